@@ -29,9 +29,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium; where there is none the test is skipped, but never in CI."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if path is None:
         if os.environ.get("CI"):
             pytest.fail("CI must run the browser tests: install Debian's package chromium")
-        pytest.skip("no chromium on this machine: `apt-get install chromium` runs the browser tests")
+        pytest.skip(
+            "no chromium on this machine: `apt-get install chromium` runs the browser tests"
+        )
     return path
