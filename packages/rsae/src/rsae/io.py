@@ -1,0 +1,239 @@
+"""Files: written whole or not at all, read with suspicion, one run per folder.
+
+Nothing here unpickles. Every failure of the disk is an :class:`~rsae.errors.OutputError`, every
+failure of a file's content a :class:`~rsae.errors.CorruptFileError`, in one line.
+"""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import safetensors.torch
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from torch import Tensor
+
+from rsae.errors import CorruptFileError, LockedError, OutputError
+
+__all__ = [
+    "RunLock",
+    "load_safetensors",
+    "make_folder",
+    "read_json",
+    "save_safetensors",
+    "sha256",
+    "write_atomic",
+    "write_json",
+]
+
+_PARTIAL = ".partial"
+
+_CAUSES = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder, then run again",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.EFBIG: "the file would exceed the size limit of this system; raise it (ulimit -f)",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EACCES: "permission denied; choose a folder that you may write to",
+    errno.EPERM: "permission denied; choose a folder that you may write to",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another path",
+    errno.EEXIST: "a file of that name is in the way; choose another folder",
+    errno.EISDIR: "a folder of that name is in the way; choose another name",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` from writing ``path`` into one line with its cause and next step."""
+    try:
+        yield
+    except OSError as error:
+        known = _CAUSES.get(error.errno or 0)
+        cause = known or f"{error.strerror or error}; choose another folder"
+        raise OutputError(f"cannot write {path}: {cause}") from error
+
+
+def make_folder(path: Path | str) -> Path:
+    """Create a folder and its parents unless it is there, and return it.
+
+    Raises:
+        OutputError: it cannot be created.
+    """
+    folder = Path(path)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_atomic(path: Path | str, write: Callable[[Path], None]) -> Path:
+    """Write a file so that a reader sees the old one or the whole new one, never a part.
+
+    ``write`` is given a temporary path in the same folder; its file is flushed to the disk and
+    then renamed to ``path`` (atomic by POSIX ``rename``). If ``write`` raises, ``path`` is as it
+    was and the temporary file is gone.
+
+    Args:
+        path: The final name.
+        write: Called once with the path to write to.
+
+    Raises:
+        OutputError: the disk is full, the folder read-only, and the like.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> write_atomic(folder / "a.txt", lambda p: p.write_text("whole") and None).read_text()
+        'whole'
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}{_PARTIAL}")
+    with _writing(target):
+        try:
+            write(partial)
+            _flush_to_disk(partial)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        _flush_to_disk(target.parent)
+    return target
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path | str, content: Any) -> Path:
+    """Write ``content`` as indented JSON, atomically; NaN and infinity are refused."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+    def write(partial: Path) -> None:
+        partial.write_text(text, encoding="utf-8")
+
+    return write_atomic(path, write)
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        CorruptFileError: it is missing or is no JSON.
+    """
+    source = _existing_file(path)
+    try:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CorruptFileError(
+            f"{source} is no valid JSON ({error}); restore it or make it again"
+        ) from error
+
+
+def save_safetensors(
+    path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> Path:
+    """Write named tensors as one safetensors file, atomically.
+
+    The file is serialised in memory first: the library's own writer maps the file, and a full
+    disk would then be a signal instead of an error.
+    """
+    content = safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata=dict(metadata) if metadata else None,
+    )
+
+    def write(partial: Path) -> None:
+        partial.write_bytes(content)
+
+    return write_atomic(path, write)
+
+
+def load_safetensors(path: Path | str) -> dict[str, Tensor]:
+    """Read all tensors of a safetensors file; the header is checked and nothing is unpickled.
+
+    Raises:
+        CorruptFileError: the file is missing, truncated, or no safetensors file.
+    """
+    source = _existing_file(path)
+    try:
+        return safetensors.torch.load_file(source)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CorruptFileError(
+            f"{source} is damaged or no safetensors file ({error}); restore it or make it again"
+        ) from error
+
+
+def _existing_file(path: Path | str) -> Path:
+    source = Path(path)
+    if not source.is_file():
+        kind = "a folder, not a file" if source.is_dir() else "no file"
+        raise CorruptFileError(f"{source} is {kind}; check the path")
+    if not os.access(source, os.R_OK):
+        raise CorruptFileError(f"{source} may not be read; change its permissions")
+    return source
+
+
+def sha256(source: Path | str | Tensor) -> str:
+    """SHA-256 of a file's bytes, or of a tensor's values in row-major order, as hexadecimal.
+
+    Example:
+        >>> import torch
+        >>> sha256(torch.zeros(3))[:8]
+        '15ec7bf0'
+    """
+    digest = hashlib.sha256()
+    if isinstance(source, Tensor):
+        values = source.detach().cpu().contiguous().flatten()
+        digest.update(values.view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+    with _existing_file(source).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class RunLock:
+    """Hold a folder for one run: ``with RunLock(folder): …``.
+
+    The folder is created if need be. The system drops the lock when the process ends, however it
+    ends. Partial files that a killed run left behind are removed on entry, for nobody else can
+    be writing them.
+
+    Raises:
+        LockedError: another run holds the folder.
+        OutputError: the folder cannot be created or written.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self._lock = FileLock(self.folder / ".lock", timeout=0)
+
+    def __enter__(self) -> Self:
+        make_folder(self.folder)
+        with _writing(self.folder):
+            try:
+                self._lock.acquire()
+            except Timeout as error:
+                raise LockedError(
+                    f"another run is working in {self.folder}; wait for it or choose another folder"
+                ) from error
+            for leftover in self.folder.glob(f".*{_PARTIAL}"):
+                leftover.unlink(missing_ok=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
