@@ -1,0 +1,1 @@
+"""k-sparse probing: how much of a labelled concept do k features hold?"""

@@ -1,0 +1,138 @@
+"""From a matplotlib figure to an inline SVG that follows the page: its colours, its font, its reader.
+
+Matplotlib draws with stand-in colours; `Figure.svg` replaces each by the CSS custom property it
+stands for, so one drawing serves light, dark and print. Text stays text. A title and a description
+are part of the drawing, and the numbers behind it travel along as a table, for those who cannot
+see it and those who want to check it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING
+
+from rsae_evals.report.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+N_SERIES = 6
+"""Series colours the page defines; more series than that repeat them with other markers."""
+
+INK, MUTED, RULE, FILL = "#010203", "#010204", "#010205", "#010206"
+_SERIES = tuple(f"#0102{0x10 + index:02x}" for index in range(N_SERIES))
+_MARKERS = ("o", "s", "D", "^", "P", "v")
+_DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
+    "solid",
+    (0, (5, 2)),
+    (0, (1, 1)),
+    (0, (6, 2, 1, 2)),
+    (0, (3, 1)),
+    (0, (8, 2)),
+)
+_VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", FILL: "--fill"} | {
+    colour: f"--series-{index}" for index, colour in enumerate(_SERIES)
+}
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 10.5,
+    "axes.labelsize": 10.5,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": RULE,
+    "ytick.labelcolor": MUTED,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6.5,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One plot of the report.
+
+    Attributes:
+        key: an identifier, unique in the page (letters, digits, hyphens).
+        title: what is drawn.
+        reading: a sentence that says what the drawing shows, for readers and screen readers alike.
+        drawing: the SVG element, self-contained, coloured by CSS custom properties.
+        data: the numbers that were drawn.
+    """
+
+    key: str
+    title: str
+    reading: str
+    drawing: str = field(repr=False)
+    data: Table = field(repr=False)
+
+
+def series(index: int) -> dict[str, object]:
+    """Colour, marker and dash of one series, so that none is told apart by colour alone."""
+    return {
+        "color": _SERIES[index % N_SERIES],
+        "marker": _MARKERS[index % len(_MARKERS)],
+        "linestyle": _DASHES[index % len(_DASHES)],
+    }
+
+
+@contextmanager
+def canvas(width: float = 5.4, height: float = 3.6) -> Iterator[tuple[Axes, list[str]]]:
+    """Axes in the report's style, and a list that receives the SVG text when the block ends."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Drawing
+
+    with mpl.rc_context(_STYLE):
+        drawing = Drawing(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(drawing)
+        drawing.patch.set_visible(False)
+        axes = drawing.add_subplot()
+        axes.patch.set_visible(False)
+        out: list[str] = []
+        yield axes, out
+        stream = io.StringIO()
+        blank = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        drawing.savefig(stream, format="svg", metadata=blank)
+        out.append(stream.getvalue())
+
+
+def inline(svg: str, *, key: str, title: str, reading: str) -> str:
+    """Matplotlib's SVG file as an element of the page named `key`.
+
+    Drops the XML prologue and the global style rule, makes every id the page's own (two drawings
+    must not share clip paths), sets colours and font by the page, and names the drawing.
+    """
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
+    body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{key}-", body)
+    for colour, variable in _VARIABLES.items():
+        body = body.replace(colour, f"var({variable})")
+    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", body)
+    body = re.sub(r"font-family: [^;\"]*;?", "", body)
+    view = re.search(r'viewBox="([^"]+)"', body)
+    opening = (
+        f'<svg viewBox="{view[1] if view else ""}" role="img" '
+        f'aria-labelledby="{key}-title {key}-desc" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<title id="{key}-title">{escape(title)}</title>'
+        f'<desc id="{key}-desc">{escape(reading)}</desc>'
+    )
+    return re.sub(r"<svg[^>]*>", lambda _: opening, body, count=1)
