@@ -11,9 +11,7 @@ from torch import Tensor
 from ..errors import TeacherError
 
 Family = Literal["relu", "jumprelu", "topk"]
-Normalization = Literal[
-    "none", "layer_norm", "constant_norm_rescale", "expected_average_only_in"
-]
+Normalization = Literal["none", "layer_norm", "constant_norm_rescale", "expected_average_only_in"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +144,9 @@ class Teacher:
         u, scale, shift = self._normalize(x)
         return self.decode(self.activate(self._affine(u))) * scale + shift
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Self:
         """The same teacher on another device or in another floating type."""
         names = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
         tensors = {name: getattr(self, name) for name in names}
