@@ -1,0 +1,49 @@
+"""What can go wrong, as types. Each message names the cause and the next step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .result import Fit
+
+__all__ = [
+    "ConvergenceError",
+    "DegreeError",
+    "DomainError",
+    "ExpressionError",
+    "RemezError",
+    "TargetError",
+]
+
+
+class RemezError(Exception):
+    """Base of every error that a caller can cause."""
+
+
+class DomainError(RemezError, ValueError):
+    """The domain is empty, degenerate, overlapping or not made of numbers."""
+
+
+class DegreeError(RemezError, ValueError):
+    """The degree is negative, not a pair, or impossible with the other conditions."""
+
+
+class TargetError(RemezError, ValueError):
+    """The target cannot be approximated: NaN, a pole, a jump, or noise in the domain."""
+
+
+class ConvergenceError(RemezError, RuntimeError):
+    """No certified best approximation was reached.
+
+    Attributes:
+        fit: the best :class:`remez.Fit` found so far; its ``status`` says what is missing.
+    """
+
+    def __init__(self, message: str, fit: Fit | None = None) -> None:
+        super().__init__(message)
+        self.fit = fit
+
+
+class ExpressionError(RemezError, ValueError):
+    """A text is not an expression of the catalogue's functions, or names an unknown target."""
