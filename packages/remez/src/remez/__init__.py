@@ -1,0 +1,53 @@
+"""Best (minimax) rational approximation, with a certificate.
+
+>>> import numpy as np, remez
+>>> fit = remez.fit(np.exp, (5, 4))
+>>> print(f"{fit.error:.5e}")
+4.29262e-12
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__all__ = [
+    "ConvergenceError",
+    "DegreeError",
+    "Domain",
+    "DomainError",
+    "Fit",
+    "Problem",
+    "Rational",
+    "RemezError",
+    "Status",
+    "TargetError",
+    "fit",
+]
+
+_HOME = {
+    "ConvergenceError": "errors",
+    "DegreeError": "errors",
+    "DomainError": "errors",
+    "RemezError": "errors",
+    "TargetError": "errors",
+    "Domain": "domain",
+    "Problem": "problem",
+    "Rational": "rational",
+    "Fit": "result",
+    "Status": "result",
+    "fit": "fitting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Names are imported when first asked for, so that ``import remez`` stays instant."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'remez' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,86 @@
+"""Where to approximate: an interval, a union of intervals, a half-line or the line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import DomainError
+
+__all__ = ["Domain"]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A finite union of disjoint closed intervals, in increasing order.
+
+    Args:
+        intervals: pairs ``(a, b)`` with ``a < b``; ``-inf`` and ``inf`` may be the outer ends.
+
+    Raises:
+        DomainError: an interval is degenerate or reversed, or two of them touch or overlap.
+
+    >>> Domain.of([(0.01, 1), (-1, -0.01)]).hull
+    (-1.0, 1.0)
+    """
+
+    intervals: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if not self.intervals:
+            raise DomainError("the domain is empty: give at least one interval (a, b) with a < b")
+        for a, b in self.intervals:
+            if math.isnan(a) or math.isnan(b):
+                raise DomainError(f"the interval ({a}, {b}) has a NaN end: give numbers")
+            if not a < b:
+                raise DomainError(f"the interval ({a}, {b}) is degenerate: it needs a < b")
+            if np.nextafter(a, b) == b:
+                raise DomainError(f"the interval ({a}, {b}) holds no number between its ends")
+        for (_, b), (c, _) in zip(self.intervals, self.intervals[1:], strict=False):
+            if not b < c:
+                raise DomainError(f"two intervals meet at {c}: merge them or leave a gap")
+
+    @classmethod
+    def of(cls, domain: Domain | Sequence[Any]) -> Domain:
+        """Read ``(a, b)``, ``[(a, b), (c, d), ...]`` or a `Domain`; intervals may come unsorted."""
+        if isinstance(domain, Domain):
+            return domain
+        try:
+            parts = list(domain)
+            pairs = [parts] if parts and np.ndim(parts[0]) == 0 else parts
+            intervals = sorted((float(a), float(b)) for a, b in pairs)
+        except (TypeError, ValueError) as cause:
+            raise DomainError(
+                f"cannot read the domain {domain!r}: give (a, b) or a list of such pairs"
+            ) from cause
+        return cls(tuple(intervals))
+
+    @property
+    def hull(self) -> tuple[float, float]:
+        """The smallest interval that holds the domain."""
+        return self.intervals[0][0], self.intervals[-1][1]
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether both ends of the hull are finite."""
+        return all(map(math.isfinite, self.hull))
+
+    def contains(self, x: np.ndarray | float) -> np.ndarray:
+        """Which of the points lie in the domain (ends included)."""
+        x = np.asarray(x, float)
+        return np.any([(a <= x) & (x <= b) for a, b in self.intervals], axis=0)
+
+    def reflected(self, centre: float) -> Domain:
+        """The mirror image about ``centre``."""
+        return Domain.of([(2 * centre - b, 2 * centre - a) for a, b in self.intervals])
+
+    def to_list(self) -> list[list[float]]:
+        """Plain nested lists, for JSON."""
+        return [list(interval) for interval in self.intervals]
+
+    def __iter__(self) -> Iterable[tuple[float, float]]:
+        return iter(self.intervals)

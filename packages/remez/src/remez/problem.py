@@ -1,0 +1,199 @@
+"""What to approximate: the target made callable, and everything asked of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from .domain import Domain
+from .errors import DegreeError, TargetError
+
+__all__ = ["Problem", "Target"]
+
+Degree = tuple[int, int]
+
+
+class Target:
+    """A plain callable as a vectorised, counted, checked function of a float array.
+
+    Whether ``fn`` takes arrays is found out on the first call of at least two points: a
+    callable that raises, or answers with another shape or other values than pointwise calls
+    do, is called point by point from then on.
+
+    Raises:
+        TargetError: ``fn`` returns NaN, infinity or something that is no number.
+    """
+
+    def __init__(self, fn: Callable[..., Any], name: str = "fn") -> None:
+        self.fn = fn
+        self.name = name
+        self.evaluations = 0
+        self.calls = 0
+        self._vectorised: bool | None = None
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        values = self.raw(x)
+        if not np.isfinite(values).all():
+            where = x[~np.isfinite(values)][0]
+            what = values[~np.isfinite(values)][0]
+            raise TargetError(
+                f"{self.name} is {what} at x = {where:.17g}: leave that point out of the domain"
+            )
+        return values
+
+    def raw(self, x: np.ndarray) -> np.ndarray:
+        """Values as they come, NaN and infinity included."""
+        self.evaluations += x.size
+        if self._vectorised is None and x.size >= 2:
+            self._vectorised = self._takes_arrays(x)
+        with np.errstate(all="ignore"):
+            if self._vectorised:
+                self.calls += 1
+                return np.asarray(self.fn(x), float)
+            self.calls += x.size
+            return np.array([self._scalar(v) for v in x.tolist()])
+
+    def _scalar(self, x: float) -> float:
+        try:
+            return float(self.fn(x))
+        except ZeroDivisionError:
+            return np.inf
+        except (TypeError, ValueError, ArithmeticError) as cause:
+            raise TargetError(
+                f"{self.name} fails at x = {x:.17g} ({type(cause).__name__}: {cause})"
+            ) from cause
+
+    def _takes_arrays(self, x: np.ndarray) -> bool:
+        probe = x[[0, x.size // 2, -1]]
+        try:
+            with np.errstate(all="ignore"):
+                together = np.asarray(self.fn(probe.copy()), float)
+            if together.shape != probe.shape:
+                return False
+        except Exception:  # noqa: BLE001 - whatever a scalar-only callable raises on an array
+            return False
+        alone = np.array([self._scalar(v) for v in probe.tolist()])
+        close = np.isclose(together, alone, rtol=1e-12, atol=0, equal_nan=True)
+        return bool(close.all())
+
+
+def _one(x: np.ndarray) -> np.ndarray:
+    return np.ones_like(x)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Minimise ``max over the domain of weight(x) * |fn(x) - p(x)/q(x)|``.
+
+    p has degree at most m, q at most n. A Problem that was pickled or read from JSON has its
+    callables left out (``fn is None``).
+
+    Args:
+        fn: real function of a real variable, vectorised or not.
+        degree: ``(m, n)``.
+        domain: see `Domain.of`.
+        weight: positive callable (zero at an end is allowed), ``"relative"`` for
+            ``1/|fn|``, or None for 1.
+        parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to find out.
+        interpolate: pairs ``(x, y)`` with ``r(x) = y`` demanded.
+
+    Raises:
+        DegreeError, DomainError: what is asked for is impossible.
+    """
+
+    fn: Callable[..., Any] | None
+    degree: Degree
+    domain: Domain
+    weight: Callable[..., Any] | str | None = None
+    parity: str | None = "auto"
+    interpolate: tuple[tuple[float, float], ...] = ()
+    samples: tuple[tuple[float, ...], tuple[float, ...]] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "degree", _check_degree(self.degree))
+        object.__setattr__(self, "domain", Domain.of(self.domain))
+        if self.parity not in ("auto", "even", "odd", None):
+            raise DegreeError(
+                f"parity {self.parity!r} is unknown: use 'even', 'odd', None or 'auto'"
+            )
+        if isinstance(self.weight, str) and self.weight != "relative":
+            raise TargetError(f"weight {self.weight!r} is unknown: use a callable or 'relative'")
+        if len(self.interpolate) > self.degree[0] + self.degree[1]:
+            raise DegreeError(
+                f"{len(self.interpolate)} interpolation conditions leave nothing to optimise in "
+                f"type {self.degree}: raise the degree or drop conditions"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        fn: Callable[..., Any],
+        degree: Sequence[int],
+        domain: Any = (-1, 1),
+        *,
+        weight: Callable[..., Any] | str | None = None,
+        parity: str | None = "auto",
+        interpolate: Sequence[Sequence[float]] | None = None,
+    ) -> Problem:
+        """Build a Problem from what a caller writes."""
+        pairs = tuple((float(x), float(y)) for x, y in sorted(interpolate or ()))
+        return cls(fn, tuple(degree), Domain.of(domain), weight, parity, pairs)  # type: ignore[arg-type]
+
+    def with_degree(self, degree: Degree) -> Problem:
+        """The same question at another degree."""
+        return replace(self, degree=degree)
+
+    def target(self) -> Target:
+        """The target as a counted function of arrays."""
+        if self.fn is None:
+            raise TargetError(
+                "this problem was read from a file and has lost its callable: fit again with fn"
+            )
+        if not callable(self.fn):
+            raise TargetError(f"fn must be callable, not {type(self.fn).__name__}")
+        return Target(self.fn)
+
+    def weight_of(self, x: np.ndarray, fx: np.ndarray) -> np.ndarray:
+        """The weight at the points, given the target's values there."""
+        if self.weight is None:
+            return _one(x)
+        if self.weight == "relative":
+            with np.errstate(divide="ignore"):
+                return 1 / np.abs(fx)
+        return np.abs(Target(self.weight, "weight").raw(x))  # type: ignore[arg-type]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the callables, in plain types."""
+        return {
+            "degree": list(self.degree),
+            "domain": self.domain.to_list(),
+            "weight": self.weight if self.weight in (None, "relative") else "callable",
+            "parity": self.parity,
+            "interpolate": [list(pair) for pair in self.interpolate],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], fn: Callable[..., Any] | None = None) -> Problem:
+        """Read what `to_dict` wrote; ``fn`` may be given back."""
+        weight = data["weight"] if data["weight"] != "callable" else None
+        pairs = tuple((x, y) for x, y in data["interpolate"])
+        domain = Domain.of(data["domain"])
+        return cls(fn, tuple(data["degree"]), domain, weight, data["parity"], pairs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        callables = {"fn": None, "weight": None if callable(self.weight) else self.weight}
+        return {**self.__dict__, **callables}
+
+
+def _check_degree(degree: Any) -> Degree:
+    try:
+        m, n = degree
+        ok = int(m) == m and int(n) == n and m >= 0 and n >= 0
+    except (TypeError, ValueError):
+        ok = False
+    if not ok:
+        raise DegreeError(f"degree {degree!r} is impossible: give (m, n), two integers >= 0")
+    return int(m), int(n)
