@@ -1,11 +1,6 @@
-"""Trained sparse autoencoders of five file formats, read into one `Teacher`.
+"""Trained sparse autoencoders of five file formats, read into one `Teacher`."""
 
-Example:
-    >>> from rsae.teacher import load_teacher
-    >>> teacher = load_teacher("demo:relu")          # doctest: +SKIP
-"""
-
-from .base import Teacher
-from .load import FORMATS, load_teacher
+from rsae.teacher.base import Teacher
+from rsae.teacher.load import FORMATS, load_teacher
 
 __all__ = ["FORMATS", "Teacher", "load_teacher"]

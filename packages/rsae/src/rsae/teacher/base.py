@@ -1,6 +1,4 @@
-"""`Teacher`: what every trained sparse autoencoder is to this package, whatever file it came from."""
-
-from __future__ import annotations
+"""`Teacher`: what any trained sparse autoencoder is to this package, whatever file it came from."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
@@ -8,7 +6,7 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import Tensor
 
-from ..errors import TeacherError
+from rsae.errors import TeacherError
 
 Family = Literal["relu", "jumprelu", "topk"]
 Normalization = Literal["none", "layer_norm", "constant_norm_rescale", "expected_average_only_in"]
@@ -24,7 +22,7 @@ class Teacher:
         u_hat = z @ W_dec + b_dec                                (…, d_in)    decode
         x_hat = denormalize(u_hat)                               (…, d_in)    reconstruct
 
-    `b_dec` is subtracted only where `apply_b_dec_to_input`. The activation is
+    `b_dec` is subtracted only where `apply_b_dec_to_input`. The activation phi is
 
     - `relu`: max(h, 0);
     - `jumprelu`: h where h > threshold, else 0 (thresholds are at least 0: `relu(h) * (h > t)`
@@ -35,23 +33,27 @@ class Teacher:
     x, so `decode` stays in the normalised space and `reconstruct` goes back to that of x:
 
     - `layer_norm`: u = (x - mean x) / (std x + 1e-5), std with Bessel's correction, and
-      x_hat = u_hat * std x + mean x (no eps on the way back, as both origins have it);
+      x_hat = u_hat * std x + mean x (no eps on the way back: both origins have it so);
     - `constant_norm_rescale`: u = x * sqrt(d_in) / |x|, undone after decoding;
     - `none`, and `expected_average_only_in`, whose factor belongs to the data: u = x.
 
     Attributes:
         family: which of the three activations.
-        W_enc: (d_in, d_sae). b_enc: (d_sae,). W_dec: (d_sae, d_in), a row a feature.
+        W_enc: (d_in, d_sae).
+        b_enc: (d_sae,).
+        W_dec: (d_sae, d_in), one row per feature.
         b_dec: (d_in,).
         threshold: (d_sae,), for `jumprelu` only.
         k: codes kept per token, for `topk` only.
+        apply_b_dec_to_input: whether the encoder sees u - b_dec or u.
+        normalize_activations: what is done to x first.
         metadata: what the file says of its origin (model_name, hook_name, …), SAELens' names.
         source: the path or name it was loaded from.
-        format: the file format, one of `rsae.teacher.FORMATS`.
-        notes: what had to be assumed or folded on loading, a sentence each.
+        format: its file format, one of `rsae.teacher.FORMATS`.
+        notes: what was assumed or folded on loading, a sentence each.
 
     Raises:
-        TeacherError: the tensors do not fit together, or are not finite.
+        TeacherError: a family, normalisation or k that there is not.
 
     Example:
         >>> import torch
@@ -82,18 +84,23 @@ class Teacher:
 
     def __post_init__(self) -> None:
         if self.family not in get_args(Family):
-            raise TeacherError(f"unknown family {self.family!r}; use one of {get_args(Family)}")
+            raise TeacherError(
+                f"unknown family {self.family!r}; use one of {', '.join(get_args(Family))}"
+            )
         if self.normalize_activations not in get_args(Normalization):
             raise TeacherError(
-                f"normalize_activations = {self.normalize_activations!r} is not supported; "
-                f"use a teacher with one of {', '.join(get_args(Normalization))}"
+                f"{self.source}: normalize_activations {self.normalize_activations!r} is not "
+                f"supported; use a teacher with one of {', '.join(get_args(Normalization))}"
             )
         if (self.threshold is not None) != (self.family == "jumprelu"):
-            raise TeacherError("a jumprelu teacher has thresholds, the other families none")
+            raise TeacherError("thresholds go with the family 'jumprelu'; give both or neither")
         if (self.k is not None) != (self.family == "topk"):
-            raise TeacherError("a topk teacher has k, the other families none")
+            raise TeacherError("k goes with the family 'topk'; give both or neither")
         if self.k is not None and not 1 <= self.k <= self.d_sae:
-            raise TeacherError(f"k = {self.k} is not between 1 and d_sae = {self.d_sae}")
+            raise TeacherError(
+                f"{self.source}: k = {self.k} is not between 1 and d_sae = {self.d_sae}; "
+                "use the config that belongs to these weights"
+            )
 
     @property
     def d_in(self) -> int:
@@ -117,8 +124,7 @@ class Teacher:
 
     def encode_pre_act(self, x: Tensor) -> Tensor:
         """Pre-activations h of x, (…, d_in) → (…, d_sae), x in its own units."""
-        u, _, _ = self._normalize(x)
-        return self._affine(u)
+        return self._affine(self._normalize(x)[0])
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes z = phi(h) of x, (…, d_in) → (…, d_sae); exact zeros outside the support."""
@@ -126,13 +132,11 @@ class Teacher:
 
     def activate(self, h: Tensor) -> Tensor:
         """Its activation phi on pre-activations, (…, d_sae) → (…, d_sae)."""
-        if self.family == "topk":
-            assert self.k is not None
+        if self.threshold is not None:
+            return h.relu() * (h > self.threshold)
+        if self.k is not None:
             kept = torch.topk(h, self.k, dim=-1, sorted=False)
             return torch.zeros_like(h).scatter_(-1, kept.indices, kept.values.relu())
-        if self.family == "jumprelu":
-            assert self.threshold is not None
-            return h.relu() * (h > self.threshold)
         return h.relu()
 
     def decode(self, z: Tensor) -> Tensor:
@@ -148,10 +152,15 @@ class Teacher:
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
         """The same teacher on another device or in another floating type."""
-        names = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
-        tensors = {name: getattr(self, name) for name in names}
-        moved = {n: t if t is None else t.to(device, dtype) for n, t in tensors.items()}
-        return replace(self, **moved)
+        threshold = self.threshold
+        return replace(
+            self,
+            W_enc=self.W_enc.to(device, dtype),
+            b_enc=self.b_enc.to(device, dtype),
+            W_dec=self.W_dec.to(device, dtype),
+            b_dec=self.b_dec.to(device, dtype),
+            threshold=None if threshold is None else threshold.to(device, dtype),
+        )
 
     def __repr__(self) -> str:
         k = f", k={self.k}" if self.k is not None else ""
@@ -167,15 +176,17 @@ class Teacher:
 
     def _normalize(self, x: Tensor) -> tuple[Tensor, Tensor | float, Tensor | float]:
         """(u, scale, shift) with x = u * scale + shift, but for eps."""
-        if x.shape[-1] != self.d_in:
+        if x.shape[-1:] != (self.d_in,):
             raise TeacherError(
-                f"the input's last dimension is {x.shape[-1]}, the teacher's d_in is {self.d_in}"
+                f"the activations have shape {tuple(x.shape)}, this teacher codes vectors of "
+                f"{self.d_in}; take those of its own hook"
             )
         x = x.to(self.dtype)
         if self.normalize_activations == "layer_norm":
             mean = x.mean(dim=-1, keepdim=True)
-            std = (x - mean).std(dim=-1, keepdim=True)
-            return (x - mean) / (std + 1e-5), std, mean
+            centred = x - mean
+            std = centred.std(dim=-1, keepdim=True)
+            return centred / (std + 1e-5), std, mean
         if self.normalize_activations == "constant_norm_rescale":
             scale = x.norm(dim=-1, keepdim=True) / self.d_in**0.5
             return x / scale, scale, 0.0
