@@ -1,6 +1,6 @@
-"""From a matplotlib figure to an inline SVG that follows the page: its colours, its font, its reader.
+"""From a matplotlib figure to an inline SVG in the page's own colours and font.
 
-Matplotlib draws with stand-in colours; `Figure.svg` replaces each by the CSS custom property it
+Matplotlib draws with stand-in colours; `inline` replaces each by the CSS custom property it
 stands for, so one drawing serves light, dark and print. Text stays text. A title and a description
 are part of the drawing, and the numbers behind it travel along as a table, for those who cannot
 see it and those who want to check it.

@@ -6,6 +6,7 @@ import math
 
 MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"
+NARROW = "\N{NARROW NO-BREAK SPACE}"
 
 
 def number(value: str | float | None, digits: int = 4) -> str:
@@ -45,4 +46,4 @@ def percent(fraction: float | None, digits: int = 2) -> str:
     """A share as a percentage with a sign: 0.0213 is `+2.1 %`."""
     if fraction is None or math.isnan(fraction) or math.isinf(fraction):
         return ABSENT
-    return f"{signed(100 * fraction, digits)}\N{NARROW NO-BREAK SPACE}%"
+    return f"{signed(100 * fraction, digits)}{NARROW}%"

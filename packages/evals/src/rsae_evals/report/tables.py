@@ -4,20 +4,56 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsae_evals.report.numbers import number
+from rsae_evals.comparison import Verdict
+from rsae_evals.report.numbers import number, signed
+
+SIGNS = {
+    Verdict.BETTER: "▲",
+    Verdict.WORSE: "▼",
+    Verdict.CANNOT_TELL: "≈",
+    Verdict.NOT_COMPARABLE: "⊘",
+}
+"""Each verdict's sign, so that none is told by colour alone."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A difference, and its interval where it has one."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def interval(self) -> str:
+        """`low to high`, or nothing."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{signed(self.low)} to {signed(self.high)}"
+
+
+Cell = str | float | Verdict | Change | None
 
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, one heading per column, and rows of text or numbers.
+    """A caption, one heading per column, and rows of cells; the first cell heads its row.
 
-    The first column heads its row. `None` is a cell that does not apply. `notes` are lines below.
+    Attributes:
+        caption: what the table holds.
+        columns: the headings.
+        rows: as many cells as columns in each; None is a cell that does not apply.
+        subject: the column that the report is about, if any.
+        sortable: whether a reader may want another order.
+        anchors: for each row, the id of the part of the page that its heading links to.
     """
 
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | float | None, ...], ...]
-    notes: tuple[str, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...]
+    subject: int | None = None
+    sortable: bool = False
+    anchors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -25,5 +61,19 @@ class Table:
                 raise ValueError(f"{self.caption}: {len(row)} cells, {len(self.columns)} columns")
 
     def text(self) -> tuple[tuple[str, ...], ...]:
-        """The rows as text, numbers to four significant digits."""
-        return tuple(tuple(number(cell) for cell in row) for row in self.rows)
+        """The rows as plain text."""
+        return tuple(tuple(text(cell) for cell in row) for row in self.rows)
+
+
+def text(cell: Cell) -> str:
+    """One cell as plain text: numbers to four digits, verdicts with their sign.
+
+    >>> text(Change(-1.41, -1.55, -1.28)), text(Verdict.BETTER), text(None)
+    ('−1.41 (−1.55 to −1.28)', '▲ better', '–')
+    """
+    if isinstance(cell, Verdict):
+        return f"{SIGNS[cell]} {cell.value}"
+    if isinstance(cell, Change):
+        interval = cell.interval
+        return f"{signed(cell.value)} ({interval})" if interval else signed(cell.value)
+    return number(cell)

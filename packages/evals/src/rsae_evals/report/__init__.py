@@ -1,0 +1,8 @@
+"""A comparison for readers: one HTML page, Markdown, JSON, and a table in the terminal."""
+
+from rsae_evals.report.files import read, write
+from rsae_evals.report.markdown import markdown
+from rsae_evals.report.page import html
+from rsae_evals.report.terminal import show
+
+__all__ = ["html", "markdown", "read", "show", "write"]

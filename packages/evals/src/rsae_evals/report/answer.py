@@ -1,0 +1,124 @@
+"""The question a comparison asks, and the sentence that answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rsae_evals.comparison import Comparison, Difference, Verdict
+from rsae_evals.metrics import METRICS
+from rsae_evals.report.numbers import NARROW, number, percent
+from rsae_evals.report.tables import Change
+
+_LABELS = {
+    "teacher": "teacher",
+    "control": "fine-tuned teacher",
+    "threshold_only": "threshold-only control",
+    "rsae_init": "RSAE at initialisation",
+    "rsae": "RSAE",
+}
+
+
+def arm_label(name: str) -> str:
+    """How the report calls an arm: the arms of an upgrade by what they are, others by name."""
+    return _LABELS.get(name, name)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Is ``subject`` better than ``baseline``?
+
+    ``baseline`` is None where there is a single arm. ``shown`` are the arms that every plot draws.
+    """
+
+    subject: str
+    baseline: str | None
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The verdict (None where nothing was compared), the sentence that says it, and its figures."""
+
+    verdict: Verdict | None
+    sentence: str
+    evidence: str
+
+
+def question(comparison: Comparison) -> Question:
+    """The last arm against the fine-tuned control, or the first arm where there is no control."""
+    *earlier, subject = (arm.name for arm in comparison.arms)
+    if not earlier:
+        return Question(subject, None, (subject,))
+    baseline = "control" if "control" in earlier else earlier[0]
+    return Question(subject, baseline, tuple(dict.fromkeys((earlier[0], baseline, subject))))
+
+
+def answer(comparison: Comparison) -> Answer:
+    """The comparison in a sentence, and the figures that sentence rests on."""
+    asked = question(comparison)
+    if asked.baseline is None:
+        return _description(comparison)
+    overall = comparison.difference("overall", asked.subject, asked.baseline)
+    subject, baseline = _the(asked.subject), _the(asked.baseline)
+    sentence = {
+        Verdict.BETTER: f"Yes: {subject} is better than {baseline} at the same sparsity.",
+        Verdict.WORSE: f"No: {subject} is worse than {baseline}.",
+        Verdict.CANNOT_TELL: f"These data cannot tell {subject} from {baseline}.",
+        Verdict.NOT_COMPARABLE: f"No verdict: {subject} and {baseline} are not comparable as "
+        "they were measured.",
+    }[overall.verdict]
+    return Answer(overall.verdict, sentence, _evidence(comparison, asked, overall))
+
+
+def _description(comparison: Comparison) -> Answer:
+    """What a single arm does."""
+    (arm,) = comparison.arms
+    explained, cost = arm.metrics.get("explained_variance"), arm.metrics.get("delta_ce")
+    share = "an undefined share" if explained is None else percent(explained, 3).lstrip("+")
+    sentence = (
+        f"{arm_label(arm.name)} explains {share} of the variance with "
+        f"{number(arm.metrics.get('l0'), 3)} features per token."
+    )
+    evidence = f"Measured on {_tokens(comparison)}."
+    if cost is not None:
+        evidence += f" Spliced into the language model it costs {number(cost, 3)} nats per token."
+    return Answer(None, sentence, evidence)
+
+
+def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> str:
+    parts = [f"{overall.reason[0].upper()}{overall.reason[1:].rstrip('.')}."] * bool(overall.reason)
+    for metric in ("mse", "delta_ce"):
+        parts += [
+            _figures(comparison, found)
+            for found in comparison.differences
+            if (found.metric, found.arm, found.baseline) == (metric, asked.subject, asked.baseline)
+            and found.value is not None
+        ]
+    assert asked.baseline is not None
+    after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
+    parts.append(f"Strict L0 {number(after)} against {number(before)}, on {_tokens(comparison)}.")
+    return " ".join(parts)
+
+
+def _figures(comparison: Comparison, found: Difference) -> str:
+    """Both values of one metric, their relative difference, and its interval."""
+    after = comparison.arm(found.arm).metrics[found.metric]
+    before = comparison.arm(found.baseline).metrics[found.metric]
+    text = f"{METRICS[found.metric].label} {number(after)} against {number(before)}"
+    if found.value is not None and before:
+        text += f", {percent(found.value / before)}"
+    interval = Change(found.value, found.low, found.high).interval
+    if interval:
+        text += f" (difference {interval} at {100 * comparison.level:g}{NARROW}%)"
+    return f"{text}."
+
+
+def _the(name: str) -> str:
+    return f"the {arm_label(name)}" if name in _LABELS else name
+
+
+def _tokens(comparison: Comparison) -> str:
+    count = comparison.tokens.get("n_tokens")
+    if count is None:
+        return "an unstated number of tokens"
+    return f"{count:,} held-out tokens".replace(",", NARROW)

@@ -1,0 +1,45 @@
+"""The three files of a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rsae.errors import CorruptFileError
+from rsae.io import make_folder, read_json, write_atomic, write_json
+from rsae_evals.comparison import Comparison
+from rsae_evals.report.markdown import markdown
+from rsae_evals.report.page import html
+
+
+def write(comparison: Comparison, out: Path | str) -> Path:
+    """Write report.json, report.md and report.html into the folder `out` and return it.
+
+    `report.json` is the comparison itself: `read` gives it back, and from it the other two can be
+    made again. Every file is written whole or not at all. Raises `rsae.errors.OutputError` where
+    the folder cannot be written.
+    """
+    folder = make_folder(out)
+    write_json(folder / "report.json", comparison.to_dict())
+    for name, content in (("report.md", markdown(comparison)), ("report.html", html(comparison))):
+        write_atomic(folder / name, lambda path, text=content: _put(path, text))
+    return folder
+
+
+def read(path: Path | str) -> Comparison:
+    """The comparison in `path`, a report.json or a folder that holds one.
+
+    Raises `rsae.errors.CorruptFileError` where the file is no report of this version.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "report.json"
+    try:
+        return Comparison.from_dict(read_json(file))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(
+            f"{file} is no report of this version ({error}); run `rsae compare` again"
+        ) from error
+
+
+def _put(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8")

@@ -1,0 +1,168 @@
+"""A comparison as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from rsae_evals.comparison import Comparison, Context, FeatureChange, Verdict
+from rsae_evals.report import summary
+from rsae_evals.report.answer import answer, arm_label, question
+from rsae_evals.report.numbers import number, signed
+from rsae_evals.report.plots import plots
+from rsae_evals.report.tables import SIGNS, Cell, Change, Table, text
+
+
+@dataclass(frozen=True)
+class Group:
+    """Features that changed in one way: a tab of the page."""
+
+    name: str
+    meaning: str
+    features: tuple[FeatureChange, ...]
+    table: Table
+
+
+def html(comparison: Comparison) -> str:
+    """The whole page. Nothing in it refers to another file or host.
+
+    Every text of the comparison is escaped; only the drawings, made here, go in as markup. The
+    page's content security policy allows its one script by hash and no request at all, so that
+    text that slipped through could neither run nor call home.
+    """
+    asked = question(comparison)
+    subject = comparison.arm(asked.subject)
+    script = _asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    geometry = subject.geometry
+    return _environment().from_string(_asset("report.html.j2")).render(
+        answer=answer(comparison),
+        eyebrow=_eyebrow(comparison),
+        warnings=comparison.warnings,
+        headline=summary.headline(comparison, asked),
+        figures=plots(comparison, asked),
+        areas=summary.areas(comparison),
+        pairs=[
+            (arm_label(arm.name), summary.pair(comparison, asked.subject, arm.name))
+            for arm in sorted(comparison.arms, key=lambda arm: arm.name != asked.baseline)
+            if arm.name != asked.subject
+        ],
+        groups=list(_groups(geometry.changed)) if geometry else [],
+        movement=_movement(geometry.flows, geometry.reference) if geometry else "",
+        before=f"{arm_label(geometry.reference)} fires most on" if geometry else "",
+        after=f"{arm_label(subject.name)} fires most on",
+        metrics=summary.all_metrics(comparison),
+        undefined=sorted(comparison.undefined.items()),
+        details=summary.details(comparison),
+        provenance=summary.provenance(comparison),
+        version=version("rsae-evals"),
+        css=Markup(_asset("report.css")),
+        script=Markup(script),
+        script_hash=Markup(f"sha256-{digest}"),
+    )  # fmt: skip
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    filters: dict[str, Callable[..., object]] = {
+        "text": text,
+        "signed": signed,
+        "strength": _strength,
+        "heading_attributes": _heading_attributes,
+        "cell_attributes": _cell_attributes,
+    }
+    environment.filters |= filters
+    environment.tests |= {
+        "verdict": lambda value: isinstance(value, Verdict),
+        "change": lambda value: isinstance(value, Change),
+    }
+    environment.globals |= {"signs": SIGNS, "verdicts": Verdict}
+    return environment
+
+
+def _asset(name: str) -> str:
+    return files("rsae_evals.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _eyebrow(comparison: Comparison) -> str:
+    """The host and the hook, as far as they are known."""
+    known = [comparison.provenance.get(key) for key in ("host", "hook_name")]
+    return " · ".join(["rsae evaluation", *(str(value) for value in known if value)])
+
+
+def _heading_attributes(table: Table, column: int) -> Markup:
+    classes = [name for name, on in _classes(table, column) if on]
+    attributes = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup()
+    return attributes + Markup(' aria-sort="none"' if table.sortable else "")
+
+
+def _cell_attributes(table: Table, column: int, value: Cell) -> Markup:
+    classes = [name for name, on in _classes(table, column) if on]
+    attributes = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup()
+    if table.sortable:
+        attributes += Markup(' data-sort="{}"').format(escape(_sort_key(value)))
+    return attributes
+
+
+def _classes(table: Table, column: int) -> Iterable[tuple[str, bool]]:
+    cells = [row[column] for row in table.rows if row[column] is not None]
+    words = bool(cells) and all(isinstance(cell, str | Verdict) for cell in cells)
+    long = any(isinstance(cell, str) and len(cell) > 24 for cell in cells)
+    return (("subject", column == table.subject), ("text", words), ("wrap", long))
+
+
+def _sort_key(value: Cell) -> str:
+    if isinstance(value, Change):
+        value = value.value
+    if isinstance(value, Verdict):
+        return value.value
+    return "" if value is None else str(value)
+
+
+def _strength(context: Context, index: int) -> str:
+    """How strongly a token is shaded: its code as a share of the peak's."""
+    peak = abs(context.values[context.peak]) or 1.0
+    return f"{min(abs(context.values[index]) / peak, 1.0):.2f}"
+
+
+def _groups(changed: tuple[FeatureChange, ...]) -> Iterable[Group]:
+    kinds: tuple[tuple[str, str, Callable[[FeatureChange], bool]], ...] = (
+        (
+            "Moved",
+            "Features that fire before and after, those that changed the most first.",
+            lambda f: f.density_before > 0 and f.density_after > 0,
+        ),
+        (
+            "Woke up",
+            "Features that never fired before and fire now.",
+            lambda f: f.density_before == 0 and f.density_after > 0,
+        ),
+        (
+            "Fell silent",
+            "Features that fired before and never fire now.",
+            lambda f: f.density_after == 0,
+        ),
+    )
+    for name, meaning, belongs in kinds:
+        members = tuple(filter(belongs, changed))
+        if members:
+            yield Group(name, meaning, members, summary.features(members, f"{name}: features"))
+
+
+def _movement(flows: dict[str, int], reference: str) -> str:
+    """The flows between alive and dead in a sentence."""
+    return (
+        f"Matched by index with {arm_label(reference)}: {number(flows.get('alive_alive', 0))} "
+        f"features alive before and after, {number(flows.get('dead_alive', 0))} woke up, "
+        f"{number(flows.get('alive_dead', 0))} fell silent, "
+        f"{number(flows.get('dead_dead', 0))} were and stayed silent."
+    )

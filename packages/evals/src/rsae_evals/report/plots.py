@@ -1,0 +1,260 @@
+"""The report's plots, each from the part of a comparison it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from rsae_evals.comparison import ActivationCurve, Arm, Comparison, Geometry, Histogram
+from rsae_evals.metrics import METRICS
+from rsae_evals.report.answer import Question, arm_label
+from rsae_evals.report.figures import FILL, INK, MUTED, Figure, canvas, inline, series
+from rsae_evals.report.numbers import number, percent
+from rsae_evals.report.tables import Table
+
+
+def plots(comparison: Comparison, question: Question) -> tuple[Figure, ...]:
+    """Every plot that the comparison has data for, in the order of the page."""
+    shown = [arm for arm in comparison.arms if arm.name in question.shown]
+    drawn = [*trade_offs(comparison)]
+    drawn += [
+        activation(arm, colour)
+        for colour, arm in enumerate(comparison.arms)
+        if arm.activation is not None
+    ]
+    colours = {arm.name: index for index, arm in enumerate(comparison.arms)}
+    drawn.append(density(shown, colours))
+    if any(arm.delta_ce for arm in shown):
+        drawn.append(delta_ce(shown, colours))
+    subject = comparison.arm(question.subject)
+    if subject.geometry is not None:
+        drawn.append(movement(subject, subject.geometry, colours[subject.name]))
+    return tuple(drawn)
+
+
+def trade_offs(comparison: Comparison) -> Iterable[Figure]:
+    """Metric against strict L0: a curve where an arm was measured at several, else its point."""
+    for metric in dict.fromkeys(curve.metric for curve in comparison.pareto) or ["mse"]:
+        curves = {
+            curve.arm: list(zip(curve.l0, curve.value, strict=True))
+            for curve in comparison.pareto
+            if curve.metric == metric
+        }
+        yield trade_off(comparison, metric, curves)
+
+
+def trade_off(
+    comparison: Comparison, metric: str, curves: dict[str, list[tuple[float, float]]]
+) -> Figure:
+    """One metric against strict L0 for every arm that has both."""
+    meaning = METRICS[metric]
+    rows: list[tuple[str | float | None, ...]] = []
+    with canvas() as (axes, out):
+        for index, arm in enumerate(comparison.arms):
+            points = sorted(curves.get(arm.name, _own_point(arm, metric)))
+            if not points:
+                continue
+            style = series(index) | ({} if len(points) > 1 else {"linestyle": "none"})
+            axes.plot(*zip(*points, strict=True), label=arm_label(arm.name), **style)
+            rows += [(arm_label(arm.name), l0, value) for l0, value in points]
+        axes.set(xlabel="strict L0 (features active per token)", ylabel=meaning.label)
+        if curves:
+            axes.set_xscale("log")
+            _plain_ticks(axes)
+        axes.margins(0.12)
+        axes.legend()
+    direction = {"lower": "lower and further left", "higher": "higher and further left"}
+    better = direction.get(meaning.better, "further left")
+    return _figure(
+        f"trade-off-{metric.replace('_', '-')}",
+        f"{meaning.label[0].upper()}{meaning.label[1:]} against sparsity",
+        f"Each mark is one dictionary; {better} is better.",
+        out,
+        Table(f"{meaning.label} by strict L0", ("arm", "strict L0", meaning.label), tuple(rows)),
+    )
+
+
+def activation(arm: Arm, colour: int) -> Figure:
+    """The learned activation and the teacher's, over the pre-activations it is applied to."""
+    curve = arm.activation
+    assert curve is not None
+    with canvas() as (axes, out):
+        _backdrop(axes, curve)
+        axes.plot(curve.h, curve.teacher, color=INK, linestyle=(0, (4, 2)), label="teacher")
+        if curve.best is not None:
+            label = "best rational of this degree"
+            axes.plot(curve.h, curve.best, color=MUTED, linestyle=(0, (1, 1.5)), label=label)
+        style = series(colour) | {"linestyle": "solid", "marker": ""}
+        axes.plot(curve.h, curve.learned, **style, label="learned", linewidth=2.2)
+        axes.axvline(curve.threshold, color=MUTED, linewidth=0.8)
+        axes.annotate(
+            " threshold", (curve.threshold, 1), (2, -2), xycoords=("data", "axes fraction"),
+            textcoords="offset points", va="top", color=MUTED, fontsize=9.5,
+        )  # fmt: skip
+        axes.set(xlabel="pre-activation h", ylabel="code z")
+        axes.set_xlim(curve.h[0], curve.h[-1])
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 0.92))
+    metrics = curve.metrics
+    gap = number(metrics.get("gate_mse"), 3)
+    degree = f" of type ({curve.degree[0]}, {curve.degree[1]})" if curve.degree else ""
+    reading = (
+        f"The activation{degree} for a feature with the median threshold; the shaded histogram "
+        f"is of real pre-activations (logarithmic). Mean squared distance to the teacher: {gap}."
+    )
+    columns = ["h", "learned", "teacher"] + (["best rational"] if curve.best else [])
+    values = [curve.h, curve.learned, curve.teacher] + ([curve.best] if curve.best else [])
+    return _figure(
+        f"activation-{colour}",
+        f"Activation of {arm_label(arm.name)}",
+        reading,
+        out,
+        Table("Activation", tuple(columns), tuple(_thin(list(zip(*values, strict=True))))),
+    )
+
+
+def density(arms: list[Arm], colours: dict[str, int]) -> Figure:
+    """How often features fire, for the features that do."""
+    reading = (
+        "Features by the share of tokens on which they fire; those that never do are not drawn. "
+        + _list(
+            f"{percent(arm.metrics['frac_alive']).lstrip('+')} of {arm_label(arm.name)} alive"
+            for arm in arms
+            if arm.metrics.get("frac_alive") is not None
+        )
+    )
+    return _overlay(
+        "density",
+        "How often features fire",
+        reading,
+        {arm.name: arm.density for arm in arms},
+        colours,
+        ("log₁₀ of feature density", "features"),
+    )
+
+
+def delta_ce(arms: list[Arm], colours: dict[str, int]) -> Figure:
+    """What the splice costs the language model, token by token."""
+    reading = (
+        "Tokens by the change of their cross entropy when the reconstruction replaces the "
+        "residual stream (nats, logarithmic counts). Right of zero the model does worse. "
+        + _list(
+            f"mean for {arm_label(arm.name)}: {number(arm.metrics['delta_ce'], 3)}"
+            for arm in arms
+            if arm.metrics.get("delta_ce") is not None
+        )
+    )
+    histograms = {arm.name: arm.delta_ce for arm in arms if arm.delta_ce is not None}
+    return _overlay(
+        "delta-ce",
+        "Cost to the language model, per token",
+        reading,
+        histograms,
+        colours,
+        ("ΔCE on one token (nats)", "tokens"),
+        log=True,
+    )
+
+
+def movement(arm: Arm, geometry: Geometry, colour: int) -> Figure:
+    """How far the decoder directions turned."""
+    histogram = geometry.decoder_cosine
+    with canvas() as (axes, out):
+        axes.stairs(histogram.counts, histogram.edges, color=FILL, fill=True, alpha=0.25)
+        axes.stairs(histogram.counts, histogram.edges, color=series(colour)["color"], linewidth=1.6)
+        axes.set(xlabel="cosine of decoder directions", ylabel="features", yscale="symlog")
+        axes.set_ylim(0)
+        _plain_ticks(axes, "y")
+    median = number(geometry.medians.get("decoder_cosine"), 4)
+    return _figure(
+        "movement",
+        f"How far features moved from {arm_label(geometry.reference)}",
+        f"Features of {arm_label(arm.name)} by the cosine to their own former direction; the "
+        f"median is {median}. At 1 a feature has not turned.",
+        out,
+        _histogram_table("Features by decoder cosine", {arm_label(arm.name): histogram}),
+    )
+
+
+def _overlay(
+    key: str,
+    title: str,
+    reading: str,
+    histograms: dict[str, Histogram],
+    colours: dict[str, int],
+    labels: tuple[str, str],
+    log: bool = False,
+) -> Figure:
+    """Histograms of several arms as outlines over one another."""
+    with canvas() as (axes, out):
+        for name, histogram in histograms.items():
+            style = series(colours[name])
+            axes.stairs(
+                histogram.counts, histogram.edges, label=arm_label(name), linewidth=1.6,
+                color=style["color"], linestyle=style["linestyle"],
+            )  # fmt: skip
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        if log:
+            axes.set_yscale("symlog")
+            _plain_ticks(axes, "y")
+        axes.set_ylim(0)
+        axes.legend()
+    named = {arm_label(name): histogram for name, histogram in histograms.items()}
+    return _figure(key, title, reading, out, _histogram_table(title, named))
+
+
+def _backdrop(axes: Any, curve: ActivationCurve) -> None:
+    """The histogram of pre-activations in the lower part of the axes, on its own scale."""
+    counts = np.log10(1.0 + np.asarray(curve.pre_activations.counts, dtype=float))
+    behind = axes.twinx()
+    behind.stairs(counts, curve.pre_activations.edges, fill=True, color=FILL, alpha=0.28)
+    behind.set_ylim(0, 2.2 * max(counts.max(initial=0.0), 1.0))
+    behind.axis("off")
+    axes.set_zorder(behind.get_zorder() + 1)
+
+
+def _own_point(arm: Arm, metric: str) -> list[tuple[float, float]]:
+    l0, value = arm.metrics.get("l0"), arm.metrics.get(metric)
+    return [] if l0 is None or value is None else [(l0, value)]
+
+
+def _plain_ticks(axes: Any, which: str = "x") -> None:
+    """20, 50, 100 rather than powers of ten on a logarithmic axis."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, SymmetricalLogLocator
+
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(float(value))))
+    axis.set_minor_formatter(NullFormatter())
+    if which == "x":
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    else:
+        axis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1))
+
+
+def _histogram_table(caption: str, histograms: dict[str, Histogram]) -> Table:
+    """The bins that hold something, arm after arm."""
+    rows: list[tuple[str | float | None, ...]] = []
+    for name, histogram in histograms.items():
+        edges = histogram.edges
+        rows += [
+            (name, low, high, float(count))
+            for low, high, count in zip(edges[:-1], edges[1:], histogram.counts, strict=True)
+            if count
+        ]
+    return Table(caption, ("arm", "from", "to", "count"), tuple(rows))
+
+
+def _thin(rows: list[tuple[Any, ...]], most: int = 60) -> list[tuple[Any, ...]]:
+    step = max(1, -(-len(rows) // most))
+    return rows[::step]
+
+
+def _list(parts: Iterable[str]) -> str:
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _figure(key: str, title: str, reading: str, out: list[str], data: Table) -> Figure:
+    drawing = inline(out[0], key=key, title=title, reading=reading)
+    return Figure(key, title, reading.strip(), drawing, data)

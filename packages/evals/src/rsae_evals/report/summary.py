@@ -1,0 +1,158 @@
+"""The tables of a report, made from a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rsae_evals.comparison import Comparison, Difference, FeatureChange
+from rsae_evals.metrics import METRICS
+from rsae_evals.report.answer import Question, arm_label
+from rsae_evals.report.numbers import number
+from rsae_evals.report.tables import Cell, Change, Table
+
+HEADLINE = ("mse", "explained_variance", "l0", "frac_alive", "delta_ce", "ce_loss_score")
+"""The metrics of the first table, in order; probing accuracies follow where they were measured."""
+
+
+def headline(comparison: Comparison, asked: Question) -> Table:
+    """The metrics that decide, by arm, with the difference that the report asks about."""
+    arms = comparison.arms
+    probes = [m for m in METRICS if m.startswith("sae_top_") and any(m in a.metrics for a in arms)]
+    columns = ["metric", *(arm_label(arm.name) for arm in arms)]
+    if asked.baseline is not None:
+        columns += ["difference", "verdict"]
+    rows = []
+    for metric in (*HEADLINE, *probes):
+        cells: list[Cell] = [arm.metrics.get(metric) for arm in arms]
+        if all(cell is None for cell in cells):
+            continue
+        if asked.baseline is not None:
+            found = _find(comparison, metric, asked.subject, asked.baseline)
+            cells += [None, None] if found is None else [_change(found), found.verdict]
+        rows.append((METRICS[metric].label, *cells))
+    caption = f"Measured on the same {comparison.tokens.get('n_tokens', 0):,} held-out tokens"
+    if asked.baseline is not None:
+        caption += (
+            f"; difference: {arm_label(asked.subject)} − {arm_label(asked.baseline)}, "
+            f"paired, with its {100 * comparison.level:g} % interval"
+        )
+    return Table(caption, tuple(columns), tuple(rows), subject=len(arms))
+
+
+def all_metrics(comparison: Comparison) -> Table:
+    """Every metric of every arm, with its definition."""
+    names = dict.fromkeys(name for arm in comparison.arms for name in arm.metrics)
+    ordered = [n for n in METRICS if n in names] + [n for n in names if n not in METRICS]
+    rows = [
+        (
+            name,
+            *(arm.metrics.get(name) for arm in comparison.arms),
+            METRICS[name].definition if name in METRICS else "",
+        )
+        for name in ordered
+    ]
+    columns = ("metric", *(arm_label(arm.name) for arm in comparison.arms), "definition")
+    return Table("Every metric", columns, tuple(rows), subject=len(comparison.arms))
+
+
+def pair(comparison: Comparison, subject: str, baseline: str) -> Table:
+    """Every paired difference of two arms."""
+    rows = []
+    for found in comparison.differences:
+        if (found.arm, found.baseline) == (subject, baseline):
+            before = comparison.arm(baseline).metrics.get(found.metric)
+            after = comparison.arm(subject).metrics.get(found.metric)
+            label = METRICS[found.metric].label if found.metric in METRICS else found.metric
+            rows.append((label, before, after, _change(found), found.verdict, found.reason))
+    columns = (
+        "metric", arm_label(baseline), arm_label(subject), "difference", "verdict", "remark",
+    )  # fmt: skip
+    caption = (
+        f"{arm_label(subject)} − {arm_label(baseline)}, with the {100 * comparison.level:g} % "
+        "interval of the paired difference"
+    )
+    return Table(caption, columns, tuple(rows), subject=2, sortable=True)
+
+
+def areas(comparison: Comparison) -> Table:
+    """The area between Pareto curves, as a mean difference over log L0."""
+    rows = [
+        (
+            METRICS[area.metric].label,
+            arm_label(area.arm),
+            arm_label(area.baseline),
+            f"{number(area.low_l0, 3)} to {number(area.high_l0, 3)}",
+            Change(area.mean_difference),
+        )
+        for area in comparison.areas
+    ]
+    columns = ("metric", "arm", "baseline", "strict L0", "mean difference")
+    return Table("Area between the curves, over the sparsity they share", columns, tuple(rows))
+
+
+def features(changed: Iterable[FeatureChange], caption: str) -> Table:
+    """Features that changed, one a row, each linked to its card."""
+    listed = list(changed)
+    rows = [
+        (
+            str(f.feature),
+            f.decoder_cosine,
+            f.firing_overlap,
+            f.density_before,
+            f.density_after,
+            f.norm_ratio,
+        )
+        for f in listed
+    ]
+    columns = (
+        "feature", "decoder cosine", "firing overlap", "density before", "density after",
+        "norm ratio",
+    )  # fmt: skip
+    anchors = tuple(f"feature-{f.feature}" for f in listed)
+    return Table(caption, columns, tuple(rows), sortable=True, anchors=anchors)
+
+
+def details(comparison: Comparison) -> Table:
+    """What each arm is."""
+    keys = dict.fromkeys(key for arm in comparison.arms for key in arm.detail)
+    rows = [
+        (key, *(flat(arm.detail.get(key)) for arm in comparison.arms))
+        for key in keys
+        if any(arm.detail.get(key) is not None for arm in comparison.arms)
+    ]
+    columns = ("", *(arm_label(arm.name) for arm in comparison.arms))
+    return Table("What was measured", columns, tuple(rows), subject=len(comparison.arms))
+
+
+def provenance(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    """Tokens and provenance as a flat list of names and values."""
+    return tuple(_leaves({"tokens": comparison.tokens} | comparison.provenance))
+
+
+def flat(value: Any) -> str | None:
+    """A value of a nested description as text."""
+    if value is None:
+        return None
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return str(value)
+
+
+def _leaves(tree: dict[str, Any], path: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}{key} · ")
+        elif (text := flat(value)) is not None:
+            yield f"{path}{key}", text
+
+
+def _change(found: Difference) -> Change:
+    return Change(found.value, found.low, found.high)
+
+
+def _find(comparison: Comparison, metric: str, subject: str, baseline: str) -> Difference | None:
+    try:
+        return comparison.difference(metric, subject, baseline)
+    except KeyError:
+        return None
