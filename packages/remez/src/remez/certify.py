@@ -1,0 +1,253 @@
+"""Independent evidence that a rational is the best one; it knows nothing of the solver.
+
+`judge` takes a problem and a rational function, samples the error on a grid of its own, and
+returns a `Verdict`: a lower bound on the best error (de la Vallée Poussin: the smallest of
+m + n + 2 - defect errors of alternating sign), the maximum found on a grid that resolves the
+error curve, and whether the denominator vanishes in the domain. This is evidence in floating
+point; `remez.certificate` turns it into a proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import TargetError
+from .problem import Problem, Target
+from .rational import Rational
+from .result import Status
+
+__all__ = ["Verdict", "judge"]
+
+EPS = float(np.finfo(float).eps)
+AGREE = 1e-3  # how closely the bracket's two sides must agree
+ROUNDING = 32  # errors of fn and of r, in units of eps |f|, that are forgiven
+PER_GAP = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What was found out about a rational.
+
+    Attributes:
+        status: `Status.CONVERGED`, `Status.NOISE_FLOOR`, or what is wrong.
+        error: maximum of the weighted error on the grid.
+        lower: lower bound on the best error.
+        reference: the alternation points.
+        defect: ``min(m - deg p, n - deg q)``.
+        worst: where the maximum is.
+    """
+
+    status: Status
+    error: float
+    lower: float
+    reference: np.ndarray
+    defect: int
+    worst: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    x: np.ndarray
+    f: np.ndarray
+    e: np.ndarray  # weighted error
+
+    def merge(self, other: _Curve) -> _Curve:
+        x = np.concatenate([self.x, other.x])
+        order = np.argsort(x, kind="stable")
+        f = np.concatenate([self.f, other.f])[order]
+        return _Curve(x[order], f, np.concatenate([self.e, other.e])[order])
+
+
+def judge(
+    problem: Problem,
+    rational: Rational,
+    hints: np.ndarray,
+    target: Target | None = None,
+) -> Verdict:
+    """Judge ``rational`` as an answer to ``problem``.
+
+    Args:
+        problem: what was asked.
+        rational: the answer.
+        hints: where to look closely (the claimed alternation points, singular points). They
+            can only make the verdict stricter or better resolved, never wrong.
+        target: a counted target; a new one by default.
+    """
+    target = target or problem.target()
+    defect = _defect(problem, rational)
+    count = sum(problem.degree) + 2 - defect - len(problem.interpolate)
+    grid = _grid(problem, rational, hints)
+    try:
+        curve = _curve(problem, rational, target, grid)
+        curve, resolved = _resolve(problem, rational, target, curve)
+    except TargetError:
+        return Verdict(Status.UNBOUNDED, np.inf, 0.0, hints, defect, np.nan)
+    curve = _climb(problem, rational, target, curve)
+    size = np.abs(curve.e)
+    top = int(size.argmax())
+    error, worst = float(size[top]), float(curve.x[top])
+    points = _alternation(problem, curve, count)
+    lower = float(size[points].min()) if points.size >= count else 0.0
+    noise = ROUNDING * EPS * float(np.abs(curve.f).max())
+    status = _status(problem, rational, curve, error, lower, noise, resolved)
+    reference = curve.x[points] if points.size >= count else hints
+    return Verdict(status, error, min(lower, error), reference, defect, worst)
+
+
+def _status(
+    problem: Problem,
+    rational: Rational,
+    curve: _Curve,
+    error: float,
+    lower: float,
+    noise: float,
+    resolved: Status | None,
+) -> Status:
+    if _pole_inside(problem, rational, curve.x) or not np.isfinite(error):
+        return Status.POLE
+    if resolved is not None:
+        return resolved
+    if error - lower <= AGREE * error and error > 0:
+        return Status.CONVERGED
+    if error - lower <= noise * max(1.0, _weight_at(problem, curve)):
+        return Status.NOISE_FLOOR
+    return Status.NO_ALTERNATION if lower == 0 else Status.NOT_LEVELLED
+
+
+def _weight_at(problem: Problem, curve: _Curve) -> float:
+    if problem.weight is None:
+        return 1.0
+    weight = problem.weight_of(curve.x, curve.f)
+    return float(np.max(weight[np.isfinite(weight)], initial=0.0))
+
+
+def _defect(problem: Problem, rational: Rational) -> int:
+    m, n = problem.degree
+    return max(min(m - rational.degree[0], n - rational.degree[1]), 0)
+
+
+def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> _Curve:
+    f = target(x)
+    weight = problem.weight_of(x, f)
+    with np.errstate(all="ignore"):
+        error = np.where(weight == 0, 0.0, weight * (f - rational(x)))
+    return _Curve(x, f, np.where(np.isnan(error), np.inf, error))
+
+
+def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray:
+    """Between neighbouring hints `PER_GAP` points each way; geometric towards every end."""
+    parts = []
+    t = np.linspace(0, 1, PER_GAP + 2)
+    bend = 0.5 * (1 - np.cos(np.pi * t))
+    for low, high in problem.domain.intervals:
+        marks = np.unique(np.concatenate([[low, high], hints[(hints > low) & (hints < high)]]))
+        inner = (marks[:-1, None] + np.diff(marks)[:, None] * bend).ravel()
+        offset = marks - rational.origin
+        ratio = np.divide(
+            offset[1:], offset[:-1], out=np.ones(marks.size - 1), where=offset[:-1] != 0
+        )
+        wide = (ratio > 3) | ((ratio > 0) & (ratio < 1 / 3))
+        bent = rational.origin + (offset[:-1][wide, None] * ratio[wide, None] ** t).ravel()
+        tail = (
+            (marks[1] - low) * np.geomspace(1e-9, 0.5, 12),
+            (high - marks[-2]) * np.geomspace(1e-9, 0.5, 12),
+        )
+        parts += [inner, bent, low + tail[0], high - tail[1]]
+        if low <= rational.origin <= high:
+            near = np.geomspace(1e-18, 1, 40) * (high - low)
+            parts += [rational.origin + near, rational.origin - near]
+    x = np.unique(np.concatenate(parts))
+    return x[problem.domain.contains(x)]
+
+
+def _resolve(
+    problem: Problem, rational: Rational, target: Target, curve: _Curve
+) -> tuple[_Curve, Status | None]:
+    """Halve every gap over which the error moves by more than half its maximum.
+
+    A continuous error is resolved after some halvings. A jump survives until two neighbouring
+    numbers, noise until there are too many points.
+    """
+    limit = 40 * (sum(problem.degree) + 10) + curve.x.size
+    for _ in range(70):
+        low, high = curve.x[:-1], curve.x[1:]
+        level = 0.5 * np.abs(curve.e).max()
+        rough = np.abs(np.diff(curve.e)) > level
+        if not rough.any():
+            return curve, None
+        middle = 0.5 * (low + high)
+        open_ = rough & (middle > low) & (middle < high) & problem.domain.contains(middle)
+        gaps = rough & ~open_ & _same_component(problem, low, high)
+        if gaps.any():
+            return curve, Status.JUMP
+        if not open_.any():
+            return curve, None
+        if curve.x.size > limit:
+            return curve, Status.NOISY
+        curve = curve.merge(_curve(problem, rational, target, middle[open_]))
+    return curve, None
+
+
+def _same_component(problem: Problem, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return np.any([(a <= low) & (high <= b) for a, b in problem.domain.intervals], axis=0)
+
+
+def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) -> _Curve:
+    """Two rounds of parabolas at the local maxima that could be the largest."""
+    for _ in range(2):
+        size = np.abs(curve.e)
+        inner = size[1:-1]
+        peak = (inner >= size[:-2]) & (inner >= size[2:]) & (inner > 0.9 * size.max())
+        peak &= (np.sign(curve.e[:-2]) == np.sign(curve.e[1:-1])) & (
+            np.sign(curve.e[2:]) == np.sign(curve.e[1:-1])
+        )
+        at = np.flatnonzero(peak) + 1
+        left, right = curve.x[at] - curve.x[at - 1], curve.x[at + 1] - curve.x[at]
+        down, up = size[at] - size[at - 1], size[at] - size[at + 1]
+        with np.errstate(all="ignore"):
+            step = 0.5 * (right**2 * down - left**2 * up) / (left * up + right * down)
+        trial = curve.x[at] + np.clip(step, -0.5 * left, 0.5 * right)
+        trial = trial[np.isfinite(trial)]
+        trial = trial[problem.domain.contains(trial) & ~np.isin(trial, curve.x)]
+        if not trial.size:
+            break
+        curve = curve.merge(_curve(problem, rational, target, trial))
+    return curve
+
+
+def _alternation(problem: Problem, curve: _Curve, count: int) -> np.ndarray:
+    """The alternating extrema with the largest errors, at most ``count`` of them."""
+    signed = curve.e.copy()
+    for point, _ in problem.interpolate:
+        signed[curve.x < point] *= -1
+    used = np.flatnonzero(signed)
+    edges = np.flatnonzero(np.diff(np.sign(signed[used]))) + 1
+    size = np.abs(signed)
+    runs = [run[size[run].argmax()] for run in np.split(used, edges) if run.size]
+    while len(runs) > count:
+        height = size[runs]
+        small = int(height.argmin())
+        if len(runs) == count + 1:
+            del runs[0 if height[0] < height[-1] else -1]
+        elif small in (0, len(runs) - 1):
+            del runs[small]
+        else:
+            left = small - 1 if height[small - 1] < height[small + 1] else small
+            del runs[left : left + 2]
+    return np.array(runs, int)
+
+
+def _pole_inside(problem: Problem, rational: Rational, x: np.ndarray) -> bool:
+    """Whether q changes sign on the grid, or has a root of the domain among its roots."""
+    u = x - rational.origin
+    with np.errstate(all="ignore"):
+        total = (rational.weights / (u[:, None] - rational.nodes)).sum(1)
+    sign = np.sign(total) * (1 - 2 * ((u[:, None] < rational.nodes).sum(1) % 2))
+    sign = sign[np.isfinite(total) & (total != 0)]
+    if sign.size and not (sign == sign[0]).all():
+        return True
+    roots = rational.poles()
+    real = roots.real[np.abs(roots.imag) <= 1e-13 * np.abs(roots - rational.origin)]
+    return bool(problem.domain.contains(real).any())

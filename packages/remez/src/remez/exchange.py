@@ -1,0 +1,120 @@
+"""The relaxed exchange: level, find the extrema, exchange; back off when q changes sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .extrema import Extrema, choose, search
+from .levelling import Levelled, level
+from .reduction import Reduced, Samples
+
+__all__ = ["Outcome", "State", "exchange"]
+
+EPS = float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """One step: a reference, the rational levelled on it, and the extrema of its error."""
+
+    reference: Samples
+    level: Levelled
+    extrema: Extrema
+    iteration: int
+
+    @property
+    def gap(self) -> float:
+        """``1 - |lambda| / max error``: 0 when the error is level."""
+        largest = self.extrema.largest
+        return 1 - abs(self.level.error) / largest if largest > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The best state that the exchange reached (None if it never found one), and steps taken."""
+
+    state: State | None
+    iterations: int
+
+
+def exchange(
+    reduced: Reduced,
+    start: np.ndarray,
+    grid: Samples,
+    *,
+    max_iterations: int = 40,
+    tolerance: float = 1e-6,
+    callback: Callable[[State], None] | None = None,
+) -> Outcome:
+    """Run the exchange from the reference ``start``.
+
+    It ends when the error is level to ``tolerance``, when rounding forbids more, when no
+    progress was made for some steps, or when no sound rational is found near the reference.
+    """
+    proposal = reduced.sample(start)
+    best: State | None = None
+    previous: Samples | None = None
+    stalled = 0
+    for iteration in range(1, max_iterations + 1):
+        state = _step(reduced, proposal, previous, grid, iteration)
+        if state is None:
+            return Outcome(best, iteration)
+        if callback is not None:
+            callback(state)
+        better = best is None or (state.extrema.sound, -state.gap) > (best.extrema.sound, -best.gap)
+        stalled = 0 if better else stalled + 1
+        best = state if better else best
+        if terminate(reduced, state, stalled, tolerance):
+            return Outcome(best, iteration)
+        chosen = choose(reduced, state.extrema)
+        if chosen is None:
+            return Outcome(best, iteration)
+        previous, proposal = state.reference, chosen.points
+    return Outcome(best, max_iterations)
+
+
+def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) -> bool:
+    """Level, or as level as rounding permits, or going nowhere."""
+    size = np.abs(state.reference.f * state.reference.w).max()
+    noise = 2 * EPS * size / max(state.extrema.largest, 1e-300)
+    if state.extrema.sound and state.gap <= max(tolerance, noise):
+        return True
+    return stalled >= (2 if state.gap < 1e-3 else 8)
+
+
+def _step(
+    reduced: Reduced, proposal: Samples, previous: Samples | None, grid: Samples, iteration: int
+) -> State | None:
+    """Level on the proposal, or on a point of the way back to the previous reference."""
+    for _ in range(8):
+        levelled = _level(reduced, proposal)
+        if levelled is not None and (levelled.sound or previous is None):
+            found = search(reduced, levelled, proposal, grid)
+            return State(proposal, levelled, found, iteration)
+        if previous is None:
+            return None
+        proposal = reduced.sample(_between(previous.u, proposal.u))
+    return None
+
+
+def _level(reduced: Reduced, reference: Samples) -> Levelled | None:
+    with np.errstate(divide="ignore"):
+        u, f, slack = reference.u, reference.f, 1 / reference.w
+    if reduced.fixed:
+        points, values = np.array(reduced.fixed).T
+        order = np.argsort(np.concatenate([u, points]))
+        u = np.concatenate([u, points])[order]
+        f = np.concatenate([f, values])[order]
+        slack = np.concatenate([slack, np.zeros(points.size)])[order]
+    if not (np.isfinite(slack).all() and (np.diff(u) > 0).all()):
+        return None
+    return level(u, f, slack, reduced.degree)
+
+
+def _between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Half way, geometrically where both are of one sign."""
+    product = a * b
+    return np.where(product > 0, np.sign(a) * np.sqrt(np.abs(product)), 0.5 * (a + b))

@@ -1,0 +1,175 @@
+"""The inner loops, compiled by numba when first asked for and cached on disk.
+
+Import this module only inside a function: importing it is what compiles (or loads) it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = ["alternating", "fill", "lagrange_rows", "residual", "vertices"]
+
+
+@njit("Tuple((f8[:,::1], f8[::1], f8[::1]))(f8[::1], i8[::1])", cache=True, error_model="numpy")
+def lagrange_rows(u, support):  # type: ignore[no-untyped-def]
+    """``sqrt(d_i/d_k) l_k(u_i)`` with their scales, products taken in logarithms.
+
+    d_i = 1/prod_j |u_i - u_j| over all points, l_k the Lagrange polynomials of the support.
+    Returns the rows, ``log d_i``, and ``log |prod_(t in support, t != u_i) (u_i - t)|``.
+    """
+    size, count = u.size, support.size
+    chosen = np.zeros(size, np.bool_)
+    for k in range(count):
+        chosen[support[k]] = True
+    log_d = np.zeros(size)
+    log_w = np.zeros(size)
+    for i in range(size):
+        for j in range(i):
+            log = np.log(abs(u[i] - u[j]))
+            log_d[i] -= log
+            log_d[j] -= log
+            if chosen[j]:
+                log_w[i] += log
+            if chosen[i]:
+                log_w[j] += log
+    rows = np.zeros((size, count))
+    above = count
+    for i in range(size):
+        if chosen[i]:
+            above -= 1
+        for k in range(count):
+            node = support[k]
+            if node == i:
+                rows[i, k] = 1.0
+            elif not chosen[i]:
+                size_ik = 0.5 * (log_d[i] - log_d[node]) + log_w[i] - log_w[node]
+                flip = 1.0 if (above + count - 1 - k) % 2 == 0 else -1.0
+                rows[i, k] = flip * np.exp(size_ik) / (u[i] - u[node])
+    return rows, log_d, log_w
+
+
+@njit(
+    "Tuple((f8[::1], f8[::1]))(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])",
+    cache=True,
+    error_model="numpy",
+    fastmath={"contract", "reassoc", "arcp"},
+)
+def residual(u, f, w, nodes, values, weights):  # type: ignore[no-untyped-def]
+    """Weighted error ``w (f - r)`` and the sign of q.
+
+    The error is summed from the differences ``f - v_k``, so it is not the difference of two
+    rounded numbers of the size of f.
+    """
+    error = np.empty(u.size)
+    sign = np.empty(u.size)
+    for i in range(u.size):
+        top = 0.0
+        bottom = 0.0
+        above = 0
+        for k in range(nodes.size):
+            term = weights[k] / (u[i] - nodes[k])
+            top += term * (f[i] - values[k])
+            bottom += term
+            above += u[i] < nodes[k]
+        odd = -1.0 if above % 2 else 1.0
+        out = top / bottom
+        if not abs(out) < 1e308:
+            for k in range(nodes.size):
+                if u[i] == nodes[k]:
+                    out = f[i] - values[k]
+                    bottom = weights[k]
+        error[i] = w[i] * out
+        sign[i] = odd if bottom > 0 else -odd
+    return error, sign
+
+
+@njit("f8[::1](f8[::1], f8[::1], f8[::1], b1[::1])", cache=True, error_model="numpy")
+def fill(breaks, centres, fractions, joined):  # type: ignore[no-untyped-def]
+    """Points between neighbouring breaks: geometric about the nearest centre, else linear.
+
+    ``joined[i]`` tells whether the stretch from ``breaks[i]`` to the next one is in the domain.
+    """
+    out = np.empty((breaks.size - 1) * fractions.size)
+    filled = 0
+    for i in range(breaks.size - 1):
+        low, high = breaks[i], breaks[i + 1]
+        if not joined[i] or not low < high:
+            continue
+        centre = low
+        best = np.inf
+        for c in centres:
+            gap = min(abs(low - c), abs(high - c))
+            if not (low < c < high) and 0 < gap < best:
+                best = gap
+                centre = c
+        a, b = low - centre, high - centre
+        geometric = best < np.inf and a * b > 0 and max(a / b, b / a) > 3
+        for t in fractions:
+            x = centre + a * (b / a) ** t if geometric else low + (high - low) * t
+            if low < x < high:
+                out[filled] = x
+                filled += 1
+    return out[:filled]
+
+
+@njit("i8[::1](f8[::1], i8)", cache=True)
+def alternating(error, count):  # type: ignore[no-untyped-def]
+    """Indices of at most ``count`` extrema of alternating sign, the largest ones.
+
+    Each run of equal sign gives its largest; while there are too many, the smallest goes,
+    together with its smaller neighbour unless it is an end. ``count = 0`` keeps all.
+    """
+    keep = np.empty(error.size, np.int64)
+    n = 0
+    for i in range(error.size):
+        if error[i] == 0.0:
+            continue
+        if n and (error[i] > 0) == (error[keep[n - 1]] > 0):
+            if abs(error[i]) > abs(error[keep[n - 1]]):
+                keep[n - 1] = i
+        else:
+            keep[n] = i
+            n += 1
+    while count and n > count:
+        if n == count + 1:
+            if abs(error[keep[0]]) < abs(error[keep[n - 1]]):
+                keep[: n - 1] = keep[1:n].copy()
+            n -= 1
+            continue
+        small = 0
+        for i in range(1, n):
+            if abs(error[keep[i]]) < abs(error[keep[small]]):
+                small = i
+        if small == 0:
+            keep[: n - 1] = keep[1:n].copy()
+            n -= 1
+        elif small == n - 1:
+            n -= 1
+        else:
+            left = small
+            if abs(error[keep[small - 1]]) < abs(error[keep[small + 1]]):
+                left = small - 1
+            keep[left : n - 2] = keep[left + 2 : n].copy()
+            n -= 2
+    return keep[:n].copy()
+
+
+@njit("f8[::1](f8[::1], f8[::1], i8[::1])", cache=True, error_model="numpy")
+def vertices(u, size, peaks):  # type: ignore[no-untyped-def]
+    """Where the parabola through each peak and its two neighbours has its vertex.
+
+    NaN where there is no neighbour, or where the peak is not above both.
+    """
+    out = np.full(peaks.size, np.nan)
+    for k in range(peaks.size):
+        i = peaks[k]
+        if i == 0 or i == u.size - 1:
+            continue
+        left, right = u[i] - u[i - 1], u[i + 1] - u[i]
+        fall_left, fall_right = size[i] - size[i - 1], size[i] - size[i + 1]
+        bottom = left * fall_right + right * fall_left
+        if fall_left >= 0 and fall_right >= 0 and bottom > 0:
+            step = 0.5 * (right * right * fall_left - left * left * fall_right) / bottom
+            out[k] = u[i] + max(-0.5 * left, min(0.5 * right, step))
+    return out
