@@ -25,6 +25,7 @@ from rsae_evals.comparison import (
 UPGRADE_ARMS = ("teacher", "control", "threshold_only", "rsae_init", "rsae")
 WORDS = ["the", "captain", "said", "nothing", "of", "the", "storm", ",", "and", "the", "harbour"]
 WORDS += ["lay", "quite", "still", "before", "us", "."]
+DELTA_CE_EDGES = np.concatenate([[-1e3], np.linspace(-4, 4, 81), [1e3]])
 
 
 def histogram(values: np.ndarray, edges: np.ndarray) -> Histogram:
@@ -116,13 +117,13 @@ def arm(rng: np.random.Generator, name: str, mse: float, ce: float, words: list[
         detail={
             "class": "RSAE" if is_rational else "StandardSAE", "source": "demo:relu",
             "d_in": 576, "d_sae": 1152, "family": "rational" if is_rational else "relu",
-            "weights_sha256": f"{abs(hash(name)):064x}"[:64],
+            "weights_sha256": name.encode().hex().ljust(64, "0"),
         },
         metrics=metrics,
         per_seed={"mse": (mse,)},
         per_sequence={"mse": tuple(mse + rng.normal(0, 3, 24))},
         density=histogram(rng.normal(-1.6, 0.5, int(1152 * alive)), np.linspace(-5, 0, 51)),
-        delta_ce=histogram(rng.standard_t(3, 24000) * 0.3 + ce, np.linspace(-4, 6, 81)),
+        delta_ce=histogram(rng.standard_t(3, 24000) * 0.3 + ce, DELTA_CE_EDGES),
         activation=activation(rng, 0.15 if name == "rsae" else 0.0) if is_rational else None,
         geometry=None if name == "teacher" else geometry(rng, words),
     )  # fmt: skip
@@ -183,6 +184,10 @@ def build(
             for each in arms if each.name in ("control", "threshold_only", "rsae")
         ),
         "areas": (ParetoArea("rsae", "control", "mse", 20.0, 160.0, -1.3),),
+        "floors": {
+            "residual channels": {"sae_top_1_test_accuracy": 0.64, "sae_top_5_test_accuracy": 0.7},
+            "random dictionary": {"sae_top_1_test_accuracy": 0.58, "sae_top_5_test_accuracy": 0.66},
+        },
         "warnings": (),
         "undefined": {"teacher/kl_div_with_ablation": "not asked for"},
         "provenance": {

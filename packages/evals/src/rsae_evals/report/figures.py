@@ -27,14 +27,7 @@ N_SERIES = 6
 INK, MUTED, RULE, FILL = "#010203", "#010204", "#010205", "#010206"
 _SERIES = tuple(f"#0102{0x10 + index:02x}" for index in range(N_SERIES))
 _MARKERS = ("o", "s", "D", "^", "P", "v")
-_DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
-    "solid",
-    (0, (5, 2)),
-    (0, (1, 1)),
-    (0, (6, 2, 1, 2)),
-    (0, (3, 1)),
-    (0, (8, 2)),
-)
+_DASHES = ((0, (1, 1)), (0, (5, 2)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (8, 2)), (0, (2, 2)))
 _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", FILL: "--fill"} | {
     colour: f"--series-{index}" for index, colour in enumerate(_SERIES)
 }
@@ -85,13 +78,30 @@ class Figure:
     data: Table = field(repr=False)
 
 
-def series(index: int) -> dict[str, object]:
+@dataclass(frozen=True)
+class Series:
     """Colour, marker and dash of one series, so that none is told apart by colour alone."""
-    return {
-        "color": _SERIES[index % N_SERIES],
-        "marker": _MARKERS[index % len(_MARKERS)],
-        "linestyle": _DASHES[index % len(_DASHES)],
-    }
+
+    color: str
+    marker: str
+    dash: tuple[int, tuple[int, ...]]
+
+
+def series(index: int) -> Series:
+    """The style of the arm at position `index`, the same in every plot."""
+    return Series(
+        _SERIES[index % N_SERIES],
+        _MARKERS[index % len(_MARKERS)],
+        _DASHES[index % len(_DASHES)],
+    )
+
+
+def legend(axes: Axes, columns: int = 3) -> None:
+    """A legend above the axes, where it hides nothing."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2,
+        handlelength=1.9, columnspacing=1.2, borderpad=0.2,
+    )  # fmt: skip
 
 
 @contextmanager

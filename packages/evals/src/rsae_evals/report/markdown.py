@@ -24,6 +24,8 @@ def markdown(comparison: Comparison) -> str:
             if arm.name != asked.subject
         ]
     parts += ["## All metrics", grid(summary.all_metrics(comparison))]
+    if comparison.floors:
+        parts.append(grid(summary.floors(comparison)))
     undefined = sorted(comparison.undefined.items())
     parts.append("\n".join(f"- {_escape(f'{name}: {why}')}" for name, why in undefined))
     parts += ["## Provenance", grid(summary.details(comparison))]

@@ -59,6 +59,7 @@ def html(comparison: Comparison) -> str:
         before=f"{arm_label(geometry.reference)} fires most on" if geometry else "",
         after=f"{arm_label(subject.name)} fires most on",
         metrics=summary.all_metrics(comparison),
+        floors=summary.floors(comparison),
         undefined=sorted(comparison.undefined.items()),
         details=summary.details(comparison),
         provenance=summary.provenance(comparison),
@@ -76,7 +77,7 @@ def _environment() -> Environment:
     filters: dict[str, Callable[..., object]] = {
         "text": text,
         "signed": signed,
-        "strength": _strength,
+        "pieces": _pieces,
         "heading_attributes": _heading_attributes,
         "cell_attributes": _cell_attributes,
     }
@@ -128,10 +129,24 @@ def _sort_key(value: Cell) -> str:
     return "" if value is None else str(value)
 
 
-def _strength(context: Context, index: int) -> str:
-    """How strongly a token is shaded: its code as a share of the peak's."""
-    peak = abs(context.values[context.peak]) or 1.0
-    return f"{min(abs(context.values[index]) / peak, 1.0):.2f}"
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a context: the white space before a token, and the token as it is shaded."""
+
+    space: str
+    token: str
+    strength: str
+    is_peak: bool
+
+
+def _pieces(context: Context) -> Iterable[Piece]:
+    """The tokens of a context, shaded by their code as a share of the peak's; line ends shown."""
+    top = abs(context.values[context.peak]) or 1.0
+    for index, (token, value) in enumerate(zip(context.tokens, context.values, strict=True)):
+        shown = token.replace("\r", "").replace("\n", "↵")
+        word = shown.lstrip()
+        space = " " if index and word != shown else ""
+        yield Piece(space, word, f"{min(abs(value) / top, 1.0):.2f}", index == context.peak)
 
 
 def _groups(changed: tuple[FeatureChange, ...]) -> Iterable[Group]:

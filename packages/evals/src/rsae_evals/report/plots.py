@@ -10,7 +10,7 @@ import numpy as np
 from rsae_evals.comparison import ActivationCurve, Arm, Comparison, Geometry, Histogram
 from rsae_evals.metrics import METRICS
 from rsae_evals.report.answer import Question, arm_label
-from rsae_evals.report.figures import FILL, INK, MUTED, Figure, canvas, inline, series
+from rsae_evals.report.figures import FILL, INK, MUTED, Figure, canvas, inline, legend, series
 from rsae_evals.report.numbers import number, percent
 from rsae_evals.report.tables import Table
 
@@ -56,15 +56,18 @@ def trade_off(
             points = sorted(curves.get(arm.name, _own_point(arm, metric)))
             if not points:
                 continue
-            style = series(index) | ({} if len(points) > 1 else {"linestyle": "none"})
-            axes.plot(*zip(*points, strict=True), label=arm_label(arm.name), **style)
+            style, line = series(index), "solid" if len(points) > 1 else "none"
+            axes.plot(
+                *zip(*points, strict=True), label=arm_label(arm.name), color=style.color,
+                marker=style.marker, linestyle=line, alpha=0.9,
+            )  # fmt: skip
             rows += [(arm_label(arm.name), l0, value) for l0, value in points]
         axes.set(xlabel="strict L0 (features active per token)", ylabel=meaning.label)
         if curves:
             axes.set_xscale("log")
             _plain_ticks(axes)
         axes.margins(0.12)
-        axes.legend()
+        legend(axes)
     direction = {"lower": "lower and further left", "higher": "higher and further left"}
     better = direction.get(meaning.better, "further left")
     return _figure(
@@ -82,12 +85,11 @@ def activation(arm: Arm, colour: int) -> Figure:
     assert curve is not None
     with canvas() as (axes, out):
         _backdrop(axes, curve)
+        axes.plot(curve.h, curve.learned, color=series(colour).color, linewidth=3, label="learned")
         axes.plot(curve.h, curve.teacher, color=INK, linestyle=(0, (4, 2)), label="teacher")
         if curve.best is not None:
-            label = "best rational of this degree"
+            label = "best rational of its degree"
             axes.plot(curve.h, curve.best, color=MUTED, linestyle=(0, (1, 1.5)), label=label)
-        style = series(colour) | {"linestyle": "solid", "marker": ""}
-        axes.plot(curve.h, curve.learned, **style, label="learned", linewidth=2.2)
         axes.axvline(curve.threshold, color=MUTED, linewidth=0.8)
         axes.annotate(
             " threshold", (curve.threshold, 1), (2, -2), xycoords=("data", "axes fraction"),
@@ -95,13 +97,14 @@ def activation(arm: Arm, colour: int) -> Figure:
         )  # fmt: skip
         axes.set(xlabel="pre-activation h", ylabel="code z")
         axes.set_xlim(curve.h[0], curve.h[-1])
-        axes.legend(loc="upper left", bbox_to_anchor=(0, 0.92))
+        legend(axes)
     metrics = curve.metrics
     gap = number(metrics.get("gate_mse"), 3)
     degree = f" of type ({curve.degree[0]}, {curve.degree[1]})" if curve.degree else ""
     reading = (
         f"The activation{degree} for a feature with the median threshold; the shaded histogram "
-        f"is of real pre-activations (logarithmic). Mean squared distance to the teacher: {gap}."
+        f"is of real pre-activations (logarithmic). Mean squared distance to the teacher, over "
+        f"real pre-activations: {gap}."
     )
     columns = ["h", "learned", "teacher"] + (["best rational"] if curve.best else [])
     values = [curve.h, curve.learned, curve.teacher] + ([curve.best] if curve.best else [])
@@ -161,10 +164,11 @@ def movement(arm: Arm, geometry: Geometry, colour: int) -> Figure:
     """How far the decoder directions turned."""
     histogram = geometry.decoder_cosine
     with canvas() as (axes, out):
-        axes.stairs(histogram.counts, histogram.edges, color=FILL, fill=True, alpha=0.25)
-        axes.stairs(histogram.counts, histogram.edges, color=series(colour)["color"], linewidth=1.6)
+        axes.stairs(*_bars(histogram), color=FILL, fill=True, alpha=0.25)
+        axes.stairs(*_bars(histogram), color=series(colour).color, linewidth=1.8)
         axes.set(xlabel="cosine of decoder directions", ylabel="features", yscale="symlog")
         axes.set_ylim(0)
+        axes.set_xlim(*_range([histogram]))
         _plain_ticks(axes, "y")
     median = number(geometry.medians.get("decoder_cosine"), 4)
     return _figure(
@@ -189,19 +193,42 @@ def _overlay(
     """Histograms of several arms as outlines over one another."""
     with canvas() as (axes, out):
         for name, histogram in histograms.items():
-            style = series(colours[name])
+            style, is_subject = series(colours[name]), name == next(reversed(histograms))
             axes.stairs(
-                histogram.counts, histogram.edges, label=arm_label(name), linewidth=1.6,
-                color=style["color"], linestyle=style["linestyle"],
+                *_bars(histogram), label=arm_label(name), color=style.color,
+                linewidth=2.0 if is_subject else 1.5,
+                linestyle="solid" if is_subject else style.dash,
             )  # fmt: skip
         axes.set(xlabel=labels[0], ylabel=labels[1])
         if log:
             axes.set_yscale("symlog")
             _plain_ticks(axes, "y")
         axes.set_ylim(0)
-        axes.legend()
+        axes.set_xlim(*_range(histograms.values()))
+        legend(axes)
     named = {arm_label(name): histogram for name, histogram in histograms.items()}
     return _figure(key, title, reading, out, _histogram_table(title, named))
+
+
+def _bars(histogram: Histogram) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and edges to draw; an outermost bin that gathers a whole tail gets a usual width."""
+    edges = np.array(histogram.edges)
+    if len(edges) > 3:
+        edges[0] = max(edges[0], edges[1] - (edges[2] - edges[1]))
+        edges[-1] = min(edges[-1], edges[-2] + (edges[-2] - edges[-3]))
+    return np.array(histogram.counts), edges
+
+
+def _range(histograms: Iterable[Histogram]) -> tuple[float, float]:
+    """The stretch of the axis on which any of the histograms holds something, and a little more."""
+    low, high = np.inf, -np.inf
+    for counts, edges in map(_bars, histograms):
+        held = np.flatnonzero(counts)
+        if held.size:
+            low, high = min(low, edges[held[0]]), max(high, edges[held[-1] + 1])
+    if not low < high:
+        return 0.0, 1.0
+    return float(low - 0.03 * (high - low)), float(high + 0.03 * (high - low))
 
 
 def _backdrop(axes: Any, curve: ActivationCurve) -> None:

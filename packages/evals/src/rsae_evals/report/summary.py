@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,8 @@ from rsae_evals.metrics import METRICS
 from rsae_evals.report.answer import Question, arm_label
 from rsae_evals.report.numbers import number
 from rsae_evals.report.tables import Cell, Change, Table
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 HEADLINE = ("mse", "explained_variance", "l0", "frac_alive", "delta_ce", "ce_loss_score")
 """The metrics of the first table, in order; probing accuracies follow where they were measured."""
@@ -113,11 +116,23 @@ def features(changed: Iterable[FeatureChange], caption: str) -> Table:
     return Table(caption, columns, tuple(rows), sortable=True, anchors=anchors)
 
 
+def floors(comparison: Comparison) -> Table:
+    """What the measured metrics come to without a trained dictionary, above the arms' own."""
+    names = dict.fromkeys(name for floor in comparison.floors.values() for name in floor)
+    reached = [(arm_label(arm.name), arm.metrics) for arm in comparison.arms]
+    rows = [
+        (name, *(metrics.get(metric) for metric in names))
+        for name, metrics in (*comparison.floors.items(), *reached)
+    ]
+    labels = (METRICS[name].label if name in METRICS else name for name in names)
+    return Table("What no training reaches", ("", *labels), tuple(rows if names else ()))
+
+
 def details(comparison: Comparison) -> Table:
     """What each arm is."""
     keys = dict.fromkeys(key for arm in comparison.arms for key in arm.detail)
     rows = [
-        (key, *(flat(arm.detail.get(key)) for arm in comparison.arms))
+        (key, *(_short(arm.detail.get(key)) for arm in comparison.arms))
         for key in keys
         if any(arm.detail.get(key) is not None for arm in comparison.arms)
     ]
@@ -137,6 +152,12 @@ def flat(value: Any) -> str | None:
     if isinstance(value, list | tuple):
         return ", ".join(str(item) for item in value)
     return str(value)
+
+
+def _short(value: Any) -> str | None:
+    """Like `flat`, a hash by its first twelve digits."""
+    text = flat(value)
+    return text if text is None or not _SHA256.fullmatch(text) else f"{text[:12]}…"
 
 
 def _leaves(tree: dict[str, Any], path: str = "") -> Iterable[tuple[str, str]]:
