@@ -1,9 +1,10 @@
 """A rational in other bases; each form says what the conversion lost.
 
 The barycentric form that `Fit` keeps is the accurate one. These are for code, files and other
-people's formulas; the composite form of sign is in `zolotarev`. Conversions run in multiprecision (`polynomials`, `factors`); the stored
-coefficients are rounded to float64, and `loss` is the maximum of ``|form(x) - r(x)|`` measured in
-float64 on a grid of the domain: rounding and instability of the basis together.
+people's formulas; the composite form of sign is in `zolotarev`. Conversions run in multiprecision
+(`polynomials`, `factors`); the stored coefficients are rounded to float64, and `loss` is the
+maximum of ``|form(x) - r(x)|`` measured in float64 on a grid of the domain: rounding and
+instability of the basis together.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Chebyshev:
 
 @dataclass(frozen=True, eq=False)
 class Monomial:
-    """``sum_k p_k t^k / sum_k q_k t^k`` in the scaled variable t: cheap, good to degree 20 or so."""
+    """``sum_k p_k t^k / sum_k q_k t^k`` in the scaled variable: cheap, good to degree 20 or so."""
 
     p: np.ndarray
     q: np.ndarray
@@ -199,7 +200,7 @@ def product(fit: Any) -> Product:
     if fit.domain.is_finite and low <= origin <= high:
         variable = Variable(origin, 1 / max(high - origin, origin - low))
     gain, zeros, poles = factors_of(fit.rational, variable)
-    return _measured(Product(gain, zeros, poles, variable), fit)
+    return _measured(Product(gain, tuple(zeros), tuple(poles), variable), fit)
 
 
 def safe_pade(fit: Any) -> SafePade:

@@ -27,9 +27,9 @@ PARITY_TOLERANCE = 1e-13  # coefficients of the wrong parity below this are roun
 class Variable:
     """The scaled variable t of a domain.
 
-    Affine, for a bounded hull: ``t = (x - shift) * scale``. Möbius, for a half-line that starts
-    at ``shift`` and runs in the direction of the sign of ``scale``: with ``y = (x - shift) * scale``
-    it is ``t = 1 - 2 / (y + 1)``, which takes [0, inf) to [-1, 1).
+    Affine, for a bounded hull: ``t = (x - shift) * scale``. Möbius, for a half-line that starts at
+    ``shift`` and runs in the direction of the sign of ``scale``: ``t = 1 - 2 / (y + 1)`` with
+    ``y = (x - shift) * scale``, which takes [0, inf) to [-1, 1).
     """
 
     shift: float
