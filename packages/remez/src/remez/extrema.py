@@ -42,8 +42,7 @@ def search(
     joined = np.ones(breaks.size - 1, bool)
     for low, high in zip(ends[:-1, 1], ends[1:, 0], strict=True):
         joined[(breaks[:-1] >= low) & (breaks[1:] <= high)] = False
-    centres = np.append(ends.ravel(), 0.0)
-    fresh = reduced.sample(kernels.fill(breaks, centres, FRACTIONS, joined))
+    fresh = reduced.sample(kernels.fill(breaks, reduced.centres, FRACTIONS, joined))
     curve = grid.merge(reference).merge(fresh)
     error, sound = _residual(level, curve)
     for _ in range(rounds):

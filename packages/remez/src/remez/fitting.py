@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .certify import judge
-from .errors import ConvergenceError
-from .exchange import Outcome, exchange
+from .errors import ConvergenceError, TargetError
+from .exchange import EPS, Outcome, State, exchange
 from .problem import Problem, Target
-from .reduction import Reduced, reduce
-from .result import Fit, Status
-from .start import chebyshev
+from .reduction import Reduced, Samples, reduce
+from .result import Fit
+from .start import base_grid, chebyshev, resample
+from .survey import survey
 
 __all__ = ["fit"]
 
@@ -32,20 +33,74 @@ def fit(
     """The best rational approximation of type ``degree`` to ``fn`` on ``domain``."""
     problem = Problem.of(fn, degree, domain, weight=weight, parity=parity, interpolate=interpolate)
     target = problem.target()
-    reduced = reduce(problem, target)
-    grid = reduced.sample(np.unique(reduced.components))
-    outcome = exchange(reduced, chebyshev(reduced), grid, max_iterations=max_iterations)
-    answer = _answer(problem, target, reduced, outcome, "chebyshev")
+    answer = None
+    for candidate in _chain(problem, target, max_iterations):
+        if answer is None or _rank(candidate) > _rank(answer):
+            answer = candidate
+        if candidate.converged:
+            break
     if throw and not answer.converged:
         raise ConvergenceError(answer.status.value, answer)
     return answer
 
 
+def _rank(fit: Fit) -> tuple[bool, float]:
+    return fit.converged, -fit.error
+
+
+def _chain(problem: Problem, target: Target, max_iterations: int) -> Iterator[Fit]:
+    """Answers of the links, one after another, until the caller is content."""
+    reduced = reduce(problem, target)
+    grid = base_grid(reduced)
+    outcome = exchange(reduced, chebyshev(reduced, grid), grid, max_iterations=max_iterations)
+    if outcome.state is not None:
+        yield _answer(problem, target, reduced, outcome, "chebyshev")
+    found = survey(problem, target)
+    if found.fault is not None:
+        raise TargetError(f"{found.fault.value} (x = {found.where})")
+    reduced = reduce(problem, target, found.singular)
+    grid = base_grid(reduced)
+    for reduced, outcome in step_degrees(reduced, grid, max_iterations):
+        yield _answer(problem, target, reduced, outcome, "degree stepping")
+
+
+def step_degrees(
+    reduced: Reduced, grid: Samples, max_iterations: int
+) -> Iterator[tuple[Reduced, Outcome]]:
+    """Solve at (m - n + k, k) or (k, n - m + k) for growing k, each from the one before."""
+    m, n = reduced.degree
+    low = min(m, n)
+    last: np.ndarray | None = None
+    k = 0
+    while True:
+        small = reduced.with_degree((m - low + k, n - low + k))
+        start = chebyshev(small, grid) if last is None else resample(small, last)
+        final = k == low
+        outcome = exchange(
+            small,
+            start,
+            grid,
+            max_iterations=max_iterations if final else 12,
+            tolerance=1e-6 if final else 0.05,
+        )
+        state = outcome.state
+        if state is not None and state.extrema.sound and (final or _exact(state)):
+            yield small, outcome
+        if state is not None and state.extrema.sound and state.gap < 0.5:
+            last = state.reference.u
+        if final:
+            return
+        k = min(k + max(1, k // 4), low)
+
+
+def _exact(state: State) -> bool:
+    """Whether the rational reproduces the target to rounding."""
+    return state.extrema.largest <= 16 * EPS * np.abs(state.reference.f).max()
+
+
 def _answer(
     problem: Problem, target: Target, reduced: Reduced, outcome: Outcome, method: str
 ) -> Fit:
-    if outcome.state is None:
-        raise ConvergenceError(Status.NO_ALTERNATION.value)
     rational = reduced.rational(outcome.state.level)
     verdict = judge(problem, rational, reduced.hints(outcome.state.reference.u), target)
     return Fit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,16 @@ class Reduced:
     height: float
     parity: str | None = None
     fixed: tuple[tuple[float, float], ...] = ()
+    singular: tuple[float, ...] = ()
+
+    def with_degree(self, degree: Degree) -> Reduced:
+        """The same problem at another type in u."""
+        return replace(self, degree=degree)
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Where extrema may cluster: the ends, zero, the singular points."""
+        return np.unique(np.concatenate([self.components.ravel(), [0.0], self.singular]))
 
     @property
     def size(self) -> int:
@@ -101,7 +111,7 @@ class Reduced:
 
     def rational(self, level: Levelled) -> Rational:
         """The answer in x. For x² each support point splits in two, ``1/(x² - s²)`` likewise."""
-        m, n = self.problem.degree
+        m, n = self.degree
         if self.parity is None:
             nodes, values, weights = level.nodes, level.values, level.weights
         else:
@@ -112,15 +122,18 @@ class Reduced:
             nodes = np.concatenate([-root[::-1], root])
             values = np.concatenate([-right[::-1] if odd else right[::-1], right])
             weights = np.concatenate([-half[::-1], half])
-            m, n = 2 * self.degree[0] + odd, 2 * self.degree[1]
+            m, n = 2 * m + odd, 2 * n
         top = np.abs(weights).max()
         return Rational(
             nodes * self.scale, values * self.height, weights / top, (m, n), self.origin
         )
 
 
-def reduce(problem: Problem, target: Target) -> Reduced:
-    """Scale, centre, and divide out a symmetry that the problem says or the samples show."""
+def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None) -> Reduced:
+    """Scale, centre, and divide out a symmetry that the problem says or the samples show.
+
+    Without symmetry the origin is the strongest of the ``singular`` points.
+    """
     low, high = problem.domain.hull
     centre = 0.5 * low + 0.5 * high
     height = 2.0 ** np.round(np.log2(max(np.abs(_survey(problem, target)).max(), 1e-300)))
@@ -134,15 +147,21 @@ def reduce(problem: Problem, target: Target) -> Reduced:
         degree = ((m - 1) // 2, n // 2)
     else:
         degree = (m, n)
+    points = np.empty(0) if singular is None else singular
     half = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
     ends = np.array(problem.domain.intervals)
     if parity is None:
+        if points.size:
+            centre = float(points[0])
         components = (ends - centre) / half
+        clusters = (points - centre) / half
     else:
         inner = ends[ends[:, 1] > centre]
         components = (np.maximum(inner - centre, 0) / half) ** 2
+        clusters = ((points - centre) / half) ** 2
     fixed = tuple(((x - centre) / half, y / height) for x, y in problem.interpolate)
-    return Reduced(problem, target, degree, components, centre, half, height, parity, fixed)
+    places = tuple(np.unique(clusters).tolist())
+    return Reduced(problem, target, degree, components, centre, half, height, parity, fixed, places)
 
 
 def _survey(problem: Problem, target: Target) -> np.ndarray:

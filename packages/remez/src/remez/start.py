@@ -1,23 +1,116 @@
-"""First references."""
+"""First references, and the next one up when the degree is stepped."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .reduction import Reduced
+from .reduction import Reduced, Samples
 
-__all__ = ["chebyshev"]
+__all__ = ["base_grid", "chebyshev", "resample"]
 
 
-def chebyshev(reduced: Reduced) -> np.ndarray:
-    """Chebyshev extrema, shared among the components by their length."""
+def base_grid(reduced: Reduced) -> Samples:
+    """Ends of the components, and points clustered at every centre down to rounding."""
+    length = float(np.ptp(reduced.components))
+    near = length * 10.0 ** -np.arange(1.0, 15.0, 1.5)
+    zero = length * 10.0 ** -np.arange(16.0, 60.0, 2.0)
+    parts = [reduced.components.ravel()]
+    for centre in reduced.centres:
+        parts += [centre + near, centre - near]
+    parts += [zero, -zero]
+    u = np.unique(np.concatenate(parts))
+    ends = reduced.components
+    inside = ((u[:, None] >= ends[:, 0]) & (u[:, None] <= ends[:, 1])).any(1)
+    sampled = reduced.sample(u[inside])
+    _, once = np.unique(sampled.u, return_index=True)
+    return sampled[once]
+
+
+def chebyshev(reduced: Reduced, grid: Samples) -> np.ndarray:
+    """Chebyshev extrema, shared among the components by their length.
+
+    An end at which the weight vanishes is left out.
+    """
     lengths = np.diff(reduced.components, axis=1).ravel()
     counts = np.maximum(np.floor(reduced.size * lengths / lengths.sum()), 1).astype(int)
     while counts.sum() != reduced.size:
         share = lengths / counts if counts.sum() < reduced.size else -lengths / counts
         counts[share.argmax()] += 1 if counts.sum() < reduced.size else -1
+    weight = np.interp(reduced.components.ravel(), grid.u, grid.w).reshape(-1, 2)
+    skip = np.where(weight > 0, 0.0, 0.5)
     parts = []
-    for (low, high), count in zip(reduced.components, counts, strict=True):
-        t = -np.cos(np.pi * np.arange(count) / (count - 1)) if count > 1 else np.zeros(1)
+    for (low, high), count, (left, right) in zip(reduced.components, counts, skip, strict=True):
+        steps = max(count - 1 + left + right, 1)
+        t = -np.cos(np.pi * (np.arange(count) + (left if count > 1 else 0.5)) / steps)
         parts.append(0.5 * (low + high) + 0.5 * (high - low) * t)
     return np.concatenate(parts)
+
+
+def resample(reduced: Reduced, old: np.ndarray) -> np.ndarray:
+    """A reference of ``reduced.size`` points distributed as ``old`` is.
+
+    Positions between neighbours are interpolated geometrically about the nearest centre when
+    their distances from it differ much, as extrema that cluster at a singularity do.
+    """
+    for centre in reduced.centres:
+        distance = np.abs(old - centre)
+        if old.size > 2 and distance.min() < 1e-8 * np.partition(distance, 1)[1]:
+            old = np.where(distance == distance.min(), centre, old)
+    place = np.linspace(0, old.size - 1, reduced.size)
+    index = np.minimum(place.astype(int), old.size - 2)
+    fraction = place - index
+    low, high = old[index], old[index + 1]
+    new = low + (high - low) * fraction
+    for centre in reduced.centres:
+        a, b = low - centre, high - centre
+        product = a * b
+        with np.errstate(all="ignore"):
+            bent = centre + a * (b / a) ** fraction
+            wide = (product > 0) & (np.maximum(a / b, b / a) > 2)
+        nearest = np.minimum(np.abs(a), np.abs(b)) <= 2 * _distance(reduced.centres, low, high)
+        new = np.where(wide & nearest, bent, new)
+        new = _towards(new, centre, old, low, high, fraction)
+    return _distinct(new, reduced.components)
+
+
+def _towards(
+    new: np.ndarray,
+    centre: float,
+    old: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    fraction: np.ndarray,
+) -> np.ndarray:
+    """In the gap next to a centre that is itself a point, carry the geometric spacing on."""
+    distance = np.sort(np.abs(old - centre))
+    if distance.size < 4 or distance[0] != 0 or distance[2] <= 3 * distance[1]:
+        return new
+    ratio = distance[1] / distance[2]
+    right = (low == centre) & (fraction > 0)
+    left = (high == centre) & (fraction < 1) & (fraction > 0)
+    new = np.where(right, centre + (high - centre) * ratio ** (1 - fraction), new)
+    return np.where(left, centre - (centre - low) * ratio**fraction, new)
+
+
+def _distance(centres: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    gaps = np.minimum(np.abs(low[:, None] - centres), np.abs(high[:, None] - centres))
+    gaps[gaps == 0] = np.inf
+    return gaps.min(1)
+
+
+def _distinct(u: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """Move points out of the gaps between components, keeping the order."""
+    if len(components) > 1:
+        inside = np.minimum(np.maximum(u[:, None], components[:, 0]), components[:, 1])
+        u = inside[np.arange(u.size), np.abs(inside - u[:, None]).argmin(1)]
+        for _ in range(4):
+            same = np.flatnonzero(np.diff(u) <= 0)
+            if not same.size:
+                break
+            u = np.sort(u)
+            near = 1e-3 * np.diff(components, axis=1).min()
+            for i in same:
+                step = near if np.any(u[i] == components[:, 0]) else -near
+                u[i + (step > 0)] += step
+            u = np.sort(u)
+    return u

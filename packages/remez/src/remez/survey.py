@@ -1,0 +1,114 @@
+"""Look at the target before solving: where it is singular, and whether it can be fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .problem import Problem, Target
+from .result import Status
+
+__all__ = ["Survey", "survey"]
+
+EPS = float(np.finfo(float).eps)
+PANELS = 16  # to begin with, in every component
+AT_ONCE = 16  # panels halved in a round
+ROUNDS = 56  # a panel halved so often is as short as the numbers are dense
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Singular points, strongest first, and what rules out an approximation, if anything."""
+
+    singular: np.ndarray
+    fault: Status | None
+    where: float | None = None
+
+
+def survey(problem: Problem, target: Target) -> Survey:
+    """Halve, again and again, the panels on which f is furthest from linear.
+
+    The distance falls fourfold per halving where f is smooth, twofold at a kink, by less at
+    an algebraic singularity, and not at all at a jump, so the panels gather at the singular
+    points, all of them at once.
+    """
+    ends = [np.linspace(a, b, PANELS + 1) for a, b in problem.domain.intervals]
+    low = np.concatenate([e[:-1] for e in ends])
+    high = np.concatenate([e[1:] for e in ends])
+    middle = 0.5 * (low + high)
+    f_low, f_middle, f_high = np.split(target(np.concatenate([low, middle, high])), 3)
+    panels = np.array([low, middle, high, f_low, f_middle, f_high])
+    range_ = np.ptp(panels[3:])
+    floor = 16 * EPS * np.abs(panels[3:]).max()
+    for _ in range(ROUNDS):
+        bend = np.abs(panels[4] - 0.5 * (panels[3] + panels[5]))
+        bend[panels[2] - panels[0] <= 4 * EPS * np.abs(panels[1])] = 0
+        worst = np.argpartition(-bend, min(AT_ONCE, bend.size - 1))[:AT_ONCE]
+        worst = worst[bend[worst] > floor]
+        if not worst.size:
+            break
+        panels = np.hstack([np.delete(panels, worst, axis=1), _halves(target, panels[:, worst])])
+    return _findings(problem, target, panels, range_)
+
+
+def _halves(target: Target, panels: np.ndarray) -> np.ndarray:
+    low, middle, high, f_low, f_middle, f_high = panels
+    left, right = 0.5 * (low + middle), 0.5 * (middle + high)
+    f_left, f_right = np.split(target(np.concatenate([left, right])), 2)
+    return np.hstack(
+        [
+            [low, left, middle, f_low, f_left, f_middle],
+            [middle, right, high, f_middle, f_right, f_high],
+        ]
+    )
+
+
+def _findings(problem: Problem, target: Target, panels: np.ndarray, range_: float) -> Survey:
+    width = panels[2] - panels[0]
+    a, b = problem.domain.hull
+    short = np.flatnonzero(width < 1e-7 * (b - a))
+    order = short[np.argsort(width[short], kind="stable")]
+    found: list[float] = []
+    for i in order:
+        if all(abs(panels[1, i] - c) > 1e-4 * (b - a) for c in found) and len(found) < 12:
+            found.append(_end_or_middle(problem, panels[:, i]))
+    for c in found:
+        fault = _fault(problem, target, c, range_, b - a)
+        if fault is not None:
+            return Survey(np.array(found), fault, c)
+    return Survey(np.array(found), None)
+
+
+def _end_or_middle(problem: Problem, panel: np.ndarray) -> float:
+    """The end of a component where the panel is next to one, zero if it holds zero."""
+    low, middle, high = panel[:3]
+    for end in np.ravel(problem.domain.intervals):
+        if abs(middle - end) <= 4 * (high - low):
+            return float(end)
+    reach = 4 * (high - low)
+    return 0.0 if low - reach <= 0 <= high + reach else float(middle)
+
+
+def _fault(
+    problem: Problem, target: Target, c: float, range_: float, length: float
+) -> Status | None:
+    """A jump or a pole at c, seen at shrinking distances on both sides."""
+    h = length * 2.0 ** np.array([-16.0, -26.0, -36.0])
+    x = np.concatenate([c - h, c + h])
+    if not problem.domain.contains(x).all() or np.any(h < 64 * EPS * abs(c)):
+        h = h[h >= 64 * EPS * abs(c)]
+        x = np.concatenate([c - h, c + h])
+        if h.size < 2 or not problem.domain.contains(x).any():
+            return None
+    inside = problem.domain.contains(x)
+    f = np.full(x.size, np.nan)
+    f[inside] = target.raw(x[inside])
+    left, right = f[: h.size], f[h.size :]
+    size = np.fmax(np.abs(left), np.abs(right))
+    if size[-1] > 4 * size[-2] and size[-1] > 1e3 * range_ / 1e3:
+        return Status.UNBOUNDED
+    jump = np.abs(right - left)
+    if jump[-1] > 0.99 * jump[-2] and jump[-1] > 1e-8 * range_:
+        return Status.JUMP
+    return None
