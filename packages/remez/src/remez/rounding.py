@@ -3,13 +3,14 @@
 Rounding each coefficient to nearest throws away what the others could repair. With r = P/Q and
 integers k counting ulps, the new error is exactly::
 
-    e_new = e - w (dP - r dQ) / (Q + dQ),    dP = sum_i ulp_i k_i t^i, dQ likewise
+    e_new = (e Q - w (dP - f dQ)) / (Q + dQ),    dP = sum_i ulp_i k_i t^i, dQ likewise
 
-so that to first order the best choice is a closest vector in the lattice spanned by the columns
-``w t^i ulp_i / Q`` and ``-w r t^j ulp_j / Q``. We reduce the lattice (LLL), take Babai's nearest
-plane with the weights of Lawson's iteration (which turn least squares into least maximum), and
-descend on the true maximum along the reduced basis, single vectors and pairs. P and Q have a common
-scale to choose: several are tried.
+so that, the new denominator given, the best choice is a closest vector in the lattice spanned by
+the columns ``w t^i ulp_i`` and ``-w f t^j ulp_j`` over that denominator. We reduce the lattice
+(LLL), take Babai's nearest plane several times, with the denominator of the time before and the
+weights of Lawson's iteration (which turn least squares into least maximum), and descend on the true
+maximum along the reduced basis, single vectors and pairs. P and Q have a common scale to choose:
+several are tried.
 
 Sources: N. Brisebarre, S. Chevillard, "Efficient polynomial L∞-approximations", ARITH 2007,
 doi:10.1109/ARITH.2007.17; L. Babai, Combinatorica 6, 1986, doi:10.1007/BF02579403;
@@ -18,7 +19,6 @@ A. K. Lenstra, H. W. Lenstra, L. Lovász, Math. Ann. 261, 1982, doi:10.1007/BF01
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,10 +26,13 @@ import numpy as np
 
 __all__ = ["RoundedPair", "round_pair", "to_nearest"]
 
-SCALES = 8  # common factors of P and Q tried between 1 and 2
-LAWSON_STEPS = 6
+SCALES = 16  # common factors of P and Q tried between 1 and 2
+DESCENTS = 2  # of the best scales
+LAWSON_STEPS = 8
 LOVASZ = 0.99
-MAX_DESCENT = 200
+MAX_DESCENT = 60
+COARSE = 200  # sample points that the search uses; the choice is made on all of them
+SHRINK = 0.5  # how far the denominator may fall below the one before rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,23 +49,6 @@ class RoundedPair:
     q: np.ndarray
     error: float
     naive: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Sample:
-    """What is approximated, at points: powers of t, r = P/Q, w, and the error e of P/Q there."""
-
-    powers: np.ndarray
-    r: np.ndarray
-    weight: np.ndarray
-    error: np.ndarray
-
-    def new_error(self, q: np.ndarray, dp: np.ndarray, dq: np.ndarray) -> np.ndarray:
-        """e_new of the module's formula; ``dp`` and ``dq`` may be stacks of changes."""
-        moved = dp @ self.powers[: dp.shape[-1]]
-        shift = dq @ self.powers[: dq.shape[-1]]
-        below = q @ self.powers[: q.size] + shift
-        return self.error - self.weight * (moved - self.r * shift) / below
 
 
 def to_nearest(c: np.ndarray, bits: int) -> np.ndarray:
@@ -89,69 +75,99 @@ def round_pair(
         error: ``w (f - p/q)`` there.
     """
     p, q = p / q[0], q / q[0]
-    powers = t ** np.arange(max(p.size, q.size))[:, None]
-    r = (p @ powers[: p.size]) / (q @ powers[: q.size])
-    sample = _Sample(powers, r, weight, error)
-    best = _measure(sample, p, q, to_nearest(p, bits), to_nearest(q, bits))
-    naive = best.error
     scales = 2.0 ** (np.arange(SCALES) / SCALES) if q.size > 1 else np.ones(1)
-    for scale in scales:
-        unit = float(to_nearest(np.array([scale]), bits)[0])
-        candidate = _closest(sample, p * unit, q * unit, bits)
-        best = min(best, candidate, key=lambda pair: pair.error)
-    return RoundedPair(best.p, best.q, best.error, naive)
+    coarse = slice(None, None, -(-t.size // COARSE))
+
+    def scaling(unit: float, part: slice) -> _Scaling:
+        return _Scaling(p * unit, q * unit, bits, t[part], weight[part], error[part])
+
+    found = []
+    for unit in np.unique(to_nearest(scales, bits)):
+        one = scaling(unit, coarse)
+        moves, basis = _babai_lawson(one)
+        found.append((one.worst(moves), unit, moves, one, basis))
+    found.sort(key=lambda entry: entry[0])
+    ends = [(unit, moves) for _, unit, moves, _, _ in found]
+    ends += [(unit, _descend(one, moves, basis)) for _, unit, moves, one, basis in found[:DESCENTS]]
+    nearest = 1.0, np.zeros(found[0][2].size)
+    judged = [(scaling(unit, slice(None)), moves) for unit, moves in [nearest, *ends]]
+    errors = [one.worst(moves) for one, moves in judged]
+    best, moves = judged[int(np.argmin(errors))]
+    return RoundedPair(*best.rounded(moves), min(errors), errors[0])
 
 
-def _measure(
-    sample: _Sample, p: np.ndarray, q: np.ndarray, new_p: np.ndarray, new_q: np.ndarray
-) -> RoundedPair:
-    error = float(np.abs(sample.new_error(q, new_p - p, new_q - q)).max())
-    return RoundedPair(new_p, new_q, error, error)
+class _Scaling:
+    """One common scale of P and Q, which fixes q_0; the others move by whole ulps ("moves")."""
+
+    def __init__(
+        self,
+        p: np.ndarray,
+        q: np.ndarray,
+        bits: int,
+        t: np.ndarray,
+        weight: np.ndarray,
+        error: np.ndarray,
+    ) -> None:
+        self.c, self.size, self.bits = np.concatenate([p, q]), p.size, bits
+        self.free = np.flatnonzero(np.concatenate([p, [0.0], q[1:]]))
+        self.ulp = np.ldexp(1.0, np.frexp(self.c[self.free])[1] - bits)
+        self.start = to_nearest(self.c, bits)
+        powers = t ** np.arange(max(p.size, q.size))[:, None]
+        self.powers, self.q_powers = powers[: p.size], powers[: q.size]
+        self.q = q @ self.q_powers
+        self.weight, self.error = weight, error
+        self.f = (p @ self.powers) / self.q + error / np.where(weight > 0, weight, 1.0)
+        stacked = np.concatenate([self.powers, -self.f * self.q_powers])
+        self.columns = (weight / self.q * stacked[self.free] * self.ulp[:, None]).T
+        offset = (self.start[self.free] - self.c[self.free]) / self.ulp
+        self.residual = error - self.columns @ offset
+
+    def rounded(self, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """P and Q after the moves, exact in the target type."""
+        c = self._change(moves[None])[0] + self.c
+        return to_nearest(c[: self.size], self.bits), to_nearest(c[self.size :], self.bits)
+
+    def shrinkage(self, moves: np.ndarray) -> np.ndarray:
+        """(Q + dQ)/Q on the sample, for each row of moves."""
+        return (self._change(moves)[:, self.size :] @ self.q_powers) / self.q + 1
+
+    def maximum(self, moves: np.ndarray) -> np.ndarray:
+        """max |e_new| on the sample for each row of moves; infinite if Q collapses."""
+        change = self._change(moves)
+        dp, dq = change[:, : self.size] @ self.powers, change[:, self.size :] @ self.q_powers
+        numerator = self.error * self.q - self.weight * (dp - self.f * dq)
+        shrinkage = dq / self.q + 1
+        error = np.abs(numerator / self.q / shrinkage).max(1)
+        return np.where(shrinkage.min(1) > SHRINK, error, np.inf)
+
+    def worst(self, moves: np.ndarray) -> float:
+        """`maximum` of one row of moves."""
+        return float(self.maximum(moves[None])[0])
+
+    def _change(self, moves: np.ndarray) -> np.ndarray:
+        """Changes of the coefficients; past a power of two, where ulps double, rounded again."""
+        c = np.tile(self.start, (len(moves), 1))
+        c[:, self.free] = to_nearest(c[:, self.free] + moves * self.ulp, self.bits)
+        return c - self.c
 
 
-def _closest(sample: _Sample, p: np.ndarray, q: np.ndarray, bits: int) -> RoundedPair:
-    """The best lattice point found around one scaling of P and Q, which fixes q_0."""
-    c = np.concatenate([p, q])
-    free = np.flatnonzero(np.concatenate([p, [0.0], q[1:]]))
-    ulp = np.ldexp(1.0, np.frexp(c[free])[1] - bits)
-    start = to_nearest(c, bits)
-    scaled = np.concatenate([sample.powers[: p.size], -sample.r * sample.powers[: q.size]]) / (
-        q @ sample.powers[: q.size]
-    )
-    columns = (sample.weight * scaled[free] * ulp[:, None]).T
-
-    def maximum(moves: np.ndarray) -> np.ndarray:
-        """Largest error after whole numbers of ulps (rows of ``moves``) from ``start``."""
-        change = np.tile(start - c, (len(moves), 1))
-        change[:, free] += moves * ulp
-        return np.abs(sample.new_error(q, change[:, : p.size], change[:, p.size :])).max(1)
-
-    first = sample.error - columns @ ((start[free] - c[free]) / ulp)
-    moves, basis = _babai_lawson(columns, first, maximum)
-    moves = _descend(moves, basis, maximum)
-    rounded = start.copy()
-    rounded[free] += moves * ulp
-    rounded = to_nearest(rounded, bits)  # a power of two was crossed: the spacing doubled there
-    return _measure(sample, p, q, rounded[: p.size], rounded[p.size :])
-
-
-def _babai_lawson(
-    columns: np.ndarray, residual: np.ndarray, maximum: Callable[[np.ndarray], np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def _babai_lawson(scaling: _Scaling) -> tuple[np.ndarray, np.ndarray]:
     """The best of the nearest-plane points under Lawson's weights, and the reduced basis."""
+    columns, residual = scaling.columns, scaling.residual
+    best = np.zeros(columns.shape[1])
+    best_value = scaling.worst(best)
     weights = np.full(residual.size, 1.0 / residual.size)
-    best, basis = np.zeros(columns.shape[1]), np.eye(columns.shape[1])
-    best_value = float(maximum(best[None])[0])
-    for step in range(LAWSON_STEPS):
-        root = np.sqrt(weights)[:, None]
-        orthogonal, triangle = np.linalg.qr(root * columns)
-        if step == 0:
-            basis = reduce_lattice(triangle)
-        moves = basis @ _nearest_plane(triangle @ basis, orthogonal.T @ (root[:, 0] * residual))
-        value = float(maximum(moves[None])[0])
+    shrinkage = np.ones_like(residual)
+    basis = reduce_lattice(np.asarray(np.linalg.qr(columns, mode="r")))
+    for _ in range(LAWSON_STEPS):
+        root = np.sqrt(weights) / shrinkage
+        orthogonal, triangle = np.linalg.qr(root[:, None] * columns)
+        moves = basis @ _nearest_plane(triangle @ basis, orthogonal.T @ (root * residual))
+        value = scaling.worst(moves)
         if value < best_value:
             best, best_value = moves, value
-        weights = weights * np.abs(residual - columns @ moves)
+        shrinkage = np.maximum(scaling.shrinkage(moves[None])[0], SHRINK)
+        weights = weights * np.abs((residual - columns @ moves) / shrinkage)
         weights = weights / weights.sum() + 1e-12
     return best, basis
 
@@ -166,16 +182,14 @@ def _nearest_plane(basis: np.ndarray, target: np.ndarray) -> np.ndarray:
     return z
 
 
-def _descend(
-    moves: np.ndarray, basis: np.ndarray, maximum: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
+def _descend(scaling: _Scaling, moves: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Steepest descent of the maximum error along reduced vectors and sums of two of them."""
     signed = np.concatenate([basis.T, -basis.T])
     pairs = [signed[i] + signed[j] for i, j in combinations(range(len(signed)), 2)]
     directions = np.concatenate([signed, [pair for pair in pairs if pair.any()]])
-    value = float(maximum(moves[None])[0])
+    value = scaling.worst(moves)
     for _ in range(MAX_DESCENT):
-        trial = maximum(moves + directions)
+        trial = scaling.maximum(moves + directions)
         if trial.min() >= value:
             break
         value = float(trial.min())
@@ -191,7 +205,7 @@ def reduce_lattice(columns: np.ndarray) -> np.ndarray:
     basis, u = columns.copy(), np.eye(columns.shape[1])
     k = 1
     while k < basis.shape[1]:
-        triangle = np.linalg.qr(basis[:, : k + 1], mode="r")
+        triangle = np.asarray(np.linalg.qr(basis[:, : k + 1], mode="r"))
         for j in range(k - 1, -1, -1):
             factor = np.rint(triangle[j, k] / triangle[j, j])
             if factor:
