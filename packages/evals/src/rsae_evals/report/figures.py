@@ -34,6 +34,7 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", FILL: "--fill"} | 
 
 _STYLE = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "rsae",  # the same drawing twice has the same ids
     "font.size": 10.5,
     "axes.labelsize": 10.5,
     "axes.edgecolor": RULE,

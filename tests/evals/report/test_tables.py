@@ -1,0 +1,91 @@
+"""Numbers, tables and the sentence, before any medium."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rsae_evals.comparison import Verdict
+from rsae_evals.report import summary
+from rsae_evals.report.answer import answer, question
+from rsae_evals.report.numbers import MINUS, number, percent, signed
+from rsae_evals.report.tables import SIGNS, Change, Table, text
+
+finite = st.floats(-1e300, 1e300)
+
+
+@given(finite, st.integers(2, 6))
+def test_a_number_reads_back_to_the_digits_it_shows(value, digits):
+    shown = float(number(value, digits).replace(MINUS, "-"))
+    assert shown == pytest.approx(value, rel=0.6 * 10.0 ** (1 - digits), abs=0.0)
+
+
+@given(finite)
+def test_a_sign_is_written_where_there_is_one(value):
+    assert (signed(value)[0] == "+") == (value > 0)
+    assert (signed(value)[0] == MINUS) == (value < 0)
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_what_has_no_value_is_a_dash(nothing):
+    assert number(nothing) == signed(nothing) == percent(nothing) == "–"
+
+
+def test_a_table_refuses_rows_of_another_length():
+    with pytest.raises(ValueError, match="2 cells, 3 columns"):
+        Table("t", ("a", "b", "c"), (("x", 1.0),))
+
+
+def test_every_verdict_has_a_sign_of_its_own():
+    assert len(set(SIGNS.values())) == len(Verdict)
+    assert all(text(verdict).startswith(SIGNS[verdict]) for verdict in Verdict)
+
+
+def test_a_change_without_an_interval_shows_none():
+    assert text(Change(-0.5)) == f"{MINUS}0.500"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (Verdict.BETTER, "Yes: the RSAE is better than the fine-tuned teacher"),
+        (Verdict.WORSE, "No: the RSAE is worse than the fine-tuned teacher"),
+        (Verdict.CANNOT_TELL, "cannot tell the RSAE from the fine-tuned teacher"),
+        (Verdict.NOT_COMPARABLE, "not comparable"),
+    ],
+)
+def test_the_sentence_says_the_verdict_against_the_control(make_comparison, verdict, words):
+    said = answer(make_comparison(verdict=verdict))
+    assert said.verdict is verdict
+    assert words in said.sentence
+    assert "30\N{NARROW NO-BREAK SPACE}208 held-out tokens" in said.evidence
+
+
+def test_without_a_control_the_first_arm_is_the_baseline(make_comparison):
+    asked = question(make_comparison(("mine", "theirs", "ours")))
+    assert (asked.baseline, asked.subject) == ("mine", "ours")
+
+
+def test_a_single_arm_is_described_and_not_judged(make_comparison):
+    said = answer(make_comparison(("teacher",)))
+    assert said.verdict is None
+    assert "explains" in said.sentence
+
+
+def test_the_first_table_has_the_arms_and_metrics_that_decide(comparison):
+    table = summary.headline(comparison, question(comparison))
+    assert table.columns[1:6] == (
+        "teacher", "fine-tuned teacher", "threshold-only control", "RSAE at initialisation", "RSAE",
+    )  # fmt: skip
+    labels = [row[0] for row in table.rows]
+    assert labels[:6] == [
+        "MSE", "explained variance", "strict L0", "alive", "ΔCE", "loss recovered",
+    ]  # fmt: skip
+    assert table.rows[0][1:6] == tuple(arm.metrics["mse"] for arm in comparison.arms)
+
+
+def test_provenance_is_flattened_and_hashes_are_whole(comparison):
+    facts = dict(summary.provenance(comparison))
+    assert facts["versions · sae_lens"] == "6.54.12"
+    assert facts["tokens · sha256"] == comparison.tokens["sha256"]
