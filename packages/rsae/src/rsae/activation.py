@@ -98,16 +98,16 @@ class RationalActivation(nn.Module):
     def from_fit(cls, fit: Any) -> Self:
         """Load a `remez.Fit` (anything whose `safe_pade()` gives p, q and domain), losslessly.
 
-        The fit's variable runs over the hull [lo, hi] of its domain, so center and C_in become
+        The fit's variable runs over the hull [low, high] of its domain, so center and C_in become
         the hull's midpoint and half its length.
         """
         pade = fit.safe_pade()
-        lo, hi = _hull(pade.domain)
+        low, high = pade.domain
         return cls(
             [list(map(float, pade.p))],
             [list(map(float, pade.q))],
-            input_scale=(hi - lo) / 2,
-            center=(hi + lo) / 2,
+            input_scale=(high - low) / 2,
+            center=(high + low) / 2,
         )
 
     @classmethod
@@ -174,15 +174,6 @@ class RationalActivation(nn.Module):
             return tensor.to(device=moved.device, dtype=torch.float32)
 
         return super()._apply(keep_precision, recurse)
-
-
-def _hull(domain: Any) -> tuple[float, float]:
-    hull = getattr(domain, "hull", domain)
-    hull = hull() if callable(hull) else hull
-    lo, hi = getattr(hull, "lo", None), getattr(hull, "hi", None)
-    if lo is None or hi is None:
-        lo, hi = hull
-    return float(lo), float(hi)
 
 
 def _horner(coefficients: Tensor, t: Tensor) -> Tensor:

@@ -1,0 +1,117 @@
+"""The state of a training run as one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from ..errors import CorruptFileError
+from ..io import load_safetensors, save_safetensors
+from ..model import RSAE
+from .controller import ControllerConfig, L0Controller
+
+__all__ = ["Progress", "Snapshot", "load_checkpoint", "save_checkpoint"]
+
+_HEADER = "progress"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The scalars of a run in progress.
+
+    Attributes:
+        step: steps taken.
+        controller: its `log_weight`, `log_l0` and `steps`; its target and start.
+        grad_norm: running mean of the gradient's norm, None before the first step.
+        slow_down: factor on every rate, halved each time the run had to go back.
+        restarts: how often it went back to the last good state.
+        max_l0: largest batch L0 so far.
+    """
+
+    step: int
+    controller: L0Controller
+    grad_norm: float | None = None
+    slow_down: float = 1.0
+    restarts: int = 0
+    max_l0: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A run's tensors and scalars at one step, detached from the run."""
+
+    tensors: dict[str, Tensor]
+    progress: Progress
+
+    @classmethod
+    def take(
+        cls,
+        coder: RSAE,
+        optimizer: torch.optim.Optimizer,
+        last_fired: Tensor,
+        progress: Progress,
+    ) -> Snapshot:
+        """Copy everything that the next step depends on."""
+        tensors = {f"model.{name}": t for name, t in coder.state_dict().items()}
+        for name, moments in _named_moments(coder, optimizer).items():
+            tensors |= {f"adam.{name}.{key}": t for key, t in moments.items()}
+        tensors["last_fired"] = last_fired
+        return cls({name: t.detach().clone() for name, t in tensors.items()}, progress)
+
+    def restore(self, coder: RSAE, optimizer: torch.optim.Optimizer, last_fired: Tensor) -> None:
+        """Put everything back in place."""
+        with torch.no_grad():
+            for name, tensor in coder.state_dict().items():
+                tensor.copy_(self.tensors[f"model.{name}"])
+            last_fired.copy_(self.tensors["last_fired"])
+        for name, parameter in coder.named_parameters():
+            prefix = f"adam.{name}."
+            moments = {
+                key.removeprefix(prefix): tensor.clone()
+                for key, tensor in self.tensors.items()
+                if key.startswith(prefix)
+            }
+            if moments:
+                optimizer.state[parameter] = moments
+            else:
+                optimizer.state.pop(parameter, None)
+
+
+def _named_moments(coder: RSAE, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+    return {
+        name: optimizer.state[parameter]
+        for name, parameter in coder.named_parameters()
+        if parameter in optimizer.state
+    }
+
+
+def save_checkpoint(path: Path, snapshot: Snapshot) -> None:
+    """Write a snapshot atomically."""
+    header = {_HEADER: json.dumps(asdict(snapshot.progress))}
+    save_safetensors(path, snapshot.tensors, metadata=header)
+
+
+def load_checkpoint(path: Path) -> Snapshot:
+    """Read a snapshot.
+
+    Raises:
+        CorruptFileError: it is damaged or no checkpoint.
+    """
+    tensors = load_safetensors(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            content: dict[str, Any] = json.loads(file.metadata()[_HEADER])
+        controller = content.pop("controller")
+        config = ControllerConfig(**controller.pop("config"))
+        progress = Progress(controller=L0Controller(config=config, **controller), **content)
+    except (TypeError, KeyError, ValueError) as error:
+        raise CorruptFileError(
+            f"{path} is no checkpoint of this program ({error}); delete it to start this arm again"
+        ) from error
+    return Snapshot(tensors, progress)

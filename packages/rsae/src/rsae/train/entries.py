@@ -1,0 +1,132 @@
+"""The few entries of the code matrix that matter, and the products that touch only them.
+
+Codes are sparse, a few percent at most, so one dense product per step is enough: the one that
+finds out which entries are near or above their thresholds. Everything after it, and every
+gradient, is taken on those entries alone.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+__all__ = ["Entries", "decode", "gather_pre_acts"]
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """Positions in an (n_rows, n_cols) matrix, row by row: the pattern of a CSR matrix.
+
+    Attributes:
+        rows, cols: (nnz,) indices, rows ascending.
+        row_starts: (n_rows + 1,), where each row begins.
+        shape: (n_rows, n_cols).
+    """
+
+    rows: Tensor
+    cols: Tensor
+    row_starts: Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, mask: Tensor) -> Self:
+        """The true entries of a boolean matrix."""
+        rows, cols = mask.nonzero(as_tuple=True)
+        row_starts = torch.zeros(len(mask) + 1, dtype=torch.int64, device=mask.device)
+        torch.cumsum(mask.sum(dim=1), 0, out=row_starts[1:])
+        return cls(rows, cols, row_starts, (mask.shape[0], mask.shape[1]))
+
+    def gather(self, dense: Tensor) -> Tensor:
+        """(n_rows, n_cols) → (nnz,), the values at the entries."""
+        return dense.flatten().index_select(0, self.rows * self.shape[1] + self.cols)
+
+    def times(self, values: Tensor, dense: Tensor) -> Tensor:
+        """S @ dense, (n_cols, k) → (n_rows, k), S holding `values` at the entries."""
+        return _product(self._csr(values), dense)
+
+    def transposed_times(self, values: Tensor, dense: Tensor) -> Tensor:
+        """S^T @ dense, (n_rows, k) → (n_cols, k)."""
+        return _product(self._csr(values).t(), dense)
+
+    def sampled(self, left: Tensor, right: Tensor) -> Tensor:
+        """left @ right at the entries only, (n_rows, k), (k, n_cols) → (nnz,)."""
+        if not _sparse_kernels(left):
+            return self.gather(left @ right)
+        pattern = self._csr(torch.zeros_like(self.rows, dtype=left.dtype))
+        return torch.sparse.sampled_addmm(pattern, left, right, beta=0.0).values()
+
+    def sum_by_column(self, values: Tensor) -> Tensor:
+        """(nnz,) → (n_cols,)."""
+        return values.new_zeros(self.shape[1]).index_add_(0, self.cols, values)
+
+    def _csr(self, values: Tensor) -> Tensor:
+        with warnings.catch_warnings():  # "beta state", and that we leave the checks of indices out
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.sparse_csr_tensor(
+                self.row_starts, self.cols, values, self.shape, check_invariants=False
+            )
+
+
+def _sparse_kernels(like: Tensor) -> bool:
+    """On a CPU, PyTorch multiplies sparse matrices in CSR form only where it has MKL."""
+    return like.device.type != "cpu" or torch.backends.mkl.is_available()
+
+
+def _product(sparse: Tensor, dense: Tensor) -> Tensor:
+    return (sparse if _sparse_kernels(dense) else sparse.to_dense()) @ dense
+
+
+class _GatherPreActs(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Tensor, W_enc: Tensor, b_enc: Tensor, values: Tensor, entries: Entries
+    ) -> Tensor:
+        ctx.save_for_backward(inputs, W_enc)
+        ctx.entries = entries
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, W_enc = ctx.saved_tensors
+        entries, grad = ctx.entries, grads[0].contiguous()
+        needs = ctx.needs_input_grad
+        to_inputs = entries.times(grad, W_enc.t().contiguous()) if needs[0] else None
+        to_weight = entries.transposed_times(grad, inputs).t().contiguous() if needs[1] else None
+        to_bias = entries.sum_by_column(grad) if needs[2] else None
+        return to_inputs, to_weight, to_bias, None, None
+
+
+def gather_pre_acts(
+    inputs: Tensor, W_enc: Tensor, b_enc: Tensor, values: Tensor, entries: Entries
+) -> Tensor:
+    """inputs @ W_enc + b_enc at the entries, (nnz,), whose `values` are known already.
+
+    Only the gradients are computed here: those of (n_rows, d_in) inputs, (d_in, n_cols) weights
+    and (n_cols,) biases.
+    """
+    return _GatherPreActs.apply(inputs, W_enc, b_enc, values, entries)  # type: ignore[no-any-return]
+
+
+class _Decode(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, W_dec: Tensor, entries: Entries) -> Tensor:
+        ctx.save_for_backward(values, W_dec)
+        ctx.entries = entries
+        return entries.times(values, W_dec)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        values, W_dec = ctx.saved_tensors
+        entries, grad = ctx.entries, grads[0].contiguous()
+        to_values = entries.sampled(grad, W_dec.t()) if ctx.needs_input_grad[0] else None
+        to_weight = entries.transposed_times(values, grad) if ctx.needs_input_grad[1] else None
+        return to_values, to_weight, None
+
+
+def decode(values: Tensor, W_dec: Tensor, entries: Entries) -> Tensor:
+    """Z @ W_dec, (n_rows, d_in), where Z holds `values` at the entries and zeros elsewhere."""
+    return _Decode.apply(values, W_dec, entries)  # type: ignore[no-any-return]

@@ -1,0 +1,113 @@
+"""One training pass of an RSAE, on the entries near or in its support."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..model import RSAE
+from .entries import Entries, decode, gather_pre_acts
+
+__all__ = ["Pass", "forward"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What a batch of n tokens gave.
+
+    Attributes:
+        entries: where codes are, or are close to being, different from zero.
+        pre_acts: (nnz,) pre-activations h at the entries.
+        codes: (nnz,) codes z, exactly 0 where the entry is outside the support.
+        support: (nnz,) 1 where the entry is in the support, else 0; its gradient is the
+            surrogate's.
+        x_hat: (n, d_in) reconstruction in the units of x.
+    """
+
+    entries: Entries
+    pre_acts: Tensor
+    codes: Tensor
+    support: Tensor
+    x_hat: Tensor
+
+    @property
+    def l0(self) -> Tensor:
+        """Mean number of active codes per token, differentiable through the surrogate."""
+        return self.support.sum() / self.entries.shape[0]
+
+
+class _Jump(torch.autograd.Function):
+    """w where active, else 0; the threshold's gradient is smeared over a kernel K.
+
+    d z / d tau = - w K(h - tau), K the unit rectangle of a given bandwidth: the estimator of
+    Rajamanoharan et al. 2024, arXiv 2407.14435, eq. 11–12.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor, threshold: Tensor, active: Tensor, kernel: Tensor) -> Tensor:
+        ctx.save_for_backward(w, active, kernel)
+        return torch.where(active, w, torch.zeros_like(w))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        w, active, kernel = ctx.saved_tensors
+        to_w = torch.where(active, grads[0], torch.zeros_like(w))
+        return to_w, -grads[0] * w * kernel, None, None
+
+
+def forward(coder: RSAE, x: Tensor, bandwidth: float, mixed_precision: bool = False) -> Pass:
+    """Encode and decode (n, d_in) activations with gradients for every parameter.
+
+    Args:
+        coder: the RSAE.
+        x: (n, d_in).
+        bandwidth: width of the surrogate's kernel in units of pre-activations; 0 for none.
+        mixed_precision: take the one dense product in bfloat16; all else stays in float32.
+    """
+    inputs = coder.process_sae_in(x)
+    with torch.no_grad():
+        h = _dense_pre_acts(coder, inputs, mixed_precision)
+        entries = Entries.of(_candidates(coder, h, bandwidth))
+        values = entries.gather(h)
+    pre_acts = gather_pre_acts(inputs, coder.W_enc, coder.b_enc, values, entries)
+    threshold = coder.threshold.index_select(0, entries.cols)
+    scale = coder.feature_scale.index_select(0, entries.cols)
+    phi = coder.shape(pre_acts, threshold, scale)
+    value = coder.value(pre_acts, scale, phi)
+    with torch.no_grad():
+        kernel = _rectangle(values - threshold, bandwidth)
+        if coder.cfg.support == "topk":
+            active = torch.ones_like(values, dtype=torch.bool)
+        else:
+            active = coder.support(values, threshold, scale, phi)
+    codes = _Jump.apply(value, threshold, active, kernel)
+    support = _Jump.apply(torch.ones_like(value), threshold, active, kernel)
+    recons = decode(codes, coder.W_dec, entries) + coder.b_dec
+    return Pass(entries, values, codes, support, coder.run_time_activation_norm_fn_out(recons))
+
+
+def _dense_pre_acts(coder: RSAE, inputs: Tensor, mixed_precision: bool) -> Tensor:
+    if not mixed_precision:
+        return inputs @ coder.W_enc + coder.b_enc
+    product = inputs.to(torch.bfloat16) @ coder.W_enc.to(torch.bfloat16)
+    return product.to(coder.dtype) + coder.b_enc
+
+
+def _candidates(coder: RSAE, h: Tensor, bandwidth: float) -> Tensor:
+    """Entries in the support, and those that the surrogate's kernel reaches."""
+    if coder.cfg.support == "topk":
+        return coder.support(h, coder.threshold, coder.feature_scale, h)
+    near = (h > coder.threshold - bandwidth / 2) & (h > 0)
+    if coder.cfg.support == "level":
+        phi = coder.shape(h, coder.threshold, coder.feature_scale)
+        near |= coder.support(h, coder.threshold, coder.feature_scale, phi)
+    return near
+
+
+def _rectangle(distance: Tensor, bandwidth: float) -> Tensor:
+    if bandwidth == 0:
+        return torch.zeros_like(distance)
+    return (distance.abs() < bandwidth / 2).to(distance.dtype) / bandwidth

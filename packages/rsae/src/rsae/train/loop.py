@@ -1,0 +1,243 @@
+"""The training loop: one for teacher, threshold-only and rational arms alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import TrainingError
+from ..model import RSAE
+from .checkpoint import Progress, Snapshot, load_checkpoint, save_checkpoint
+from .config import TrainConfig
+from .controller import L0Controller
+from .forward import Pass, forward
+from .objectives import Penalty, mse, penalty
+from .units import Units
+
+__all__ = ["TrainResult", "train"]
+
+_MAX_RESTARTS = 5
+_EPS = 1e-10  # of Adam: gradients of a fraction of variance are small
+_DEAD_DECAY = 0.99
+
+Batches = Callable[[int], Iterator[Tensor]]
+OnStep = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run reports besides the coder it trained in place.
+
+    Attributes:
+        steps: optimiser steps taken.
+        weight: the last lambda.
+        max_l0: the largest strict L0 of any batch.
+        restarts: how often the run went back to the last good state.
+    """
+
+    steps: int
+    weight: float
+    max_l0: float
+    restarts: int
+
+
+def train(
+    coder: RSAE,
+    batches: Batches,
+    objective: Penalty,
+    units: Units,
+    target_l0: float,
+    config: TrainConfig,
+    *,
+    checkpoint: Path | None = None,
+    on_step: OnStep | None = None,
+) -> TrainResult:
+    r"""Train, in place, every parameter of `coder` that requires a gradient.
+
+        loss = E|x - x_hat|^2 / Var x + lambda * penalty / penalty_0
+
+    Adam; lambda from the bounded controller. A batch whose loss or gradient is not finite sends
+    the run back to the last good state at half the rates. Interrupted (`KeyboardInterrupt`), it
+    leaves a checkpoint behind; started again with the same arguments, it goes on from there and
+    ends where an uninterrupted run ends, but for rounding.
+
+    Args:
+        coder: the coder; parameters without `requires_grad` stay as they are.
+        batches: from the number of steps already taken to the batches that follow, (n, d_in).
+        objective: the penalty.
+        units: from `measure_units`.
+        target_l0: strict L0 that the controller holds.
+        config: steps, rates and safeguards.
+        checkpoint: file to keep the state in; deleted by whoever owns the run's folder.
+        on_step: called after each step with its numbers.
+
+    Raises:
+        TrainingError: the run went back too often, or the data ran out.
+    """
+    controller = L0Controller(target_l0, units.weight, config.controller)
+    run = _Run(coder, objective, units, controller, config)
+    if checkpoint is not None and checkpoint.exists():
+        run.restore(load_checkpoint(checkpoint))
+    good = run.snapshot()
+    data = batches(run.progress.step)
+    try:
+        while run.progress.step < config.steps:
+            record = run.step(_next(data))
+            if record is None:
+                good = _slower(good, run.progress)
+                run.restore(good)
+                data = batches(run.progress.step)
+                continue
+            if run.progress.step % config.checkpoint_every == 0:
+                good = run.snapshot()
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, good)
+            if on_step is not None:
+                on_step(record)
+    except KeyboardInterrupt:
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, good)
+        raise
+    end = run.progress
+    return TrainResult(end.step, end.controller.weight, end.max_l0, end.restarts)
+
+
+def _next(data: Iterator[Tensor]) -> Tensor:
+    batch = next(data, None)
+    if batch is None:
+        raise TrainingError("the activations ran out before the last step; harvest more tokens")
+    return batch
+
+
+def _slower(good: Snapshot, failed: Progress) -> Snapshot:
+    restarts = failed.restarts + 1
+    if restarts > _MAX_RESTARTS:
+        raise TrainingError(
+            f"training left the finite numbers {restarts} times at step {failed.step}; "
+            "lower the learning rates or check the activations"
+        )
+    slow_down = failed.slow_down / 2
+    return Snapshot(good.tensors, replace(good.progress, restarts=restarts, slow_down=slow_down))
+
+
+class _Run:
+    """The mutable side of a run: coder, optimiser and progress, one step at a time."""
+
+    def __init__(
+        self,
+        coder: RSAE,
+        objective: Penalty,
+        units: Units,
+        controller: L0Controller,
+        config: TrainConfig,
+    ) -> None:
+        self.coder, self.objective, self.units, self.config = coder, objective, units, config
+        self.progress = Progress(0, controller)
+        self.last_fired = torch.zeros(coder.cfg.d_sae, dtype=torch.int64, device=coder.device)
+        self.optimizer = torch.optim.Adam(_groups(coder, units, config), eps=_EPS)
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot.take(self.coder, self.optimizer, self.last_fired, self.progress)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        snapshot.restore(self.coder, self.optimizer, self.last_fired)
+        self.progress = snapshot.progress
+
+    def step(self, x: Tensor) -> dict[str, Any] | None:
+        """One optimiser step; its numbers, or None where they are not finite."""
+        config, progress = self.config, self.progress
+        weight = progress.controller.weight
+        step = forward(
+            self.coder, x, self.units.bandwidth, mixed_precision=config.precision == "bfloat16"
+        )
+        error = mse(step, x)
+        cost = penalty(self.objective, step, self.coder)
+        loss = error / self.units.variance + weight * cost / self.units.penalty
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = self._clip()
+        if not math.isfinite(loss.item() + norm):
+            return None
+        self._set_rates()
+        self.optimizer.step()
+        l0 = step.l0.item()
+        self._after(step, l0, len(x))
+        self.progress = replace(
+            progress,
+            step=progress.step + 1,
+            controller=progress.controller.update(l0),
+            grad_norm=norm if progress.grad_norm is None else 0.9 * progress.grad_norm + 0.1 * norm,
+            max_l0=max(progress.max_l0, l0),
+        )
+        return {
+            "step": self.progress.step,
+            "mse": error.item(),
+            "l0": l0,
+            "lambda": weight,
+            "loss": loss.item(),
+            "grad_norm": norm,
+        }
+
+    def _set_rates(self) -> None:
+        factor = self.config.rate(self.progress.step) * self.progress.slow_down
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["unit"] * factor
+
+    def _clip(self) -> float:
+        """Bound the gradient by `clip` times the running mean of its norm; return the norm."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        bound = math.inf
+        if self.progress.grad_norm is not None:
+            bound = self.config.clip * self.progress.grad_norm
+        norm = torch.nn.utils.clip_grad_norm_(parameters, bound).item()
+        return min(norm, bound)
+
+    @torch.no_grad()
+    def _after(self, step: Pass, l0: float, n_tokens: int) -> None:
+        """Keep thresholds at least 0, L0 within its bound, and wake dead features."""
+        coder, progress = self.coder, self.progress
+        cols = step.entries.cols[step.support > 0]
+        self.last_fired.index_fill_(0, cols, progress.step)
+        if coder.threshold.requires_grad:
+            silent = (progress.step - self.last_fired) * n_tokens > self.config.dead_after
+            coder.threshold[silent] *= _DEAD_DECAY
+            coder.threshold.clamp_(min=0)
+        target, excursion = progress.controller.target, self.config.controller.excursion
+        if not target / excursion < l0 < target * excursion:
+            self._rein_in(step, target)
+
+    def _rein_in(self, step: Pass, target_l0: float) -> None:
+        """Shift thresholds, or biases where those are fixed, to bring this batch's L0 back."""
+        coder = self.coder
+        if coder.cfg.support == "topk":
+            return
+        margins = step.pre_acts - coder.threshold[step.entries.cols]
+        surplus = len(margins) - round(target_l0 * step.entries.shape[0])
+        shift = margins.kthvalue(max(1, min(surplus, len(margins)))).values
+        if coder.threshold.requires_grad:
+            coder.threshold.add_(shift).clamp_(min=0)
+        else:
+            coder.b_enc.sub_(shift)
+
+
+def _groups(coder: RSAE, units: Units, config: TrainConfig) -> list[dict[str, Any]]:
+    """One parameter group per tensor, with the step size that a rate of 1 means for it."""
+
+    def unit(name: str, tensor: Tensor) -> float:
+        size = tensor.detach().float().square().mean().sqrt().item()
+        if name.startswith("rational."):
+            return config.rational_lr * (1.0 if tensor.ndim == 0 else size)
+        if name in ("W_enc", "W_dec"):
+            return config.lr * size
+        if name == "b_dec":
+            return config.bias_lr * math.sqrt(units.variance / coder.cfg.d_in)
+        return config.bias_lr * units.activation
+
+    trained = [(name, p) for name, p in coder.named_parameters() if p.requires_grad]
+    return [{"params": [p], "unit": unit(name, p), "lr": 0.0} for name, p in trained]

@@ -1,0 +1,75 @@
+"""The units of one coder on one data set, measured once before training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..model import RSAE
+from .forward import Pass, forward
+from .objectives import Penalty, mse, penalty
+
+__all__ = ["Units", "measure_units"]
+
+_SMALL = 1e-6
+
+
+@dataclass(frozen=True)
+class Units:
+    """Scales that make rates, kernel and lambda independent of the data's and coder's units.
+
+    Attributes:
+        variance: total variance of x, sum over d_in; the loss's squared error is divided by it.
+        penalty: mean penalty at the start, which the penalty is divided by.
+        activation: root mean square of the active pre-activations.
+        bandwidth: width of the surrogate's kernel that holds the wanted number of entries.
+        weight: the lambda that balances error and penalty at the start: a common shift of all
+            thresholds (L0) or encoder biases (L1) leaves the loss unchanged to first order.
+    """
+
+    variance: float
+    penalty: float
+    activation: float
+    bandwidth: float
+    weight: float
+
+
+def measure_units(coder: RSAE, x: Tensor, name: Penalty, window: float) -> Units:
+    """Measure on (n, d_in) activations, a few thousand tokens.
+
+    Args:
+        coder: the coder as training will start from it.
+        x: activations.
+        name: the penalty that training will use.
+        window: entries that the kernel is to reach, as a fraction of L0.
+    """
+    variance = (x - x.mean(dim=0)).square().sum(dim=-1).mean().item()
+    bandwidth = _bandwidth(coder, x, window) if coder.threshold.requires_grad else 0.0
+    step = forward(coder, x, bandwidth)
+    error, cost = mse(step, x) / variance, penalty(name, step, coder)
+    with torch.no_grad():
+        active = step.pre_acts[step.support > 0]
+        activation = active.square().mean().sqrt().item() if len(active) else 1.0
+    scale = max(cost.item(), _SMALL)
+    weight = _balance(coder, error, cost / scale) if name != "none" else _SMALL
+    return Units(variance, scale, activation, bandwidth, weight)
+
+
+def _bandwidth(coder: RSAE, x: Tensor, window: float) -> float:
+    """Twice the distance from the thresholds within which `window` * L0 positive entries lie."""
+    with torch.no_grad():
+        step: Pass = forward(coder, x, float("inf"))
+        distance = (step.pre_acts - coder.threshold[step.entries.cols]).abs()
+        count = int(window * step.support.sum().item())
+        nearest = distance.kthvalue(max(1, min(count, len(distance)))).values
+    return 2 * nearest.item()
+
+
+def _balance(coder: RSAE, error: Tensor, cost: Tensor) -> float:
+    lever = coder.threshold if coder.threshold.requires_grad else coder.b_enc
+    (gain,) = torch.autograd.grad(error, lever, retain_graph=True)
+    (price,) = torch.autograd.grad(cost, lever)
+    ratio = -gain.sum().item() / (price.sum().item() or -_SMALL)
+    return max(ratio, _SMALL)

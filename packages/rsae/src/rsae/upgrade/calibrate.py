@@ -1,0 +1,135 @@
+"""Stage 2: scales from real pre-activations, and a start from which thresholds can be trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..activation import RationalActivation
+from ..model import RSAE, Support
+from ..teacher import Teacher
+from .fit_gate import GateFit
+
+__all__ = ["Calibration", "calibrate", "with_trainable_thresholds"]
+
+_REACH = 0.9999  # share of the entries in the support whose argument lies within [-1, 1]
+_ROUNDS = 60
+_LEAST_LIFT = 0.05
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """An RSAE that reproduces its teacher, and how well.
+
+    Attributes:
+        coder: the RSAE at initialisation.
+        error_before: mean squared difference of its codes to the teacher's, over the teacher's
+            support, before the L2 fit.
+        error_after: the same after it; 0 where the form is exact from the start.
+    """
+
+    coder: RSAE
+    error_before: float
+    error_after: float
+
+
+def calibrate(teacher: Teacher, gate: GateFit, x: Tensor) -> Calibration:
+    """Set C_in from real pre-activations and fit C_in, C_out and the coefficients to the teacher.
+
+    Least squares between the codes of both on the teacher's support; a form that is exact
+    already stays as it is.
+
+    Args:
+        teacher: the teacher.
+        gate: the rational of stage 1.
+        x: (n, d_in) calibration activations, a few thousand tokens.
+    """
+    support: Support = "topk" if teacher.family == "topk" else "threshold"
+    rational = RationalActivation.from_dict(gate.rational)
+    coder = RSAE.from_teacher(teacher, rational, gate.form, support)
+    with torch.no_grad():
+        h = coder.encode_pre_act(x)
+        rows, cols = (coder.activate(h) != 0).nonzero(as_tuple=True)
+        h, threshold = h[rows, cols], coder.threshold[cols]
+        scale = coder.feature_scale[cols]
+        argument = (h - threshold if gate.form == "gate" else h) / scale
+        reach = _quantile(argument.abs(), _REACH)
+        coder.rational.log_input_scale.fill_(reach).log_()
+        if gate.form == "direct":
+            coder.rational.log_output_scale.copy_(coder.rational.log_input_scale)
+    before, after = _least_squares(coder, h, threshold, scale)
+    return Calibration(coder, before, after)
+
+
+def _quantile(values: Tensor, share: float) -> float:
+    if not len(values):
+        return 1.0
+    return values.kthvalue(max(1, round(share * len(values)))).values.item()
+
+
+def _least_squares(coder: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> tuple[float, float]:
+    """L-BFGS on the rational's numbers; kept only if the error falls. Returns both errors."""
+    parameters = list(coder.rational.parameters())
+    start = [p.detach().clone() for p in parameters]
+
+    def error() -> Tensor:
+        phi = coder.shape(h, threshold, scale)
+        return (coder.value(h, scale, phi) - h).square().mean()
+
+    if not len(h) or (before := error().item()) == 0:
+        return 0.0, 0.0
+    optimizer = torch.optim.LBFGS(parameters, max_iter=_ROUNDS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = error() / before
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    optimizer.zero_grad()
+    after = error().item()
+    if not after < before:
+        with torch.no_grad():
+            for parameter, value in zip(parameters, start, strict=True):
+                parameter.copy_(value)
+        after = before
+    return before, after
+
+
+@torch.no_grad()
+def with_trainable_thresholds(coder: RSAE, teacher: Teacher, x: Tensor) -> RSAE:
+    """The coder from which threshold arms are trained, at the teacher's mean L0.
+
+    - JumpReLU: as it is.
+    - TopK: the order statistic gives way to one common threshold, the quantile of the
+      calibration pre-activations that leaves the teacher's L0 on average.
+    - ReLU: a threshold of 0 has no jump to learn from. b_enc and tau are both raised by the s
+      that undoes most of the L1 penalty's shrinkage: z = (h + s) H(h + s - s) has the very
+      support of the teacher, codes larger by s, and the least squared error of all s.
+    """
+    lifted = RSAE.from_teacher(teacher, coder.rational, coder.cfg.form, "threshold")
+    h = lifted.encode_pre_act(x)
+    if teacher.family == "topk":
+        count = int((coder.activate(h) != 0).sum())
+        candidates = h[h > 0]
+        cut = candidates.kthvalue(max(1, len(candidates) - count)).values
+        lifted.threshold.fill_(cut)
+    elif teacher.family == "relu":
+        lift = _least_squares_lift(lifted, h, x)
+        lifted.threshold += lift
+        lifted.b_enc += lift
+    return lifted
+
+
+def _least_squares_lift(coder: RSAE, h: Tensor, x: Tensor) -> Tensor:
+    codes = coder.activate(h)
+    target = coder.run_time_activation_norm_fn_in(x)
+    error = target - (codes @ coder.W_dec + coder.b_dec)
+    direction = (codes > 0).to(h.dtype) @ coder.W_dec
+    best = (error * direction).sum() / direction.square().sum().clamp(min=1e-12)
+    active = codes[codes > 0]
+    least = _LEAST_LIFT * (active.square().mean().sqrt() if len(active) else h.new_ones(()))
+    return torch.maximum(best, least)

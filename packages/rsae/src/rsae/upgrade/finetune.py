@@ -1,0 +1,117 @@
+"""Stage 3: train the arms, all by the same loop on the same batches."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..activation import RationalActivation
+from ..activations import Activations
+from ..model import RSAE
+from ..teacher import Teacher
+from ..train import TrainResult, measure_units, train
+from ..train.objectives import Penalty
+from .calibrate import Calibration, with_trainable_thresholds
+from .config import UpgradeConfig
+from .measure import match_l0, measure
+
+__all__ = ["Arm", "ArmName", "arms_to_train", "finetune"]
+
+ArmName = Literal["control", "threshold_only", "rsae"]
+OnStep = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One trained arm.
+
+    Attributes:
+        name: "control" (the teacher, by its own family's objective), "threshold_only" (trained
+            thresholds and an L0 penalty, no rational) or "rsae".
+        coder: the result, at the target L0.
+        training: what the loop reported; None for an arm read back from disk.
+        shift: the common shift of its thresholds that matched L0 after training.
+    """
+
+    name: ArmName
+    coder: RSAE
+    training: TrainResult | None
+    shift: float
+
+
+def arms_to_train(teacher: Teacher, config: UpgradeConfig) -> tuple[ArmName, ...]:
+    """For a JumpReLU teacher, control and threshold-only are the same arm, trained once."""
+    if teacher.family == "jumprelu" and config.objective == "family":
+        return ("threshold_only", "rsae")
+    return ("control", "threshold_only", "rsae")
+
+
+def finetune(
+    name: ArmName,
+    teacher: Teacher,
+    start: Calibration,
+    train_on: Activations,
+    calibration: Activations,
+    config: UpgradeConfig,
+    *,
+    checkpoint: Path | None = None,
+    on_step: OnStep | None = None,
+) -> Arm:
+    """Train one arm and match its strict L0 to the teacher's on the calibration tokens.
+
+    Args:
+        name: which arm.
+        teacher: the teacher.
+        start: stage 2's result.
+        train_on, calibration: activations, the same for every arm.
+        config: the upgrade's configuration.
+        checkpoint: where the loop keeps its state.
+        on_step: called after each step.
+    """
+    x = calibration.tensor()[: config.calibration_tokens].to(teacher.device)
+    coder, penalty = _prepare(name, teacher, start, x, config)
+    target = measure(start.coder, x).l0
+    units = measure_units(coder, x[: 4 * config.train.batch_size], penalty, config.train.window)
+
+    def batches(steps_taken: int) -> Any:
+        data = train_on.batches(
+            config.train.batch_size, seed=config.seed, epochs=None, start=steps_taken
+        )
+        return (batch.to(teacher.device) for batch in data)
+
+    result = train(
+        coder,
+        batches,
+        penalty,
+        units,
+        target,
+        config.train,
+        checkpoint=checkpoint,
+        on_step=on_step,
+    )
+    return Arm(name, coder, result, match_l0(coder, x, target))
+
+
+def _prepare(
+    name: ArmName, teacher: Teacher, start: Calibration, x: Any, config: UpgradeConfig
+) -> tuple[RSAE, Penalty]:
+    """The arm's coder, its trainable parameters marked, and its penalty."""
+    if name == "rsae" and config.objective == "l1":
+        coder = copy.deepcopy(start.coder)
+        coder.threshold.requires_grad_(coder.cfg.form == "gate" and teacher.family == "jumprelu")
+        return coder, "l1"
+    if name == "rsae":
+        return with_trainable_thresholds(start.coder, teacher, x), "l0"
+    identity = RationalActivation.constant((0, 0))
+    support = start.coder.cfg.support
+    coder = RSAE.from_teacher(teacher, identity, "magnitude", support)
+    if name == "threshold_only" or teacher.family == "jumprelu":
+        coder = with_trainable_thresholds(coder, teacher, x)
+    else:
+        coder.threshold.requires_grad_(False)
+    coder.rational.requires_grad_(False)
+    own: dict[str, Penalty] = {"relu": "l1", "jumprelu": "l0", "topk": "none"}
+    return coder, "l0" if name == "threshold_only" else own[teacher.family]
