@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .result import Fit
 
 __all__ = [
+    "CodeError",
     "ConvergenceError",
     "DegreeError",
     "DomainError",
@@ -19,6 +20,10 @@ __all__ = [
 
 class RemezError(Exception):
     """Base of every error that a caller can cause."""
+
+
+class CodeError(RemezError, ValueError):
+    """Code is asked for in a language, type or form that there is not."""
 
 
 class DomainError(RemezError, ValueError):

@@ -17,6 +17,7 @@ Source: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., S
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,21 +59,31 @@ class _Quantity:
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
 
-def evaluation_bound(program: Program, domain: Domain, arithmetic: Arithmetic) -> float:
+def evaluation_bound(
+    program: Program,
+    domain: Domain,
+    arithmetic: Arithmetic,
+    weight: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> float:
     """``max |computed(x) - exact(x)|`` over the floating-point numbers x of the domain, bounded.
 
     Args:
         program: constants are taken as they are (they must be numbers of the arithmetic).
         domain: intervals; an infinite end is taken as 1e300.
         arithmetic: of every operation.
+        weight: multiplies the error; taken at the middle of each panel, so that the bound is then
+            an estimate.
 
     Raises:
         DomainError: a denominator cannot be kept away from zero on the finest panels.
     """
     for count in PANELS:
-        result = _analyse(program, _panels(domain, count), arithmetic)
-        if np.isfinite(result.error).all():
-            return float(result.error.max()) * SLACK
+        panels = _panels(domain, count)
+        error = _analyse(program, panels, arithmetic).error
+        if weight is not None:
+            error = error * weight(0.5 * panels.low + 0.5 * panels.high)
+        if np.isfinite(error).all():
+            return float(error.max()) * SLACK
     raise DomainError("cannot bound the rounding error: a denominator comes too close to zero")
 
 

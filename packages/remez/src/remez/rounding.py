@@ -42,7 +42,7 @@ class RoundedPair:
     Attributes:
         p, q: in increasing powers of t, exact in the target type.
         error: maximum of |weight (f - p/q)| on the sample.
-        naive: the same for coefficients that are each rounded to nearest, q_0 = 1.
+        naive: the same for coefficients that are each rounded to nearest, the largest of q being 1.
     """
 
     p: np.ndarray
@@ -74,7 +74,8 @@ def round_pair(
         weight: w there.
         error: ``w (f - p/q)`` there.
     """
-    p, q = p / q[0], q / q[0]
+    largest = q[np.abs(q).argmax()]
+    p, q = p / largest, q / largest
     scales = 2.0 ** (np.arange(SCALES) / SCALES) if q.size > 1 else np.ones(1)
     coarse = slice(None, None, -(-t.size // COARSE))
 
@@ -97,7 +98,10 @@ def round_pair(
 
 
 class _Scaling:
-    """One common scale of P and Q, which fixes q_0; the others move by whole ulps ("moves")."""
+    """One common scale of P and Q, which fixes the largest coefficient of Q.
+
+    The others move by whole ulps from their nearest values: a row of integers, the "moves".
+    """
 
     def __init__(
         self,
@@ -109,7 +113,8 @@ class _Scaling:
         error: np.ndarray,
     ) -> None:
         self.c, self.size, self.bits = np.concatenate([p, q]), p.size, bits
-        self.free = np.flatnonzero(np.concatenate([p, [0.0], q[1:]]))
+        self.free = np.flatnonzero(self.c)
+        self.free = self.free[self.free != p.size + np.abs(q).argmax()]
         self.ulp = np.ldexp(1.0, np.frexp(self.c[self.free])[1] - bits)
         self.start = to_nearest(self.c, bits)
         powers = t ** np.arange(max(p.size, q.size))[:, None]
