@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rsae_evals.report.tables import Table
 
@@ -32,7 +32,7 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", FILL: "--fill"} | 
     colour: f"--series-{index}" for index, colour in enumerate(_SERIES)
 }
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "rsae",  # the same drawing twice has the same ids
     "font.size": 10.5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from rsae.errors import CorruptFileError
@@ -21,7 +22,7 @@ def write(comparison: Comparison, out: Path | str) -> Path:
     folder = make_folder(out)
     write_json(folder / "report.json", comparison.to_dict())
     for name, content in (("report.md", markdown(comparison)), ("report.html", html(comparison))):
-        write_atomic(folder / name, lambda path, text=content: _put(path, text))
+        write_atomic(folder / name, partial(_put, content))
     return folder
 
 
@@ -41,5 +42,5 @@ def read(path: Path | str) -> Comparison:
         ) from error
 
 
-def _put(path: Path, content: str) -> None:
+def _put(content: str, path: Path) -> None:
     path.write_text(content, encoding="utf-8")

@@ -1,0 +1,167 @@
+"""The commands as a user types them, on a small dictionary and activations without a host."""
+
+import argparse
+import json
+
+import pytest
+import torch
+
+from rsae.errors import RsaeError
+from rsae_evals import materials
+from rsae_evals.cli import register
+from rsae_evals.heldout import freeze
+from rsae_evals.report import read, write
+
+D_IN, D_SAE = 8, 16
+
+
+def save_teacher(folder, scale=1.0):
+    """A ReLU dictionary in SAELens' own layout, written by SAELens."""
+    from sae_lens import StandardSAE, StandardSAEConfig
+
+    sae = StandardSAE(StandardSAEConfig(d_in=D_IN, d_sae=D_SAE, apply_b_dec_to_input=False))
+    eye = torch.eye(D_IN)
+    with torch.no_grad():
+        sae.W_enc.copy_(torch.cat([eye, -eye], dim=1))
+        sae.W_dec.copy_(scale * torch.cat([eye, -eye]))
+        sae.b_enc.zero_()
+        sae.b_dec.zero_()
+    sae.save_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return save_teacher(tmp_path_factory.mktemp("teacher"), 0.7)
+
+
+@pytest.fixture(scope="module")
+def better(tmp_path_factory):
+    return save_teacher(tmp_path_factory.mktemp("better"), 0.9)
+
+
+@pytest.fixture
+def rsae(monkeypatch, tmp_path):
+    """`rsae …` with activations in the place of a language model's."""
+    x = torch.randn(512, D_IN, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(materials, "prepare", lambda *_, **__: freeze(x))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        parser = argparse.ArgumentParser(prog="rsae")
+        register(parser.add_subparsers(required=True))
+        args = parser.parse_args([str(argument) for argument in arguments])
+        return args.run(args)
+
+    return run
+
+
+def test_eval_describes_one_dictionary(rsae, teacher, tmp_path, capsys):
+    assert rsae("eval", teacher, "--cache", tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "explains" in said
+    assert "strict L0" in said
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_compare_writes_a_report_and_names_the_better(rsae, teacher, better, tmp_path, capsys):
+    code = rsae("compare", f"old={teacher}", f"new={better}", "--out", "here", "--cache", tmp_path)
+    assert code == 0
+    assert "new is better than old" in " ".join(capsys.readouterr().out.split())
+    assert {p.name for p in (tmp_path / "here").iterdir()} == {
+        "report.html", "report.json", "report.md",
+    }  # fmt: skip
+
+
+def test_json_on_stdout_is_the_comparison_and_nothing_else(rsae, teacher, better, tmp_path, capsys):
+    rsae("compare", f"old={teacher}", f"new={better}", "--json", "--out", "o", "--cache", tmp_path)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == read(tmp_path / "o").to_dict()
+
+
+def test_seeds_of_one_arm_are_given_with_commas(rsae, teacher, better, tmp_path, capsys):
+    arms = (f"a={teacher},{teacher}", f"b={better},{better}")
+    rsae("compare", *arms, "--json", "--cache", tmp_path)
+    printed = json.loads(capsys.readouterr().out)
+    assert [len(arm["per_seed"]["mse"]) for arm in printed["arms"]] == [2, 2]
+
+
+def test_two_arms_of_one_name_are_refused(rsae, teacher):
+    with pytest.raises(RsaeError, match="name them apart"):
+        rsae("compare", teacher, teacher)
+
+
+@pytest.mark.parametrize("command", ["eval", "compare", "report"])
+def test_a_path_that_is_not_there_is_one_line(rsae, command):
+    with pytest.raises(RsaeError) as caught:
+        rsae(command, "nowhere/at-all")
+    assert "nowhere" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_rsae_is_one_line(rsae, tmp_path):
+    (tmp_path / "cfg.json").write_text(json.dumps({"architecture": "rational", "d_in": D_IN}))
+    with pytest.raises(RsaeError) as caught:
+        rsae("eval", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_report_makes_the_files_again(rsae, comparison_folder, tmp_path, capsys):
+    before = (comparison_folder / "report.html").read_text()
+    (comparison_folder / "report.html").unlink()
+    assert rsae("report", comparison_folder) == 0
+    assert (comparison_folder / "report.html").read_text() == before
+    assert rsae("report", comparison_folder / "report.json", "--out", tmp_path / "copy") == 0
+    assert (tmp_path / "copy" / "report.html").read_text() == before
+    assert "Report:" in capsys.readouterr().out
+
+
+@pytest.fixture
+def comparison_folder(rsae, teacher, better, tmp_path, capsys):
+    rsae("compare", f"a={teacher}", f"b={better}", "--json", "--cache", tmp_path)
+    capsys.readouterr()
+    return write(read(tmp_path / "rsae-report"), tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "message"),
+    [
+        ([{}], {}, "--hook"),
+        ([{"hook_name": "blocks.1.hook_resid_post"}, {"hook_name": "blocks.2.hook_resid_post"}],
+         {}, "different places"),
+    ],
+)  # fmt: skip
+def test_where_a_dictionary_lives_must_be_known(said, asked, message, tmp_path):
+    eye = torch.eye(2)
+    sources = [
+        type("Dictionary", (), {
+            "d_in": 2, "d_sae": 2, "metadata": metadata, "W_enc": eye,
+            "encode": lambda self, x: x, "decode": lambda self, z: z,
+        })()
+        for metadata in said
+    ]  # fmt: skip
+    with pytest.raises(RsaeError, match=message):
+        materials.prepare(materials.Setting(**asked), sources, tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [{"n_tokens": 0}, {"context_size": 1}])
+def test_a_setting_without_tokens_is_refused(wrong):
+    with pytest.raises(RsaeError, match="too few"):
+        materials.Setting(**wrong)
+
+
+@pytest.mark.model
+def test_eval_needs_nothing_but_the_path(tmp_path, capsys, monkeypatch):
+    """The demo's teacher on its own host, hook and text; the second time from the cache."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    parser = argparse.ArgumentParser(prog="rsae")
+    register(parser.add_subparsers(required=True))
+    line = ["eval", "demo:relu", "--tokens", "1024", "--cache", str(tmp_path), "--json"]
+    figures = []
+    for _ in range(2):
+        args = parser.parse_args(line)
+        assert args.run(args) == 0
+        figures.append(json.loads(capsys.readouterr().out)["arms"][0]["metrics"])
+    assert figures[0] == figures[1]
+    assert figures[0]["ce_loss_with_sae"] > figures[0]["ce_loss_without_sae"]
+    assert 0 < figures[0]["explained_variance"] < 1
