@@ -38,9 +38,9 @@ class ActivationCurve:
 
     All curves are values of the code z at the pre-activations ``h`` of a feature with the median
     threshold ``threshold``. ``teacher`` is the teacher's primitive there, ``best`` the best
-    rational of the same ``degree`` for the same data-weighted target (None: not asked for).
-    ``metrics``: `gate_mse`, `gate_mse_best`, `gate_error`, `gate_error_best` (see
-    `rsae_evals.metrics.gate`).
+    rational of the same ``degree`` for the same data-weighted target (None: there is none).
+    ``metrics``: `gate_mse`, `gate_mse_optimal`, `gate_mse_best`, `gate_error` (see
+    `rsae_evals.metrics.gate.activation_curve`).
     """
 
     h: tuple[float, ...]
@@ -166,8 +166,9 @@ class Comparison:
     ``differences`` holds every pair (an earlier arm as the baseline of a later one) and metric;
     ``conclusions`` one verdict and sentence for each pair, as ``metric="overall"``. ``level`` is
     the confidence level of every interval. ``tokens`` gives n_tokens, n_sequences, sha256 and,
-    for downstream metrics, n_tokens_downstream. ``undefined`` maps ``"arm/metric"`` to the reason
-    why there is no value.
+    for downstream metrics, n_tokens_downstream. ``floors`` holds what is reached untrained: name
+    (residual channels, random dictionary) → metric → value. ``undefined`` maps ``"arm/metric"``
+    to the reason why there is no value.
     """
 
     arms: tuple[Arm, ...]
@@ -177,6 +178,7 @@ class Comparison:
     level: float
     pareto: tuple[ParetoCurve, ...] = ()
     areas: tuple[ParetoArea, ...] = ()
+    floors: dict[str, dict[str, float | None]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     undefined: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,207 @@
+"""What the language model loses when its residual stream is replaced by the reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsae_evals.errors import EvaluationError
+from rsae_evals.heldout import Heldout
+from rsae_evals.measurement import Array, Measurement, Progress, Totals
+from rsae_evals.protocols import Coder, SparseCoder, as_coder
+
+if TYPE_CHECKING:
+    from rsae.hosts import Host
+    from rsae.text import Tokens
+
+__all__ = ["Downstream", "Splicing", "downstream"]
+
+_SEQUENCES = 8  # sequences per forward pass
+
+
+@dataclass(frozen=True, eq=False)
+class Downstream:
+    """Per-token losses, (n_sequences, ctx - 1) float64: entry t is the prediction of token t + 1.
+
+    NaN marks what does not count: the token read or the token predicted is special.
+
+    Attributes:
+        ce_clean, ce_spliced, ce_ablated: next-token cross entropy (nats), the residual stream at
+            the hook untouched, replaced by x̂, replaced by zeros.
+        kl: KL(clean ‖ spliced) of the next-token distributions (nats).
+    """
+
+    ce_clean: Array
+    ce_spliced: Array
+    ce_ablated: Array
+    kl: Array
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of predictions that count."""
+        return int(np.isfinite(self.ce_clean).sum())
+
+    @property
+    def delta_ce(self) -> Array:
+        """Per-token ce_spliced - ce_clean."""
+        return self.ce_spliced - self.ce_clean
+
+    def metrics(self) -> dict[str, float]:
+        """The figures of `downstream`; NaN where undefined."""
+        measurement = self.measurement()
+        return {k: float(v) for k, v in Splicing().values(measurement.totals()).items()}
+
+    def measurement(self) -> Measurement:
+        """Sums by sequence, and the per-token values beside them."""
+        counted = np.isfinite(self.ce_clean)
+        tables = {
+            "clean": self.ce_clean,
+            "spliced": self.ce_spliced,
+            "ablated": self.ce_ablated,
+            "kl": self.kl,
+        }
+        sums = {k: np.where(counted, v, 0.0).sum(axis=1) for k, v in tables.items()}
+        return Measurement(sums | {"n": counted.sum(axis=1).astype(np.float64)}, tables)
+
+
+def downstream(coder: SparseCoder | Any, host: Host, tokens: Tokens, hook_name: str) -> Downstream:
+    """Splice a coder's reconstruction into a language model and measure what it loses.
+
+    Special tokens (BOS, EOS, PAD) keep their residual, in the splice and in the ablation, and
+    count in no mean, neither as the token read nor as the token predicted. ``.metrics()`` gives
+
+        ce_loss_without_sae, ce_loss_with_sae, ce_loss_with_ablation   mean cross entropies
+        delta_ce         ce_loss_with_sae - ce_loss_without_sae
+        ce_loss_score    (CE_ablation - CE_sae) / (CE_ablation - CE_clean), NaN ("undefined")
+                         where the denominator is not positive
+        kl_div_with_sae  mean KL(clean ‖ spliced)
+
+    Args:
+        coder: anything `as_coder` takes.
+        host: the language model.
+        tokens: ids and special (n_sequences, ctx).
+        hook_name: where to splice, such as ``blocks.12.hook_resid_post``.
+
+    Raises:
+        EvaluationError: nothing to predict, or a coder whose d_in is not the model's width.
+        rsae.errors.HookError: the model has no such hook.
+    """
+    return splice([as_coder(coder)], host, tokens, hook_name)[0]
+
+
+class Splicing:
+    """The metric of `downstream`, for several coders against one clean and one ablated run.
+
+    Args:
+        max_sequences: how many sequences to use, evenly spaced among the held-out ones; None all.
+    """
+
+    def __init__(self, max_sequences: int | None = None) -> None:
+        self.max_sequences = max_sequences
+        self.name = f"downstream-1-{max_sequences or 'all'}"
+
+    def measure(
+        self, coders: Sequence[Coder], heldout: Heldout, progress: Progress | None = None
+    ) -> list[Measurement]:
+        """One measurement per coder; sums by sequence, per-token values beside them."""
+        if heldout.host is None or heldout.tokens is None or heldout.hook_name is None:
+            raise EvaluationError("downstream metrics need tokens, a host and a hook; name them")
+        tokens = spaced(heldout.tokens, self.max_sequences)
+        found = splice(coders, heldout.host, tokens, heldout.hook_name, progress)
+        return [one.measurement() for one in found]
+
+    def values(self, totals: Totals) -> dict[str, Array]:
+        """The figures of `downstream`."""
+        n = totals["n"]
+        clean, spliced, ablated = (totals[k] / n for k in ("clean", "spliced", "ablated"))
+        gap = ablated - clean
+        positive = np.where(gap > 0, gap, np.nan)
+        return {
+            "ce_loss_without_sae": clean,
+            "ce_loss_with_sae": spliced,
+            "ce_loss_with_ablation": ablated,
+            "delta_ce": spliced - clean,
+            "ce_loss_score": (ablated - spliced) / positive,
+            "kl_div_with_sae": totals["kl"] / n,
+        }
+
+    def fixed(self, measurement: Measurement) -> dict[str, float]:
+        """None: every figure is a function of sums."""
+        return {}
+
+    def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
+        """None."""
+        return {}
+
+
+def spaced(tokens: Tokens, max_sequences: int | None) -> Tokens:
+    """At most ``max_sequences`` sequences, evenly spaced, so that every document has its share."""
+    from rsae.text import Tokens
+
+    n = len(tokens.ids)
+    if max_sequences is None or max_sequences >= n:
+        return tokens
+    chosen = torch.linspace(0, n - 1, max_sequences).round().long()
+    return Tokens(tokens.ids[chosen], tokens.special[chosen], tokens.document[chosen])
+
+
+def splice(
+    coders: Sequence[Coder],
+    host: Host,
+    tokens: Tokens,
+    hook_name: str,
+    progress: Progress | None = None,
+) -> list[Downstream]:
+    """`downstream` for several coders; each batch is run clean and ablated once for all."""
+    for coder in coders:
+        if coder.d_in != host.d_model:
+            raise EvaluationError(
+                f"the coder has d_in = {coder.d_in}, {host.name} has width {host.d_model}; "
+                "name the language model the coder was trained on"
+            )
+    n, ctx = tokens.ids.shape
+    counted = (~tokens.special[:, :-1] & ~tokens.special[:, 1:]).numpy()
+    if not counted.any():
+        raise EvaluationError("there is no token to predict; give longer held-out text")
+    clean, ablated = (np.full((n, ctx - 1), np.nan) for _ in range(2))
+    spliced, kl = (np.full((len(coders), n, ctx - 1), np.nan) for _ in range(2))
+    for start in range(0, n, _SEQUENCES):
+        rows = slice(start, start + _SEQUENCES)
+        ids = tokens.ids[rows]
+        reference = list(_log_laws(host.logits(ids)))
+        clean[rows] = _losses(reference, ids)
+        ablated[rows] = _losses(_log_laws(host.logits(ids, hook_name, torch.zeros_like)), ids)
+        for index, coder in enumerate(coders):
+            laws = list(_log_laws(host.logits(ids, hook_name, coder.reconstruct)))
+            spliced[index, rows] = _losses(laws, ids)
+            kl[index, rows] = [_kl(p, q).numpy() for p, q in zip(reference, laws, strict=True)]
+        if progress is not None:
+            progress("downstream", min(1.0, (start + _SEQUENCES) / n))
+    for table in (clean, ablated, *spliced, *kl):
+        table[~counted] = np.nan
+    return [Downstream(clean, s, ablated, d) for s, d in zip(spliced, kl, strict=True)]
+
+
+def _log_laws(logits: Tensor) -> Iterator[Tensor]:
+    """Log probabilities of the next token, (ctx - 1, vocab), one sequence at a time."""
+    for sequence in logits:
+        yield torch.log_softmax(sequence[:-1].float(), dim=-1)
+
+
+def _losses(laws: Iterator[Tensor] | list[Tensor], ids: Tensor) -> Array:
+    """Cross entropy of each next token, (batch, ctx - 1)."""
+    rows = [
+        -law.gather(-1, row[1:, None].to(law.device))[:, 0].double().cpu().numpy()
+        for law, row in zip(laws, ids, strict=True)
+    ]
+    return np.stack(rows)
+
+
+def _kl(clean: Tensor, spliced: Tensor) -> Tensor:
+    """KL(clean ‖ spliced) of log laws, (…, vocab) → (…,), exactly 0 for equal ones."""
+    return torch.sum(clean.exp() * (clean - spliced), dim=-1, dtype=torch.float64).cpu()

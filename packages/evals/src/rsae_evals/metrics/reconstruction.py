@@ -1,0 +1,186 @@
+"""How well and how sparsely a coder reconstructs activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsae.activations import Activations
+from rsae_evals.blocks import blocks, rows_for
+from rsae_evals.errors import EvaluationError
+from rsae_evals.heldout import Heldout
+from rsae_evals.measurement import Array, Measurement, Progress, Totals
+from rsae_evals.metrics.sparsity import firing, l1
+from rsae_evals.protocols import Coder, SparseCoder, as_coder
+
+__all__ = ["Reconstruction", "reconstruction"]
+
+_SMALLEST_NORM = 1e-4  # below it an input counts as having norm 1 in l2_ratio, as in SAELens
+
+
+def reconstruction(
+    coder: SparseCoder | Any,
+    activations: Tensor | Activations | Iterable[Tensor],
+    *,
+    batch_size: int | None = None,
+) -> dict[str, Any]:
+    """Reconstruction and sparsity of a coder on activations, in one pass, summed in float64.
+
+    With x̂ the reconstruction and z the code of x, and E the mean over all tokens:
+
+        mse                           E‖x - x̂‖²  (summed over d_in)
+        explained_variance            1 - E‖x - x̂‖² / (E‖x‖² - ‖E x‖²);  fvu = 1 - it
+        l0, l1                        E #(z ≠ 0),  E Σ|z|
+        cossim                        E ⟨x, x̂⟩ / (‖x‖ ‖x̂‖), 0 where one of them is 0
+        l2_ratio                      E ‖x̂‖ / ‖x‖
+        relative_reconstruction_bias  E‖x̂‖² / E⟨x, x̂⟩
+        frac_alive                    share of features that fire at least once
+        feature_density               (d_sae,) float64: share of tokens on which each fires
+
+    A figure whose denominator is zero is NaN (explained variance of a constant input). No
+    (n_tokens, d_sae) array is ever held.
+
+    Args:
+        coder: anything `as_coder` takes.
+        activations: (n, d_in) tensor, `Activations`, or an iterable of such tensors, read once.
+        batch_size: rows coded at a time; None picks it by d_sae. It does not matter to the
+            figures beyond the rounding of the coder's own float32 products.
+
+    Returns:
+        The figures above as floats, `feature_density` as a tensor, and `n_tokens`.
+
+    Raises:
+        EvaluationError: no activations, another width than d_in, or values that are not finite.
+
+    Sources: names and definitions as SAELens 6.54 `evals.py`; the bias is equation 10 of
+    Rajamanoharan et al. 2024, arXiv 2404.16014.
+
+    Example:
+        >>> import torch
+        >>> from rsae_evals import reconstruction
+        >>> eye = torch.eye(2)
+        >>> relu = {"W_enc": eye, "b_enc": torch.zeros(2), "W_dec": eye, "b_dec": torch.zeros(2)}
+        >>> found = reconstruction(relu, torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
+        >>> found["mse"], found["l0"], found["frac_alive"]
+        (0.5, 0.5, 0.5)
+    """
+    seen = as_coder(coder)
+    sums = _Sums(seen, n_units=1)
+    for block in blocks(activations, batch_size or rows_for(seen.d_sae)):
+        sums.add(block, np.zeros(len(block), dtype=np.int64))
+    measurement = sums.measurement()
+    metric = Reconstruction()
+    figures = metric.values(measurement.totals()) | metric.fixed(measurement)
+    n_tokens = int(measurement.totals()["n"])
+    density = torch.from_numpy(measurement.extras["fired"] / n_tokens)
+    return {k: float(v) for k, v in figures.items()} | {
+        "feature_density": density,
+        "n_tokens": n_tokens,
+    }
+
+
+class Reconstruction:
+    """The metric of `reconstruction`, for several coders in one pass and by sequence."""
+
+    name = "reconstruction-1"
+
+    def measure(
+        self, coders: Sequence[Coder], heldout: Heldout, progress: Progress | None = None
+    ) -> list[Measurement]:
+        """One measurement per coder; sums by sequence, `fired` (d_sae,) beside them."""
+        sums = [_Sums(coder, heldout.n_sequences) for coder in coders]
+        rows = min(rows_for(coder.d_sae) for coder in coders)
+        done = 0
+        for block in blocks(heldout.activations, rows):
+            unit = heldout.sequence[done : done + len(block)]
+            for accumulated in sums:
+                accumulated.add(block, unit)
+            done += len(block)
+            if progress is not None:
+                progress("reconstruction", done / heldout.activations.n_tokens)
+        return [accumulated.measurement() for accumulated in sums]
+
+    def values(self, totals: Totals) -> dict[str, Array]:
+        """The figures of `reconstruction` that are functions of sums."""
+        n = totals["n"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mse = totals["error"] / n
+            mean = totals["x"] / n[..., None]
+            variance = totals["x_sq"] / n - np.sum(mean**2, axis=-1)
+            fvu = _ratio(mse, variance)
+            return {
+                "mse": mse,
+                "explained_variance": 1 - fvu,
+                "fvu": fvu,
+                "l0": totals["l0"] / n,
+                "l1": totals["l1"] / n,
+                "cossim": totals["cossim"] / n,
+                "l2_ratio": totals["l2_ratio"] / n,
+                "relative_reconstruction_bias": _ratio(totals["out_sq"], totals["dot"]),
+            }
+
+    def fixed(self, measurement: Measurement) -> dict[str, float]:
+        """`frac_alive`: a maximum over tokens, not a mean."""
+        return {"frac_alive": float(np.mean(measurement.extras["fired"] > 0))}
+
+    def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
+        """None."""
+        return {}
+
+
+def _ratio(a: Array, b: Array) -> Array:
+    return np.where(b != 0, a / np.where(b != 0, b, 1), np.nan)
+
+
+class _Sums:
+    """Sums by unit of what the figures need, added up block by block in float64."""
+
+    def __init__(self, coder: Coder, n_units: int) -> None:
+        self.coder = coder
+        self.n_units = n_units
+        self.sums: dict[str, Array] = {}
+        self.fired = torch.zeros(coder.d_sae, dtype=torch.int64)
+        self.origin: Tensor | None = None
+
+    @torch.no_grad()
+    def add(self, block: Tensor, unit: Array) -> None:
+        if block.shape[-1] != self.coder.d_in:
+            raise EvaluationError(
+                f"the activations have width {block.shape[-1]}, the coder has d_in = "
+                f"{self.coder.d_in}; use activations of the hook it was trained on"
+            )
+        z, out = self.coder.run(block.float())
+        l0, fired = firing(z)
+        self.fired += fired.cpu()
+        x, out = block.double(), out.detach().double().cpu()
+        # The variance is a difference of two sums; about a point of the data they stay small.
+        self.origin = x[0].clone() if self.origin is None else self.origin
+        shifted = x - self.origin
+        norm, out_norm, dot = x.norm(dim=-1), out.norm(dim=-1), (x * out).sum(-1)
+        both = norm * out_norm
+        rows = {
+            "n": torch.ones_like(norm),
+            "error": (x - out).square().sum(-1),
+            "x": shifted,
+            "x_sq": shifted.square().sum(-1),
+            "l0": l0.double(),
+            "l1": l1(z),
+            "cossim": torch.where(both > 0, dot / both.clamp(min=1e-300), 0.0),
+            "l2_ratio": out_norm / torch.where(norm < _SMALLEST_NORM, 1.0, norm),
+            "out_sq": out.square().sum(-1),
+            "dot": dot,
+        }
+        index = torch.from_numpy(np.ascontiguousarray(unit))
+        for name, values in rows.items():
+            shape = (self.n_units, *values.shape[1:])
+            total = self.sums.setdefault(name, np.zeros(shape))
+            torch.from_numpy(total).index_add_(0, index, values.cpu())
+
+    def measurement(self) -> Measurement:
+        if not self.sums:
+            raise EvaluationError("there are no activations to evaluate on; give some tokens")
+        return Measurement(self.sums, {"fired": self.fired.numpy()})
