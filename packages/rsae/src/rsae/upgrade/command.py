@@ -1,0 +1,230 @@
+"""`rsae upgrade`: teacher in, harvest, three stages, report out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from ..activations import ActivationStore, harvest
+from ..errors import HookError, TeacherError
+from ..hosts import Host, load_host
+from ..io import make_folder, write_json
+from ..teacher import Teacher, load_teacher
+from ..text import Tokens, documents, split, tokenize
+from ..train.trackers import JsonLines, external_tracker
+from .config import UpgradeConfig, config_from_toml, preset
+from .estimate import estimate, peak_memory_gib
+from .pipeline import UpgradeResult, sample_of, upgrade
+from .progress import StepBar, progress_on
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+__all__ = ["register"]
+
+_DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
+_TRAIN_TOKENS = 48_000
+_CALIBRATION_TOKENS = 8_192
+_HELDOUT_TOKENS = 4_096
+_CONTEXT = 128
+
+
+def register(subparsers: _SubParsersAction[Any]) -> None:
+    """Add `rsae upgrade`."""
+    parser = subparsers.add_parser(
+        "upgrade",
+        help="make a trained SAE's activation rational, train its controls, report",
+        description="Upgrade a trained SAE. Without TEACHER the three packaged ones are upgraded "
+        "one after another.",
+    )
+    add = parser.add_argument
+    add("teacher", nargs="?", metavar="TEACHER", help="file, folder, release/sae_id or demo:FAMILY")
+    add(
+        "--out", type=Path, default=Path("runs/upgrade"), help="folder for everything (%(default)s)"
+    )
+    add("--family", choices=["auto", "relu", "jumprelu", "topk"], default="auto")
+    add("--steps", type=int, help="optimiser steps per arm")
+    add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
+    add("--host", help="language model; by default the one the teacher names")
+    add("--hook", help="residual-stream hook; by default the one the teacher names")
+    add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
+    add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
+    add("--seed", type=int, help="of the order of the batches")
+    add("--preset", choices=["default", "paper"], default="default")
+    add("--config", type=Path, metavar="TOML", help="settings, see docs/rsae/configuration.md")
+    add("--tracker", choices=["wandb", "tensorboard"], help="where else the numbers go")
+    add("--dry-run", action="store_true", help="say what it would do and cost, then stop")
+    add("--resume", action="store_true", help="go on with what OUT holds")
+    add("--json", action="store_true", help="a summary as JSON on stdout")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command."""
+    console = Console(stderr=args.json)
+    names = [args.teacher] if args.teacher else list(_DEMO)
+    jobs = [_job(args, name, alone=len(names) == 1) for name in names]
+    if args.dry_run:
+        content = [estimate(job.teacher, job.config, args.tokens) for job in jobs]
+        Console().print_json(data=content)
+        return 0
+    make_folder(args.out)
+    hook = _hook(args, jobs[0].teacher)
+    host = _host(args, jobs[0].teacher, hook)
+    store = _store(args, host, jobs[0].teacher, hook, console)
+    summaries = [_upgrade(args, job, host, store, hook, console) for job in jobs]
+    if args.json:
+        Console().print_json(data=summaries)
+    return 0
+
+
+class _Job:
+    def __init__(self, teacher: Teacher, config: UpgradeConfig, out: Path) -> None:
+        self.teacher, self.config, self.out = teacher, config, out
+
+
+def _job(args: argparse.Namespace, name: str, alone: bool) -> _Job:
+    teacher = load_teacher(name)
+    if args.family not in ("auto", teacher.family):
+        raise TeacherError(f"{name} is a {teacher.family} SAE; leave out --family {args.family}")
+    config = preset(args.preset, teacher.family)
+    if args.config:
+        config = config_from_toml(args.config, config)
+    if args.steps is not None:
+        config = replace(config, train=replace(config.train, steps=args.steps))
+    if args.seed is not None:
+        config = replace(config, seed=args.seed)
+    return _Job(teacher, config, args.out if alone else args.out / name.removeprefix("demo:"))
+
+
+def _hook(args: argparse.Namespace, teacher: Teacher) -> str:
+    hook = args.hook or teacher.metadata.get("hook_name")
+    if not hook:
+        raise HookError(f"{teacher.source} does not say where it lives; name it with --hook")
+    return str(hook)
+
+
+def _host(args: argparse.Namespace, teacher: Teacher, hook: str) -> Host:
+    host = load_host(args.host or teacher.metadata.get("model_name"))
+    host.check_hook(hook)
+    if host.d_model != teacher.d_in:
+        raise TeacherError(
+            f"the teacher codes {teacher.d_in} dimensions, {host.name} has {host.d_model}; "
+            "choose the host that it was trained on with --host"
+        )
+    return host
+
+
+def _store(
+    args: argparse.Namespace, host: Host, teacher: Teacher, hook: str, console: Console
+) -> ActivationStore:
+    if args.activations:
+        return ActivationStore.open(args.activations)
+    with console.status("reading the text"):
+        tokens = _tokens(host, args, int(teacher.metadata.get("context_size") or _CONTEXT))
+    with progress_on(console) as progress:
+        return harvest(host, tokens, hook, args.out / "activations", progress=progress)
+
+
+def _tokens(host: Host, args: argparse.Namespace, context: int) -> dict[str, Tokens]:
+    """Held-out documents give the held-out and the calibration tokens, the others the rest."""
+    train, rest = split(documents(args.text), heldout=0.1, seed=0)
+    pool = tokenize(host, rest, context)
+    wanted = _CALIBRATION_TOKENS + _HELDOUT_TOKENS
+    share = min(1.0, wanted / pool.n_tokens)
+    pool = pool.sample(int(share * pool.n_tokens))
+    half = len(pool.ids) * _CALIBRATION_TOKENS // wanted
+    return {
+        "train": tokenize(host, train, context).sample(args.tokens),
+        "calibration": Tokens(pool.ids[:half], pool.special[:half], pool.document[:half]),
+        "heldout": Tokens(pool.ids[half:], pool.special[half:], pool.document[half:]),
+    }
+
+
+def _upgrade(
+    args: argparse.Namespace,
+    job: _Job,
+    host: Host,
+    store: ActivationStore,
+    hook: str,
+    console: Console,
+) -> dict[str, Any]:
+    sample = sample_of(store)
+    make_folder(job.out)
+    log = JsonLines(job.out / "run.jsonl")
+    trackers = [external_tracker(args.tracker, job.out)] if args.tracker else []
+    console.print(f"{job.teacher.source}: {job.teacher.family}, {job.teacher.d_sae} features")
+    with progress_on(console) as progress:
+        bar = StepBar(progress, job.config.train.steps)
+
+        def on_step(record: dict[str, Any]) -> None:
+            bar.show(record)
+            if record["step"] % 10 == 0:
+                for tracker in (log, *trackers):
+                    tracker.log(record)
+
+        result = upgrade(
+            job.teacher, sample, job.config, out=job.out, resume=args.resume, on_step=on_step
+        )
+    summary = _summary(job, result, hook, host)
+    log.log({"arm": "all", **summary})
+    write_json(job.out / "summary.json", summary)
+    _evaluate(job, result, host, store, hook, summary, console)
+    return summary
+
+
+def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[str, Any]:
+    tokens = job.config.train.steps * job.config.train.batch_size
+    trained = {name: s for name, s in result.seconds.items() if name in result.metrics and s > 1}
+    return {
+        "teacher": job.teacher.source,
+        "family": job.teacher.family,
+        "host": host.name,
+        "hook_name": hook,
+        "out": str(job.out),
+        "seed": job.config.seed,
+        "seconds": dict(result.seconds),
+        "training_tokens_per_second": {name: tokens / s for name, s in trained.items()},
+        "peak_memory_gib": peak_memory_gib(),
+        "gate": {"error": result.certificate.error, "source": result.certificate.source},
+    }
+
+
+def _evaluate(
+    job: _Job,
+    result: UpgradeResult,
+    host: Host,
+    store: ActivationStore,
+    hook: str,
+    summary: dict[str, Any],
+    console: Console,
+) -> None:
+    evaluators = list(entry_points(group="rsae.evaluators"))
+    if not evaluators:
+        console.print("No table: pip install rsae-evals, then the same command with --resume.")
+        return
+    arms = {
+        "teacher": job.teacher,
+        "control": result.control,
+        "threshold_only": result.threshold_only,
+        "rsae_init": result.rsae_init,
+        "rsae": result.rsae,
+    }
+    evaluate: Callable[..., Any] = evaluators[0].load()
+    evaluate(
+        arms,
+        host=host,
+        hook_name=hook,
+        heldout=store.split("heldout", hook),
+        tokens=store.tokens("heldout"),
+        out=job.out,
+        provenance=summary,
+        console=console,
+    )
