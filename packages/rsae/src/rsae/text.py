@@ -137,7 +137,8 @@ class Tokens:
     Attributes:
         ids: (n_seq, ctx) int64. Every sequence is opened by BOS and stays within one document;
             the last of a document is padded on the right.
-        special: (n_seq, ctx) bool: BOS, EOS, padding and the like, which no mean includes.
+        special: (n_seq, ctx) bool, the positions that no mean includes: BOS, EOS, padding and the
+            like, and the first positions (see :meth:`rsae.hosts.Host.is_special`).
         document: (n_seq,) int64, the index of each sequence's document.
     """
 
