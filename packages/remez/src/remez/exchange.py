@@ -69,18 +69,20 @@ def exchange(
         best = state if better else best
         if terminate(reduced, state, stalled, tolerance):
             return Outcome(best, iteration)
-        chosen = choose(reduced, state.extrema)
-        if chosen is None:
+        previous = state.reference
+        proposal = choose(reduced, state.reference, state.level, state.extrema)
+        if np.array_equal(previous.u, proposal.u):
             return Outcome(best, iteration)
-        previous, proposal = state.reference, chosen.points
     return Outcome(best, max_iterations)
 
 
 def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) -> bool:
     """Level, or as level as rounding permits, or going nowhere."""
     size = np.abs(state.reference.f * state.reference.w).max()
-    noise = 2 * EPS * size / max(state.extrema.largest, 1e-300)
-    if state.extrema.sound and state.gap <= max(tolerance, noise):
+    largest, levelled = state.extrema.largest, abs(state.level.error)
+    exact = largest <= 64 * EPS * size and levelled <= 4 * EPS * size
+    noise = 4 * EPS * size / max(largest, 1e-300)
+    if state.extrema.sound and (exact or state.gap <= max(tolerance, noise)):
         return True
     return stalled >= (2 if state.gap < 1e-3 else 8)
 

@@ -12,6 +12,7 @@ from .reduction import Reduced, Samples
 
 __all__ = ["Extrema", "choose", "search"]
 
+EPS = float(np.finfo(float).eps)
 FRACTIONS = 0.5 * (1 - np.cos(np.pi * np.arange(1, 7) / 7))
 
 
@@ -30,9 +31,17 @@ class Extrema:
 
 
 def search(
-    reduced: Reduced, level: Levelled, reference: Samples, grid: Samples, rounds: int = 2
+    reduced: Reduced,
+    level: Levelled,
+    reference: Samples,
+    grid: Samples,
+    rounds: int = 12,
+    gain: float = 1e-7,
 ) -> Extrema:
-    """Sample the error between the reference points, then climb each extremum by parabolas.
+    """Sample the error between the reference points, then climb each extremum.
+
+    An extremum is climbed until the parabola through its top three points promises less than
+    ``gain`` more, relative to the largest; at a kink that takes halvings as well.
 
     ``grid`` holds what was sampled once and for all: the ends, and points clustered at
     singularities.
@@ -45,11 +54,11 @@ def search(
     fresh = reduced.sample(kernels.fill(breaks, reduced.centres, FRACTIONS, joined))
     curve = grid.merge(reference).merge(fresh)
     error, sound = _residual(level, curve)
+    noise = 8 * EPS * np.abs(reference.f * reference.w).max()
     for _ in range(rounds):
         size = np.abs(error)
         peaks = kernels.alternating(error * reduced.flips(curve.u), 0)
-        trial = kernels.vertices(curve.u, size, peaks)
-        trial = trial[np.isfinite(trial)]
+        trial = np.unique(kernels.climb(curve.u, size, peaks, max(gain * size.max(), noise)))
         trial = trial[np.isin(trial, curve.u, invert=True) & _inside(trial, ends)]
         if not trial.size:
             break
@@ -68,12 +77,37 @@ def search(
     return Extrema(curve[peaks], error[peaks], sound)
 
 
-def choose(reduced: Reduced, extrema: Extrema) -> Extrema | None:
-    """The ``reduced.size`` alternating extrema with the largest errors, None if too few."""
-    kept = kernels.alternating(extrema.error * reduced.flips(extrema.points.u), reduced.size)
-    if kept.size < reduced.size:
-        return None
-    return Extrema(extrema.points[kept], extrema.error[kept], extrema.sound)
+def choose(reduced: Reduced, old: Samples, level: Levelled, found: Extrema) -> Samples:
+    """The next reference: the ``reduced.size`` largest extrema that alternate.
+
+    When there are fewer, the largest error replaces one point of the old reference (the
+    classical single exchange).
+    """
+    signed = found.error * reduced.flips(found.points.u)
+    kept = kernels.alternating(signed, reduced.size)
+    if kept.size == reduced.size:
+        return found.points[kept]
+    if not signed.size:
+        return old
+    top = int(np.abs(signed).argmax())
+    return _swap(reduced, old, level, found.points[top : top + 1], signed[top])
+
+
+def _swap(reduced: Reduced, old: Samples, level: Levelled, new: Samples, error: float) -> Samples:
+    """``old`` with ``new`` in place of the neighbour at which the error has the same sign."""
+    at = int(np.searchsorted(old.u, new.u[0]))
+    first = np.sign(level.error) * (-1) ** len(reduced.fixed)
+    same = np.sign(error) == first * (1 - 2 * ((at - 1) % 2))  # as the neighbour on the left
+    if at < old.u.size and old.u[at] == new.u[0]:
+        return old
+    if at == 0:
+        drop = 0 if not same else old.u.size - 1
+    elif at == old.u.size:
+        drop = at - 1 if same else 0
+    else:
+        drop = at - 1 if same else at
+    keep = np.delete(np.arange(old.u.size), drop)
+    return old[keep].merge(new)
 
 
 def _residual(level: Levelled, points: Samples) -> tuple[np.ndarray, bool]:

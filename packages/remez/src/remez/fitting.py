@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from .certify import judge
+from .correction import correct
 from .errors import ConvergenceError, TargetError
 from .exchange import EPS, Outcome, State, exchange
 from .problem import Problem, Target
 from .reduction import Reduced, Samples, reduce
 from .result import Fit
-from .start import base_grid, chebyshev, resample
+from .start import base_grid, chebyshev, dense_grid, resample
 from .survey import survey
 
 __all__ = ["fit"]
@@ -60,37 +61,50 @@ def _chain(problem: Problem, target: Target, max_iterations: int) -> Iterator[Fi
         raise TargetError(f"{found.fault.value} (x = {found.where})")
     reduced = reduce(problem, target, found.singular)
     grid = base_grid(reduced)
-    for reduced, outcome in step_degrees(reduced, grid, max_iterations):
-        yield _answer(problem, target, reduced, outcome, "degree stepping")
+    for small, outcome in step_degrees(reduced, grid, max_iterations):
+        yield _answer(problem, target, small, outcome, "degree stepping")
+    dense = dense_grid(reduced, grid)
+    for small, outcome in step_degrees(reduced, grid, max_iterations, dense):
+        yield _answer(problem, target, small, outcome, "differential correction")
 
 
 def step_degrees(
-    reduced: Reduced, grid: Samples, max_iterations: int
+    reduced: Reduced, grid: Samples, max_iterations: int, dense: Samples | None = None
 ) -> Iterator[tuple[Reduced, Outcome]]:
-    """Solve at (m - n + k, k) or (k, n - m + k) for growing k, each from the one before."""
+    """Solve at (m - n + k, k) or (k, n - m + k) for growing k, each from the one before.
+
+    With ``dense`` points, a degree at which the resampled reference leads nowhere is started
+    by differential correction.
+    """
     m, n = reduced.degree
     low = min(m, n)
-    last: np.ndarray | None = None
+    last: State | None = None
     k = 0
     while True:
         small = reduced.with_degree((m - low + k, n - low + k))
-        start = chebyshev(small, grid) if last is None else resample(small, last)
-        final = k == low
-        outcome = exchange(
-            small,
-            start,
-            grid,
-            max_iterations=max_iterations if final else 12,
-            tolerance=1e-6 if final else 0.05,
-        )
+        steps = max_iterations if k == low else 12
+        tolerance = 1e-6 if k == low else 0.05
+        start = chebyshev(small, grid) if last is None else resample(small, last.reference.u)
+        outcome = exchange(small, start, grid, max_iterations=steps, tolerance=tolerance)
+        if dense is not None and not _good(outcome.state):
+            corrected = correct(small, dense, None if last is None else last.level)
+            if corrected is not None:
+                outcome = exchange(
+                    small, corrected, grid, max_iterations=steps, tolerance=tolerance
+                )
         state = outcome.state
-        if state is not None and state.extrema.sound and (final or _exact(state)):
+        if state is not None and state.extrema.sound and (k == low or _exact(state)):
             yield small, outcome
-        if state is not None and state.extrema.sound and state.gap < 0.5:
-            last = state.reference.u
-        if final:
+        if _good(state):
+            last = state
+        if k == low:
             return
         k = min(k + max(1, k // 4), low)
+
+
+def _good(state: State | None) -> bool:
+    """Whether the state is near enough to the best to go on from."""
+    return state is not None and state.extrema.sound and (state.gap < 0.2 or _exact(state))
 
 
 def _exact(state: State) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["alternating", "fill", "lagrange_rows", "residual", "vertices"]
+__all__ = ["alternating", "climb", "fill", "lagrange_rows", "residual"]
 
 
 @njit("Tuple((f8[:,::1], f8[::1], f8[::1]))(f8[::1], i8[::1])", cache=True, error_model="numpy")
@@ -155,21 +155,28 @@ def alternating(error, count):  # type: ignore[no-untyped-def]
     return keep[:n].copy()
 
 
-@njit("f8[::1](f8[::1], f8[::1], i8[::1])", cache=True, error_model="numpy")
-def vertices(u, size, peaks):  # type: ignore[no-untyped-def]
-    """Where the parabola through each peak and its two neighbours has its vertex.
+@njit("f8[::1](f8[::1], f8[::1], i8[::1], f8)", cache=True, error_model="numpy")
+def climb(u, size, peaks, gain):  # type: ignore[no-untyped-def]
+    """Where to look for a higher point: the parabola's vertex, and half way on the longer side.
 
-    NaN where there is no neighbour, or where the peak is not above both.
+    Peaks whose parabola promises less than ``gain`` are left alone.
     """
-    out = np.full(peaks.size, np.nan)
-    for k in range(peaks.size):
-        i = peaks[k]
+    out = np.empty(2 * peaks.size)
+    filled = 0
+    for i in peaks:
         if i == 0 or i == u.size - 1:
             continue
         left, right = u[i] - u[i - 1], u[i + 1] - u[i]
         fall_left, fall_right = size[i] - size[i - 1], size[i] - size[i + 1]
         bottom = left * fall_right + right * fall_left
-        if fall_left >= 0 and fall_right >= 0 and bottom > 0:
-            step = 0.5 * (right * right * fall_left - left * left * fall_right) / bottom
-            out[k] = u[i] + max(-0.5 * left, min(0.5 * right, step))
-    return out
+        if not (fall_left >= 0 and fall_right >= 0 and bottom > 0):
+            continue
+        step = 0.5 * (right * right * fall_left - left * left * fall_right) / bottom
+        curvature = bottom / (left * right * (left + right))
+        step = max(-0.5 * left, min(0.5 * right, step))
+        if step * step * curvature <= gain:
+            continue
+        out[filled] = u[i] + step
+        out[filled + 1] = u[i] + (0.5 * right if right > left else -0.5 * left)
+        filled += 2
+    return out[:filled]

@@ -10,6 +10,8 @@ from . import kernels
 
 __all__ = ["Levelled", "level", "spread"]
 
+POLISH = 1e-7  # relative levelled error below which the eigenvector's accuracy is not enough
+
 
 @dataclass(frozen=True, eq=False)
 class Levelled:
@@ -75,8 +77,55 @@ def level(
     alternate = sign[: nodes.size] * q[nodes]
     size = -0.5 * log_d[nodes] - log_w
     weights = alternate * np.exp(size - size.max())
+    weights = weights / np.abs(weights).max()
+    if sound and abs(error) * np.max(slack) < POLISH * np.ptp(f):
+        weights, error = _polish(u, f, sign * slack, nodes, weights, error, m - n)
     values = f[nodes] - sign[nodes] * error * slack[nodes]
-    return Levelled(u[nodes], values, weights / np.abs(weights).max(), error, sound)
+    return Levelled(u[nodes], values, weights, error, sound)
+
+
+def _polish(
+    u: np.ndarray,
+    f: np.ndarray,
+    slope: np.ndarray,
+    nodes: np.ndarray,
+    weights: np.ndarray,
+    error: float,
+    excess: int,
+) -> tuple[np.ndarray, float]:
+    """One Newton step on the relative sizes of the weights and on lambda.
+
+    The eigenvector is accurate relative to its largest entry only. Here the residuals are
+    formed from differences of f, each weight is corrected relative to its own size, and the
+    ``|m - n|`` conditions that lower the degree are rows of Chebyshev polynomials.
+    """
+    rest = np.setdiff1d(np.arange(u.size), nodes)
+    t, level = u[nodes], f - error * slope
+    cauchy = weights / (u[rest][:, None] - t)
+    system = cauchy * (
+        (f[nodes] - f[rest][:, None]) - error * (slope[nodes] - slope[rest][:, None])
+    )
+    change = (cauchy * (slope[rest][:, None] - slope[nodes])).sum(1)
+    if excess:
+        middle, half = 0.5 * (t[0] + t[-1]), 0.5 * (t[-1] - t[0])
+        powers = np.polynomial.chebyshev.chebvander((t - middle) / half, abs(excess) - 1).T
+        extra = powers * weights * (level[nodes] if excess < 0 else 1.0)
+        loss = -(powers * weights * slope[nodes]).sum(1) if excess < 0 else np.zeros(abs(excess))
+        system, change = np.vstack([system, extra]), np.concatenate([change, loss])
+    scale = np.abs(system).max(1)
+    count = nodes.size
+    matrix = np.zeros((count + 1, count + 1))
+    matrix[:count, :count] = system / scale[:, None]
+    matrix[:count, count] = change / scale * abs(error)
+    matrix[count, :count] = 1.0
+    right = np.append(-system.sum(1) / scale, 0.0)
+    try:
+        step = np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        return weights, error
+    if not np.abs(step[:count]).max() < 0.5 or not abs(step[count]) < 0.5:
+        return weights, error
+    return weights * (1 + step[:count]), error * (1 + step[count])
 
 
 def _denominator(

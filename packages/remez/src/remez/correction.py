@@ -1,0 +1,119 @@
+"""Differential correction: the best rational on a grid, by linear programs, from anywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import kernels
+from .levelling import Levelled
+from .reduction import Reduced, Samples
+
+__all__ = ["correct"]
+
+
+def correct(
+    reduced: Reduced, points: Samples, near: Levelled | None, rounds: int = 30
+) -> np.ndarray | None:
+    r"""A reference for ``reduced`` from the best approximation on the given points.
+
+    From ``p_k/q_k`` with maximal error ``E_k`` the next iterate minimises ``delta`` subject to
+    ``w |f q - p| - E_k q <= delta q_k``. The error falls in every round, to the best on the
+    points, with q > 0 there, whatever the start: this is what the chain falls back on. p and q
+    are kept in bases that are orthonormal on the points with weight ``1/q_k``.
+
+    Args:
+        reduced: the problem; its degree may be above that of ``near``.
+        points: the grid.
+        near: a rational of lower degree to begin with, None for a constant.
+        rounds: at most so many linear programs.
+
+    Returns:
+        The alternating extrema, or None if there are fewer than needed.
+
+    References:
+        I. Barrodale, M. J. D. Powell, F. D. K. Roberts, SIAM J. Numer. Anal. 9 (1972),
+        doi:10.1137/0709044.
+    """
+    points = points[points.w > 0]
+    m, n = reduced.degree
+    q, error = _begin(points, near)
+    best = np.abs(points.w * error).max()
+    for _ in range(rounds):
+        step = _program(points, (m, n), q, best)
+        if step is None:
+            break
+        p_next, q_next = step
+        error_next = points.f - p_next / q_next
+        size = np.abs(points.w * error_next).max()
+        if not size < best:
+            break
+        q, error, done = q_next / q_next.max(), error_next, size > (1 - 1e-3) * best
+        best = size
+        if done:
+            break
+    signed = points.w * error * reduced.flips(points.u)
+    kept = kernels.alternating(signed, reduced.size)
+    return points.u[kept] if kept.size == reduced.size else None
+
+
+def _begin(points: Samples, near: Levelled | None) -> tuple[np.ndarray, np.ndarray]:
+    """q and the error of the first iterate."""
+    flat = points.f - 0.5 * (points.f.max() + points.f.min())
+    if near is None:
+        return np.ones(points.u.size), flat
+    u = points.u
+    gap = u[:, None] - near.nodes
+    hit_row, hit_col = np.nonzero(gap == 0)
+    gap[hit_row, hit_col] = 1.0
+    total = (near.weights / gap).sum(1)
+    error = points.f - (near.weights * near.values / gap).sum(1) / total
+    total[hit_row] = near.weights[hit_col]
+    error[hit_row] = points.f[hit_row] - near.values[hit_col]
+    log = np.log(np.abs(gap)).sum(1) + np.log(np.abs(total))
+    return np.exp(log - log.max()), error
+
+
+def _program(
+    points: Samples, degree: tuple[int, int], q: np.ndarray, best: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """One linear program, rows divided by q_k; values of the next p and q, None if it fails."""
+    from scipy.optimize import linprog
+
+    m, n = degree
+    basis = _orthonormal(points.u, 1 / q, max(m, n) + 1)
+    p_rows, q_rows = basis[:, : m + 1], basis[:, : n + 1]
+    target = (points.w * points.f)[:, None] * q_rows
+    numerator = points.w[:, None] * p_rows
+    one = np.full((points.u.size, 1), best)
+    rows = np.vstack(
+        [
+            np.hstack([-numerator, target - best * q_rows, -one]),
+            np.hstack([numerator, -target - best * q_rows, -one]),
+        ]
+    )
+    cost = np.zeros(rows.shape[1])
+    cost[-1] = 1.0
+    bounds = [(None, None)] * (m + 1) + [(-1, 1)] * (n + 1) + [(None, None)]
+    scale = np.abs(rows).max(1, keepdims=True)
+    found = linprog(cost, A_ub=rows / scale, b_ub=np.zeros(rows.shape[0]), bounds=bounds)
+    if found.x is None or not found.x[-1] < 0:
+        return None
+    p_next = p_rows @ found.x[: m + 1] * q
+    q_next = q_rows @ found.x[m + 1 : -1] * q
+    return (p_next, q_next) if (q_next > 0).all() else None
+
+
+def _orthonormal(u: np.ndarray, start: np.ndarray, count: int) -> np.ndarray:
+    """Polynomials of degree 0 … count - 1 times ``start``, by Arnoldi, columns of norm sqrt(N).
+
+    P. D. Brubeck, Y. Nakatsukasa, L. N. Trefethen, SIAM Review 63 (2021),
+    doi:10.1137/19M130100X.
+    """
+    basis = np.empty((u.size, count))
+    basis[:, 0] = start
+    for k in range(count):
+        column = basis[:, k] if k == 0 else u * basis[:, k - 1]
+        for _ in range(2):
+            column = column - basis[:, :k] @ (basis[:, :k].T @ column) / u.size
+        basis[:, k] = column * np.sqrt(u.size / (column @ column))
+    return basis
