@@ -79,7 +79,7 @@ def _description(comparison: Comparison) -> Answer:
         f"{arm_label(arm.name)} explains {share} of the variance with "
         f"{number(arm.metrics.get('l0'), 3)} features per token."
     )
-    evidence = f"Measured on {_tokens(comparison)}."
+    evidence = f"Measured on {held_out(comparison)}."
     if cost is not None:
         evidence += f" Spliced into the language model it costs {number(cost, 3)} nats per token."
     return Answer(None, sentence, evidence)
@@ -96,7 +96,7 @@ def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> s
         ]
     assert asked.baseline is not None
     after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
-    parts.append(f"Strict L0 {number(after)} against {number(before)}, on {_tokens(comparison)}.")
+    parts.append(f"Strict L0 {number(after)} against {number(before)}, on {held_out(comparison)}.")
     return " ".join(parts)
 
 
@@ -117,7 +117,8 @@ def _the(name: str) -> str:
     return f"the {arm_label(name)}" if name in _LABELS else name
 
 
-def _tokens(comparison: Comparison) -> str:
+def held_out(comparison: Comparison) -> str:
+    """How many tokens it was measured on, in words."""
     count = comparison.tokens.get("n_tokens")
     if count is None:
         return "an unstated number of tokens"

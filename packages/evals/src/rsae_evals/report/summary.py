@@ -8,7 +8,7 @@ from typing import Any
 
 from rsae_evals.comparison import Comparison, Difference, FeatureChange
 from rsae_evals.metrics import METRICS
-from rsae_evals.report.answer import Question, arm_label
+from rsae_evals.report.answer import Question, arm_label, held_out
 from rsae_evals.report.numbers import number
 from rsae_evals.report.tables import Cell, Change, Table
 
@@ -34,7 +34,7 @@ def headline(comparison: Comparison, asked: Question) -> Table:
             found = _find(comparison, metric, asked.subject, asked.baseline)
             cells += [None, None] if found is None else [_change(found), found.verdict]
         rows.append((METRICS[metric].label, *cells))
-    caption = f"Measured on the same {comparison.tokens.get('n_tokens', 0):,} held-out tokens"
+    caption = f"Measured on the same {held_out(comparison)}"
     if asked.baseline is not None:
         caption += (
             f"; difference: {arm_label(asked.subject)} − {arm_label(asked.baseline)}, "

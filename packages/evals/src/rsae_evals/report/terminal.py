@@ -10,7 +10,8 @@ from rich.text import Text
 from rsae_evals.comparison import Comparison, Verdict
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question
-from rsae_evals.report.tables import Cell, text
+from rsae_evals.report.numbers import signed
+from rsae_evals.report.tables import Cell, Change, text
 
 _COLOURS = {
     Verdict.BETTER: "green",
@@ -21,20 +22,29 @@ _COLOURS = {
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print the sentence, its figures, warnings, and the first table of the report."""
+    """Print the sentence, its figures, warnings, and the first table of the report.
+
+    The table stands on its side, an arm a row, so that five arms fit eighty columns.
+    """
     said = answer(comparison)
     console.print(Text(said.sentence, style="bold"))
     console.print(Text(said.evidence))
     for warning in comparison.warnings:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     table = summary.headline(comparison, question(comparison))
-    drawn = RichTable(caption=Text(table.caption), box=None, header_style="dim", pad_edge=False)
-    for index, column in enumerate(table.columns):
-        drawn.add_column(Text(column), justify="right" if index else "left")
-    for row in table.rows:
-        drawn.add_row(*(_styled(cell) for cell in row))
+    drawn = RichTable(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
+    drawn.add_column("")
+    rows = table.rows[: len(summary.HEADLINE)]
+    for row in rows:
+        drawn.add_column(Text(str(row[0])), justify="right")
+    for column, name in enumerate(table.columns[1:], start=1):
+        style = "bold" if column == table.subject else ""
+        drawn.add_row(Text(name), *(_styled(row[column]) for row in rows), style=style)
     console.print(drawn)
+    console.print(Text(f"{table.caption}."), style="dim")
 
 
 def _styled(cell: Cell) -> Text:
+    if isinstance(cell, Change):
+        return Text(signed(cell.value))
     return Text(text(cell), style=_COLOURS[cell] if isinstance(cell, Verdict) else "")
