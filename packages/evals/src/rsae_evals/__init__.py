@@ -7,6 +7,7 @@ from rsae_evals.evaluate import evaluate
 from rsae_evals.heldout import freeze
 from rsae_evals.metrics.downstream import downstream
 from rsae_evals.metrics.reconstruction import reconstruction
+from rsae_evals.probing import probe
 from rsae_evals.protocols import SparseCoder, as_coder
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "downstream",
     "evaluate",
     "freeze",
+    "probe",
     "reconstruction",
 ]

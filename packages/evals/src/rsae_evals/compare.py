@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -192,7 +193,7 @@ def _differences(
         found: dict[str, Interval] = {}
         for metric in metrics:
             of_arm, of_base = ([one[metric.name] for one in measured[n]] for n in (arm, baseline))
-            found |= intervals(of_arm, of_base, lambda t, m=metric: _with_distance(m, t), level)
+            found |= intervals(of_arm, of_base, partial(_with_distance, metric), level)
             found |= _without_interval(metric, of_arm, of_base)
         l0 = (_mean(values[baseline], "l0"), _mean(values[arm], "l0"))
         for name, interval in found.items():

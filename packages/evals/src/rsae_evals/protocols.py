@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rsae.io import sha256
 from rsae.teacher import Teacher
+from rsae.teacher.base import Family
 from rsae_evals.errors import EvaluationError
 
 __all__ = ["Coder", "SparseCoder", "as_coder"]
@@ -165,10 +166,9 @@ def _from_tensors(obj: Any) -> Teacher:
             f"{', '.join(missing)}; pass an SAE, a teacher, or W_enc, b_enc, W_dec, b_dec"
         )
     threshold, k = tensors.get("threshold"), tensors.get("k")
-    family = "jumprelu" if threshold is not None else "topk" if k is not None else "relu"
-    return Teacher(
-        family=family, threshold=threshold, k=k, **{name: tensors[name] for name in _NAMES[:4]}
-    )
+    family: Family = "jumprelu" if threshold is not None else "topk" if k is not None else "relu"
+    weights: dict[str, Any] = {name: tensors[name] for name in _NAMES[:4]}
+    return Teacher(family, threshold=threshold, k=k, **weights)
 
 
 _NAMES = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "k")
