@@ -73,7 +73,7 @@ def _add_report(subparsers: Any) -> None:
     )
     command.add_argument("path", type=Path, help="report.json, or a folder that holds one")
     command.add_argument("--out", type=Path, help="folder of the report (default: where it is)")
-    command.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    _add_habits(command)
     command.set_defaults(run=_report)
 
 
@@ -87,7 +87,13 @@ def _add_setting(command: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="of the held-out split (default %(default)s)")
     add("--no-downstream", action="store_true", help="do not splice into the language model")
     add("--cache", type=Path, help="folder of activations and measurements kept for next time")
+    _add_habits(command)
+
+
+def _add_habits(command: argparse.ArgumentParser) -> None:
+    """What every command has."""
     command.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 def _eval(args: argparse.Namespace) -> int:

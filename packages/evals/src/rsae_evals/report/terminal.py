@@ -33,10 +33,10 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     table = summary.headline(comparison, question(comparison))
     drawn = RichTable(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
-    drawn.add_column("")
+    drawn.add_column("", min_width=14)
     rows = table.rows[: len(summary.HEADLINE)]
     for row in rows:
-        drawn.add_column(Text(str(row[0])), justify="right")
+        drawn.add_column(Text(str(row[0])), justify="right", max_width=10)
     for column, name in enumerate(table.columns[1:], start=1):
         style = "bold" if column == table.subject else ""
         drawn.add_row(Text(name), *(_styled(row[column]) for row in rows), style=style)
