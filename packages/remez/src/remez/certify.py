@@ -21,8 +21,9 @@ from .result import Status
 __all__ = ["Verdict", "judge"]
 
 EPS = float(np.finfo(float).eps)
+RESOLVED = 1e4  # errors above this many eps |f| must be levelled; below, rounding may excuse
 AGREE = 1e-3  # how closely the bracket's two sides must agree
-ROUNDING = 32  # errors of fn and of r, in units of eps |f|, that are forgiven
+ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
 PER_GAP = 7
 
 
@@ -56,6 +57,7 @@ class _Curve:
     def merge(self, other: _Curve) -> _Curve:
         x = np.concatenate([self.x, other.x])
         order = np.argsort(x, kind="stable")
+        order = order[np.append(True, x[order][1:] > x[order][:-1])]
         f = np.concatenate([self.f, other.f])[order]
         return _Curve(x[order], f, np.concatenate([self.e, other.e])[order])
 
@@ -114,7 +116,7 @@ def _status(
         return resolved
     if error - lower <= AGREE * error and error > 0:
         return Status.CONVERGED
-    if error - lower <= noise:
+    if error - lower <= noise and error <= RESOLVED / ROUNDING * noise:
         return Status.NOISE_FLOOR
     return Status.NO_ALTERNATION if lower == 0 else Status.NOT_LEVELLED
 
@@ -207,9 +209,8 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
     for _ in range(24):
         size = np.abs(curve.e)
         top = size.max()
-        inner = size[1:-1]
-        peak = (inner >= size[:-2]) & (inner >= size[2:]) & (inner > 0.9 * top)
-        at = np.flatnonzero(peak) + 1
+        at = _runs(problem, curve)
+        at = at[(size[at] > 0.9 * top) & (at > 0) & (at < size.size - 1)]
         left, right = curve.x[at] - curve.x[at - 1], curve.x[at + 1] - curve.x[at]
         down, up = size[at] - size[at - 1], size[at] - size[at + 1]
         with np.errstate(all="ignore"):
@@ -222,7 +223,7 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
         vertex = curve.x[at] + step
         middle = curve.x[at] + np.where(right > left, 0.5 * right, -0.5 * left)
         trial = np.unique(np.concatenate([vertex, middle]))
-        trial = trial[problem.domain.contains(trial) & ~np.isin(trial, curve.x)]
+        trial = trial[problem.domain.contains(trial)]
         if not trial.size:
             break
         curve = curve.merge(_curve(problem, rational, target, trial))
@@ -231,13 +232,8 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
 
 def _alternation(problem: Problem, curve: _Curve, count: int) -> np.ndarray:
     """The alternating extrema with the largest errors, at most ``count`` of them."""
-    signed = curve.e.copy()
-    for point, _ in problem.interpolate:
-        signed[curve.x < point] *= -1
-    used = np.flatnonzero(signed)
-    edges = np.flatnonzero(np.diff(np.sign(signed[used]))) + 1
-    size = np.abs(signed)
-    runs = [run[size[run].argmax()] for run in np.split(used, edges) if run.size]
+    runs = _runs(problem, curve).tolist()
+    size = np.abs(curve.e)
     while len(runs) > count:
         height = size[runs]
         small = int(height.argmin())
@@ -249,6 +245,21 @@ def _alternation(problem: Problem, curve: _Curve, count: int) -> np.ndarray:
             left = small - 1 if height[small - 1] < height[small + 1] else small
             del runs[left : left + 2]
     return np.array(runs, int)
+
+
+def _runs(problem: Problem, curve: _Curve) -> np.ndarray:
+    """The largest error of every run of equal sign, by index."""
+    sign = np.sign(curve.e)
+    for point, _ in problem.interpolate:
+        sign[curve.x < point] *= -1
+    used = np.flatnonzero(sign)
+    if not used.size:
+        return used
+    starts = np.append(True, sign[used][1:] != sign[used][:-1])
+    run = np.cumsum(starts) - 1
+    order = np.lexsort((np.abs(curve.e[used]), run))
+    last = np.append(run[order][1:] != run[order][:-1], True)
+    return used[order[last]]
 
 
 def _changes_sign(rational: Rational, x: np.ndarray) -> bool:

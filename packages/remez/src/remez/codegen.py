@@ -1,8 +1,9 @@
 """Source code that evaluates a fit, with an error bound that covers its own rounding.
 
 The stages: the rational in powers of a variable scaled by a power of two; coefficients rounded
-together to the target type (`rounding`); a straight-line program (`program`); a rigorous bound on
-the rounding of its arithmetic (`evaluation`); text (`languages`).
+together to the target type (`rounding`); a straight-line program (`program`), the best of a few
+(`drafting`); a proof of its error in exact arithmetic (`enclosure`) and a rigorous bound on the
+rounding of its arithmetic (`evaluation`); text (`languages`).
 """
 
 from __future__ import annotations
@@ -12,41 +13,16 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from . import bases
 from .domain import Domain
+from .drafting import DTYPES, draft_composite, draft_fit
 from .errors import CodeError
-from .evaluation import Arithmetic, evaluation_bound
 from .languages import LANGUAGES, write
-from .polynomials import Variable, monomial_pair, variable_of
-from .program import Program, of_composite, of_monomial, of_product
-from .rounding import round_pair, to_nearest
+from .program import Program
 from .zolotarev import Composite
 
-__all__ = ["DTYPES", "SCHEMES", "Code", "generate"]
+__all__ = ["SCHEMES", "Code", "generate"]
 
 SCHEMES = ("horner", "estrin")
-SAMPLE = 4000  # points on which coefficients are rounded and their error is measured
-
-
-@dataclass(frozen=True)
-class _Type:
-    """Coefficients of ``bits``, in an arithmetic that may be wider."""
-
-    bits: int
-    arithmetic: Arithmetic
-    name: str
-
-
-_DOUBLE = Arithmetic(53, 2.0**-1074)
-_SINGLE = Arithmetic(24, 2.0**-150)
-
-DTYPES = {
-    "float64": _Type(53, _DOUBLE, "float64"),
-    "float32": _Type(24, _SINGLE, "float32"),
-    "bfloat16": _Type(8, _SINGLE, "float32"),
-}
 
 
 @dataclass(frozen=True)
@@ -99,22 +75,6 @@ class Code:
         return record | {"bound": self.bound, "certified": self.certified, "source": self.source}
 
 
-@dataclass(frozen=True)
-class _Draft:
-    """A program with the error of its coefficients."""
-
-    program: Program
-    error: float
-    naive: float
-    evaluation: float
-    form: str
-    pair: Any = None
-
-    @property
-    def bound(self) -> float:
-        return self.error + self.evaluation
-
-
 def generate(
     source: Any,
     language: str,
@@ -133,8 +93,9 @@ def generate(
         name: of the function; by default that of the target.
 
     Raises:
-        CodeError: an unknown language, type or scheme, or a name that is no identifier.
-        DomainError: the domain is the whole line, or the rounding error cannot be bounded.
+        CodeError: an unknown language, type or scheme, a name that is no identifier, or a type too
+            narrow for any bound.
+        DomainError: the domain is the whole line.
 
     Example:
         >>> import numpy as np, remez
@@ -151,139 +112,17 @@ def generate(
         raise CodeError(f"{name!r} is not a function name; use letters, digits and _")
     kind = DTYPES[dtype]
     if isinstance(source, Composite):
-        draft, domain, best = _draft_composite(source, kind), _gapped(source), source.error
-        text, degree = "sign(x)", source.degree
+        (draft, domain), best, text = draft_composite(source, kind), source.error, "sign(x)"
     else:
-        draft, domain, best = _draft(source, kind, scheme), source.domain, float(source.error)
-        text, degree = _text(source.problem.fn), source.degree
+        draft, domain, best = draft_fit(source, kind, scheme), source.domain, float(source.error)
+        text = _text(source.problem.fn)
+    if not math.isfinite(draft.bound):
+        raise CodeError(f"the rounding error of {dtype} code cannot be bounded: use a wider type")
     name = name or _identifier(text)
-    code = Code(
-        "", language, dtype, name, draft.program, best, draft.error, draft.naive, draft.evaluation
-    )
-    header = _header(code, text, degree, domain, draft.form)
+    errors = draft.error, draft.naive, draft.evaluation, draft.certified
+    code = Code("", language, dtype, name, draft.program, best, *errors)
+    header = _header(code, text, source.degree, domain, draft.form)
     return replace(code, source=write(draft.program, language, kind.name, name, header))
-
-
-def _draft(fit: Any, kind: _Type, scheme: str) -> _Draft:
-    """Powers of the scaled variable; where they lose too much in double, factors."""
-    variable = _binary_variable(fit, kind)
-    draft = _draft_monomial(fit, kind, scheme, variable)
-    if kind.bits < 53 or draft.bound < 2 * float(fit.error):
-        return draft
-    form = bases.product(fit)
-    program = of_product(form)
-    error = float(fit.error) + form.loss
-    other = _Draft(program, error, error, _evaluation(program, fit, kind), "factors")
-    return min(draft, other, key=lambda one: one.bound)
-
-
-def _draft_monomial(fit: Any, kind: _Type, scheme: str, variable: Variable) -> _Draft:
-    p, q = monomial_pair(fit.rational, variable)
-    largest = max(q, key=abs)
-    p, q = [c / largest for c in p], [c / largest for c in q]
-    x = bases.sample(fit.domain, variable, SAMPLE)
-    t = variable(x)
-    weight, error, unseen = _error_sample(fit, x, t, p, q)
-    if kind.bits == 53:
-        rounded_p, rounded_q = _floats(p), _floats(q)
-        after = naive = float(fit.error) + _drift(p, q, t, weight)
-    else:
-        pair = round_pair(_floats(p), _floats(q), kind.bits, t, weight, error)
-        rounded_p, rounded_q = pair.p, pair.q
-        after, naive = unseen + pair.error, unseen + pair.naive
-    folded = _folded(bases.Monomial(rounded_p, rounded_q, variable))
-    program = of_monomial(folded, scheme)
-    evaluation = _evaluation(program, fit, kind)
-    return _Draft(program, after, naive, evaluation, f"{scheme} form in powers", folded)
-
-
-def _drift(p: list[Any], q: list[Any], t: np.ndarray, weight: np.ndarray) -> float:
-    """What rounding to nearest in double changes: ``max |weight (dP - r dQ)/Q|``."""
-    drift_p, drift_q = ([float(float(c) - c) for c in pair] for pair in (p, q))
-    change = np.polyval(drift_p[::-1], t) - _ratio(p, q, t) * np.polyval(drift_q[::-1], t)
-    return float(np.abs(weight * change / np.polyval(_floats(q)[::-1], t)).max())
-
-
-def _draft_composite(form: Composite, kind: _Type) -> _Draft:
-    layers = tuple(
-        replace(
-            layer,
-            scale=float(to_nearest(np.array(layer.scale), kind.bits)),
-            zeros_squared=to_nearest(layer.zeros_squared, kind.bits),
-            poles_squared=to_nearest(layer.poles_squared, kind.bits),
-        )
-        for layer in form.layers
-    )
-    rounded = replace(form, layers=layers)
-    domain = _gapped(form)
-    x = np.geomspace(form.delta, 1.0, SAMPLE)
-    error = float(np.abs(rounded(x) - 1).max())
-    program = of_composite(rounded)
-    evaluation = evaluation_bound(program, domain, kind.arithmetic)
-    return _Draft(program, error, error, evaluation, "composed layers")
-
-
-def _gapped(form: Composite) -> Domain:
-    return Domain.of([(-1.0, -form.delta), (form.delta, 1.0)])
-
-
-def _binary_variable(fit: Any, kind: _Type) -> Variable:
-    """Scaled by a power of two; the shift is a number of the type."""
-    nodes = [fit.rational.origin + z for z in fit.rational.nodes]
-    variable = variable_of(fit.domain, nodes, binary=True)
-    if variable.mobius:  # the end of a half-line has to be met exactly
-        return variable
-    return replace(variable, shift=float(to_nearest(np.array(variable.shift), kind.bits)))
-
-
-def _error_sample(
-    fit: Any, x: np.ndarray, t: np.ndarray, p: list[Any], q: list[Any]
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """(weight, weight * (f - r), error not contained in it) at the points.
-
-    Where f is not at hand, or its rounding hides the error, the error is left out of the sample
-    and added whole: the triangle inequality.
-    """
-    best = float(fit.error)
-    if fit.problem.fn is None:
-        return np.ones_like(x), np.zeros_like(x), best
-    f = fit.problem.target().raw(x)
-    weight = fit.problem.weight_of(x, f)
-    error = weight * (f - _ratio(p, q, t))
-    if best < 1e3 * np.finfo(float).eps * np.abs(weight * f).max():
-        return weight, np.zeros_like(x), best
-    return weight, np.where(np.isfinite(error), error, 0.0), 0.0
-
-
-def _floats(c: list[Any]) -> np.ndarray:
-    return np.array([float(value) for value in c])
-
-
-def _ratio(p: list[Any], q: list[Any], t: np.ndarray) -> np.ndarray:
-    return np.polyval(_floats(p)[::-1], t) / np.polyval(_floats(q)[::-1], t)
-
-
-def _folded(form: bases.Monomial) -> bases.Monomial:
-    """The power of two of an affine variable moved into the coefficients, which is exact."""
-    variable = form.variable
-    if variable.mobius:
-        return form
-    p, q = (c * variable.scale ** np.arange(c.size) for c in (form.p, form.q))
-    sizes = np.abs(np.concatenate([p[p != 0], q[q != 0]]))
-    if sizes.size and (sizes.min() < 2.0**-100 or sizes.max() > 2.0**100):
-        return form
-    return replace(form, p=p, q=q, variable=replace(variable, scale=1.0))
-
-
-def _evaluation(program: Program, fit: Any, kind: _Type) -> float:
-    """The bound on rounding in the norm of the fit (a weight is sampled at panel midpoints)."""
-    problem = fit.problem
-    if problem.weight is None or problem.fn is None:
-        return evaluation_bound(program, fit.domain, kind.arithmetic)
-    target = problem.target()
-    return evaluation_bound(
-        program, fit.domain, kind.arithmetic, lambda x: problem.weight_of(x, target.raw(x))
-    )
 
 
 def _text(fn: Any) -> str:

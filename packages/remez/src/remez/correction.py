@@ -1,4 +1,4 @@
-"""Differential correction: the best rational on a grid, by linear programs, from anywhere."""
+"""The best rational on a grid by linear programs: slow, but from any start."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from .reduction import Reduced, Samples
 
 __all__ = ["correct"]
 
+FINE = 1.02  # bracket of the error at which bisection hands over to differential correction
+
 
 def correct(
-    reduced: Reduced, points: Samples, near: Levelled | None, rounds: int = 30
+    reduced: Reduced, points: Samples, near: Levelled | None, rounds: int = 24
 ) -> np.ndarray | None:
     r"""A reference for ``reduced`` from the best approximation on the given points.
 
-    From ``p_k/q_k`` with maximal error ``E_k`` the next iterate minimises ``delta`` subject to
-    ``w |f q - p| - E_k q <= delta q_k``. The error falls in every round, to the best on the
-    points, with q > 0 there, whatever the start: this is what the chain falls back on. p and q
-    are kept in bases that are orthonormal on the points with weight ``1/q_k``.
+    Whether some ``p/q`` has ``w |f - p/q| < E`` on the points is a linear program: minimise
+    delta subject to ``w |f q - p| - E q <= delta q_k``. E is bisected, geometrically; once its
+    bracket is small, E is the error reached, which is differential correction and converges
+    quadratically. Rows are divided by the last q, and p and q are kept in bases orthonormal on
+    the points with weight ``1/q_k``.
 
     Args:
         reduced: the problem; its degree may be above that of ``near``.
@@ -35,20 +38,23 @@ def correct(
         doi:10.1137/0709044.
     """
     points = points[points.w > 0]
-    m, n = reduced.degree
     q, error = _begin(points, near)
-    best = np.abs(points.w * error).max()
+    upper, lower = np.abs(points.w * error).max(), 0.0
     for _ in range(rounds):
-        step = _program(points, (m, n), q, best)
+        fine = upper <= FINE * lower
+        trial = upper if fine else max(0.25 * upper, np.sqrt(lower * upper))
+        step = _program(points, reduced.degree, q, trial)
         if step is None:
-            break
-        p_next, q_next = step
-        error_next = points.f - p_next / q_next
+            if fine:
+                break
+            lower = trial
+            continue
+        error_next = points.f - step[0] / step[1]
         size = np.abs(points.w * error_next).max()
-        if not size < best:
+        if not size < upper:
             break
-        q, error, done = q_next / q_next.max(), error_next, size > (1 - 1e-3) * best
-        best = size
+        done = fine and size > (1 - 1e-5) * upper
+        q, error, upper = step[1] / step[1].max(), error_next, size
         if done:
             break
     signed = points.w * error * reduced.flips(points.u)
@@ -94,9 +100,11 @@ def _program(
     cost = np.zeros(rows.shape[1])
     cost[-1] = 1.0
     bounds = [(None, None)] * (m + 1) + [(-1, 1)] * (n + 1) + [(None, None)]
+    if not np.isfinite(rows).all():
+        return None
     scale = np.abs(rows).max(1, keepdims=True)
     found = linprog(cost, A_ub=rows / scale, b_ub=np.zeros(rows.shape[0]), bounds=bounds)
-    if found.x is None or not found.x[-1] < 0:
+    if found.x is None or not found.x[-1] < -1e-9 * best:
         return None
     p_next = p_rows @ found.x[: m + 1] * q
     q_next = q_rows @ found.x[m + 1 : -1] * q

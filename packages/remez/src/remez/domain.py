@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ class Domain:
 
     Args:
         intervals: pairs ``(a, b)`` with ``a < b``; ``-inf`` and ``inf`` may be the outer ends.
+        exact: the same ends as fractions where some are no float64 (``"0.01"``, mpmath's
+            numbers): what a fit with ``precision=`` uses.
 
     Raises:
         DomainError: an interval is degenerate or reversed, or two of them touch or overlap.
@@ -29,6 +33,7 @@ class Domain:
     """
 
     intervals: tuple[tuple[float, float], ...]
+    exact: tuple[tuple[Fraction | float, Fraction | float], ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.intervals:
@@ -52,12 +57,13 @@ class Domain:
         try:
             parts = list(domain)
             pairs = [parts] if parts and np.ndim(parts[0]) == 0 else parts
-            intervals = sorted((float(a), float(b)) for a, b in pairs)
-        except (TypeError, ValueError) as cause:
+            exact = sorted((_exact(a), _exact(b)) for a, b in pairs)
+            intervals = tuple((float(a), float(b)) for a, b in exact)
+        except (TypeError, ValueError, OverflowError) as cause:
             raise DomainError(
                 f"cannot read the domain {domain!r}: give (a, b) or a list of such pairs"
             ) from cause
-        return cls(tuple(intervals))
+        return cls(intervals, None if exact == list(intervals) else tuple(exact))
 
     @property
     def hull(self) -> tuple[float, float]:
@@ -78,9 +84,22 @@ class Domain:
         """The mirror image about ``centre``."""
         return Domain.of([(2 * centre - b, 2 * centre - a) for a, b in self.intervals])
 
-    def to_list(self) -> list[list[float]]:
-        """Plain nested lists, for JSON."""
-        return [list(interval) for interval in self.intervals]
+    def to_list(self) -> list[list[Any]]:
+        """Plain nested lists, for JSON; ends that are no float64 as text."""
+        plain = self.exact or self.intervals
+        return [[str(x) if isinstance(x, Fraction) else x for x in pair] for pair in plain]
 
     def __iter__(self) -> Iterable[tuple[float, float]]:
         return iter(self.intervals)
+
+
+def _exact(x: Any) -> Fraction | float:
+    """A number or its text as a float where that is exact, else as a fraction."""
+    if isinstance(x, str | Decimal):
+        x = Fraction(x) if "inf" not in str(x).lower() else float(x)
+    elif hasattr(x, "_mpf_") and math.isfinite(float(x)):
+        sign, mantissa, exponent, _ = x._mpf_
+        x = Fraction(int(-mantissa if sign else mantissa)) * Fraction(2) ** int(exponent)
+    if isinstance(x, Fraction) and float(x) != x:
+        return x
+    return float(x)

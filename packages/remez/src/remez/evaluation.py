@@ -23,7 +23,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .domain import Domain
-from .errors import DomainError
 from .program import Program, Tree
 
 __all__ = ["Arithmetic", "evaluation_bound"]
@@ -74,8 +73,8 @@ def evaluation_bound(
         weight: multiplies the error; taken at the middle of each panel, so that the bound is then
             an estimate.
 
-    Raises:
-        DomainError: a denominator cannot be kept away from zero on the finest panels.
+    Returns:
+        The bound; infinity if a denominator cannot be kept away from zero on the finest panels.
     """
     for count in PANELS:
         panels = _panels(domain, count)
@@ -84,7 +83,7 @@ def evaluation_bound(
             error = error * weight(0.5 * panels.low + 0.5 * panels.high)
         if np.isfinite(error).all():
             return float(error.max()) * SLACK
-    raise DomainError("cannot bound the rounding error: a denominator comes too close to zero")
+    return math.inf
 
 
 def _panels(domain: Domain, count: int) -> _Quantity:

@@ -57,7 +57,7 @@ def exchange(
     proposal = reduced.sample(start)
     best: State | None = None
     previous: Samples | None = None
-    stalled = 0
+    stalled = lost = 0
     for iteration in range(1, max_iterations + 1):
         state = _step(reduced, proposal, previous, grid, iteration)
         if state is None:
@@ -66,12 +66,16 @@ def exchange(
             callback(state)
         better = best is None or (state.extrema.sound, -state.gap) > (best.extrema.sound, -best.gap)
         stalled = 0 if better else stalled + 1
+        lost = lost + 1 if _lost(state) else 0
+        if lost >= 2:
+            return Outcome(best, iteration)
         best = state if better else best
         if terminate(reduced, state, stalled, tolerance):
             return Outcome(best, iteration)
-        previous = state.reference
+        if state.extrema.sound or previous is None:
+            previous = state.reference
         proposal = choose(reduced, state.reference, state.level, state.extrema)
-        if np.array_equal(previous.u, proposal.u):
+        if np.array_equal(state.reference.u, proposal.u):
             return Outcome(best, iteration)
     return Outcome(best, max_iterations)
 
@@ -87,19 +91,35 @@ def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) ->
     return stalled >= (2 if state.gap < 1e-3 else 8)
 
 
+def _lost(state: State) -> bool:
+    """Whether the levelled error is below rounding while the true one is far above."""
+    size = np.abs(state.reference.f * state.reference.w).max()
+    return abs(state.level.error) <= 2 * EPS * size and state.extrema.largest > 1e4 * EPS * size
+
+
 def _step(
     reduced: Reduced, proposal: Samples, previous: Samples | None, grid: Samples, iteration: int
 ) -> State | None:
-    """Level on the proposal, or on a point of the way back to the previous reference."""
-    for _ in range(8):
+    """Level on the proposal, or on a point of the way back to the previous reference.
+
+    The way back is taken while q changes sign: on the reference up to eight times, elsewhere
+    up to three.
+    """
+    fallback: State | None = None
+    for attempt in range(8):
         levelled = _level(reduced, proposal)
         if levelled is not None and (levelled.sound or previous is None):
             found = search(reduced, levelled, proposal, grid)
-            return State(proposal, levelled, found, iteration)
+            state = State(proposal, levelled, found, iteration)
+            if found.sound or previous is None:
+                return state
+            fallback = fallback or state
+            if attempt >= 3:
+                break
         if previous is None:
-            return None
+            break
         proposal = reduced.sample(_between(previous.u, proposal.u))
-    return None
+    return fallback
 
 
 def _level(reduced: Reduced, reference: Samples) -> Levelled | None:

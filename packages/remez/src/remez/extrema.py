@@ -47,33 +47,28 @@ def search(
     singularities.
     """
     ends = reduced.components
-    breaks = np.unique(np.concatenate([ends.ravel(), reference.u]))
+    known = grid.merge(reference)
+    breaks = _breaks(reference.u, ends.ravel())
     joined = np.ones(breaks.size - 1, bool)
     for low, high in zip(ends[:-1, 1], ends[1:, 0], strict=True):
         joined[(breaks[:-1] >= low) & (breaks[1:] <= high)] = False
-    fresh = reduced.sample(kernels.fill(breaks, reduced.centres, FRACTIONS, joined))
-    curve = grid.merge(reference).merge(fresh)
+    curve = known.merge(reduced.sample(kernels.fill(breaks, reduced.centres, FRACTIONS, joined)))
     error, sound = _residual(level, curve)
     noise = 8 * EPS * np.abs(reference.f * reference.w).max()
-    for _ in range(rounds):
+    for attempt in range(rounds + 1):
+        signed = error * reduced.flips(curve.u) if reduced.fixed else error
+        peaks = kernels.alternating(signed, 0)
         size = np.abs(error)
-        peaks = kernels.alternating(error * reduced.flips(curve.u), 0)
-        trial = np.unique(kernels.climb(curve.u, size, peaks, max(gain * size.max(), noise)))
-        trial = trial[np.isin(trial, curve.u, invert=True) & _inside(trial, ends)]
-        if not trial.size:
+        trial = kernels.climb(curve.u, size, peaks, max(gain * size.max(), noise))
+        if len(ends) > 1:
+            trial = trial[_inside(trial, ends)]
+        if not trial.size or attempt == rounds:
             break
-        fresh = reduced.sample(trial)
+        fresh = reduced.sample(np.sort(trial))
         new_error, also = _residual(level, fresh)
-        u = np.concatenate([curve.u, fresh.u])
-        order = np.argsort(u, kind="stable")
-        curve = Samples(
-            u[order],
-            np.concatenate([curve.f, fresh.f])[order],
-            np.concatenate([curve.w, fresh.w])[order],
-        )
+        curve, order = curve.place(fresh)
         error = np.concatenate([error, new_error])[order]
         sound = sound and also
-    peaks = kernels.alternating(error * reduced.flips(curve.u), 0)
     return Extrema(curve[peaks], error[peaks], sound)
 
 
@@ -117,7 +112,11 @@ def _residual(level: Levelled, points: Samples) -> tuple[np.ndarray, bool]:
     return error, bool((sign > 0).all() or (sign < 0).all())
 
 
+def _breaks(reference: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    u = np.concatenate([reference, ends])
+    u.sort()
+    return u[np.append(True, u[1:] > u[:-1])]
+
+
 def _inside(u: np.ndarray, components: np.ndarray) -> np.ndarray:
-    if len(components) == 1:
-        return np.ones(u.size, bool)
     return ((u[:, None] >= components[:, 0]) & (u[:, None] <= components[:, 1])).any(1)

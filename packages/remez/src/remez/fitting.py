@@ -11,6 +11,7 @@ from .certify import judge
 from .correction import correct
 from .errors import ConvergenceError, TargetError
 from .exchange import EPS, Outcome, State, exchange
+from .levelling import Levelled
 from .problem import Problem, Target
 from .reduction import Reduced, Samples, reduce
 from .result import Fit
@@ -87,11 +88,8 @@ def step_degrees(
         start = chebyshev(small, grid) if last is None else resample(small, last.reference.u)
         outcome = exchange(small, start, grid, max_iterations=steps, tolerance=tolerance)
         if dense is not None and not _good(outcome.state):
-            corrected = correct(small, dense, None if last is None else last.level)
-            if corrected is not None:
-                outcome = exchange(
-                    small, corrected, grid, max_iterations=steps, tolerance=tolerance
-                )
+            near = None if last is None else last.level
+            outcome = _corrected(small, grid, dense, near, steps, tolerance) or outcome
         state = outcome.state
         if state is not None and state.extrema.sound and (k == low or _exact(state)):
             yield small, outcome
@@ -100,6 +98,30 @@ def step_degrees(
         if k == low:
             return
         k = min(k + max(1, k // 4), low)
+
+
+def _corrected(
+    reduced: Reduced,
+    grid: Samples,
+    dense: Samples,
+    near: Levelled | None,
+    steps: int,
+    tolerance: float,
+) -> Outcome | None:
+    """Start from the best on ``dense``; points that it left out are added, twice if need be."""
+    outcome: Outcome | None = None
+    for _ in range(3):
+        start = correct(reduced, dense, near)
+        if start is None:
+            return outcome
+        seen: list[State] = []
+        outcome = exchange(
+            reduced, start, grid, max_iterations=steps, tolerance=tolerance, callback=seen.append
+        )
+        if _good(outcome.state) or not seen:
+            return outcome
+        dense = dense.merge(seen[0].extrema.points)
+    return outcome
 
 
 def _good(state: State | None) -> bool:

@@ -41,13 +41,18 @@ class Program:
 
     assignments: tuple[tuple[str, Tree], ...]
 
-    def __call__(self, x: np.ndarray, dtype: type) -> np.ndarray:
+    def __call__(self, x: np.ndarray, dtype: Callable[[Any], Any]) -> np.ndarray:
         """Run in NumPy, every operation rounded to ``dtype``."""
-        values: dict[str, Any] = {"x": np.asarray(x, dtype)}
         with np.errstate(all="ignore"):
-            for name, tree in self.assignments:
-                values[name] = _run(tree, values, dtype)
-        return np.broadcast_to(values[name], np.shape(x)).copy()
+            value = self.run(np.asarray(x, dtype), dtype)
+        return np.broadcast_to(value, np.shape(x)).copy()
+
+    def run(self, x: Any, constant: Callable[[float], Any]) -> Any:
+        """Run in the arithmetic of ``x``; ``constant`` brings the program's numbers into it."""
+        values = {"x": x}
+        for name, tree in self.assignments:
+            values[name] = _run(tree, values, constant)
+        return values[name]
 
     @property
     def operations(self) -> int:
@@ -55,11 +60,11 @@ class Program:
         return sum(_count(tree) for _, tree in self.assignments)
 
 
-def _run(tree: Tree, values: dict[str, Any], dtype: type) -> Any:
+def _run(tree: Tree, values: dict[str, Any], constant: Callable[[float], Any]) -> Any:
     if isinstance(tree, tuple):
         left, sign, right = tree
-        return OPERATIONS[sign](_run(left, values, dtype), _run(right, values, dtype))
-    return values[tree] if isinstance(tree, str) else dtype(tree)
+        return OPERATIONS[sign](_run(left, values, constant), _run(right, values, constant))
+    return values[tree] if isinstance(tree, str) else constant(tree)
 
 
 def _count(tree: Tree) -> int:

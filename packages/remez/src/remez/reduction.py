@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -26,9 +27,19 @@ class Samples:
 
     def merge(self, other: Samples) -> Samples:
         """Both, sorted, each point once."""
-        u, first = np.unique(np.concatenate([self.u, other.u]), return_index=True)
-        f = np.concatenate([self.f, other.f])[first]
-        return Samples(u, f, np.concatenate([self.w, other.w])[first])
+        return self.place(other)[0]
+
+    def place(self, other: Samples) -> tuple[Samples, np.ndarray]:
+        """`merge`, and where each point came from in the two laid end to end."""
+        u = np.concatenate([self.u, other.u])
+        order = u.argsort(kind="stable")
+        ordered = u[order]
+        keep = np.empty(u.size, bool)
+        keep[:1] = True
+        np.greater(ordered[1:], ordered[:-1], out=keep[1:])
+        order = order[keep]
+        f = np.concatenate([self.f, other.f])[order]
+        return Samples(u[order], f, np.concatenate([self.w, other.w])[order]), order
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +70,7 @@ class Reduced:
         """The same problem at another type in u."""
         return replace(self, degree=degree)
 
-    @property
+    @cached_property
     def centres(self) -> np.ndarray:
         """Where extrema may cluster: the ends, zero, the singular points."""
         return np.unique(np.concatenate([self.components.ravel(), [0.0], self.singular]))

@@ -157,9 +157,9 @@ class Fit:
         return {
             "rational": self.rational.to_dict(),
             "problem": self.problem.to_dict(),
-            "error": self.error,
-            "levelled_error": self.levelled_error,
-            "reference": self.reference.tolist(),
+            "error": _plain(self.error),
+            "levelled_error": _plain(self.levelled_error),
+            "reference": [_plain(x) for x in self.reference],
             "status": self.status.name,
             "iterations": self.iterations,
             "evaluations": self.evaluations,
@@ -172,12 +172,18 @@ class Fit:
     def from_dict(cls, data: dict[str, Any], fn: Callable[..., Any] | None = None) -> Fit:
         """Read what `to_dict` wrote; ``fn`` may be given back to the problem."""
         rest = {k: data[k] for k in ("iterations", "evaluations", "method", "defect", "precision")}
+        rational, number, dtype = Rational, float, float
+        if data["precision"] is not None:
+            from .precise_rational import PreciseRational as rational
+            from .precise_rational import read_number as number
+
+            dtype = object
         return cls(
-            Rational.from_dict(data["rational"]),
+            rational.from_dict(data["rational"]),
             Problem.from_dict(data["problem"], fn),
-            data["error"],
-            data["levelled_error"],
-            np.array(data["reference"], float),
+            number(data["error"]),
+            number(data["levelled_error"]),
+            np.array([number(x) for x in data["reference"]], dtype),
             Status[data["status"]],
             **rest,
         )
@@ -185,6 +191,15 @@ class Fit:
     def __repr__(self) -> str:
         state = "converged" if self.converged else "NOT converged"
         return (
-            f"Fit(type {self.degree}, error {self.error:.6e}, {state} by {self.method} "
+            f"Fit(type {self.degree}, error {float(self.error):.6e}, {state} by {self.method} "
             f"in {self.iterations} iterations)"
         )
+
+
+def _plain(x: Any) -> float | str:
+    """A float as it is, an mpmath number as exact text."""
+    if not hasattr(x, "_mpf_"):
+        return float(x)
+    from .precise_rational import write_number
+
+    return write_number(x)

@@ -73,6 +73,9 @@ def _findings(problem: Problem, target: Target, panels: np.ndarray, range_: floa
     for i in order:
         if all(abs(panels[1, i] - c) > 1e-4 * (b - a) for c in found) and len(found) < 12:
             found.append(_end_or_middle(problem, panels[:, i]))
+    noise = _noise(problem, target)
+    if noise > 64 * EPS * np.abs(panels[3:]).max():
+        return Survey(np.array(found), Status.NOISY, None)
     for c in found:
         fault = _fault(problem, target, c, range_, b - a)
         if fault is not None:
@@ -112,3 +115,13 @@ def _fault(
     if jump[-1] > 0.99 * jump[-2] and jump[-1] > 1e-8 * range_:
         return Status.JUMP
     return None
+
+
+def _noise(problem: Problem, target: Target) -> float:
+    """Median second difference over steps of 2^-30 of the length: nothing where f is smooth."""
+    a, b = (max(min(end, 1e300), -1e300) for end in problem.domain.hull)
+    step = (b - a) * 2.0**-30
+    t = (np.arange(1, 25) * 0.6180339887498949) % 1
+    x = np.concatenate([low + step + (high - low - 2 * step) * t for low, high in problem.domain])
+    f = target(np.concatenate([x - step, x, x + step])).reshape(3, -1)
+    return float(np.median(np.abs(f[0] - 2 * f[1] + f[2])))
