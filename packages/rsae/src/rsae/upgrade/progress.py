@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 __all__ = ["StepBar", "progress_on"]
 
@@ -17,9 +26,16 @@ def progress_on(console: Console) -> Progress:
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[state]}"),
+        _State(),
         console=console,
     )
+
+
+class _State(ProgressColumn):
+    """What a task says of itself, where it says anything: a harvest does not."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields.get("state", ""))
 
 
 class StepBar:
