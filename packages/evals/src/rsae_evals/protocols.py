@@ -17,7 +17,7 @@ from rsae_evals.errors import EvaluationError
 
 __all__ = ["Coder", "SparseCoder", "as_coder"]
 
-_IN_AND_OUT_OF_ONE_SPACE = (None, "none", "expected_average_only_in")
+_IN_AND_OUT_OF_ONE_SPACE = ("none", "expected_average_only_in")
 
 
 @runtime_checkable

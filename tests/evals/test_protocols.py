@@ -1,0 +1,54 @@
+import pytest
+import torch
+from sae_lens import StandardSAE, StandardSAEConfig
+
+from rsae_evals import EvaluationError, SparseCoder, as_coder
+
+
+def test_teacher_rsae_saelens_and_bare_tensors_are_coders(teacher, rsae, data):
+    sae = StandardSAE(StandardSAEConfig(d_in=teacher.d_in, d_sae=teacher.d_sae))
+    bare = {name: getattr(teacher, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
+    x = data[:10]
+    for obj in (teacher, rsae, sae, bare, bare | {"threshold": teacher.threshold}):
+        coder = as_coder(obj)
+        assert isinstance(coder, SparseCoder)
+        z, out = coder.run(x)
+        assert z.shape == (10, teacher.d_sae)
+        assert out.shape == x.shape
+    assert torch.equal(
+        as_coder(bare | {"threshold": teacher.threshold}).encode(x), teacher.encode(x)
+    )
+    assert (as_coder(bare | {"k": 3}).encode(x) != 0).sum(-1).max() <= 3
+
+
+def test_a_normalising_coder_reconstructs_in_the_units_of_x(data):
+    d = data.shape[1]
+    eye = torch.eye(d)
+    from rsae.teacher import Teacher
+
+    twice = Teacher(
+        "relu", torch.cat([eye, -eye], 1), torch.zeros(2 * d), torch.cat([eye, -eye]),
+        torch.zeros(d), normalize_activations="layer_norm",
+    )  # fmt: skip
+    out = as_coder(twice).reconstruct(5 + 3 * data[:10])
+    assert torch.allclose(out, 5 + 3 * data[:10], atol=1e-3)
+
+
+def test_fingerprints_tell_weights_apart(teacher, rsae):
+    first = as_coder(rsae).fingerprint
+    assert first == as_coder(rsae).fingerprint
+    assert first != as_coder(teacher).fingerprint
+    with torch.no_grad():
+        rsae.rational.log_output_scale += 0.1
+    assert as_coder(rsae).fingerprint != first
+
+
+@pytest.mark.parametrize(("obj", "message"), [(object(), "neither"), ({"W_enc": 1}, "b_enc")])
+def test_what_is_no_coder_is_said_in_a_line(obj, message):
+    with pytest.raises(EvaluationError, match=message):
+        as_coder(obj)
+
+
+def test_a_coder_without_widths_is_refused():
+    with pytest.raises(EvaluationError, match="d_in"):
+        as_coder(type("Odd", (), {"encode": None, "decode": None})())
