@@ -10,7 +10,7 @@ from rsae import RSAE, RationalActivation
 from rsae.teacher import Teacher
 from rsae.text import Tokens
 
-D_IN, D_SAE, VOCAB, CONTEXT = 32, 96, 50, 16
+D_IN, D_SAE, VOCAB, CONTEXT = 48, 40, 50, 16
 
 
 def generator(seed=0):
@@ -19,21 +19,23 @@ def generator(seed=0):
 
 @pytest.fixture(scope="session")
 def dictionary():
-    rows = torch.randn(D_SAE, D_IN, generator=generator(1))
-    return torch.nn.functional.normalize(rows, dim=1)
+    """(d_sae, d_in), orthonormal rows: reading a feature off is not disturbed by the others."""
+    square = torch.randn(D_IN, D_IN, generator=generator(1))
+    return torch.linalg.qr(square).Q[:D_SAE].contiguous()
 
 
 @pytest.fixture(scope="session")
 def data(dictionary):
-    """(4096, d_in): a few features of the dictionary each, and some noise."""
-    fires = torch.rand(4096, D_SAE, generator=generator(2)) < 0.03
-    size = 1 + torch.rand(4096, D_SAE, generator=generator(3))
+    """(4096, d_in): a few features of the dictionary each, of size 0.5 to 2, and some noise."""
+    fires = torch.rand(4096, D_SAE, generator=generator(2)) < 0.06
+    size = 0.5 + 1.5 * torch.rand(4096, D_SAE, generator=generator(3))
     noise = 0.05 * torch.randn(4096, D_IN, generator=generator(4))
     return (fires * size) @ dictionary + noise
 
 
 @pytest.fixture(scope="session")
 def teacher(dictionary):
+    """Reads with a threshold that is too high for the smallest, and shrinks by a tenth."""
     return Teacher(
         "jumprelu",
         dictionary.T.contiguous(),

@@ -16,17 +16,10 @@ from rsae_evals import EvaluationError, freeze, reconstruction
 from rsae_evals.metrics.reconstruction import Reconstruction
 from rsae_evals.protocols import as_coder
 
-SCALARS = [
-    "mse",
-    "explained_variance",
-    "fvu",
-    "l0",
-    "l1",
-    "cossim",
-    "l2_ratio",
-    "relative_reconstruction_bias",
-    "frac_alive",
-]
+SCALARS = (
+    "mse", "explained_variance", "fvu", "l0", "l1", "cossim", "l2_ratio",
+    "relative_reconstruction_bias", "frac_alive",
+)  # fmt: skip
 
 
 class Stated:

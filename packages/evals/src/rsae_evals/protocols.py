@@ -61,15 +61,18 @@ class Coder:
         self.d_in = d_in
         self.d_sae = d_sae
 
+    @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """Codes of x, (…, d_in) → (…, d_sae), on the coder's device."""
         z: Tensor = self.source.encode(x.to(self.device))
         return z.to_dense() if z.is_sparse else z
 
+    @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Reconstruction from codes, (…, d_sae) → (…, d_in)."""
         return self.source.decode(z)
 
+    @torch.no_grad()
     def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Codes and reconstruction of x: (…, d_in) → (…, d_sae), (…, d_in)."""
         z = self.encode(x)

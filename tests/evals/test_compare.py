@@ -1,0 +1,237 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rsae_evals import (
+    Comparison,
+    ComparisonRefused,
+    EvaluationError,
+    Verdict,
+    as_coder,
+    compare,
+    evaluate,
+    freeze,
+    reconstruction,
+)
+from rsae_evals.metrics.downstream import Splicing
+from rsae_evals.metrics.reconstruction import Reconstruction
+
+
+@pytest.fixture(scope="module")
+def heldout(data):
+    return freeze(data)
+
+
+def stretched(teacher, factor):
+    return replace(teacher, W_dec=factor * teacher.W_dec)
+
+
+def test_the_better_arm_is_called_better(teacher, heldout):
+    found = compare({"teacher": teacher, "rsae": stretched(teacher, 1 / 0.9)}, heldout)
+    assert found.difference("mse", "rsae", "teacher").verdict is Verdict.BETTER
+    assert found.difference("overall", "rsae", "teacher").verdict is Verdict.BETTER
+    assert found.warnings == ()
+    for arm, coder in zip(found.arms, (teacher, stretched(teacher, 1 / 0.9)), strict=True):
+        alone = reconstruction(coder, heldout.activations)
+        assert arm.metrics["mse"] == pytest.approx(alone["mse"], rel=1e-12)
+        assert sum(arm.density.counts) == round(alone["frac_alive"] * teacher.d_sae)
+    assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_the_exact_copy_cannot_be_told_apart(teacher, rsae, heldout):
+    found = compare({"teacher": teacher, "rsae_init": rsae}, heldout)
+    assert found.difference("mse", "rsae_init", "teacher").verdict is Verdict.CANNOT_TELL
+    assert found.arm("rsae_init").geometry.medians["decoder_cosine"] == pytest.approx(1)
+    assert found.arm("rsae_init").geometry.medians["firing_overlap"] == 1
+
+
+# What must be caught.
+
+
+def overall(found, arm="damaged", baseline="teacher"):
+    return found.difference("overall", arm, baseline)
+
+
+def test_a_shuffled_decoder_is_called_worse(teacher, rsae, heldout):
+    with torch.no_grad():
+        rsae.W_dec.copy_(rsae.W_dec[torch.randperm(len(rsae.W_dec))])
+    found = compare({"teacher": teacher, "damaged": rsae}, heldout)
+    assert overall(found).verdict is Verdict.WORSE
+
+
+def test_a_halved_output_scale_is_called_worse(teacher, rsae, heldout):
+    with torch.no_grad():
+        rsae.rational.log_output_scale -= torch.tensor(2.0).log()
+    found = compare({"teacher": teacher, "damaged": rsae}, heldout)
+    assert overall(found).verdict is Verdict.WORSE
+
+
+class Leaking:
+    """An RSAE without exact zeros: every code is at least a hair away from 0."""
+
+    def __init__(self, inner):
+        self.inner, self.d_in, self.d_sae = inner, inner.cfg.d_in, inner.cfg.d_sae
+
+    def encode(self, x):
+        return self.inner.encode(x) + 1e-9
+
+    def decode(self, z):
+        return self.inner.decode(z)
+
+
+def test_leaking_tiny_non_zeros_are_refused(teacher, rsae, heldout):
+    found = compare({"teacher": teacher, "damaged": Leaking(rsae)}, heldout)
+    assert found.arm("damaged").metrics["l0"] == teacher.d_sae
+    assert overall(found).verdict in (Verdict.WORSE, Verdict.NOT_COMPARABLE)
+    assert found.difference("l0", "damaged", "teacher").verdict is Verdict.WORSE
+    assert any("strict L0" in warning for warning in found.warnings)
+
+
+def test_an_error_won_by_lower_thresholds_is_refused(teacher, rsae, heldout):
+    with torch.no_grad():
+        rsae.threshold.fill_(0.7)
+        rsae.W_dec.div_(0.9)
+    found = compare({"teacher": teacher, "damaged": rsae}, heldout)
+    before, after = (found.arm(name).metrics for name in ("teacher", "damaged"))
+    assert after["mse"] < before["mse"]
+    assert after["l0"] > 1.01 * before["l0"]
+    assert overall(found).verdict is Verdict.NOT_COMPARABLE
+    assert found.difference("mse", "damaged", "teacher").verdict is Verdict.NOT_COMPARABLE
+
+
+def test_evaluation_on_training_tokens_is_refused(teacher, small_host, tokens):
+    x = torch.randn(int((~tokens.special).sum()), teacher.d_in)
+    heldout = freeze(x, tokens)
+    trained = replace(teacher, metadata={"training_tokens_sha256": tokens.sha256})
+    with pytest.raises(ComparisonRefused, match="these very tokens"):
+        compare({"teacher": teacher, "damaged": trained}, heldout)
+    few = replace(tokens, ids=tokens.ids[3:9], special=tokens.special[3:9],
+                  document=tokens.document[3:9])  # fmt: skip
+    shared = replace(teacher, metadata={"training_sequences": few.sketch()})
+    with pytest.raises(ComparisonRefused, match="at least 6 of the 24"):
+        compare({"teacher": teacher, "damaged": shared}, heldout)
+    fresh = replace(tokens, ids=(tokens.ids + 1) % 50)
+    other = replace(teacher, metadata={"training_sequences": fresh.sketch()})
+    compare({"teacher": teacher, "rsae": other}, heldout)
+
+
+def test_a_coder_of_nan_is_called_worse(teacher, heldout):
+    found = compare({"teacher": teacher, "damaged": Broken(teacher)}, heldout)
+    assert overall(found).verdict is Verdict.WORSE
+    assert found.arm("damaged").metrics["mse"] is None
+    assert "not finite" in found.undefined["damaged/mse"]
+
+
+class Broken:
+    def __init__(self, inner):
+        self.inner, self.d_in, self.d_sae = inner, inner.d_in, inner.d_sae
+
+    def encode(self, x):
+        return self.inner.encode(x)
+
+    def decode(self, z):
+        return torch.full((len(z), self.d_in), torch.nan)
+
+
+# Different tokens, seeds, floors, curves, the cache.
+
+
+def test_other_tokens_are_refused(teacher, data, heldout):
+    (earlier,) = evaluate([as_coder(teacher)], freeze(data[:500]), [Reconstruction()])
+    with pytest.raises(ComparisonRefused, match="other tokens"):
+        compare({"teacher": earlier, "rsae": teacher}, heldout)
+    (same,) = evaluate([as_coder(teacher)], heldout, [Reconstruction()])
+    assert compare({"teacher": same, "rsae": teacher}, heldout).arm("teacher").metrics["mse"]
+
+
+def test_seeds_are_paired_and_widen_the_interval(teacher, heldout):
+    seeds = [stretched(teacher, 1.1 + jitter) for jitter in (-0.02, 0.0, 0.02)]
+    found = compare({"teacher": teacher, "rsae": seeds}, heldout)
+    alone = compare({"teacher": teacher, "rsae": seeds[1]}, heldout)
+    arm = found.arm("rsae")
+    assert len(arm.per_seed["mse"]) == 3
+    assert arm.metrics["mse"] == pytest.approx(sum(arm.per_seed["mse"]) / 3)
+    wide, narrow = (c.difference("mse", "rsae", "teacher") for c in (found, alone))
+    assert wide.high - wide.low > narrow.high - narrow.low
+    with pytest.raises(EvaluationError, match="seeds"):
+        compare({"a": seeds, "b": seeds[:2]}, heldout)
+
+
+def test_downstream_and_dashboard(teacher, rsae, small_host, tokens):
+    x = small_host.residual(tokens.ids, "hook")[~tokens.special]
+    heldout = freeze(x, tokens, host=small_host, hook_name="hook")
+    with torch.no_grad():
+        rsae.W_dec[:5] = -rsae.W_dec[:5]
+    found = compare({"teacher": teacher, "rsae": rsae}, heldout)
+    arm = found.arm("rsae")
+    assert len(arm.per_sequence["delta_ce"]) == 24
+    assert sum(arm.delta_ce.counts) == found.tokens["n_tokens_downstream"]
+    changed = arm.geometry.changed
+    assert {c.feature for c in changed} >= {0, 1, 2, 3, 4}
+    assert changed[0].decoder_cosine == pytest.approx(-1, abs=1e-6)
+    contexts = changed[0].contexts_after
+    assert contexts[0].values[contexts[0].peak] == max(max(c.values) for c in contexts)
+    assert all(len(c.tokens) == len(c.values) for c in contexts)
+
+
+def test_curves_and_their_area(teacher, heldout):
+    def at(threshold, factor):
+        return replace(stretched(teacher, factor), threshold=teacher.threshold + threshold)
+
+    def sweep(factor):
+        return [at(t, factor) for t in (-0.1, 0.0, 0.1, 0.2)]
+
+    pareto = {"teacher": sweep(1.0), "rsae": sweep(1 / 0.9)}
+    found = compare({"teacher": teacher}, heldout, pareto=pareto)
+    (area,) = [a for a in found.areas if a.metric == "mse"]
+    assert area.mean_difference < 0
+    curves = {c.arm: c for c in found.pareto if c.metric == "mse"}
+    assert list(curves["rsae"].l0) == sorted(curves["rsae"].l0)
+    assert len(curves["rsae"].value) == 4
+
+
+def test_a_hook_that_is_not_the_coders_is_warned_of(teacher, small_host, tokens):
+    x = small_host.residual(tokens.ids, "hook")[~tokens.special]
+    said = replace(teacher, metadata={"hook_name": "blocks.3.hook_resid_post"})
+    heldout = freeze(x, tokens, hook_name="blocks.12.hook_resid_post")
+    assert "blocks.3" in compare({"teacher": said}, heldout).warnings[0]
+
+
+class Counting(Reconstruction):
+    def __init__(self):
+        self.measured = 0
+
+    def measure(self, coders, heldout, progress=None):
+        self.measured += len(coders)
+        return super().measure(coders, heldout, progress)
+
+
+def test_what_was_measured_is_not_measured_again(teacher, heldout, tmp_path):
+    better = stretched(teacher, 1.1)
+    metric = Counting()
+    first = compare({"teacher": teacher}, heldout, metrics=[metric], cache=tmp_path)
+    again = compare({"teacher": teacher}, heldout, metrics=[metric], cache=tmp_path)
+    assert metric.measured == 1
+    assert again == first
+    compare({"teacher": teacher, "rsae": better}, heldout, metrics=[metric], cache=tmp_path)
+    assert metric.measured == 2
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"damaged")
+    assert compare({"teacher": teacher}, heldout, metrics=[metric], cache=tmp_path) == first
+    assert metric.measured == 3
+
+
+def test_progress_reaches_the_end(teacher, small_host, tokens):
+    x = small_host.residual(tokens.ids, "hook")[~tokens.special]
+    heldout = freeze(x, tokens, host=small_host, hook_name="hook")
+    seen = {}
+    metrics = [Reconstruction(), Splicing()]
+    compare({"teacher": teacher}, heldout, metrics=metrics, progress=seen.__setitem__)
+    assert set(seen.values()) == {1.0}
+
+
+def test_tokens_must_fit_the_activations(tokens):
+    with pytest.raises(EvaluationError, match="do not fit"):
+        freeze(torch.randn(7, 4), tokens)
