@@ -25,6 +25,9 @@ RESOLVED = 1e4  # errors above this many eps |f| must be levelled; below, roundi
 AGREE = 1e-3  # how closely the bracket's two sides must agree
 ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
 PER_GAP = 7
+TAIL = np.geomspace(1e-9, 0.5, 12)
+NEAR = np.geomspace(1e-18, 1, 40)
+FAR = 1e15  # times the furthest hint stands for infinity
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +95,7 @@ def judge(
     error, worst = float(size[top]), float(curve.x[top])
     points = _alternation(problem, curve, count)
     lower = float(size[points].min()) if points.size >= count else 0.0
-    noise = ROUNDING * EPS * float(np.abs(curve.f).max())
+    noise = ROUNDING * EPS * _size(problem, curve)
     status = _status(problem, rational, curve, error, lower, noise, resolved)
     reference = curve.x[points] if points.size >= count else hints
     return Verdict(status, error, min(lower, error), reference, defect, worst)
@@ -109,7 +112,6 @@ def _status(
 ) -> Status:
     if _changes_sign(rational, curve.x) or not np.isfinite(error):
         return Status.POLE
-    noise *= max(1.0, _weight_at(problem, curve))
     if error <= noise:
         return Status.NOISE_FLOOR
     if resolved is not None:
@@ -121,11 +123,10 @@ def _status(
     return Status.NO_ALTERNATION if lower == 0 else Status.NOT_LEVELLED
 
 
-def _weight_at(problem: Problem, curve: _Curve) -> float:
-    if problem.weight is None:
-        return 1.0
-    weight = problem.weight_of(curve.x, curve.f)
-    return float(np.max(weight[np.isfinite(weight)], initial=0.0))
+def _size(problem: Problem, curve: _Curve) -> float:
+    """``max |w f|``, what rounding is relative to."""
+    size = np.abs(curve.f) * problem.weight_of(curve.x, curve.f)
+    return float(size[np.isfinite(size)].max(initial=0.0))
 
 
 def _defect(problem: Problem, rational: Rational) -> int:
@@ -142,28 +143,39 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
 
 
 def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray:
-    """Between neighbouring hints `PER_GAP` points each way; geometric towards every end."""
-    parts = []
+    """Between neighbouring hints `PER_GAP` points, twice: bent towards both, and geometric
+    about the origin; geometric again towards every end, or out to infinity.
+    """
+    if not problem.domain.is_finite:
+        hints = hints[np.abs(hints) < 1e60]
     t = np.linspace(0, 1, PER_GAP + 2)
     bend = 0.5 * (1 - np.cos(np.pi * t))
+    reach = np.abs(hints - rational.origin).max(initial=1.0)
+    parts = [_near_roots(rational)]
     for low, high in problem.domain.intervals:
-        marks = np.unique(np.concatenate([[low, high], hints[(hints > low) & (hints < high)]]))
-        inner = (marks[:-1, None] + np.diff(marks)[:, None] * bend).ravel()
+        a, b = max(low, rational.origin - FAR * reach), min(high, rational.origin + FAR * reach)
+        marks = np.unique(np.concatenate([[a, b], hints[(hints > a) & (hints < b)]]))
+        width = np.diff(marks)
         offset = marks - rational.origin
-        ratio = np.divide(
-            offset[1:], offset[:-1], out=np.ones(marks.size - 1), where=offset[:-1] != 0
-        )
-        wide = (ratio > 3) | ((ratio > 0) & (ratio < 1 / 3))
-        bent = rational.origin + (offset[:-1][wide, None] * ratio[wide, None] ** t).ravel()
-        tail = (
-            (marks[1] - low) * np.geomspace(1e-9, 0.5, 12),
-            (high - marks[-2]) * np.geomspace(1e-9, 0.5, 12),
-        )
-        parts += [inner, bent, low + tail[0], high - tail[1]]
-        if low <= rational.origin <= high:
-            near = np.geomspace(1e-18, 1, 40) * (high - low)
+        with np.errstate(all="ignore"):
+            ratio = offset[1:] / offset[:-1]
+        wide = ((ratio > 3) & np.isfinite(ratio)) | ((ratio > 0) & (ratio < 1 / 3))
+        bent = offset[:-1][wide, None] * np.abs(ratio[wide, None]) ** t
+        parts += [
+            (marks[:-1, None] + width[:, None] * bend).ravel(),
+            rational.origin + bent.ravel(),
+            a + width[0] * TAIL,
+            b - width[-1] * TAIL,
+        ]
+        if a <= rational.origin <= b:
+            near = min(b - a, reach) * NEAR
             parts += [rational.origin + near, rational.origin - near]
-    x = np.unique(np.concatenate([*parts, _near_roots(rational)]))
+        if np.isinf([low, high]).any():
+            far = reach * np.geomspace(1, FAR, 60)
+            parts += [rational.origin + far, rational.origin - far]
+    x = np.concatenate(parts)
+    x.sort()
+    x = x[np.append(True, x[1:] > x[:-1])]
     return x[problem.domain.contains(x)]
 
 
@@ -205,7 +217,7 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
     The parabola's vertex and the middle of the longer side are tried until the parabolas
     promise less than a tenth of the tolerance; at a kink that takes about ten rounds.
     """
-    rounding = 8 * EPS * np.abs(curve.f).max() * max(1.0, _weight_at(problem, curve))
+    rounding = 8 * EPS * _size(problem, curve)
     for _ in range(24):
         size = np.abs(curve.e)
         top = size.max()
@@ -264,12 +276,8 @@ def _runs(problem: Problem, curve: _Curve) -> np.ndarray:
 
 def _changes_sign(rational: Rational, x: np.ndarray) -> bool:
     """Whether q changes sign on the grid, which holds the real part of every root of q."""
-    u = x - rational.origin
-    with np.errstate(all="ignore"):
-        total = (rational.weights / (u[:, None] - rational.nodes)).sum(1)
-    sign = np.sign(total) * (1 - 2 * ((u[:, None] < rational.nodes).sum(1) % 2))
-    sign = sign[np.isfinite(total) & (total != 0)]
-    return bool(sign.size) and not bool((sign == sign[0]).all())
+    sign = rational.denominator_sign(x)
+    return bool((sign > 0).any() and (sign < 0).any())
 
 
 def _near_roots(rational: Rational) -> np.ndarray:

@@ -86,7 +86,10 @@ def _program(
     from scipy.optimize import linprog
 
     m, n = degree
-    basis = _orthonormal(points.u, 1 / q, max(m, n) + 1)
+    with np.errstate(all="ignore"):
+        basis = _orthonormal(points.u, 1 / q, max(m, n) + 1)
+    if not np.isfinite(basis).all():
+        return None
     p_rows, q_rows = basis[:, : m + 1], basis[:, : n + 1]
     target = (points.w * points.f)[:, None] * q_rows
     numerator = points.w[:, None] * p_rows
@@ -100,8 +103,6 @@ def _program(
     cost = np.zeros(rows.shape[1])
     cost[-1] = 1.0
     bounds = [(None, None)] * (m + 1) + [(-1, 1)] * (n + 1) + [(None, None)]
-    if not np.isfinite(rows).all():
-        return None
     scale = np.abs(rows).max(1, keepdims=True)
     found = linprog(cost, A_ub=rows / scale, b_ub=np.zeros(rows.shape[0]), bounds=bounds)
     if found.x is None or not found.x[-1] < -1e-9 * best:

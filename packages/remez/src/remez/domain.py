@@ -80,6 +80,24 @@ class Domain:
         x = np.asarray(x, float)
         return np.any([(a <= x) & (x <= b) for a, b in self.intervals], axis=0)
 
+    def spread(self, count: int, shift: float = 0.5) -> np.ndarray:
+        """``count`` points in every interval; Chebyshev's for ``shift = 1/2``, all but the ends.
+
+        On an unbounded interval they reach as far as its points at distance 1, magnified.
+        """
+        t = 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + shift) / count)
+        parts = []
+        for a, b in self.intervals:
+            if math.isfinite(a) and math.isfinite(b):
+                parts.append((1 - t) * a + t * b)
+            elif math.isfinite(a):
+                parts.append(a + t / (1 - t))
+            elif math.isfinite(b):
+                parts.append(b - t / (1 - t))
+            else:
+                parts.append((t - 0.5) / (t * (1 - t)))
+        return np.concatenate(parts)
+
     def reflected(self, centre: float) -> Domain:
         """The mirror image about ``centre``."""
         return Domain.of([(2 * centre - b, 2 * centre - a) for a, b in self.intervals])

@@ -54,7 +54,7 @@ def exchange(
     It ends when the error is level to ``tolerance``, when rounding forbids more, when no
     progress was made for some steps, or when no sound rational is found near the reference.
     """
-    proposal = reduced.sample(start)
+    proposal = reduced.sample(_apart(reduced, start))
     best: State | None = None
     previous: Samples | None = None
     stalled = lost = 0
@@ -133,7 +133,16 @@ def _level(reduced: Reduced, reference: Samples) -> Levelled | None:
         slack = np.concatenate([slack, np.zeros(points.size)])[order]
     if not (np.isfinite(slack).all() and (np.diff(u) > 0).all()):
         return None
-    return level(u, f, slack, reduced.degree)
+    return level(u, f, slack, reduced.degree, reduced.unbounded)
+
+
+def _apart(reduced: Reduced, u: np.ndarray) -> np.ndarray:
+    """Moves points that coincide with an interpolation condition a little way off."""
+    for point, _ in reduced.fixed:
+        for i in np.flatnonzero(u == point):
+            other = u[i + 1] if i + 1 < u.size else u[i - 1]
+            u = np.append(u[:i], np.append(u[i] + 0.01 * (other - u[i]), u[i + 1 :]))
+    return u
 
 
 def _between(a: np.ndarray, b: np.ndarray) -> np.ndarray:

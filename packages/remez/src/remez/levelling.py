@@ -30,13 +30,21 @@ class Levelled:
     sound: bool
 
 
-def spread(size: int, count: int) -> np.ndarray:
-    """``count`` of the indices 1 … size - 1, evenly; every other one for size = 2 count."""
-    return 1 + ((np.arange(count) + 0.5) * (size - 1) / count).astype(np.int64)
+def spread(size: int, count: int, inner: bool = False) -> np.ndarray:
+    """``count`` of the indices 1 … size - 1, evenly; every other one for size = 2 count.
+
+    With ``inner`` the last index is left out where enough others remain.
+    """
+    top = size - 2 if inner and count <= size - 2 else size - 1
+    return 1 + ((np.arange(count) + 0.5) * top / count).astype(np.int64)
 
 
 def level(
-    u: np.ndarray, f: np.ndarray, slack: np.ndarray, degree: tuple[int, int]
+    u: np.ndarray,
+    f: np.ndarray,
+    slack: np.ndarray,
+    degree: tuple[int, int],
+    inner: bool = False,
 ) -> Levelled | None:
     r"""Solve ``f_i - p(u_i)/q(u_i) = (-1)^i lambda slack_i`` on m + n + 2 increasing points.
 
@@ -51,6 +59,7 @@ def level(
         f: target there.
         slack: 1/weight; 0 demands interpolation.
         degree: (m, n) with ``m + n + 2 = u.size``.
+        inner: keep the last point out of the support (it is infinity).
 
     Returns:
         The solution whose denominator keeps its sign on the reference, else the one with the
@@ -61,7 +70,7 @@ def level(
         (2018), doi:10.1137/17M1132409; A. Ruttan, Lecture Notes in Math. 1045 (1984).
     """
     m, n = degree
-    support = spread(u.size, n + 1)
+    support = spread(u.size, n + 1, inner)
     rows, log_d, _ = kernels.lagrange_rows(u, support)
     sign = 1.0 - 2.0 * (np.arange(u.size) % 2)
     centre = 0.5 * (f.min() + f.max()) if m >= n else 0.0
@@ -72,14 +81,17 @@ def level(
     if m == n:
         nodes, log_w = support, _log_products(u[support])
     else:
-        nodes = spread(u.size, max(m, n) + 1)
+        nodes = spread(u.size, max(m, n) + 1, inner)
         log_w = _log_products(u[nodes])
     alternate = sign[: nodes.size] * q[nodes]
     size = -0.5 * log_d[nodes] - log_w
     weights = alternate * np.exp(size - size.max())
     weights = weights / np.abs(weights).max()
     if sound and abs(error) * np.max(slack) < POLISH * np.ptp(f):
-        weights, error = _polish(u, f, sign * slack, nodes, weights, error, m - n)
+        for _ in range(3):
+            weights, error, change = _polish(u, f, sign * slack, nodes, weights, error, m - n)
+            if change < 1e-4:
+                break
     values = f[nodes] - sign[nodes] * error * slack[nodes]
     return Levelled(u[nodes], values, weights, error, sound)
 
@@ -92,8 +104,8 @@ def _polish(
     weights: np.ndarray,
     error: float,
     excess: int,
-) -> tuple[np.ndarray, float]:
-    """One Newton step on the relative sizes of the weights and on lambda.
+) -> tuple[np.ndarray, float, float]:
+    """One Newton step on the relative sizes of the weights and on lambda, and its size.
 
     The eigenvector is accurate relative to its largest entry only. Here the residuals are
     formed from differences of f, each weight is corrected relative to its own size, and the
@@ -122,10 +134,10 @@ def _polish(
     try:
         step = np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError:
-        return weights, error
-    if not np.abs(step[:count]).max() < 0.5 or not abs(step[count]) < 0.5:
-        return weights, error
-    return weights * (1 + step[:count]), error * (1 + step[count])
+        return weights, error, 0.0
+    if not (step[:count].min() > -1 and abs(step[count]) < 0.5):
+        return weights, error, 0.0
+    return weights * (1 + step[:count]), error * (1 + step[count]), float(np.abs(step).max())
 
 
 def _denominator(

@@ -9,7 +9,36 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import Chebyshev
 
-__all__ = ["Rational"]
+__all__ = ["Folded", "Rational"]
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """An even rational as one in ``t = (x - origin)^2``, or an odd one as x times such.
+
+    Evaluated so, it keeps the accuracy that the doubled sum over ``± sqrt(t_k)`` loses to
+    cancellation far from the origin.
+
+    Attributes:
+        nodes, values, weights: of the barycentric form in t.
+        odd: whether r is ``(x - origin)`` times it.
+    """
+
+    nodes: np.ndarray
+    values: np.ndarray
+    weights: np.ndarray
+    odd: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        arrays = {key: getattr(self, key).tolist() for key in ("nodes", "values", "weights")}
+        return {**arrays, "odd": self.odd}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Folded:
+        """Read what `to_dict` wrote."""
+        arrays = (np.array(data[key], float) for key in ("nodes", "values", "weights"))
+        return cls(*arrays, bool(data["odd"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +56,7 @@ class Rational:
         degree: the type (m, n) of the rational that the sum stands for; N > max(m, n) + 1
             or m != n means that the weights satisfy the conditions which lower the degree.
         origin: see above.
+        folded: for even and odd r, the form in ``(x - origin)^2`` that is evaluated.
 
     References:
         J.-P. Berrut, L. N. Trefethen, SIAM Review 46 (2004), doi:10.1137/S0036144502417715.
@@ -41,29 +71,17 @@ class Rational:
     weights: np.ndarray
     degree: tuple[int, int]
     origin: float = 0.0
+    folded: Folded | None = None
 
     def __call__(self, x: Any) -> Any:
         """Value at ``x``, of any shape; NaN at NaN, the limit at infinity."""
-        x = np.asarray(x, float)
-        u = np.ravel(x) - self.origin
-        out = np.empty(u.size)
-        for start in range(0, u.size, 4096):
-            part = slice(start, start + 4096)
-            out[part] = self._evaluate(u[part])
-        out = out.reshape(x.shape)
-        return out if out.ndim else float(out)
+        return _shaped(self._evaluate, x)
 
-    def _evaluate(self, u: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            cauchy = 1 / (u[:, None] - self.nodes)
-            r = (cauchy @ (self.weights * self.values)) / (cauchy @ self.weights)
-            at_infinity = (self.weights @ self.values) / self.weights.sum()
-        r = np.where(np.isinf(u), at_infinity, r)
-        for i in np.flatnonzero(~np.isfinite(r) & np.isfinite(u)):
-            hit = np.abs(u[i] - self.nodes).argmin()
-            if u[i] == self.nodes[hit] or not np.isfinite(cauchy[i]).all():
-                r[i] = self.values[hit]
-        return r
+    def _evaluate(self, x: np.ndarray) -> np.ndarray:
+        u = x - self.origin
+        if self.folded is None:
+            return _quotient(u, self.nodes, self.values, self.weights)
+        return _unfold(u, self.folded, self.degree)
 
     def derivative(self) -> Callable[[Any], Any]:
         """The function r', evaluated by divided differences (Schneider and Werner 1986).
@@ -71,32 +89,45 @@ class Rational:
         ``r'(x) = sum_k w_k (r(x) - v_k)/(x - z_k)^2 / sum_k w_k/(x - z_k)``.
         """
 
-        def slope(x: Any) -> Any:
-            x = np.asarray(x, float)
-            u = np.ravel(x) - self.origin
-            r = np.atleast_1d(self(np.ravel(x)))
-            gap = u[:, None] - self.nodes
-            with np.errstate(all="ignore"):
-                quotient = (r[:, None] - self.values) / gap
-                out = ((self.weights * quotient) / gap).sum(1) / (self.weights / gap).sum(1)
-            for i, k in zip(*np.nonzero(gap == 0), strict=True):
-                others = np.arange(self.nodes.size) != k
-                difference = (self.values[k] - self.values[others]) / (
-                    self.nodes[k] - self.nodes[others]
-                )
-                out[i] = -(self.weights[others] @ difference) / self.weights[k]
-            out = out.reshape(x.shape)
-            return out if out.ndim else float(out)
+        def slope(x: np.ndarray) -> np.ndarray:
+            u = x - self.origin
+            if self.folded is None:
+                return _slope(u, self.nodes, self.values, self.weights)
+            parts = self.folded.nodes, self.folded.values, self.folded.weights
+            inner = 2 * u * _slope(u * u, *parts)
+            return u * inner + _quotient(u * u, *parts) if self.folded.odd else inner
 
-        return slope
+        return lambda x: _shaped(slope, x)
+
+    def denominator_sign(self, x: np.ndarray) -> np.ndarray:
+        """The sign of q, up to a common one; 0 where rounding hides it."""
+        u = np.asarray(x, float) - self.origin
+        nodes, weights = self.nodes, self.weights
+        if self.folded is not None:
+            u, nodes, weights = u * u, self.folded.nodes, self.folded.weights
+        gap = u[:, None] - nodes
+        with np.errstate(all="ignore"):
+            total = (weights / gap).sum(1)
+        row, column = np.nonzero(gap == 0)
+        total[row] = weights[column]
+        above = (gap < 0).sum(1) % 2
+        return np.where(np.isfinite(total), np.sign(total) * (1 - 2 * above), 0.0)
 
     def poles(self) -> np.ndarray:
         """The zeros of q, complex, at most n of them, sorted by real then imaginary part."""
-        return self._roots(self.weights, self.degree[1])
+        if self.folded is None:
+            return self.origin + _sorted(_roots(self.nodes, self.weights, self.degree[1]))
+        count = self.degree[1] // 2
+        return self.origin + _unfolded(_roots(self.folded.nodes, self.folded.weights, count))
 
     def zeros(self) -> np.ndarray:
         """The zeros of p, complex, at most m of them, sorted by real then imaginary part."""
-        return self._roots(self.weights * self.values, self.degree[0])
+        m = self.degree[0]
+        if self.folded is None:
+            return self.origin + _sorted(_roots(self.nodes, self.weights * self.values, m))
+        product = self.folded.weights * self.folded.values
+        roots = _unfolded(_roots(self.folded.nodes, product, m // 2))
+        return self.origin + _sorted(np.append(roots, 0.0) if self.folded.odd else roots)
 
     def residues(self) -> np.ndarray:
         """The residue at each of `poles()`, in that order.
@@ -153,29 +184,6 @@ class Rational:
         low, high = self.origin + self.nodes[0], self.origin + self.nodes[-1]
         return (low, high) if low < high else (low - 1.0, high + 1.0)
 
-    def _roots(self, coefficients: np.ndarray, count: int) -> np.ndarray:
-        """Zeros of ``sum_k c_k/(u - z_k)``: an eigenproblem in 1/(u - c), c far from a zero.
-
-        With y = 1/(u - c), every zero is an eigenvalue of ``diag(y) - (c' / sum c') y^T``
-        and there is one spurious eigenvalue 0, as is each zero at infinity.
-        """
-        scale = np.abs(coefficients).max() if coefficients.size else 0.0
-        if count == 0 or scale == 0:
-            return np.empty(0, complex)
-        c = coefficients / scale
-        spread = np.ptp(self.nodes) or 1.0
-        trial = self.nodes[0] - spread * np.array([0.37, 0.71, 1.13])
-        total = np.abs((c / (trial[:, None] - self.nodes)).sum(1))
-        shift = trial[total.argmax()]
-        y = 1 / (self.nodes - shift)
-        moved = c * y
-        matrix = np.diag(y) - np.outer(moved, y) / moved.sum()
-        eigenvalues = np.linalg.eigvals(matrix)
-        largest = eigenvalues[np.argsort(-np.abs(eigenvalues))][:count]
-        largest = largest[np.abs(largest) > 1e-13 * np.abs(y).min()]
-        roots = self.origin + shift + 1 / largest.astype(complex)
-        return roots[np.lexsort((roots.imag, roots.real))]
-
     def to_dict(self) -> dict[str, Any]:
         """Plain types; floats survive JSON exactly."""
         return {
@@ -184,10 +192,100 @@ class Rational:
             "weights": self.weights.tolist(),
             "degree": list(self.degree),
             "origin": self.origin,
+            "folded": None if self.folded is None else self.folded.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Rational:
         """Read what `to_dict` wrote."""
         arrays = (np.array(data[key], float) for key in ("nodes", "values", "weights"))
-        return cls(*arrays, tuple(data["degree"]), float(data["origin"]))
+        folded = None if data["folded"] is None else Folded.from_dict(data["folded"])
+        return cls(*arrays, tuple(data["degree"]), float(data["origin"]), folded)
+
+
+def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
+    """Apply ``fn`` to the flattened x, 4096 points at a time."""
+    x = np.asarray(x, float)
+    flat = x.ravel()
+    if flat.size <= 4096:
+        out = fn(flat).reshape(x.shape)
+    else:
+        parts = [fn(flat[i : i + 4096]) for i in range(0, flat.size, 4096)]
+        out = np.concatenate(parts).reshape(x.shape)
+    return out if out.ndim else float(out)
+
+
+def _quotient(
+    u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``."""
+    with np.errstate(all="ignore"):
+        cauchy = weights / (u[:, None] - nodes)
+        r = (cauchy @ values) / cauchy.sum(1)
+        if np.isfinite(r).all():
+            return r
+        at_infinity = (weights @ values) / weights.sum()
+    r = np.where(np.isinf(u), at_infinity, r)
+    for i in np.flatnonzero(~np.isfinite(cauchy).all(1) & np.isfinite(u)):
+        r[i] = values[np.abs(u[i] - nodes).argmin()]
+    return r
+
+
+def _unfold(u: np.ndarray, folded: Folded, degree: tuple[int, int]) -> np.ndarray:
+    """``R(t)`` or ``u R(t)`` with ``t = u²``; for large t and m < n, ``(t R(t))/u``."""
+    t = u * u
+    even = _quotient(t, folded.nodes, folded.values, folded.weights)
+    if not folded.odd:
+        return even
+    out = u * even
+    far = t > np.median(folded.nodes)
+    if degree[0] < degree[1] and far.any():
+        product = folded.nodes * folded.values
+        out[far] = _quotient(t[far], folded.nodes, product, folded.weights) / u[far]
+    return out
+
+
+def _slope(u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The derivative of `_quotient`."""
+    r = _quotient(u, nodes, values, weights)
+    gap = u[:, None] - nodes
+    with np.errstate(all="ignore"):
+        quotient = (r[:, None] - values) / gap
+        out = (weights * quotient / gap).sum(1) / (weights / gap).sum(1)
+    for i, k in zip(*np.nonzero(gap == 0), strict=True):
+        rest = np.arange(nodes.size) != k
+        difference = (values[k] - values[rest]) / (nodes[k] - nodes[rest])
+        out[i] = -(weights[rest] @ difference) / weights[k]
+    return out
+
+
+def _roots(nodes: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarray:
+    """Zeros of ``sum_k c_k/(u - z_k)``: an eigenproblem in 1/(u - c), c far from a zero.
+
+    With y = 1/(u - c), every zero is an eigenvalue of ``diag(y) - (c' / sum c') y^T`` and
+    there is one spurious eigenvalue 0, as is each zero at infinity.
+    """
+    scale = np.abs(coefficients).max(initial=0.0)
+    if count == 0 or scale == 0:
+        return np.empty(0, complex)
+    c = coefficients / scale
+    spread = np.ptp(nodes) or 1.0
+    trial = nodes[0] - spread * np.array([0.37, 0.71, 1.13])
+    total = np.abs((c / (trial[:, None] - nodes)).sum(1))
+    shift = trial[total.argmax()]
+    y = 1 / (nodes - shift)
+    moved = c * y
+    eigenvalues = np.linalg.eigvals(np.diag(y) - np.outer(moved, y) / moved.sum())
+    largest = eigenvalues[np.argsort(-np.abs(eigenvalues))][:count]
+    largest = largest[np.abs(largest) > 1e-13 * np.abs(y).min()]
+    return shift + 1 / largest.astype(complex)
+
+
+def _unfolded(squares: np.ndarray) -> np.ndarray:
+    """Both square roots of each."""
+    root = np.sqrt(squares.astype(complex))
+    return _sorted(np.concatenate([-root, root]))
+
+
+def _sorted(roots: np.ndarray) -> np.ndarray:
+    return roots[np.lexsort((roots.imag, roots.real))]

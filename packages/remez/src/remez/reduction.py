@@ -7,9 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from .errors import DegreeError, DomainError
 from .levelling import Levelled
 from .problem import Degree, Problem, Target
-from .rational import Rational
+from .rational import Folded, Rational
+
+FAR = 1e75  # stands for infinity
 
 __all__ = ["Reduced", "Samples", "reduce"]
 
@@ -44,15 +47,21 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
-    """Approximate ``F(u) = f(x)/(x - origin)^power`` in u, where ``x = origin + scale u^(1/p)``.
+    """Approximate ``F(u) = f(x)/g(u)`` in u, which is x scaled and centred, or a map of it.
 
-    p = 2 when f is even or odd about the origin (power = 0 or 1), else p = 1. Both the
-    variable and the target are scaled by powers of two, which is exact.
+    ``y = |x - origin|/scale`` to the power 2 when f is even or odd about the origin, else
+    ``y = (x - origin)/scale``. Then ``u = y``, or ``u = 2y/(1 + y)`` on an unbounded domain.
+    g is ``sqrt(y)`` for odd f, and the power ``n - m`` of ``2 - u`` on an unbounded domain, so
+    that the answer is a rational in x of the type that was asked for. Scales are powers of
+    two, which is exact.
 
     Attributes:
         degree: the type in u.
         components: the intervals of u.
+        height: the scale of f.
+        direction: -1 on ``(-inf, b]``, where ``y = (b - x)/scale``.
         fixed: interpolation conditions ``(u, F)``.
+        singular: points at which extrema may cluster.
     """
 
     problem: Problem
@@ -63,6 +72,8 @@ class Reduced:
     scale: float
     height: float
     parity: str | None = None
+    unbounded: bool = False
+    direction: float = 1.0
     fixed: tuple[tuple[float, float], ...] = ()
     singular: tuple[float, ...] = ()
 
@@ -82,8 +93,13 @@ class Reduced:
 
     def x(self, u: np.ndarray) -> np.ndarray:
         """The points themselves, kept inside the domain."""
-        offset = self.scale * (u if self.parity is None else np.sqrt(u))
-        x = self.origin + offset
+        y = u
+        if self.unbounded:
+            with np.errstate(divide="ignore"):
+                y = np.minimum(u / (2 - u), FAR if self.parity is None else FAR**2)
+        if self.parity is not None:
+            y = np.sqrt(y)
+        x = self.origin + (self.direction * self.scale) * y
         if len(self.components) == 1 and self.parity is None:
             low, high = self.problem.domain.hull
             return np.minimum(np.maximum(x, low), high)
@@ -99,14 +115,17 @@ class Reduced:
         x = self.x(u)
         f = self.target(x)
         w = self.problem.weight_of(x, f)
-        d = (x - self.origin) / self.scale
+        y = (x - self.origin) * (self.direction / self.scale)
         f = f / self.height
-        if self.parity is None:
-            return Samples(d, f, w)
-        u = d * d
         if self.parity == "odd":
-            return Samples(u, np.divide(f, d, out=np.zeros_like(f), where=d != 0), w * np.abs(d))
-        return Samples(u, f, w)
+            f, w = np.divide(f, y, out=np.zeros_like(f), where=y != 0), w * np.abs(y)
+        if self.parity is not None:
+            y = y * y
+        if not self.unbounded:
+            return Samples(y, f, w)
+        excess = self.degree[1] - self.degree[0]
+        g = (2 / (1 + y)) ** excess
+        return Samples(2 * y / (1 + y), f / g, w * g)
 
     def flips(self, u: np.ndarray) -> np.ndarray:
         """The sign of ``prod (u - fixed)``: the error alternates after multiplication with it."""
@@ -121,74 +140,143 @@ class Reduced:
         return x if self.parity is None else np.unique(np.concatenate([x, 2 * self.origin - x]))
 
     def rational(self, level: Levelled) -> Rational:
-        """The answer in x. For x² each support point splits in two, ``1/(x² - s²)`` likewise."""
+        """The answer in x.
+
+        Under ``u = 2y/(1 + y)`` a weight is multiplied by ``1 + y_k``; for ``y = x²`` each
+        support point splits in two, as ``1/(x² - s²)`` does.
+        """
         m, n = self.degree
-        if self.parity is None:
-            nodes, values, weights = level.nodes, level.values, level.weights
-        else:
-            root = np.sqrt(level.nodes)
+        nodes, values, weights = level.nodes, level.values, level.weights
+        folded = None
+        if self.unbounded:
+            nodes = nodes / (2 - nodes)
+            weights = weights * (1 + nodes)
+            values = values * (2 / (1 + nodes)) ** (n - m)
+        if self.parity is not None:
             odd = self.parity == "odd"
-            right = level.values * root if odd else level.values
-            half = level.weights / root
+            lift = self.height / self.scale if odd else self.height
+            folded = Folded(nodes * self.scale**2, values * lift, weights, odd)
+            root = np.sqrt(nodes)
+            right = values * root if odd else values
+            half = weights / root
             nodes = np.concatenate([-root[::-1], root])
             values = np.concatenate([-right[::-1] if odd else right[::-1], right])
             weights = np.concatenate([-half[::-1], half])
             m, n = 2 * m + odd, 2 * n
-        top = np.abs(weights).max()
+        order = slice(None, None, -1 if self.direction < 0 else 1)
         return Rational(
-            nodes * self.scale, values * self.height, weights / top, (m, n), self.origin
+            (nodes * (self.direction * self.scale))[order],
+            (values * self.height)[order],
+            (weights / np.abs(weights).max())[order],
+            (m, n),
+            self.origin,
+            folded,
         )
 
 
 def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None) -> Reduced:
     """Scale, centre, and divide out a symmetry that the problem says or the samples show.
 
-    Without symmetry the origin is the strongest of the ``singular`` points.
+    Without symmetry the origin is the strongest of the ``singular`` points, or the finite end
+    of a half-line.
+
+    Raises:
+        DomainError: no symmetry on the whole line.
+        DegreeError: m > n on an unbounded domain without a weight.
     """
     low, high = problem.domain.hull
-    centre = 0.5 * low + 0.5 * high
-    height = 2.0 ** np.round(np.log2(max(np.abs(_survey(problem, target)).max(), 1e-300)))
+    unbounded = not problem.domain.is_finite
+    points = np.empty(0) if singular is None else singular
+    values = target(problem.domain.spread(17))
+    height = 2.0 ** np.round(np.log2(max(np.abs(values).max(), 1e-300)))
+    centre = _centre(low, high)
     parity = problem.parity
     if parity == "auto":
         parity = _symmetry(problem, target, centre)
     m, n = problem.degree
-    if parity == "even":
-        degree = (m // 2, n // 2)
-    elif parity == "odd":
-        degree = ((m - 1) // 2, n // 2)
+    degree = {"even": (m // 2, n // 2), "odd": ((m - 1) // 2, n // 2)}.get(parity or "", (m, n))
+    direction = 1.0
+    if unbounded:
+        _check_unbounded(problem, parity)
+        direction = -1.0 if low == -np.inf and parity is None else 1.0
+        scale = _decay(problem, target, centre, direction)
     else:
-        degree = (m, n)
-    points = np.empty(0) if singular is None else singular
-    half = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
+        centre = float(points[0]) if points.size and parity is None else centre
+        scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
+
+    def u(x: np.ndarray) -> np.ndarray:
+        y = (x - centre) * (direction / scale)
+        y = y if parity is None else y * y
+        if not unbounded:
+            return y
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isinf(y), 2.0, 2 * y / (1 + y))
+
     ends = np.array(problem.domain.intervals)
-    if parity is None:
-        if points.size:
-            centre = float(points[0])
-        components = (ends - centre) / half
-        clusters = (points - centre) / half
-    else:
-        inner = ends[ends[:, 1] > centre]
-        components = (np.maximum(inner - centre, 0) / half) ** 2
-        clusters = ((points - centre) / half) ** 2
-    fixed = tuple(((x - centre) / half, y / height) for x, y in problem.interpolate)
-    places = tuple(np.unique(clusters).tolist())
-    return Reduced(problem, target, degree, components, centre, half, height, parity, fixed, places)
+    if parity is not None:
+        ends = np.maximum(ends[ends[:, 1] > centre], centre)
+    fixed = tuple(
+        (float(u(np.array(x))), y / height * float((1 - u(np.array(x)) / 2) ** (m - n)))
+        if unbounded
+        else (float(u(np.array(x))), y / height)
+        for x, y in problem.interpolate
+    )
+    return Reduced(
+        problem,
+        target,
+        degree,
+        np.sort(u(ends), axis=None).reshape(-1, 2),
+        centre,
+        scale,
+        height,
+        parity,
+        unbounded,
+        direction,
+        tuple(sorted(fixed)),
+        tuple(np.unique(u(points)).tolist()),
+    )
 
 
-def _survey(problem: Problem, target: Target) -> np.ndarray:
-    t = np.cos(np.pi * (np.arange(17) + 0.5) / 17)
-    x = [0.5 * (a + b) + 0.5 * (b - a) * t for a, b in problem.domain.intervals]
-    return target(np.concatenate(x))
+def _centre(low: float, high: float) -> float:
+    """The middle of the hull; the finite end of a half-line; 0 on the line."""
+    if np.isinf(low) and np.isinf(high):
+        return 0.0
+    if np.isinf(high):
+        return low
+    return high if np.isinf(low) else 0.5 * low + 0.5 * high
+
+
+def _check_unbounded(problem: Problem, parity: str | None) -> None:
+    low, high = problem.domain.hull
+    if problem.degree[0] > problem.degree[1] and problem.weight is None:
+        raise DegreeError(
+            f"type {problem.degree} grows at infinity: on an unbounded domain take m <= n, or a "
+            "weight that decays"
+        )
+    if low == -np.inf and high == np.inf and parity is None:
+        raise DomainError(
+            "on the whole line fn must be even or odd about 0: shift fn, or split the domain"
+        )
+
+
+def _decay(problem: Problem, target: Target, centre: float, direction: float) -> float:
+    """The distance at which half of the variation of f has happened, a power of two."""
+    distance = np.geomspace(1e-8, 1e8, 65)
+    x = centre + direction * distance
+    inside = problem.domain.contains(x)
+    steps = np.abs(np.diff(target(x[inside])))
+    if not steps.sum() > 0:
+        return 1.0
+    half = int(np.searchsorted(np.cumsum(steps), 0.5 * steps.sum()))
+    return float(2.0 ** np.round(np.log2(distance[inside][half])))
 
 
 def _symmetry(problem: Problem, target: Target, centre: float) -> str | None:
     """Even or odd about the centre, to rounding, at points without pattern."""
     if problem.interpolate or problem.domain != problem.domain.reflected(centre):
         return None
-    ends = np.array(problem.domain.intervals)
-    right = np.maximum(ends[ends[:, 1] > centre] - centre, 0)
-    t = np.array([0.0137, 0.0912, 0.1853, 0.3071, 0.4142, 0.5772, 0.6931, 0.8413, 0.9543, 1.0])
-    d = (right[:, :1] + (right[:, 1:] - right[:, :1]) * t).ravel()
+    x = problem.domain.spread(10, 0.6180339887498949)
+    d = np.abs(x - centre)
     x = np.concatenate([centre + d, centre - d])
     f = target(x)
     w = problem.weight_of(x, f)

@@ -33,7 +33,7 @@ def survey(problem: Problem, target: Target) -> Survey:
     an algebraic singularity, and not at all at a jump, so the panels gather at the singular
     points, all of them at once.
     """
-    ends = [np.linspace(a, b, PANELS + 1) for a, b in problem.domain.intervals]
+    ends = [_panels(a, b) for a, b in problem.domain.intervals]
     low = np.concatenate([e[:-1] for e in ends])
     high = np.concatenate([e[1:] for e in ends])
     middle = 0.5 * (low + high)
@@ -52,6 +52,18 @@ def survey(problem: Problem, target: Target) -> Survey:
     return _findings(problem, target, panels, range_)
 
 
+def _panels(a: float, b: float) -> np.ndarray:
+    """Ends of the first panels, geometric out to infinity."""
+    if np.isfinite(a) and np.isfinite(b):
+        return np.linspace(a, b, PANELS + 1)
+    far = np.concatenate([[0.0], np.geomspace(1e-3, 1e9, 2 * PANELS)])
+    if np.isfinite(a):
+        return a + far
+    if np.isfinite(b):
+        return b - far[::-1]
+    return np.concatenate([-far[:0:-1], far])
+
+
 def _halves(target: Target, panels: np.ndarray) -> np.ndarray:
     low, middle, high, f_low, f_middle, f_high = panels
     left, right = 0.5 * (low + middle), 0.5 * (middle + high)
@@ -66,7 +78,7 @@ def _halves(target: Target, panels: np.ndarray) -> np.ndarray:
 
 def _findings(problem: Problem, target: Target, panels: np.ndarray, range_: float) -> Survey:
     width = panels[2] - panels[0]
-    a, b = problem.domain.hull
+    a, b = _hull(problem)
     short = np.flatnonzero(width < 1e-7 * (b - a))
     order = short[np.argsort(width[short], kind="stable")]
     found: list[float] = []
@@ -117,11 +129,18 @@ def _fault(
     return None
 
 
+def _hull(problem: Problem) -> tuple[float, float]:
+    """The hull, cut at distance 1 from the finite end where it is infinite."""
+    a, b = problem.domain.hull
+    if np.isinf(a) and np.isinf(b):
+        return -1.0, 1.0
+    return (b - 1.0 if np.isinf(a) else a), (a + 1.0 if np.isinf(b) else b)
+
+
 def _noise(problem: Problem, target: Target) -> float:
     """Median second difference over steps of 2^-30 of the length: nothing where f is smooth."""
-    a, b = (max(min(end, 1e300), -1e300) for end in problem.domain.hull)
-    step = (b - a) * 2.0**-30
-    t = (np.arange(1, 25) * 0.6180339887498949) % 1
-    x = np.concatenate([low + step + (high - low - 2 * step) * t for low, high in problem.domain])
+    x = problem.domain.spread(24, 0.6180339887498949)
+    step = np.abs(_hull(problem)[1] - _hull(problem)[0]) * 2.0**-30
+    x = x[problem.domain.contains(x - step) & problem.domain.contains(x + step)]
     f = target(np.concatenate([x - step, x, x + step])).reshape(3, -1)
     return float(np.median(np.abs(f[0] - 2 * f[1] + f[2])))
