@@ -21,7 +21,8 @@ def main(archive: str) -> None:
     corpus = probing.read(archive)
     rng = np.random.default_rng(0)
     columns = zip(corpus.texts, corpus.labels["domain"], corpus.labels["sentiment"], strict=True)
-    usable = [row for row in columns if len(row[0]) in LENGTH and row[0].isprintable()]
+    first = {row[0]: row for row in reversed(list(columns))}  # a text stands once
+    usable = [r for r in reversed(first.values()) if len(r[0]) in LENGTH and r[0].isprintable()]
     rows = []
     for domain in sorted({row[1] for row in usable}):
         for sentiment, n in PER_DOMAIN.items():
