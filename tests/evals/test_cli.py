@@ -150,6 +150,16 @@ def test_a_setting_without_tokens_is_refused(wrong):
         materials.Setting(**wrong)
 
 
+def test_probe_needs_a_host(rsae, teacher, tmp_path):
+    with pytest.raises(RsaeError, match="probing needs a host"):
+        rsae("probe", teacher, "--cache", tmp_path)
+
+
+def test_labels_that_are_not_there_are_one_line(rsae, teacher, tmp_path):
+    with pytest.raises(RsaeError, match="no file"):
+        rsae("eval", teacher, "--cache", tmp_path, "--labels", "nowhere.csv")
+
+
 @pytest.mark.model
 def test_eval_needs_nothing_but_the_path(tmp_path, capsys, monkeypatch):
     """The demo's teacher on its own host, hook and text; the second time from the cache."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rsae_evals.comparison import Verdict
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, question
+from rsae_evals.report.answer import answer, question, readable
 from rsae_evals.report.numbers import MINUS, number, percent, signed
 from rsae_evals.report.tables import SIGNS, Change, Table, text
 
@@ -89,3 +89,10 @@ def test_provenance_is_flattened_and_hashes_are_whole(comparison):
     facts = dict(summary.provenance(comparison))
     assert facts["versions · sae_lens"] == "6.54.12"
     assert facts["tokens · sha256"] == comparison.tokens["sha256"]
+
+
+def test_warnings_name_the_arms_of_an_upgrade_as_the_page_does(comparison):
+    said = readable(comparison, "strict L0 of threshold_only is 3, of control 4; controls stay")
+    assert said == (
+        "Strict L0 of threshold-only control is 3, of fine-tuned teacher 4; controls stay"
+    )

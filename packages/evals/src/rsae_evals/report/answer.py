@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rsae_evals.comparison import Comparison, Difference, Verdict
@@ -21,6 +22,15 @@ _LABELS = {
 def arm_label(name: str) -> str:
     """How the report calls an arm: the arms of an upgrade by what they are, others by name."""
     return _LABELS.get(name, name)
+
+
+def readable(comparison: Comparison, text: str) -> str:
+    """A sentence about arms with the names of an upgrade's arms spelled out, and a capital."""
+    names = [arm.name for arm in comparison.arms if arm_label(arm.name) != arm.name]
+    if names:
+        pattern = rf"\b({'|'.join(names)})\b"
+        text = re.sub(pattern, lambda found: arm_label(found[0]), text)
+    return text[:1].upper() + text[1:]
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,8 @@ def _description(comparison: Comparison) -> Answer:
 
 
 def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> str:
-    parts = [f"{overall.reason[0].upper()}{overall.reason[1:].rstrip('.')}."] * bool(overall.reason)
+    reason = readable(comparison, overall.reason.rstrip("."))
+    parts = [f"{reason}."] * bool(reason)
     for metric in ("mse", "delta_ce"):
         parts += [
             _figures(comparison, found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rsae_evals.comparison import Comparison
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, question
+from rsae_evals.report.answer import answer, question, readable
 from rsae_evals.report.tables import Cell, Table, text
 
 
@@ -12,7 +12,9 @@ def markdown(comparison: Comparison) -> str:
     """The report's text and tables in GitHub's Markdown."""
     asked, said = question(comparison), answer(comparison)
     parts = [f"# {_escape(said.sentence)}", _escape(said.evidence)]
-    parts += [f"> **Note** {_escape(warning)}" for warning in comparison.warnings]
+    parts += [
+        f"> **Note** {_escape(readable(comparison, warning))}" for warning in comparison.warnings
+    ]
     parts.append(grid(summary.headline(comparison, asked)))
     if comparison.areas:
         parts += ["## Along the Pareto curve", grid(summary.areas(comparison))]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -14,7 +15,7 @@ from markupsafe import Markup, escape
 
 from rsae_evals.comparison import Comparison, Context, FeatureChange, Verdict
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, arm_label, question
+from rsae_evals.report.answer import answer, arm_label, question, readable
 from rsae_evals.report.numbers import number, signed
 from rsae_evals.report.plots import plots
 from rsae_evals.report.tables import SIGNS, Cell, Change, Table, text
@@ -45,7 +46,7 @@ def html(comparison: Comparison) -> str:
     return _environment().from_string(_asset("report.html.j2")).render(
         answer=answer(comparison),
         eyebrow=_eyebrow(comparison),
-        warnings=comparison.warnings,
+        warnings=[readable(comparison, warning) for warning in comparison.warnings],
         headline=summary.headline(comparison, asked),
         figures=plots(comparison, asked),
         areas=summary.areas(comparison),
@@ -77,6 +78,7 @@ def _environment() -> Environment:
     filters: dict[str, Callable[..., object]] = {
         "text": text,
         "signed": signed,
+        "brief": partial(number, digits=3),
         "pieces": _pieces,
         "heading_attributes": _heading_attributes,
         "cell_attributes": _cell_attributes,

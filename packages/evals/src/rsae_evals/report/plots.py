@@ -20,9 +20,9 @@ def plots(comparison: Comparison, question: Question) -> tuple[Figure, ...]:
     shown = [arm for arm in comparison.arms if arm.name in question.shown]
     drawn = [*trade_offs(comparison)]
     drawn += [
-        activation(arm, colour)
+        activation(arm, arm.activation, colour)
         for colour, arm in enumerate(comparison.arms)
-        if arm.activation is not None
+        if arm.activation is not None and arm.activation.degree not in (None, (0, 0))
     ]
     colours = {arm.name: index for index, arm in enumerate(comparison.arms)}
     drawn.append(density(shown, colours))
@@ -67,6 +67,10 @@ def trade_off(
             axes.set_xscale("log")
             _plain_ticks(axes)
         axes.margins(0.12)
+        if rows and not curves:
+            # Arms matched in L0 would else fill the axis with differences of no importance.
+            l0s = [l0 for _, l0, _ in rows if isinstance(l0, float)]
+            axes.set_xlim(0.9 * min(l0s), 1.1 * max(l0s))
         legend(axes)
     direction = {"lower": "lower and further left", "higher": "higher and further left"}
     better = direction.get(meaning.better, "further left")
@@ -79,10 +83,8 @@ def trade_off(
     )
 
 
-def activation(arm: Arm, colour: int) -> Figure:
+def activation(arm: Arm, curve: ActivationCurve, colour: int) -> Figure:
     """The learned activation and the teacher's, over the pre-activations it is applied to."""
-    curve = arm.activation
-    assert curve is not None
     with canvas() as (axes, out):
         _backdrop(axes, curve)
         axes.plot(curve.h, curve.learned, color=series(colour).color, linewidth=3, label="learned")
@@ -98,13 +100,10 @@ def activation(arm: Arm, colour: int) -> Figure:
         axes.set(xlabel="pre-activation h", ylabel="code z")
         axes.set_xlim(curve.h[0], curve.h[-1])
         legend(axes)
-    metrics = curve.metrics
-    gap = number(metrics.get("gate_mse"), 3)
     degree = f" of type ({curve.degree[0]}, {curve.degree[1]})" if curve.degree else ""
     reading = (
-        f"The activation{degree} for a feature with the median threshold; the shaded histogram "
-        f"is of real pre-activations (logarithmic). Mean squared distance to the teacher, over "
-        f"real pre-activations: {gap}."
+        f"The activation{degree} of a feature with the median threshold, over the histogram of "
+        f"real pre-activations (logarithmic). {_gate_figures(curve)}"
     )
     columns = ["h", "learned", "teacher"] + (["best rational"] if curve.best else [])
     values = [curve.h, curve.learned, curve.teacher] + ([curve.best] if curve.best else [])
@@ -115,6 +114,21 @@ def activation(arm: Arm, colour: int) -> Figure:
         out,
         Table("Activation", tuple(columns), tuple(_thin(list(zip(*values, strict=True))))),
     )
+
+
+def _gate_figures(curve: ActivationCurve) -> str:
+    """How much the activation matters: the error with it, and with the best there could be."""
+    labels = {
+        "gate_mse": "the learned one",
+        "gate_mse_best": "the best rational of its degree",
+        "gate_mse_optimal": "the best activation of any form",
+    }
+    known = [
+        f"{number(curve.metrics[key])} with {label}"
+        for key, label in labels.items()
+        if curve.metrics.get(key) is not None
+    ]
+    return f"MSE is {', '.join(known)}." if known else ""
 
 
 def density(arms: list[Arm], colours: dict[str, int]) -> Figure:

@@ -117,15 +117,17 @@ def features(changed: Iterable[FeatureChange], caption: str) -> Table:
 
 
 def floors(comparison: Comparison) -> Table:
-    """What the measured metrics come to without a trained dictionary, above the arms' own."""
-    names = dict.fromkeys(name for floor in comparison.floors.values() for name in floor)
+    """Probing accuracies without a trained dictionary, and those of the arms below them."""
+    names = [m for m in METRICS if any(m in floor for floor in comparison.floors.values())]
     reached = [(arm_label(arm.name), arm.metrics) for arm in comparison.arms]
     rows = [
         (name, *(metrics.get(metric) for metric in names))
         for name, metrics in (*comparison.floors.items(), *reached)
     ]
-    labels = (METRICS[name].label if name in METRICS else name for name in names)
-    return Table("What no training reaches", ("", *labels), tuple(rows if names else ()))
+    labels = (METRICS[name].label for name in names)
+    return Table(
+        "What costs no training, and the arms", ("", *labels), tuple(rows if names else ())
+    )
 
 
 def details(comparison: Comparison) -> Table:
@@ -151,7 +153,7 @@ def flat(value: Any) -> str | None:
         return None
     if isinstance(value, list | tuple):
         return ", ".join(str(item) for item in value)
-    return str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _short(value: Any) -> str | None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from rsae_evals.comparison import Comparison, Verdict
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, question
+from rsae_evals.report.answer import answer, question, readable
 from rsae_evals.report.numbers import signed
 from rsae_evals.report.tables import Cell, Change, text
 
@@ -30,7 +30,7 @@ def show(comparison: Comparison, console: Console) -> None:
     console.print(Text(said.sentence, style="bold"))
     console.print(Text(said.evidence))
     for warning in comparison.warnings:
-        console.print(f"[yellow]Note:[/] {escape(warning)}")
+        console.print(f"[yellow]Note:[/] {escape(readable(comparison, warning))}")
     table = summary.headline(comparison, question(comparison))
     drawn = RichTable(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
     drawn.add_column("", min_width=14)
@@ -42,6 +42,17 @@ def show(comparison: Comparison, console: Console) -> None:
         drawn.add_row(Text(name), *(_styled(row[column]) for row in rows), style=style)
     console.print(drawn)
     console.print(Text(f"{table.caption}."), style="dim")
+
+
+def show_probing(comparison: Comparison, console: Console) -> None:
+    """Print probing accuracies, the floors first."""
+    table = summary.floors(comparison)
+    drawn = RichTable(box=None, header_style="dim", pad_edge=False)
+    for index, column in enumerate(table.columns):
+        drawn.add_column(Text(column), justify="right" if index else "left")
+    for row in table.rows:
+        drawn.add_row(*(_styled(cell) for cell in row))
+    console.print(drawn)
 
 
 def _styled(cell: Cell) -> Text:
