@@ -113,11 +113,12 @@ class Product:
         """The value at ``x``; numerator and denominator factors alternate against overflow."""
         t = self.variable(np.asarray(x, float))
         value = np.full_like(t, self.gain)
-        for k in range(max(len(self.zeros), len(self.poles))):
-            if k < len(self.zeros):
-                value = value * _factor(t, *self.zeros[k])
-            if k < len(self.poles):
-                value = value / _factor(t, *self.poles[k])
+        with np.errstate(all="ignore"):
+            for k in range(max(len(self.zeros), len(self.poles))):
+                if k < len(self.zeros):
+                    value = value * _factor(t, *self.zeros[k])
+                if k < len(self.poles):
+                    value = value / _factor(t, *self.poles[k])
         return value
 
 
@@ -189,16 +190,20 @@ def continued_fraction(fit: Any) -> ContinuedFraction:
     return _measured(ContinuedFraction(quotients, variable), fit)
 
 
-def product(fit: Any) -> Product:
+def product(fit: Any, variable: Variable | None = None) -> Product:
     """A fit as a product of linear and quadratic factors over its zeros and poles.
 
-    The variable is centred at the target's singular point where that lies in the hull.
+    Args:
+        fit: a `Fit`.
+        variable: by default scaled to the domain, and centred where the rational's own
+            coordinates are, if that lies in the hull.
     """
-    low, high = fit.domain.hull
-    origin = float(fit.rational.origin)
-    variable = _variable(fit)
-    if fit.domain.is_finite and low <= origin <= high:
-        variable = Variable(origin, 1 / max(high - origin, origin - low))
+    if variable is None:
+        low, high = fit.domain.hull
+        origin = float(fit.rational.origin)
+        variable = _variable(fit)
+        if fit.domain.is_finite and low <= origin <= high:
+            variable = Variable(origin, 1 / max(high - origin, origin - low))
     gain, zeros, poles = factors_of(fit.rational, variable)
     return _measured(Product(gain, tuple(zeros), tuple(poles), variable), fit)
 

@@ -1,7 +1,7 @@
 """Candidate programs for a fit, with the error of their coefficients and of their arithmetic.
 
-Powers of the scaled variable are the least arithmetic. Where the target has a singular point in the
-hull they are tried around it too, and where powers lose digits, so are factors.
+Powers of the scaled variable are the least arithmetic. Where they lose digits around the centre of
+the hull, powers and factors are tried around its ends and the point where the rational clusters.
 """
 
 from __future__ import annotations
@@ -106,23 +106,26 @@ def draft_composite(form: Composite, kind: Kind) -> tuple[Draft, Domain]:
 
 
 def _candidates(fit: Any, kind: Kind, scheme: str) -> Iterator[Draft]:
-    for variable in _variables(fit, kind):
+    variables = _variables(fit, kind)
+    for variable in variables:
         yield _powers(fit, kind, scheme, variable)
-    yield _factors(fit, kind)
+    for variable in variables:
+        yield _factors(fit, kind, variable)
 
 
-def _variables(fit: Any, kind: Kind) -> Iterator[Variable]:
-    """Scaled by a power of two, and shifted by a number of the type."""
+def _variables(fit: Any, kind: Kind) -> list[Variable]:
+    """Scaled by a power of two, shifted by a number of the type: the centre first."""
     nodes = [fit.rational.origin + z for z in fit.rational.nodes]
     variable = variable_of(fit.domain, nodes, binary=True)
     if variable.mobius:  # the end of a half-line has to be met exactly
-        yield variable
-        return
-    yield replace(variable, shift=float(to_nearest(np.array(variable.shift), kind.bits)))
+        return [variable]
     (low, high), origin = fit.domain.hull, float(fit.rational.origin)
-    if low <= origin <= high and origin != variable.shift:
-        shift = float(to_nearest(np.array(origin), kind.bits))
-        yield Variable(shift, variable.scale / 2)
+    shifts = [variable.shift, *([origin] if low <= origin <= high else []), low, high]
+    rounded = to_nearest(np.array(shifts), kind.bits).tolist()
+    return [
+        Variable(shift, variable.scale / (1 if k == 0 else 2))
+        for k, shift in enumerate(dict.fromkeys(rounded))
+    ]
 
 
 def _powers(fit: Any, kind: Kind, scheme: str, variable: Variable) -> Draft:
@@ -145,9 +148,8 @@ def _powers(fit: Any, kind: Kind, scheme: str, variable: Variable) -> Draft:
     return Draft(program, words, after * MEASURED, naive, _evaluation(program, fit, kind))
 
 
-def _factors(fit: Any, kind: Kind) -> Draft:
-    form = bases.product(fit)
-    variable = form.variable
+def _factors(fit: Any, kind: Kind, variable: Variable) -> Draft:
+    form = bases.product(fit, variable)
     rounded = replace(
         form,
         gain=float(to_nearest(np.array(form.gain), kind.bits)),

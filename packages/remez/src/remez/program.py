@@ -41,10 +41,10 @@ class Program:
 
     assignments: tuple[tuple[str, Tree], ...]
 
-    def __call__(self, x: np.ndarray, dtype: Callable[[Any], Any]) -> np.ndarray:
+    def __call__(self, x: np.ndarray, dtype: type) -> np.ndarray:
         """Run in NumPy, every operation rounded to ``dtype``."""
         with np.errstate(all="ignore"):
-            value = self.run(np.asarray(x, dtype), dtype)
+            value = self.run(np.asarray(x).astype(dtype), dtype)
         return np.broadcast_to(value, np.shape(x)).copy()
 
     def run(self, x: Any, constant: Callable[[float], Any]) -> Any:
