@@ -18,7 +18,7 @@ from rsae_evals.report.tables import Table
 def plots(comparison: Comparison, question: Question) -> tuple[Figure, ...]:
     """Every plot that the comparison has data for, in the order of the page."""
     shown = [arm for arm in comparison.arms if arm.name in question.shown]
-    drawn = [*trade_offs(comparison)]
+    drawn = [*trade_offs(comparison)] if question.baseline or comparison.pareto else []
     drawn += [
         activation(arm, arm.activation, colour)
         for colour, arm in enumerate(comparison.arms)
@@ -234,15 +234,14 @@ def _bars(histogram: Histogram) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _range(histograms: Iterable[Histogram]) -> tuple[float, float]:
-    """The stretch of the axis on which any of the histograms holds something, and a little more."""
-    low, high = np.inf, -np.inf
+    """The stretch of the axis on which the histograms hold something, and some bins beside it."""
+    low, high, margin = np.inf, -np.inf, 0.0
     for counts, edges in map(_bars, histograms):
         held = np.flatnonzero(counts)
         if held.size:
             low, high = min(low, edges[held[0]]), max(high, edges[held[-1] + 1])
-    if not low < high:
-        return 0.0, 1.0
-    return float(low - 0.03 * (high - low)), float(high + 0.03 * (high - low))
+            margin = 4 * float(np.median(np.diff(edges)))
+    return (float(low - margin), float(high + margin)) if low < high else (0.0, 1.0)
 
 
 def _backdrop(axes: Any, curve: ActivationCurve) -> None:

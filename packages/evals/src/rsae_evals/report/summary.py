@@ -34,11 +34,12 @@ def headline(comparison: Comparison, asked: Question) -> Table:
             found = _find(comparison, metric, asked.subject, asked.baseline)
             cells += [None, None] if found is None else [_change(found), found.verdict]
         rows.append((METRICS[metric].label, *cells))
-    caption = f"Measured on the same {held_out(comparison)}"
+    caption = f"Measured on {held_out(comparison)}"
     if asked.baseline is not None:
-        caption += (
-            f"; difference: {arm_label(asked.subject)} − {arm_label(asked.baseline)}, "
-            f"paired, with its {100 * comparison.level:g} % interval"
+        pair_of_arms = f"{arm_label(asked.subject)} − {arm_label(asked.baseline)}"
+        caption = (
+            f"Measured on the same {held_out(comparison)}; difference: {pair_of_arms}, paired, "
+            f"with its {100 * comparison.level:g} % interval"
         )
     return Table(caption, tuple(columns), tuple(rows), subject=len(arms))
 
