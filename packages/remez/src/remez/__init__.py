@@ -21,8 +21,12 @@ __all__ = [
     "Rational",
     "RemezError",
     "Status",
+    "Table",
     "TargetError",
     "fit",
+    "fit_samples",
+    "table",
+    "zolotarev",
 ]
 
 _HOME = {
@@ -37,11 +41,21 @@ _HOME = {
     "Fit": "result",
     "Status": "result",
     "fit": "fitting",
+    "fit_samples": "samples",
+    "Table": "table",
 }
+_MODULES = ("targets", "zolotarev")
 
 
 def __getattr__(name: str) -> Any:
     """Names are imported when first asked for, so that ``import remez`` stays instant."""
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name == "table":  # the module of that name must not hide the function
+        from .table import table
+
+        globals()["table"] = table
+        return table
     if name not in _HOME:
         raise AttributeError(f"module 'remez' has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)

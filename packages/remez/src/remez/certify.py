@@ -83,13 +83,10 @@ def judge(
     target = target or problem.target()
     defect = _defect(problem, rational)
     count = sum(problem.degree) + 2 - defect - len(problem.interpolate)
-    grid = _grid(problem, rational, hints)
     try:
-        curve = _curve(problem, rational, target, grid)
-        curve, resolved = _resolve(problem, rational, target, curve)
+        curve, resolved = _explored(problem, rational, target, hints)
     except TargetError:
         return Verdict(Status.UNBOUNDED, np.inf, 0.0, hints, defect, np.nan)
-    curve = _climb(problem, rational, target, curve)
     size = np.abs(curve.e)
     top = int(size.argmax())
     error, worst = float(size[top]), float(curve.x[top])
@@ -99,6 +96,17 @@ def judge(
     status = _status(problem, rational, curve, error, lower, noise, resolved)
     reference = curve.x[points] if points.size >= count else hints
     return Verdict(status, error, min(lower, error), reference, defect, worst)
+
+
+def _explored(
+    problem: Problem, rational: Rational, target: Target, hints: np.ndarray
+) -> tuple[_Curve, Status | None]:
+    """The error curve, resolved, and what kept it from being so; on samples, just these."""
+    if problem.samples is not None:
+        return _curve(problem, rational, target, np.array(problem.samples[0])), None
+    curve = _curve(problem, rational, target, _grid(problem, rational, hints))
+    curve, resolved = _resolve(problem, rational, target, curve)
+    return _climb(problem, rational, target, curve), resolved
 
 
 def _status(

@@ -131,6 +131,8 @@ def _level(reduced: Reduced, reference: Samples) -> Levelled | None:
         u = np.concatenate([u, points])[order]
         f = np.concatenate([f, values])[order]
         slack = np.concatenate([slack, np.zeros(points.size)])[order]
+    if u.size != sum(reduced.degree) + 2:
+        return None
     if not (np.isfinite(slack).all() and (np.diff(u) > 0).all()):
         return None
     return level(u, f, slack, reduced.degree, reduced.unbounded)

@@ -8,135 +8,196 @@ from typing import Any
 import numpy as np
 
 from .certify import judge
-from .correction import correct
-from .errors import ConvergenceError, TargetError
-from .exchange import EPS, Outcome, State, exchange
-from .levelling import Levelled
+from .errors import ConvergenceError, DegreeError, TargetError
+from .exchange import Outcome, State, exchange
 from .problem import Problem, Target
-from .reduction import Reduced, Samples, reduce
-from .result import Fit
-from .start import base_grid, chebyshev, dense_grid, resample
+from .reduction import Reduced, reduce
+from .result import Fit, Status
+from .start import base_grid, chebyshev, dense_grid, warm
+from .stepping import step_degrees
 from .survey import survey
 
-__all__ = ["fit"]
+__all__ = ["answer", "conclude", "fit"]
+
+MAX_DEGREE = 120  # where the search for a degree that reaches tol= gives up
 
 
 def fit(
     fn: Callable[..., Any],
-    degree: Sequence[int] = (4, 4),
+    degree: Sequence[int] | None = None,
     domain: Any = (-1, 1),
     *,
     weight: Callable[..., Any] | str | None = None,
     parity: str | None = "auto",
     interpolate: Sequence[Sequence[float]] | None = None,
+    tol: float | None = None,
+    precision: int | None = None,
+    start: Fit | None = None,
     max_iterations: int = 40,
+    callback: Callable[[Any], Any] | None = None,
     throw: bool = True,
 ) -> Fit:
-    """The best rational approximation of type ``degree`` to ``fn`` on ``domain``."""
+    r"""The best rational approximation of type (m, n) in the maximum norm.
+
+    Minimises ``max_x weight(x) |fn(x) - p(x)/q(x)|`` over p of degree <= m and q of degree
+    <= n without zeros in the domain. A relaxed Remez exchange levels the error on m + n + 2
+    points; the result is accepted only if its error alternates on m + n + 2 - defect points,
+    if the bracket of the best error that follows from it is tight to 1e-3, or to the rounding
+    of fn, and if no pole lies in the domain (`remez.certify`).
+
+    Args:
+        fn: real function, vectorised or not (found out).
+        degree: ``(m, n)``; with ``tol`` only m - n matters, 0 by default.
+        domain: ``(a, b)`` or a list of disjoint intervals; outer ends may be infinite.
+        weight: positive callable, ``"relative"`` for 1/|fn|, or None for 1.
+        parity: ``"auto"`` finds even and odd fn and solves in x²; ``"even"``, ``"odd"`` or
+            None say it.
+        interpolate: pairs (x, y): r(x) = y is demanded, such as ``[(0, 0)]``.
+        tol: find the smallest degree whose error is at most this.
+        precision: decimal digits, for the multiprecision solver; None for double.
+        start: a former fit of a similar problem, whose alternation points are tried first.
+        max_iterations: exchange steps per link of the chain of starts.
+        callback: called after every exchange step with its `remez.exchange.State`.
+        throw: raise when the result is not accepted; else return it with its status.
+
+    Returns:
+        A `Fit`; `Fit.method` names the link that answered: "warm start", "chebyshev",
+        "degree stepping" or "differential correction".
+
+    Raises:
+        TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.
+        DomainError, DegreeError: what is asked for is impossible.
+        ConvergenceError: nothing was accepted; ``.fit`` is the best that was found.
+
+    References:
+        S.-I. Filip, Y. Nakatsukasa, L. N. Trefethen, B. Beckermann, SIAM J. Sci. Comput. 40
+        (2018), doi:10.1137/17M1132409.
+
+    >>> fit(np.exp, (5, 4))
+    Fit(type (5, 4), error 4.29...e-12, converged by chebyshev in 3 iterations)
+    """
+    if tol is not None:
+        options = {
+            "weight": weight,
+            "parity": parity,
+            "interpolate": interpolate,
+            "precision": precision,
+            "max_iterations": max_iterations,
+            "callback": callback,
+        }
+        return _reach(fn, degree or (0, 0), domain, tol, start, throw, options)
+    if degree is None:
+        raise DegreeError("give a degree (m, n), or tol= to have the smallest one found")
     problem = Problem.of(fn, degree, domain, weight=weight, parity=parity, interpolate=interpolate)
+    if precision is not None:
+        from .precise import fit_precise
+
+        return fit_precise(
+            problem,
+            precision,
+            start=start,
+            max_iterations=max_iterations,
+            callback=callback,
+            throw=throw,
+        )
     target = problem.target()
-    answer = None
-    for candidate in _chain(problem, target, max_iterations):
-        if answer is None or _rank(candidate) > _rank(answer):
-            answer = candidate
+    found: list[Fit] = []
+    for candidate in _chain(problem, target, start, max_iterations, callback):
+        found.append(candidate)
         if candidate.converged:
             break
-    if throw and not answer.converged:
-        raise ConvergenceError(answer.status.value, answer)
-    return answer
+    return conclude(found, throw)
 
 
-def _rank(fit: Fit) -> tuple[bool, float]:
-    return fit.converged, -fit.error
+def _reach(
+    fn: Callable[..., Any],
+    degree: Sequence[int],
+    domain: Any,
+    tol: float,
+    start: Fit | None,
+    throw: bool,
+    options: dict[str, Any],
+) -> Fit:
+    """Raise both degrees by one until the error is at most ``tol``."""
+    excess = int(degree[0]) - int(degree[1])
+    if not tol > 0:
+        raise DegreeError(f"tol = {tol} can never be reached: give a positive error")
+    best = start
+    for k in range(MAX_DEGREE + 1):
+        one = fit(
+            fn,
+            (k + max(excess, 0), k + max(-excess, 0)),
+            domain,
+            start=best if best is not None and best.converged and best.defect == 0 else None,
+            throw=False,
+            **options,
+        )
+        if one.converged and one.error <= tol:
+            return one
+        best = one
+        if one.status is Status.NOISE_FLOOR:
+            break
+    if throw:
+        raise ConvergenceError(
+            f"tol = {tol:g} was not reached: type {best.degree} has error {best.error:.3g}; "
+            "raise tol or use precision=",
+            best,
+        )
+    return best
 
 
-def _chain(problem: Problem, target: Target, max_iterations: int) -> Iterator[Fit]:
+def conclude(found: list[Fit], throw: bool) -> Fit:
+    """The accepted fit, else the one with the least error; raise if none is accepted.
+
+    Raises:
+        ConvergenceError: see there.
+    """
+    if not found:
+        raise ConvergenceError(Status.NO_ALTERNATION.value)
+    best = max(found, key=lambda one: (one.converged, -one.error))
+    if throw and not best.converged:
+        raise ConvergenceError(best.status.value, best)
+    return best
+
+
+def _chain(
+    problem: Problem,
+    target: Target,
+    start: Fit | None,
+    max_iterations: int,
+    callback: Callable[[State], Any] | None,
+) -> Iterator[Fit]:
     """Answers of the links, one after another, until the caller is content."""
+    options: dict[str, Any] = {"max_iterations": max_iterations, "callback": callback}
+    if start is not None:
+        reduced = reduce(problem, target, np.array([start.rational.origin]))
+        near = warm(reduced, start.reference)
+        if near is not None:
+            outcome = exchange(reduced, near, base_grid(reduced), **options)
+            if outcome.state is not None:
+                yield answer(problem, target, reduced, outcome, "warm start")
     reduced = reduce(problem, target)
     grid = base_grid(reduced)
-    outcome = exchange(reduced, chebyshev(reduced, grid), grid, max_iterations=max_iterations)
+    outcome = exchange(reduced, chebyshev(reduced, grid), grid, **options)
     if outcome.state is not None:
-        yield _answer(problem, target, reduced, outcome, "chebyshev")
+        yield answer(problem, target, reduced, outcome, "chebyshev")
     found = survey(problem, target)
     if found.fault is not None:
-        raise TargetError(f"{found.fault.value} (x = {found.where})")
+        place = "" if found.where is None else f" (near x = {found.where:.17g})"
+        raise TargetError(found.fault.value + place)
     reduced = reduce(problem, target, found.singular)
     grid = base_grid(reduced)
-    for small, outcome in step_degrees(reduced, grid, max_iterations):
-        yield _answer(problem, target, small, outcome, "degree stepping")
-    dense = dense_grid(reduced, grid)
-    for small, outcome in step_degrees(reduced, grid, max_iterations, dense):
-        yield _answer(problem, target, small, outcome, "differential correction")
+    for small, outcome in step_degrees(reduced, grid, None, **options):
+        yield answer(problem, target, small, outcome, "degree stepping")
+    for small, outcome in step_degrees(reduced, grid, dense_grid(reduced, grid), **options):
+        yield answer(problem, target, small, outcome, "differential correction")
 
 
-def step_degrees(
-    reduced: Reduced, grid: Samples, max_iterations: int, dense: Samples | None = None
-) -> Iterator[tuple[Reduced, Outcome]]:
-    """Solve at (m - n + k, k) or (k, n - m + k) for growing k, each from the one before.
-
-    With ``dense`` points, a degree at which the resampled reference leads nowhere is started
-    by differential correction.
-    """
-    m, n = reduced.degree
-    low = min(m, n)
-    last: State | None = None
-    k = 0
-    while True:
-        small = reduced.with_degree((m - low + k, n - low + k))
-        steps = max_iterations if k == low else 12
-        tolerance = 1e-6 if k == low else 0.05
-        start = chebyshev(small, grid) if last is None else resample(small, last.reference.u)
-        outcome = exchange(small, start, grid, max_iterations=steps, tolerance=tolerance)
-        if dense is not None and not _good(outcome.state):
-            near = None if last is None else last.level
-            outcome = _corrected(small, grid, dense, near, steps, tolerance) or outcome
-        state = outcome.state
-        if state is not None and state.extrema.sound and (k == low or _exact(state)):
-            yield small, outcome
-        if _good(state):
-            last = state
-        if k == low:
-            return
-        k = min(k + max(1, k // 4), low)
-
-
-def _corrected(
-    reduced: Reduced,
-    grid: Samples,
-    dense: Samples,
-    near: Levelled | None,
-    steps: int,
-    tolerance: float,
-) -> Outcome | None:
-    """Start from the best on ``dense``; points that it left out are added, twice if need be."""
-    outcome: Outcome | None = None
-    for _ in range(3):
-        start = correct(reduced, dense, near)
-        if start is None:
-            return outcome
-        seen: list[State] = []
-        outcome = exchange(
-            reduced, start, grid, max_iterations=steps, tolerance=tolerance, callback=seen.append
-        )
-        if _good(outcome.state) or not seen:
-            return outcome
-        dense = dense.merge(seen[0].extrema.points)
-    return outcome
-
-
-def _good(state: State | None) -> bool:
-    """Whether the state is near enough to the best to go on from."""
-    return state is not None and state.extrema.sound and (state.gap < 0.2 or _exact(state))
-
-
-def _exact(state: State) -> bool:
-    """Whether the rational reproduces the target to rounding."""
-    return state.extrema.largest <= 16 * EPS * np.abs(state.reference.f).max()
-
-
-def _answer(
+def answer(
     problem: Problem, target: Target, reduced: Reduced, outcome: Outcome, method: str
 ) -> Fit:
+    """The outcome as a `Fit`, with the judge's verdict."""
+    assert outcome.state is not None
     rational = reduced.rational(outcome.state.level)
     verdict = judge(problem, rational, reduced.hints(outcome.state.reference.u), target)
     return Fit(

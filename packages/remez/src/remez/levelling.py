@@ -128,7 +128,7 @@ def _polish(
     count = nodes.size
     matrix = np.zeros((count + 1, count + 1))
     matrix[:count, :count] = system / scale[:, None]
-    matrix[:count, count] = change / scale * abs(error)
+    matrix[:count, count] = change / scale * error
     matrix[count, :count] = 1.0
     right = np.append(-system.sum(1) / scale, 0.0)
     try:

@@ -14,6 +14,7 @@ from .errors import DegreeError, TargetError
 __all__ = ["Problem", "Target"]
 
 Degree = tuple[int, int]
+Samples = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 
 
 class Target:
@@ -99,6 +100,7 @@ class Problem:
             ``1/|fn|``, or None for 1.
         parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to find out.
         interpolate: pairs ``(x, y)`` with ``r(x) = y`` demanded.
+        samples: ``(x, y, w)`` in place of ``fn`` and ``weight``: the maximum is over x.
 
     Raises:
         DegreeError, DomainError: what is asked for is impossible.
@@ -110,7 +112,7 @@ class Problem:
     weight: Callable[..., Any] | str | None = None
     parity: str | None = "auto"
     interpolate: tuple[tuple[float, float], ...] = ()
-    samples: tuple[tuple[float, ...], tuple[float, ...]] | None = field(default=None, repr=False)
+    samples: Samples | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "degree", _check_degree(self.degree))
@@ -148,6 +150,8 @@ class Problem:
 
     def target(self) -> Target:
         """The target as a counted function of arrays."""
+        if self.samples is not None:
+            return Target(self._nearest(1))
         if self.fn is None:
             raise TargetError(
                 "this problem was read from a file and has lost its callable: fit again with fn"
@@ -158,12 +162,21 @@ class Problem:
 
     def weight_of(self, x: np.ndarray, fx: np.ndarray) -> np.ndarray:
         """The weight at the points, given the target's values there."""
+        if self.samples is not None:
+            return self._nearest(2)(x)
         if self.weight is None:
             return _one(x)
         if self.weight == "relative":
             with np.errstate(divide="ignore"):
                 return 1 / np.abs(fx)
         return np.abs(Target(self.weight, "weight").raw(x))  # type: ignore[arg-type]
+
+    def _nearest(self, row: int) -> Callable[[np.ndarray], np.ndarray]:
+        """y or w of the sample next to a point."""
+        assert self.samples is not None
+        x, values = np.array(self.samples[0]), np.array(self.samples[row])
+        between = 0.5 * (x[1:] + x[:-1])
+        return lambda points: values[np.searchsorted(between, points)]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the callables, in plain types."""
@@ -173,6 +186,7 @@ class Problem:
             "weight": self.weight if self.weight in (None, "relative") else "callable",
             "parity": self.parity,
             "interpolate": [list(pair) for pair in self.interpolate],
+            "samples": None if self.samples is None else [list(row) for row in self.samples],
         }
 
     @classmethod
@@ -181,7 +195,10 @@ class Problem:
         weight = data["weight"] if data["weight"] != "callable" else None
         pairs = tuple((x, y) for x, y in data["interpolate"])
         domain = Domain.of(data["domain"])
-        return cls(fn, tuple(data["degree"]), domain, weight, data["parity"], pairs)
+        rows = data.get("samples")
+        samples = None if rows is None else tuple(tuple(row) for row in rows)
+        degree = tuple(data["degree"])
+        return cls(fn, degree, domain, weight, data["parity"], pairs, samples)
 
     def __getstate__(self) -> dict[str, Any]:
         callables = {"fn": None, "weight": None if callable(self.weight) else self.weight}

@@ -91,6 +91,15 @@ class Reduced:
         """How many points the error alternates on: m + n + 2 less the conditions."""
         return sum(self.degree) + 2 - len(self.fixed)
 
+    def u(self, x: np.ndarray) -> np.ndarray:
+        """The variable that belongs to x."""
+        y = (x - self.origin) * (self.direction / self.scale)
+        y = y if self.parity is None else y * y
+        if not self.unbounded:
+            return y
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isinf(y), 2.0, 2 * y / (1 + y))
+
     def x(self, u: np.ndarray) -> np.ndarray:
         """The points themselves, kept inside the domain."""
         y = u
@@ -204,36 +213,30 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         centre = float(points[0]) if points.size and parity is None else centre
         scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
 
-    def u(x: np.ndarray) -> np.ndarray:
-        y = (x - centre) * (direction / scale)
-        y = y if parity is None else y * y
-        if not unbounded:
-            return y
-        with np.errstate(invalid="ignore"):
-            return np.where(np.isinf(y), 2.0, 2 * y / (1 + y))
-
-    ends = np.array(problem.domain.intervals)
-    if parity is not None:
-        ends = np.maximum(ends[ends[:, 1] > centre], centre)
-    fixed = tuple(
-        (float(u(np.array(x))), y / height * float((1 - u(np.array(x)) / 2) ** (m - n)))
-        if unbounded
-        else (float(u(np.array(x))), y / height)
-        for x, y in problem.interpolate
-    )
-    return Reduced(
+    bare = Reduced(
         problem,
         target,
         degree,
-        np.sort(u(ends), axis=None).reshape(-1, 2),
+        np.empty((0, 2)),
         centre,
         scale,
         height,
         parity,
         unbounded,
         direction,
-        tuple(sorted(fixed)),
-        tuple(np.unique(u(points)).tolist()),
+    )
+    ends = np.array(problem.domain.intervals)
+    if parity is not None:
+        ends = np.maximum(ends[ends[:, 1] > centre], centre)
+    fixed = []
+    for x, y in problem.interpolate:
+        u = float(bare.u(np.array(x)))
+        fixed.append((u, y / height / ((2 - u) ** (n - m) if unbounded else 1.0)))
+    return replace(
+        bare,
+        components=np.sort(bare.u(ends), axis=None).reshape(-1, 2),
+        fixed=tuple(sorted(fixed)),
+        singular=tuple(np.unique(bare.u(points)).tolist()),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .reduction import Reduced, Samples
 
-__all__ = ["base_grid", "chebyshev", "dense_grid", "resample"]
+__all__ = ["base_grid", "chebyshev", "dense_grid", "resample", "warm"]
 
 
 def base_grid(reduced: Reduced) -> Samples:
@@ -84,7 +84,27 @@ def resample(reduced: Reduced, old: np.ndarray) -> np.ndarray:
         nearest = np.minimum(np.abs(a), np.abs(b)) <= 2 * _distance(reduced.centres, low, high)
         new = np.where(wide & nearest, bent, new)
         new = _towards(new, centre, old, low, high, fraction)
-    return _distinct(new, reduced.components)
+    return _distinct(_crowd(new, reduced, np.sqrt(reduced.size / old.size)), reduced.components)
+
+
+def _crowd(u: np.ndarray, reduced: Reduced, power: float) -> np.ndarray:
+    """Raise distances from the nearest centre to ``power``, in units of half its neighbourhood.
+
+    Extrema near an algebraic singularity lie at distances exp(-c sqrt(n)), near a smooth end
+    at 1/n²: both move in so when the degree grows.
+    """
+    centres = reduced.centres
+    nearest = np.abs(u[:, None] - centres).argmin(1)
+    offset = u - centres[nearest]
+    reach = np.empty(u.size)
+    for i, k in enumerate(nearest):
+        side = centres[k + 1 :] if offset[i] > 0 else centres[:k]
+        reach[i] = 0.5 * np.abs(side - centres[k]).min(initial=np.inf)
+    inside = np.isfinite(reach) & (offset != 0)
+    share = np.abs(offset[inside]) / reach[inside]
+    out = u.copy()
+    out[inside] = centres[nearest][inside] + offset[inside] * share ** (power - 1)
+    return out
 
 
 def _towards(
@@ -128,3 +148,12 @@ def _distinct(u: np.ndarray, components: np.ndarray) -> np.ndarray:
                 u[i + (step > 0)] += step
             u = np.sort(u)
     return u
+
+
+def warm(reduced: Reduced, reference: np.ndarray) -> np.ndarray | None:
+    """The reference of a former fit, in u, resampled if its size is another; None if no use."""
+    low, high = reduced.problem.domain.hull
+    u = np.unique(reduced.u(np.clip(reference, low, high)))
+    if u.size < 2:
+        return None
+    return u if u.size == reduced.size else resample(reduced, u)

@@ -1,0 +1,86 @@
+"""Degree stepping: climb the diagonal, each reference resampled from the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .correction import correct
+from .exchange import EPS, Outcome, State, exchange
+from .levelling import Levelled
+from .reduction import Reduced, Samples
+from .start import chebyshev, resample
+
+__all__ = ["step_degrees"]
+
+ROUGH = {"max_iterations": 12, "tolerance": 0.05}  # enough for a reference to go on from
+
+
+def step_degrees(
+    reduced: Reduced,
+    grid: Samples,
+    dense: Samples | None,
+    *,
+    max_iterations: int,
+    callback: Callable[[State], Any] | None,
+) -> Iterator[tuple[Reduced, Outcome]]:
+    """Solve at (m - n + k, k) or (k, n - m + k) for growing k, and yield the last outcome.
+
+    A lower degree is yielded too if it reproduces the target to rounding. With ``dense``
+    points, a degree at which the resampled reference leads nowhere is started by linear
+    programs on these.
+    """
+    m, n = reduced.degree
+    low = min(m, n)
+    last: State | None = None
+    k = 0
+    while True:
+        small = reduced.with_degree((m - low + k, n - low + k))
+        final = {"max_iterations": max_iterations, "callback": callback}
+        options: dict[str, Any] = final if k == low else ROUGH
+        start = chebyshev(small, grid) if last is None else resample(small, last.reference.u)
+        outcome = exchange(small, start, grid, **options)
+        if dense is not None and not _good(outcome.state):
+            near = None if last is None else last.level
+            outcome = _corrected(small, grid, dense, near, options) or outcome
+        state = outcome.state
+        if state is not None and state.extrema.sound and (k == low or _exact(state)):
+            yield small, outcome
+        if _good(state):
+            last = state
+        if k == low:
+            return
+        k = min(k + max(1, k // 4), low)
+
+
+def _corrected(
+    reduced: Reduced,
+    grid: Samples,
+    dense: Samples,
+    near: Levelled | None,
+    options: dict[str, Any],
+) -> Outcome | None:
+    """Start from the best on ``dense``; points that it left out are added, twice if need be."""
+    outcome: Outcome | None = None
+    for _ in range(3):
+        start = correct(reduced, dense, near)
+        if start is None:
+            return outcome
+        seen: list[State] = []
+        outcome = exchange(reduced, start, grid, **{**options, "callback": seen.append})
+        if _good(outcome.state) or not seen:
+            return outcome
+        dense = dense.merge(seen[0].extrema.points)
+    return outcome
+
+
+def _good(state: State | None) -> bool:
+    """Whether the state is near enough to the best to go on from."""
+    return state is not None and state.extrema.sound and (state.gap < 0.2 or _exact(state))
+
+
+def _exact(state: State) -> bool:
+    """Whether the rational reproduces the target to rounding."""
+    return state.extrema.largest <= 16 * EPS * float(np.abs(state.reference.f).max())
