@@ -222,13 +222,12 @@ def _folded(form: bases.Monomial) -> bases.Monomial:
 
 def _evaluation(program: Program, fit: Any, kind: Kind) -> float:
     """The bound on rounding in the norm of the fit; infinite where there is none."""
-    problem = fit.problem
-    if problem.weight is None or problem.fn is None:
-        return evaluation_bound(program, fit.domain, kind.arithmetic)
-    target = problem.target()
-    return evaluation_bound(
-        program, fit.domain, kind.arithmetic, lambda x: problem.weight_of(x, target.raw(x))
-    )
+    problem, weight = fit.problem, None
+    if problem.weight is not None and problem.fn is not None:
+        target = problem.target()
+        weight = lambda x: problem.weight_of(x, target.raw(x))  # noqa: E731 - one use, closes over two
+    focus = float(fit.rational.origin)
+    return evaluation_bound(program, fit.domain, kind.arithmetic, weight, focus)
 
 
 def _floats(c: list[Any]) -> np.ndarray:
@@ -236,4 +235,5 @@ def _floats(c: list[Any]) -> np.ndarray:
 
 
 def _ratio(p: list[Any], q: list[Any], t: np.ndarray) -> np.ndarray:
-    return np.polyval(_floats(p)[::-1], t) / np.polyval(_floats(q)[::-1], t)
+    with np.errstate(all="ignore"):
+        return np.polyval(_floats(p)[::-1], t) / np.polyval(_floats(q)[::-1], t)

@@ -28,6 +28,7 @@ from .program import Program, Tree
 __all__ = ["Arithmetic", "evaluation_bound"]
 
 PANELS = (2**10, 2**13, 2**16)
+NARROWEST = 1e-18  # of the graded panels, relative to the interval
 SLACK = 1 + 1e-9  # covers the float64 rounding of this analysis itself
 FAR = 1e300  # stands for infinity: nobody passes a larger x
 
@@ -63,6 +64,7 @@ def evaluation_bound(
     domain: Domain,
     arithmetic: Arithmetic,
     weight: Callable[[np.ndarray], np.ndarray] | None = None,
+    focus: float = 0.0,
 ) -> float:
     """``max |computed(x) - exact(x)|`` over the floating-point numbers x of the domain, bounded.
 
@@ -72,12 +74,13 @@ def evaluation_bound(
         arithmetic: of every operation.
         weight: multiplies the error; taken at the middle of each panel, so that the bound is then
             an estimate.
+        focus: a point towards which panels shrink, as they do towards the ends of the intervals.
 
     Returns:
         The bound; infinity if a denominator cannot be kept away from zero on the finest panels.
     """
     for count in PANELS:
-        panels = _panels(domain, count)
+        panels = _panels(domain, count, focus)
         error = _analyse(program, panels, arithmetic).error
         if weight is not None:
             error = error * weight(0.5 * panels.low + 0.5 * panels.high)
@@ -86,20 +89,25 @@ def evaluation_bound(
     return math.inf
 
 
-def _panels(domain: Domain, count: int) -> _Quantity:
-    edges = [_edges(low, high, count) for low, high in domain.intervals]
+def _panels(domain: Domain, count: int, focus: float) -> _Quantity:
+    edges = [_edges(low, high, count, focus) for low, high in domain.intervals]
     low = np.concatenate([e[:-1] for e in edges])
     high = np.concatenate([e[1:] for e in edges])
     return _Quantity(low, high, np.zeros_like(low))
 
 
-def _edges(low: float, high: float, count: int) -> np.ndarray:
+def _edges(low: float, high: float, count: int, focus: float) -> np.ndarray:
     if math.isfinite(low) and math.isfinite(high):
-        return np.linspace(low, high, count + 1)
+        even = np.linspace(low, high, count + 1)
+        graded = (high - low) * np.geomspace(NARROWEST, 0.5, count // 2)
+        near = np.concatenate([even, low + graded, high - graded, focus + graded, focus - graded])
+        return np.unique(np.append(near[(near >= low) & (near <= high)], [low, high]))
     if math.isinf(low) and math.isinf(high):
-        return np.concatenate([_edges(-math.inf, 0.0, count), _edges(0.0, math.inf, count)[1:]])
+        return np.concatenate(
+            [_edges(-math.inf, 0.0, count, focus), _edges(0.0, math.inf, count, focus)[1:]]
+        )
     if math.isinf(low):
-        return -_edges(-high, math.inf, count)[::-1]
+        return -_edges(-high, math.inf, count, focus)[::-1]
     near = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, count), np.geomspace(1e7, FAR, 64)])
     return low + near
 

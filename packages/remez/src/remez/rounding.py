@@ -31,6 +31,8 @@ DESCENTS = 2  # of the best scales
 LAWSON_STEPS = 8
 LOVASZ = 0.99
 MAX_DESCENT = 60
+MAX_LATTICE = 40  # coefficients: beyond them float64 does not hold the lattice, and nearest stays
+MAX_PAIRED = 24  # basis vectors up to which sums of two are tried
 COARSE = 200  # sample points that the search uses; the choice is made on all of them
 SHRINK = 0.5  # how far the denominator may fall below the one before rounding
 
@@ -82,6 +84,11 @@ def round_pair(
     def scaling(unit: float, part: slice) -> _Scaling:
         return _Scaling(p * unit, q * unit, bits, t[part], weight[part], error[part])
 
+    nearest = scaling(1.0, slice(None))
+    still = np.zeros(nearest.free.size)
+    naive = nearest.worst(still)
+    if still.size > MAX_LATTICE:
+        return RoundedPair(*nearest.rounded(still), naive, naive)
     found = []
     for unit in np.unique(to_nearest(scales, bits)):
         one = scaling(unit, coarse)
@@ -90,11 +97,9 @@ def round_pair(
     found.sort(key=lambda entry: entry[0])
     ends = [(unit, moves) for _, unit, moves, _, _ in found]
     ends += [(unit, _descend(one, moves, basis)) for _, unit, moves, one, basis in found[:DESCENTS]]
-    nearest = 1.0, np.zeros(found[0][2].size)
-    judged = [(scaling(unit, slice(None)), moves) for unit, moves in [nearest, *ends]]
-    errors = [one.worst(moves) for one, moves in judged]
-    best, moves = judged[int(np.argmin(errors))]
-    return RoundedPair(*best.rounded(moves), min(errors), errors[0])
+    judged = [(scaling(unit, slice(None)), moves) for unit, moves in ends]
+    best, moves = min([(nearest, still), *judged], key=lambda end: end[0].worst(end[1]))
+    return RoundedPair(*best.rounded(moves), best.worst(moves), naive)
 
 
 class _Scaling:
@@ -142,7 +147,8 @@ class _Scaling:
         dp, dq = change[:, : self.size] @ self.powers, change[:, self.size :] @ self.q_powers
         numerator = self.error * self.q - self.weight * (dp - self.f * dq)
         shrinkage = dq / self.q + 1
-        error = np.abs(numerator / self.q / shrinkage).max(1)
+        with np.errstate(all="ignore"):
+            error = np.abs(numerator / self.q / shrinkage).max(1)
         return np.where(shrinkage.min(1) > SHRINK, error, np.inf)
 
     def worst(self, moves: np.ndarray) -> float:
@@ -190,8 +196,10 @@ def _nearest_plane(basis: np.ndarray, target: np.ndarray) -> np.ndarray:
 def _descend(scaling: _Scaling, moves: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Steepest descent of the maximum error along reduced vectors and sums of two of them."""
     signed = np.concatenate([basis.T, -basis.T])
-    pairs = [signed[i] + signed[j] for i, j in combinations(range(len(signed)), 2)]
-    directions = np.concatenate([signed, [pair for pair in pairs if pair.any()]])
+    directions = signed
+    if len(basis) <= MAX_PAIRED:
+        pairs = [signed[i] + signed[j] for i, j in combinations(range(len(signed)), 2)]
+        directions = np.concatenate([signed, [pair for pair in pairs if pair.any()]])
     value = scaling.worst(moves)
     for _ in range(MAX_DESCENT):
         trial = scaling.maximum(moves + directions)
