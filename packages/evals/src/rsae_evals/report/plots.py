@@ -235,13 +235,13 @@ def _bars(histogram: Histogram) -> tuple[np.ndarray, np.ndarray]:
 
 def _range(histograms: Iterable[Histogram]) -> tuple[float, float]:
     """The stretch of the axis on which the histograms hold something, and some bins beside it."""
-    low, high, margin = np.inf, -np.inf, 0.0
+    low, high = np.inf, -np.inf
     for counts, edges in map(_bars, histograms):
-        held = np.flatnonzero(counts)
+        held, width = np.flatnonzero(counts), float(np.median(np.diff(edges)))
         if held.size:
-            low, high = min(low, edges[held[0]]), max(high, edges[held[-1] + 1])
-            margin = 4 * float(np.median(np.diff(edges)))
-    return (float(low - margin), float(high + margin)) if low < high else (0.0, 1.0)
+            low = min(low, max(edges[held[0]] - 4 * width, edges[0] - width / 2))
+            high = max(high, min(edges[held[-1] + 1] + 4 * width, edges[-1] + width / 2))
+    return (float(low), float(high)) if low < high else (0.0, 1.0)
 
 
 def _backdrop(axes: Any, curve: ActivationCurve) -> None:
