@@ -22,7 +22,7 @@ _COLOURS = {
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print the sentence, its figures, warnings, and the first table of the report.
+    """Print the sentence, its figures, warnings, the first table, and probing where measured.
 
     The table stands on its side, an arm a row, so that five arms fit eighty columns.
     """
@@ -42,6 +42,8 @@ def show(comparison: Comparison, console: Console) -> None:
         drawn.add_row(Text(name), *(_styled(row[column]) for row in rows), style=style)
     console.print(drawn)
     console.print(Text(f"{table.caption}."), style="dim")
+    if comparison.floors:
+        show_probing(comparison, console)
 
 
 def show_probing(comparison: Comparison, console: Console) -> None:
