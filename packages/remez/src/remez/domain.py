@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -107,7 +107,7 @@ class Domain:
         plain = self.exact or self.intervals
         return [[str(x) if isinstance(x, Fraction) else x for x in pair] for pair in plain]
 
-    def __iter__(self) -> Iterable[tuple[float, float]]:
+    def __iter__(self) -> Iterator[tuple[float, float]]:
         return iter(self.intervals)
 
 

@@ -119,4 +119,5 @@ def _breaks(reference: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def _inside(u: np.ndarray, components: np.ndarray) -> np.ndarray:
-    return ((u[:, None] >= components[:, 0]) & (u[:, None] <= components[:, 1])).any(1)
+    inside: np.ndarray = (u[:, None] >= components[:, 0]) & (u[:, None] <= components[:, 1])
+    return np.asarray(inside.any(1))

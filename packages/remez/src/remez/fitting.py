@@ -122,7 +122,7 @@ def _reach(
     excess = int(degree[0]) - int(degree[1])
     if not tol > 0:
         raise DegreeError(f"tol = {tol} can never be reached: give a positive error")
-    best = start
+    best: Fit | None = start
     for k in range(MAX_DEGREE + 1):
         one = fit(
             fn,
@@ -137,6 +137,7 @@ def _reach(
         best = one
         if one.status is Status.NOISE_FLOOR:
             break
+    assert best is not None
     if throw:
         raise ConvergenceError(
             f"tol = {tol:g} was not reached: type {best.degree} has error {best.error:.3g}; "

@@ -36,6 +36,7 @@ class Target:
         self._vectorised: bool | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Values at the points, all of them finite."""
         values = self.raw(x)
         if not np.isfinite(values).all():
             where = x[~np.isfinite(values)][0]
@@ -141,7 +142,7 @@ class Problem:
         interpolate: Sequence[Sequence[float]] | None = None,
     ) -> Problem:
         """Build a Problem from what a caller writes."""
-        pairs = tuple((float(x), float(y)) for x, y in sorted(interpolate or ()))
+        pairs = tuple(sorted((float(x), float(y)) for x, y in interpolate or ()))
         return cls(fn, tuple(degree), Domain.of(domain), weight, parity, pairs)  # type: ignore[arg-type]
 
     def with_degree(self, degree: Degree) -> Problem:
@@ -196,7 +197,7 @@ class Problem:
         pairs = tuple((x, y) for x, y in data["interpolate"])
         domain = Domain.of(data["domain"])
         rows = data.get("samples")
-        samples = None if rows is None else tuple(tuple(row) for row in rows)
+        samples = None if rows is None else (tuple(rows[0]), tuple(rows[1]), tuple(rows[2]))
         degree = tuple(data["degree"])
         return cls(fn, degree, domain, weight, data["parity"], pairs, samples)
 

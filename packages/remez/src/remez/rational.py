@@ -37,8 +37,8 @@ class Folded:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Folded:
         """Read what `to_dict` wrote."""
-        arrays = (np.array(data[key], float) for key in ("nodes", "values", "weights"))
-        return cls(*arrays, bool(data["odd"]))
+        nodes, values, weights = (np.array(data[k], float) for k in ("nodes", "values", "weights"))
+        return cls(nodes, values, weights, bool(data["odd"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +84,9 @@ class Rational:
         return _unfold(u, self.folded, self.degree)
 
     def derivative(self) -> Callable[[Any], Any]:
-        """The function r', evaluated by divided differences (Schneider and Werner 1986).
+        """The function r', ``sum_k w_k (r(x) - v_k)/(x - z_k)^2 / sum_k w_k/(x - z_k)``.
 
-        ``r'(x) = sum_k w_k (r(x) - v_k)/(x - z_k)^2 / sum_k w_k/(x - z_k)``.
+        C. Schneider, W. Werner, Math. Comp. 47 (1986), doi:10.1090/S0025-5718-1986-0842136-8.
         """
 
         def slope(x: np.ndarray) -> np.ndarray:
@@ -198,9 +198,10 @@ class Rational:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Rational:
         """Read what `to_dict` wrote."""
-        arrays = (np.array(data[key], float) for key in ("nodes", "values", "weights"))
-        folded = None if data["folded"] is None else Folded.from_dict(data["folded"])
-        return cls(*arrays, tuple(data["degree"]), float(data["origin"]), folded)
+        nodes, values, weights = (np.array(data[k], float) for k in ("nodes", "values", "weights"))
+        folded = None if data.get("folded") is None else Folded.from_dict(data["folded"])
+        m, n = data["degree"]
+        return cls(nodes, values, weights, (m, n), float(data["origin"]), folded)
 
 
 def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
@@ -246,17 +247,23 @@ def _unfold(u: np.ndarray, folded: Folded, degree: tuple[int, int]) -> np.ndarra
 
 
 def _slope(u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The derivative of `_quotient`."""
+    """The derivative of `_quotient`.
+
+    The difference quotient of r and its value at the nearest node is formed from differences
+    of the values, and both sums are multiplied by the distance from that node.
+    """
+    rows = np.arange(u.size)
     r = _quotient(u, nodes, values, weights)
     gap = u[:, None] - nodes
+    near = np.abs(gap).argmin(1)
+    here, weight = gap[rows, near], weights[near]
     with np.errstate(all="ignore"):
+        cauchy = weights / gap
         quotient = (r[:, None] - values) / gap
-        out = (weights * quotient / gap).sum(1) / (weights / gap).sum(1)
-    for i, k in zip(*np.nonzero(gap == 0), strict=True):
-        rest = np.arange(nodes.size) != k
-        difference = (values[k] - values[rest]) / (nodes[k] - nodes[rest])
-        out[i] = -(weights[rest] @ difference) / weights[k]
-    return out
+    cauchy[rows, near] = quotient[rows, near] = 0.0
+    bottom = weight + here * cauchy.sum(1)
+    first = (cauchy * (values - values[near][:, None])).sum(1) / bottom
+    return (weight * first + here * (cauchy * quotient).sum(1)) / bottom
 
 
 def _roots(nodes: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarray:

@@ -24,13 +24,33 @@ __all__ = ["Fit", "Status"]
 class Status(Enum):
     """How a fit ended; the value is a sentence with the cause and the next step."""
 
-    CONVERGED = "converged: the error alternates, its two-sided bracket is tight, and no pole lies in the domain"
-    NOISE_FLOOR = "reached the noise floor: the best error is too close to the rounding of fn to be resolved in double; use precision= for more"
-    NOT_LEVELLED = "not levelled: the extrema of the error differ by more than the tolerance; raise max_iterations or change the degree"
-    NO_ALTERNATION = "no alternation: too few extrema of alternating sign were found; lower the degree or split the domain at its singular points"
-    POLE = "pole: every candidate had a pole in the domain; lower the degree, or step n down by one"
-    JUMP = "jump: fn is discontinuous in the domain, so no rational comes closer than half the jump; leave a gap around it"
-    NOISY = "noisy: fn carries noise above the error that this degree could reach; smooth fn, lower the degree, or use fit_samples"
+    CONVERGED = (
+        "converged: the error alternates, its two-sided bracket is tight, and no pole lies in "
+        "the domain"
+    )
+    NOISE_FLOOR = (
+        "reached the noise floor: the best error is too close to the rounding of fn to be "
+        "resolved in double; use precision= for more"
+    )
+    NOT_LEVELLED = (
+        "not levelled: the extrema of the error differ by more than the tolerance; raise "
+        "max_iterations or change the degree"
+    )
+    NO_ALTERNATION = (
+        "no alternation: too few extrema of alternating sign were found; lower the degree or "
+        "split the domain at its singular points"
+    )
+    POLE = (
+        "pole: every candidate had a pole in the domain; lower the degree, or step n down by one"
+    )
+    JUMP = (
+        "jump: fn is discontinuous in the domain, so no rational comes closer than half the "
+        "jump; leave a gap around it"
+    )
+    NOISY = (
+        "noisy: fn carries noise above the error that this degree could reach; smooth fn, lower "
+        "the degree, or use fit_samples"
+    )
     UNBOUNDED = (
         "unbounded: fn has a pole in the domain; leave an interval around it out of the domain"
     )

@@ -1,0 +1,119 @@
+"""Weights, conditions, tolerances, callables of every kind, samples, tables, files."""
+
+import json
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import remez
+from remez import Status
+
+
+def test_scalar_and_integer_callables():
+    assert remez.fit(math.exp, (3, 3)).error == pytest.approx(1.550669053971e-7, rel=2e-3)
+    assert remez.fit(lambda x: 7, (1, 1)).error == 0
+    assert remez.fit(lambda x: abs(x) if x > 0 else -x, (4, 4)).error == pytest.approx(
+        0.00850148470407382, rel=2e-3
+    )
+
+
+def test_few_large_calls():
+    calls = []
+
+    def fn(x):
+        calls.append(np.size(x))
+        return np.exp(x)
+
+    fit = remez.fit(fn, (9, 8), (-4, 4))
+    assert fit.evaluations < 2500
+    assert len(calls) < 60
+
+
+def test_interpolation_is_exact_and_still_alternates():
+    fit = remez.fit(lambda x: np.sin(x) + x * x, (5, 4), (-1, 2), interpolate=[(0, 0)])
+    assert abs(fit(0.0)) < 1e-15
+    free = remez.fit(lambda x: np.sin(x) + x * x, (5, 4), (-1, 2))
+    assert free.error <= fit.error <= 10 * free.error
+    assert fit.reference.size == 10
+
+
+def test_weight_zero_at_an_end():
+    fit = remez.fit(np.sqrt, (4, 4), (0, 1), weight=lambda x: x)
+    x = np.append(np.linspace(0, 1, 4001), np.geomspace(1e-12, 1, 1000))
+    assert np.abs(x * (np.sqrt(x) - fit(x))).max() == pytest.approx(fit.error, rel=1e-3)
+    assert fit.status is Status.CONVERGED
+
+
+def test_tolerance_finds_the_smallest_degree():
+    fit = remez.fit(np.exp, tol=1e-6)
+    assert fit.degree == (3, 3)  # E(2, 2) = 8.7e-5, E(3, 3) = 1.6e-7
+    assert remez.fit(np.exp, (2, 0), tol=2e-4).degree == (3, 1)  # E(3, 1) = 1.35e-4
+    with pytest.raises(remez.ConvergenceError, match="tol"):
+        remez.fit(np.exp, tol=1e-17)
+
+
+def test_unbounded_domains():
+    # 1/9.28903..., Gonchar and Rakhmanov 1989: errors fall by about 9.29 per degree
+    errors = [remez.fit(lambda x: np.exp(-x), (n, n), (0, np.inf)).error for n in (3, 4, 5)]
+    assert errors[0] / errors[1] == pytest.approx(9.29, rel=0.02)
+    assert errors[1] / errors[2] == pytest.approx(9.29, rel=0.02)
+    odd = remez.fit(lambda x: x / (1 + np.abs(x) ** 3), (7, 8), (-np.inf, np.inf))
+    assert odd.converged
+    assert abs(odd(1e30)) < 1e-20
+    with pytest.raises(remez.DegreeError, match="infinity"):
+        remez.fit(np.exp, (3, 2), (-np.inf, 0))
+
+
+def test_callback_sees_every_step():
+    seen = []
+    fit = remez.fit(np.exp, (4, 3), callback=seen.append)
+    assert [state.iteration for state in seen] == list(range(1, fit.iterations + 1))
+
+
+def test_samples():
+    rng = np.random.default_rng(1)
+    x = rng.permutation(np.linspace(-1, 1, 301))
+    fit = remez.fit_samples(x, np.exp(x), (3, 3))
+    assert fit.error <= 1.5506690539712e-7 * (1 + 1e-9)
+    assert fit.error == pytest.approx(1.5506690539712e-7, rel=5e-3)
+    y = np.exp(x) + 0.01 * rng.standard_normal(x.size)
+    noisy = remez.fit_samples(x, y, (2, 2), weight=np.where(x > 0, 2.0, 1.0))
+    assert noisy.status is Status.CONVERGED
+    assert np.abs(np.where(x > 0, 2, 1) * (y - noisy(x))).max() == pytest.approx(noisy.error)
+    assert set(noisy.reference) <= set(x)
+    for bad in ([0, 0, 1, 2, 3, 4], [0, 1, 2]):
+        with pytest.raises(remez.RemezError):
+            remez.fit_samples(bad, np.ones(len(bad)), (1, 1))
+    with pytest.raises(remez.TargetError):
+        remez.fit_samples(x, np.where(x == x[0], np.nan, x), (1, 1))
+
+
+def test_table_is_monotone_in_both_degrees():
+    seen = []
+    table = remez.table(np.exp, (3, 2), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (12, 12)
+    assert (np.diff(table.errors, axis=0) < 0).all()
+    assert (np.diff(table.errors, axis=1) < 0).all()
+    # E(1, 1) and E(2, 2) to 40 digits elsewhere
+    assert table.errors[1, 1] == pytest.approx(0.0209696192750287, rel=2e-3)
+    assert table.errors[2, 2] == pytest.approx(8.689991075505519e-5, rel=2e-3)
+
+
+def test_files_are_exact():
+    for fit in (remez.fit(np.abs, (8, 8)), remez.fit(np.exp, (3, 2), weight="relative")):
+        text = json.dumps(fit.to_dict())
+        back = remez.Fit.from_dict(json.loads(text))
+        assert json.dumps(back.to_dict()) == text
+        x = np.linspace(-1, 1, 101)
+        np.testing.assert_array_equal(back(x), fit(x))
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(fit))(x), fit(x))
+
+
+def test_plots():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    fit = remez.fit(np.exp, (3, 2))
+    assert len(fit.plot().lines) >= 3
+    assert remez.table(np.exp, 1).plot() is not None
