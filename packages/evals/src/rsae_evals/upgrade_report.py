@@ -11,6 +11,8 @@ from rich.console import Console
 from rsae_evals.compare import compare
 from rsae_evals.comparison import Comparison
 from rsae_evals.heldout import freeze
+from rsae_evals.metrics.downstream import Splicing
+from rsae_evals.metrics.reconstruction import Reconstruction
 from rsae_evals.progress import progress_on
 from rsae_evals.provenance import provenance as of_this_process
 from rsae_evals.report import show, write
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from rsae.text import Tokens
 
 __all__ = ["evaluate_upgrade"]
+
+#: Sequences spliced for each arm: an upgrade ends with an answer in seconds, `rsae compare` takes
+#: more of them and minutes.
+SEQUENCES = 24
 
 
 def evaluate_upgrade(
@@ -57,6 +63,7 @@ def evaluate_upgrade(
         found = compare(
             arms,
             frozen,
+            metrics=[Reconstruction(), *([Splicing(SEQUENCES)] if host and tokens else [])],
             cache=Path(out) / "measurements",
             provenance=known | of_this_process() | dict(provenance),
             progress=progress,

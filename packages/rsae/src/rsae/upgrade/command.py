@@ -171,13 +171,28 @@ def _upgrade(
                     tracker.log(record)
 
         result = upgrade(
-            job.teacher, sample, job.config, out=job.out, resume=args.resume, on_step=on_step
+            _trained_on(job.teacher, store.tokens("train")),
+            sample,
+            job.config,
+            out=job.out,
+            resume=args.resume,
+            on_step=on_step,
         )
     summary = _summary(job, result, hook, host)
     log.log({"arm": "all", **summary})
     write_json(job.out / "summary.json", summary)
     _evaluate(job, result, host, store, hook, summary, console)
     return summary
+
+
+def _trained_on(teacher: Teacher, tokens: Tokens) -> Teacher:
+    """The teacher whose copies record these training tokens beside those it records itself."""
+    known = teacher.metadata.get("training_sequences") or []
+    record = {
+        "training_tokens_sha256": tokens.sha256,
+        "training_sequences": sorted({*known, *tokens.sketch()}),
+    }
+    return replace(teacher, metadata={**teacher.metadata, **record})
 
 
 def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[str, Any]:
