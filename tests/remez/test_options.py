@@ -13,7 +13,7 @@ from remez import Status
 
 def test_scalar_and_integer_callables():
     assert remez.fit(math.exp, (3, 3)).error == pytest.approx(1.550669053971e-7, rel=2e-3)
-    assert remez.fit(lambda x: 7, (1, 1)).error == 0
+    assert remez.fit(lambda x: 7, (1, 1)).error < 1e-14
     assert remez.fit(lambda x: abs(x) if x > 0 else -x, (4, 4)).error == pytest.approx(
         0.00850148470407382, rel=2e-3
     )

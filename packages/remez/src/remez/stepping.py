@@ -40,8 +40,10 @@ def step_degrees(
         small = reduced.with_degree((m - low + k, n - low + k))
         final = {"max_iterations": max_iterations, "callback": callback}
         options: dict[str, Any] = final if k == low else ROUGH
-        start = chebyshev(small, grid) if last is None else resample(small, last.reference.u)
+        start = chebyshev(small, grid) if last is None else resample(small, _places(last))
         outcome = exchange(small, start, grid, **options)
+        if last is not None and not _good(outcome.state):
+            outcome = _by_half_steps(small, last, grid, options) or outcome
         if dense is not None and not _good(outcome.state):
             near = None if last is None else last.level
             outcome = _corrected(small, grid, dense, near, options) or outcome
@@ -53,6 +55,30 @@ def step_degrees(
         if k == low:
             return
         k = min(k + max(1, k // 4), low)
+
+
+def _by_half_steps(
+    reduced: Reduced, last: State, grid: Samples, options: dict[str, Any]
+) -> Outcome | None:
+    """By way of a type with one degree less: a way round blocks of nearly equal errors."""
+    m, n = reduced.degree
+    for degree in ((m - 1, n), (m, n - 1)):
+        if min(degree) < 0:
+            continue
+        half = reduced.with_degree(degree)
+        state = exchange(half, resample(half, _places(last)), grid, **ROUGH).state
+        if state is not None and _good(state):
+            outcome = exchange(reduced, resample(reduced, _places(state)), grid, **options)
+            if _good(outcome.state):
+                return outcome
+    return None
+
+
+def _places(state: State) -> np.ndarray:
+    """The alternation points, those beyond the reference included."""
+    high = np.abs(state.extrema.error) > 0.5 * state.extrema.largest
+    points = state.extrema.points.u[high]
+    return points if points.size >= state.reference.u.size else state.reference.u
 
 
 def _corrected(
@@ -83,4 +109,4 @@ def _good(state: State | None) -> bool:
 
 def _exact(state: State) -> bool:
     """Whether the rational reproduces the target to rounding."""
-    return state.extrema.largest <= 16 * EPS * float(np.abs(state.reference.f).max())
+    return state.extrema.largest <= 64 * EPS * float(np.abs(state.reference.f).max())
