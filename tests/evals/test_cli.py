@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from rsae.cli import main
 from rsae.errors import RsaeError
 from rsae_evals import materials
 from rsae_evals.cli import register
@@ -15,7 +16,7 @@ from rsae_evals.report import read, write
 D_IN, D_SAE = 8, 16
 
 
-def save_teacher(folder, scale=1.0):
+def save_teacher(folder, scale=1.0, bias=0.0):
     """A ReLU dictionary in SAELens' own layout, written by SAELens."""
     from sae_lens import StandardSAE, StandardSAEConfig
 
@@ -24,7 +25,7 @@ def save_teacher(folder, scale=1.0):
     with torch.no_grad():
         sae.W_enc.copy_(torch.cat([eye, -eye], dim=1))
         sae.W_dec.copy_(scale * torch.cat([eye, -eye]))
-        sae.b_enc.zero_()
+        sae.b_enc.fill_(bias)
         sae.b_dec.zero_()
     sae.save_model(folder)
     return folder
@@ -84,6 +85,22 @@ def test_seeds_of_one_arm_are_given_with_commas(rsae, teacher, better, tmp_path,
     rsae("compare", *arms, "--json", "--cache", tmp_path)
     printed = json.loads(capsys.readouterr().out)
     assert [len(arm["per_seed"]["mse"]) for arm in printed["arms"]] == [2, 2]
+
+
+def test_several_l0s_of_an_arm_make_a_curve(rsae, teacher, better, tmp_path, capsys):
+    given = []
+    for name, scale in (("old", 0.7), ("new", 0.9)):
+        paths = [
+            save_teacher(tmp_path / f"{name}{n}", scale, -0.3 * n) for n in range(4)
+        ]  # fmt: skip
+        given += ["--pareto", f"{name}={','.join(map(str, paths))}"]
+    arms = (f"old={teacher}", f"new={better}")
+    rsae("compare", *arms, *given, "--json", "--cache", tmp_path)
+    printed = json.loads(capsys.readouterr().out)
+    assert {curve["arm"] for curve in printed["pareto"]} == {"old", "new"}
+    assert all(sorted(curve["l0"]) == curve["l0"] for curve in printed["pareto"])
+    assert printed["areas"][0]["mean_difference"] < 0
+    assert "against sparsity" in (tmp_path / "rsae-report" / "report.html").read_text()
 
 
 def test_two_arms_of_one_name_are_refused(rsae, teacher):
@@ -160,18 +177,38 @@ def test_labels_that_are_not_there_are_one_line(rsae, teacher, tmp_path):
         rsae("eval", teacher, "--cache", tmp_path, "--labels", "nowhere.csv")
 
 
+def test_a_user_s_error_is_one_line_on_stderr_and_code_two(capsys):
+    assert main(["report", "nowhere"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("rsae: error: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_comes_from():
+    with pytest.raises(RsaeError):
+        main(["report", "nowhere", "--debug"])
+
+
 @pytest.mark.model
-def test_eval_needs_nothing_but_the_path(tmp_path, capsys, monkeypatch):
-    """The demo's teacher on its own host, hook and text; the second time from the cache."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    parser = argparse.ArgumentParser(prog="rsae")
-    register(parser.add_subparsers(required=True))
-    line = ["eval", "demo:relu", "--tokens", "1024", "--cache", str(tmp_path), "--json"]
+def test_eval_needs_nothing_but_the_path(tmp_path, capsys):
+    """Host and hook from the dictionary's metadata; the second time from the cache, the same."""
+    from sae_lens import StandardSAE, StandardSAEConfig
+    from sae_lens.saes.sae import SAEMetadata
+
+    lives = SAEMetadata(model_name="smollm2", hook_name="blocks.2.hook_resid_post")
+    sae = StandardSAE(StandardSAEConfig(d_in=576, d_sae=64, metadata=lives))
+    torch.nn.init.orthogonal_(sae.W_dec, generator=torch.Generator().manual_seed(0))
+    sae.W_enc.data.copy_(sae.W_dec.T)
+    sae.save_model(tmp_path / "sae")
     figures = []
     for _ in range(2):
-        args = parser.parse_args(line)
-        assert args.run(args) == 0
-        figures.append(json.loads(capsys.readouterr().out)["arms"][0]["metrics"])
-    assert figures[0] == figures[1]
-    assert figures[0]["ce_loss_with_sae"] > figures[0]["ce_loss_without_sae"]
-    assert 0 < figures[0]["explained_variance"] < 1
+        line = ["eval", str(tmp_path / "sae"), "--cache", str(tmp_path), "--tokens", "512"]
+        assert main([*line, "--json"]) == 0
+        figures.append(json.loads(capsys.readouterr().out))
+    assert figures[0]["arms"] == figures[1]["arms"]
+    assert figures[0]["provenance"]["host"] == "smollm2"
+    metrics = figures[0]["arms"][0]["metrics"]
+    assert metrics["ce_loss_with_sae"] > metrics["ce_loss_without_sae"]
+    assert metrics["explained_variance"] < 1
+    assert 0 < metrics["l0"] < 64
