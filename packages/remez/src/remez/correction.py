@@ -104,7 +104,13 @@ def _program(
     cost[-1] = 1.0
     bounds = [(None, None)] * (m + 1) + [(-1, 1)] * (n + 1) + [(None, None)]
     scale = np.abs(rows).max(1, keepdims=True)
-    found = linprog(cost, A_ub=rows / scale, b_ub=np.zeros(rows.shape[0]), bounds=bounds)
+    found = linprog(
+        cost,
+        A_ub=rows / scale,
+        b_ub=np.zeros(rows.shape[0]),
+        bounds=bounds,
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
     if found.x is None or not found.x[-1] < -1e-9 * best:
         return None
     p_next = p_rows @ found.x[: m + 1] * q
