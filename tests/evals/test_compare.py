@@ -223,6 +223,13 @@ def test_what_was_measured_is_not_measured_again(teacher, heldout, tmp_path):
     assert metric.measured == 3
 
 
+def test_equal_coders_are_measured_once(teacher, heldout):
+    metric = Counting()
+    found = compare({"a": teacher, "b": replace(teacher)}, heldout, metrics=[metric])
+    assert metric.measured == 1
+    assert found.difference("mse", "b", "a").value == 0
+
+
 def test_progress_reaches_the_end(teacher, small_host, tokens):
     x = small_host.residual(tokens.ids, "hook")[~tokens.special]
     heldout = freeze(x, tokens, host=small_host, hook_name="hook")

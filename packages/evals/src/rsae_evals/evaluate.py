@@ -43,7 +43,7 @@ def evaluate(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
-    """Measure every coder by every metric, all coders of a metric in one pass.
+    """Measure every coder by every metric, all coders of a metric in one pass, equal ones once.
 
     Args:
         coders: what to evaluate.
@@ -57,16 +57,19 @@ def evaluate(
         One evaluation per coder, in order.
     """
     found: list[dict[str, Measurement]] = [{} for _ in coders]
+    keys = [coder.fingerprint or f"no tensors, coder {i}" for i, coder in enumerate(coders)]
+    distinct = {key: coder for key, coder in zip(keys, coders, strict=True)}
     for metric in metrics:
-        paths = [_path(cache, coder, heldout, metric) for coder in coders]
-        known = [_read(path) for path in paths]
-        missing = [index for index, one in enumerate(known) if one is None]
+        paths = {key: _path(cache, coder, heldout, metric) for key, coder in distinct.items()}
+        known = {key: _read(path) for key, path in paths.items()}
+        missing = [key for key, one in known.items() if one is None]
         if missing:
-            fresh = metric.measure([coders[i] for i in missing], heldout, progress)
-            for index, measurement in zip(missing, fresh, strict=True):
-                known[index] = measurement
-                _write(paths[index], measurement)
-        for measurements, one in zip(found, known, strict=True):
+            fresh = metric.measure([distinct[key] for key in missing], heldout, progress)
+            for key, measurement in zip(missing, fresh, strict=True):
+                known[key] = measurement
+                _write(paths[key], measurement)
+        for measurements, key in zip(found, keys, strict=True):
+            one = known[key]
             assert one is not None
             measurements[metric.name] = one
     return [
