@@ -1,0 +1,193 @@
+"""Peers side by side: ``python -m benchmarks.remez [problems | random N | abs] [--json FILE]``.
+
+Every solver runs in this one process, on one thread, warmed up; a time is the least of several
+runs. Solved means: the supremum of the error on a grid clustered at ends and singularities is
+within 1 % of the best error.
+"""
+
+from __future__ import annotations
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import argparse
+import json
+import platform
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from .problems import PROBLEMS, Problem
+from .solvers import available
+
+console = Console()
+EPS = float(np.finfo(float).eps)
+
+
+def machine() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
+    return (
+        f"{model or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+
+
+def timed(solve: Any, problem: Problem) -> tuple[Any, float, str]:
+    """The answer, the least time of a few runs in seconds, and how it ended."""
+    best, answer, budget = np.inf, None, time.perf_counter() + 1.0
+    for run in range(40):
+        begin = time.perf_counter()
+        try:
+            answer = solve(problem)
+        except NotImplementedError as cause:
+            return None, np.nan, f"n/a: {cause}"
+        except Exception as cause:  # noqa: BLE001 - peers raise whatever they like
+            return None, time.perf_counter() - begin, type(cause).__name__
+        best = min(best, time.perf_counter() - begin)
+        if run >= 2 and time.perf_counter() > budget:
+            break
+    return answer, best, "answered"
+
+
+def assess(problem: Problem, answer: Any, end: str) -> tuple[str, float]:
+    """Solved, wrong, failed or n/a, and the supremum of the error."""
+    if answer is None:
+        good = problem.error is None and end.endswith("Error")
+        return ("n/a" if end.startswith("n/a") else "solved" if good else "failed"), np.nan
+    x = problem.grid()
+    f = problem.fn()(x)
+    with np.errstate(all="ignore"):
+        error = float(np.abs(f - answer(x)).max())
+    if problem.error is None:
+        return "wrong", error
+    limit = 1.01 * problem.error + 64 * EPS * np.abs(f).max()
+    return ("solved" if error <= limit else "wrong"), error
+
+
+def problems() -> dict[str, Any]:
+    """The table of the reference problems."""
+    solvers, rows = available(), []
+    for problem in track(PROBLEMS, description="problems", console=console, transient=True):
+        row: dict[str, Any] = {"problem": problem.name, "best": problem.error}
+        for name, solve in solvers.items():
+            answer, seconds, end = timed(solve, problem)
+            verdict, error = assess(problem, answer, end)
+            row[name] = {"verdict": verdict, "error": error, "ms": 1e3 * seconds, "end": end}
+        rows.append(row)
+    table = Table("problem", "best error", *solvers)
+    for row in rows:
+        cells = [f"{row[name]['verdict']} {row[name]['ms']:.2f} ms" for name in solvers]
+        table.add_row(row["problem"], "-" if row["best"] is None else f"{row['best']:.4g}", *cells)
+    console.print(table)
+    summary = {name: summarise(name, rows) for name in solvers}
+    for name, line in summary.items():
+        console.print(f"{name}: {line}")
+    return {"rows": rows, "summary": summary}
+
+
+def summarise(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    mine = [row[name] for row in rows]
+    solved = [row for row in rows if row[name]["verdict"] == "solved" and row["best"] is not None]
+    both = [row for row in solved if row["remez"]["verdict"] == "solved"]
+    ratios = [row[name]["ms"] / row["remez"]["ms"] for row in both]
+    return {
+        "solved": sum(one["verdict"] == "solved" for one in mine),
+        "wrong": sum(one["verdict"] == "wrong" for one in mine),
+        "of": len(rows),
+        "median_ms_of_solved": float(np.median([row[name]["ms"] for row in solved] or [np.nan])),
+        "median_times_ours": float(np.median(ratios or [np.nan])),
+    }
+
+
+def random_problems(count: int, first: int) -> dict[str, Any]:
+    """Random problems; each claim is checked on a grid that the solver did not see."""
+    from tests.remez.strategies import random_case
+
+    import remez
+
+    ends: dict[str, int] = {}
+    unsolved, times = [], []
+    seeds = range(first, first + count)
+    for seed in track(seeds, description="random", console=console, transient=True):
+        case = random_case(seed)
+        begin = time.perf_counter()
+        try:
+            fit = remez.fit(case.fn, case.degree, case.domain, throw=False)
+            end = "solved" if fit.converged else fit.status.name
+        except remez.RemezError as cause:
+            fit, end = None, type(cause).__name__
+        times.append(time.perf_counter() - begin)
+        if fit is not None and fit.converged:
+            x = case.grid()
+            f = case.fn(x)
+            rounding = 200 * EPS * np.abs(f).max()
+            at = np.abs(case.fn(fit.reference) - fit(fit.reference))
+            largest = np.abs(f - fit(x)).max()
+            levelled = (
+                fit.status is remez.Status.NOISE_FLOOR or at.min() >= 0.99 * largest - rounding
+            )
+            if largest > 1.01 * fit.error + rounding or not levelled:
+                end = "claimed but wrong"
+        if end != "solved":
+            unsolved.append({"seed": seed, "name": case.name, "degree": case.degree, "end": end})
+        ends[end] = ends.get(end, 0) + 1
+    console.print(f"random problems, seeds {first} … {first + count - 1}: {ends}")
+    for one in unsolved:
+        console.print(one)
+    console.print(f"median {1e3 * np.median(times):.2f} ms, largest {1e3 * max(times):.0f} ms")
+    return {"ends": ends, "unsolved": unsolved, "median_ms": 1e3 * float(np.median(times))}
+
+
+def high_degrees() -> dict[str, Any]:
+    """|x| at high degree: how level, how fast."""
+    import remez
+
+    rows = []
+    table = Table("type", "error", "levelled", "status", "ms")
+    for n in (40, 60, 80, 100):
+        seconds = np.inf
+        for _ in range(5):
+            begin = time.perf_counter()
+            fit = remez.fit(np.abs, (n, n), throw=False)
+            seconds = min(seconds, time.perf_counter() - begin)
+        level = fit.levelled_error / fit.error
+        rows.append({"n": n, "error": fit.error, "levelled": level, "ms": 1e3 * seconds})
+        status = fit.status.name
+        table.add_row(
+            f"({n}, {n})", f"{fit.error:.5e}", f"{level:.6f}", status, f"{1e3 * seconds:.1f}"
+        )
+    console.print(table)
+    return {"rows": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "mode", nargs="?", default="problems", choices=["problems", "random", "abs"]
+    )
+    parser.add_argument("count", nargs="?", type=int, default=300)
+    parser.add_argument("--first", type=int, default=0, help="first seed of the random problems")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    console.print(machine())
+    if arguments.mode == "problems":
+        result = problems()
+    elif arguments.mode == "random":
+        result = random_problems(arguments.count, arguments.first)
+    else:
+        result = high_degrees()
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
+
+
+main()
