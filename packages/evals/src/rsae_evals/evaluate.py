@@ -58,7 +58,7 @@ def evaluate(
     """
     found: list[dict[str, Measurement]] = [{} for _ in coders]
     keys = [coder.fingerprint or f"no tensors, coder {i}" for i, coder in enumerate(coders)]
-    distinct = {key: coder for key, coder in zip(keys, coders, strict=True)}
+    distinct = dict(zip(keys, coders, strict=True))
     for metric in metrics:
         paths = {key: _path(cache, coder, heldout, metric) for key, coder in distinct.items()}
         known = {key: _read(path) for key, path in paths.items()}
