@@ -41,3 +41,11 @@ def chromium() -> str:
             "no chromium on this machine: `apt-get install chromium` runs the browser tests"
         )
     return path
+
+
+@pytest.fixture(scope="session")
+def host():
+    """The embedded language model, loaded once per test process."""
+    from rsae.hosts import load_host
+
+    return load_host()
