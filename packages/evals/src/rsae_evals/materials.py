@@ -98,6 +98,7 @@ def prepare(
             "the dictionary does not say where in the model it lives; "
             "add its hook, such as --hook blocks.12.hook_resid_post"
         )
+    _, heldout = split(documents(setting.text), seed=setting.seed)
     host = load_host(setting.host or _agreed(coders, "model_name", "--host"))
     host.check_hook(hook_name)
     for coder in coders:
@@ -106,7 +107,6 @@ def prepare(
                 f"the dictionary codes {coder.d_in} dimensions and {host.name} has "
                 f"{host.d_model}; name the model it was trained on with --host"
             )
-    _, heldout = split(documents(setting.text), seed=setting.seed)
     tokens = tokenize(host, heldout, setting.context_size)
     tokens = tokens.sample(min(setting.n_tokens, tokens.n_tokens), seed=setting.seed)
     folder = cache / "activations" / _key(host, hook_name, tokens.sha256)
