@@ -1,6 +1,7 @@
 """Numbers, tables and the sentence, before any medium."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from rsae_evals.comparison import Verdict
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, question, readable
+from rsae_evals.report.answer import answer, question, readable, scope
 from rsae_evals.report.numbers import MINUS, number, percent, signed
 from rsae_evals.report.tables import SIGNS, Change, Table, text
 
@@ -96,3 +97,15 @@ def test_warnings_name_the_arms_of_an_upgrade_as_the_page_does(comparison):
     assert said == (
         "Strict L0 of threshold-only control is 3, of fine-tuned teacher 4; controls stay"
     )
+
+
+def test_the_gain_over_trained_thresholds_is_said_beside(comparison, make_comparison):
+    assert "Against the threshold-only control: better (MSE −1.9" in answer(comparison).evidence
+    without = make_comparison(("teacher", "control", "rsae"))
+    assert "threshold-only" not in answer(without).evidence
+
+
+def test_what_the_intervals_cover_is_said(comparison):
+    assert "one training seed" in scope(comparison)
+    arms = tuple(replace(arm, per_seed={"mse": (1.0, 2.0, 3.0)}) for arm in comparison.arms)
+    assert "3 training seeds" in scope(replace(comparison, arms=arms))

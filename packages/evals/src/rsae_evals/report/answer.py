@@ -108,7 +108,26 @@ def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> s
     assert asked.baseline is not None
     after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
     parts.append(f"Strict L0 {number(after)} against {number(before)}, on {held_out(comparison)}.")
-    return " ".join(parts)
+    return " ".join(parts + _beside(comparison, asked))
+
+
+def _beside(comparison: Comparison, asked: Question) -> list[str]:
+    """How it stands against trained thresholds alone: what of a gain the rational can claim."""
+    other = "threshold_only"
+    if asked.baseline == other or other not in (arm.name for arm in comparison.arms[:-1]):
+        return []
+    overall = comparison.difference("overall", asked.subject, other)
+    after, before = (comparison.arm(n).metrics.get("mse") for n in (asked.subject, other))
+    share = "" if after is None or not before else f" (MSE {percent(after / before - 1)})"
+    return [f"Against {_the(other)}: {overall.verdict.value}{share}."]
+
+
+def scope(comparison: Comparison) -> str:
+    """What the intervals cover."""
+    seeds = max(len(values) for arm in comparison.arms for values in arm.per_seed.values())
+    if seeds == 1:
+        return "Intervals are over sequences; one training seed says nothing of another."
+    return f"Intervals are over sequences and {seeds} training seeds."
 
 
 def _figures(comparison: Comparison, found: Difference) -> str:

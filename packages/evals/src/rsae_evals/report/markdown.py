@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rsae_evals.comparison import Comparison
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, question, readable
+from rsae_evals.report.answer import answer, question, readable, scope
 from rsae_evals.report.tables import Cell, Table, text
 
 
@@ -16,6 +16,8 @@ def markdown(comparison: Comparison) -> str:
         f"> **Note** {_escape(readable(comparison, warning))}" for warning in comparison.warnings
     ]
     parts.append(grid(summary.headline(comparison, asked)))
+    if asked.baseline is not None:
+        parts.append(scope(comparison))
     if comparison.areas:
         parts += ["## Along the Pareto curve", grid(summary.areas(comparison))]
     if asked.baseline is not None:

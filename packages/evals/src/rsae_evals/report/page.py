@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from rsae_evals.comparison import Comparison, Context, FeatureChange, Verdict
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, arm_label, question, readable
+from rsae_evals.report.answer import answer, arm_label, question, readable, scope
 from rsae_evals.report.numbers import number, signed
 from rsae_evals.report.plots import plots
 from rsae_evals.report.tables import SIGNS, Cell, Change, Table, text
@@ -45,6 +45,7 @@ def html(comparison: Comparison) -> str:
     geometry = subject.geometry
     return _environment().from_string(_asset("report.html.j2")).render(
         answer=answer(comparison),
+        scope=scope(comparison) if asked.baseline else "",
         eyebrow=_eyebrow(comparison),
         warnings=[readable(comparison, warning) for warning in comparison.warnings],
         headline=summary.headline(comparison, asked),
