@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from rsae.text import Tokens
 from rsae_evals import (
     Comparison,
     ComparisonRefused,
@@ -15,6 +16,7 @@ from rsae_evals import (
     freeze,
     reconstruction,
 )
+from rsae_evals.leakage import shared_text
 from rsae_evals.metrics.downstream import Splicing
 from rsae_evals.metrics.reconstruction import Reconstruction
 
@@ -107,14 +109,33 @@ def test_evaluation_on_training_tokens_is_refused(teacher, small_host, tokens):
     trained = replace(teacher, metadata={"training_tokens_sha256": tokens.sha256})
     with pytest.raises(ComparisonRefused, match="these very tokens"):
         compare({"teacher": teacher, "damaged": trained}, heldout)
-    few = replace(tokens, ids=tokens.ids[3:9], special=tokens.special[3:9],
-                  document=tokens.document[3:9])  # fmt: skip
-    shared = replace(teacher, metadata={"training_sequences": few.sketch()})
-    with pytest.raises(ComparisonRefused, match="at least 6 of the 24"):
+    few = replace(tokens, ids=tokens.ids[6:12], special=tokens.special[6:12],
+                  document=tokens.document[6:12])  # fmt: skip
+    shared = replace(teacher, metadata={"training_sketches": [few.sketch()]})
+    with pytest.raises(ComparisonRefused, match="about 26 % of this text"):
         compare({"teacher": teacher, "damaged": shared}, heldout)
     fresh = replace(tokens, ids=(tokens.ids + 1) % 50)
-    other = replace(teacher, metadata={"training_sequences": fresh.sketch()})
+    other = replace(teacher, metadata={"training_sketches": [fresh.sketch()]})
     compare({"teacher": teacher, "rsae": other}, heldout)
+
+
+def cut(stream, context):
+    """Sequences of a stream of ids, BOS first."""
+    rows = stream[: len(stream) // (context - 1) * (context - 1)].reshape(-1, context - 1)
+    ids = torch.cat([torch.zeros(len(rows), 1, dtype=torch.int64), rows], dim=1)
+    return Tokens(ids, ids == 0, torch.zeros(len(rows), dtype=torch.int64))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_shared_text_is_estimated_whatever_the_sequences(share):
+    """100 000 tokens of training; of 20 000 to evaluate on, cut otherwise, a share is theirs."""
+    draw = torch.Generator().manual_seed(0)
+    stream = torch.randint(1, 5000, (120_000,), generator=draw)
+    taken = int(20_000 * share)
+    evaluation = torch.cat([stream[50_000 : 50_000 + taken], stream[100_000 : 120_000 - taken]])
+    training = cut(stream[:100_000], 128).sketch()
+    found = shared_text(training, cut(evaluation, 64).sketch())
+    assert found == pytest.approx(share, abs=0.13)
 
 
 def test_a_coder_of_nan_is_called_worse(teacher, heldout):

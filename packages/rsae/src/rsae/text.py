@@ -17,6 +17,8 @@ from rsae.io import sha256
 
 __all__ = ["Document", "Tokens", "documents", "split", "tokenize"]
 
+_RUN = 12  # tokens that are hashed together: what two texts hardly share by chance
+_WORD = 2**64 - 1
 _PIECE = 20_000  # characters: what a lone text is cut into, so that a part of it can be held out
 
 
@@ -161,17 +163,25 @@ class Tokens:
         """Checksum of the ids."""
         return sha256(self.ids)
 
-    def sketch(self) -> list[str]:
-        """Up to 1024 hashes of sequences, by which their re-use is found out.
+    def sketch(self) -> str:
+        """Hashes by which text that is used again is found out: a bottom-k sketch.
 
-        The smallest hashes are kept (a bottom-k sketch): of two sets of tokens, a sequence that
-        both hold is in both sketches unless more than 1024 smaller ones are in the way. A
-        trained coder records it as ``training_sequences``, so that no evaluation on the tokens it
-        was trained on goes unnoticed.
+        Every run of 12 ordinary tokens is hashed and the 1024 smallest hashes are kept. They do
+        not depend on where sequences begin or how long they are, and whatever lies below the
+        largest of them in another text's hashes is in both texts if it is in both sketches. A
+        trained coder records it in ``training_sketches``.
+
+        Source: Bar-Yossef et al. 2002, doi:10.1007/3-540-45726-7_1 (bottom-k sampling by hash).
         """
-        rows = zip(self.ids, self.special, strict=True)
-        hashes = {sha256(ids[~special])[:16] for ids, special in rows}
-        return sorted(hashes)[:1024]
+        if self.context_size < _RUN:
+            return ""
+        runs = self.ids.unfold(1, _RUN, 1)
+        ordinary = ~self.special.unfold(1, _RUN, 1).any(dim=-1)
+        factors = torch.from_numpy(np.random.default_rng(0).integers(1, 2**62, _RUN)) * 2 + 1
+        hashes = torch.sum(runs[ordinary] * factors, dim=-1).unique()
+        mixed = (hashes ^ (hashes >> 29)) * 0x2545F4914F6CDD1D
+        words = sorted(f"{value & _WORD:016x}"[:12] for value in mixed.tolist())
+        return " ".join(words[:1024])
 
     def sample(self, n_tokens: int, *, seed: int = 0) -> "Tokens":
         """Sequences chosen at random, in their order, until they hold ``n_tokens``.

@@ -187,11 +187,8 @@ def _upgrade(
 
 def _trained_on(teacher: Teacher, tokens: Tokens) -> Teacher:
     """The teacher whose copies record these training tokens beside those it records itself."""
-    known = teacher.metadata.get("training_sequences") or []
-    record = {
-        "training_tokens_sha256": tokens.sha256,
-        "training_sequences": sorted({*known, *tokens.sketch()}),
-    }
+    sketches = [*(teacher.metadata.get("training_sketches") or []), tokens.sketch()]
+    record = {"training_tokens_sha256": tokens.sha256, "training_sketches": sketches}
     return replace(teacher, metadata={**teacher.metadata, **record})
 
 
