@@ -185,7 +185,7 @@ def _curve(
         best=curve,
         threshold=threshold,
         degree=degree,
-        pre_activations=histogram(pre.double().flatten().numpy(), edges),
+        pre_activations=histogram(pre.flatten().numpy(), edges),
         metrics=metrics,
     )
 
