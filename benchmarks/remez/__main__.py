@@ -1,19 +1,15 @@
 """Peers side by side: ``python -m benchmarks.remez [problems | random N | abs] [--json FILE]``.
 
-Every solver runs in this one process, on one thread, warmed up; a time is the least of several
+Every solver runs in this one process, warmed up, on one thread (set OMP_NUM_THREADS=1); a time is the least of several
 runs. Solved means: the supremum of the error on a grid clustered at ends and singularities is
 within 1 % of the best error.
 """
 
 from __future__ import annotations
 
-import os
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
 import argparse
 import json
+import os
 import platform
 import time
 import warnings

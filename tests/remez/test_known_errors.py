@@ -62,6 +62,10 @@ def test_high_degrees_are_level(degree, least):
 def test_defect_is_stated():
     assert remez.fit(np.abs, (3, 3)).defect == 1
     assert remez.fit(np.cos, (5, 5)).defect == 1
+    zero = remez.fit(np.arctan, (0, 2), (-2, 2))  # odd, so the best of type (0, n) is 0
+    assert zero.status is Status.CONVERGED
+    assert zero.defect == 2
+    assert zero.error == pytest.approx(np.arctan(2))
     constant = remez.fit(lambda x: 3.7 + 0 * x, (4, 4))
     assert constant.defect == 4
     assert constant.error < 1e-14

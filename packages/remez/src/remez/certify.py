@@ -81,12 +81,12 @@ def judge(
         target: a counted target; a new one by default.
     """
     target = target or problem.target()
-    defect = _defect(problem, rational)
-    count = sum(problem.degree) + 2 - defect - len(problem.interpolate)
     try:
         curve, resolved = _explored(problem, rational, target, hints)
     except TargetError:
-        return Verdict(Status.UNBOUNDED, np.inf, 0.0, hints, defect, np.nan)
+        return Verdict(Status.UNBOUNDED, np.inf, 0.0, hints, 0, np.nan)
+    defect = _defect(problem, rational, float(np.abs(curve.f).max()))
+    count = sum(problem.degree) + 2 - defect - len(problem.interpolate)
     size = np.abs(curve.e)
     top = int(size.argmax())
     error, worst = float(size[top]), float(curve.x[top])
@@ -137,8 +137,11 @@ def _size(problem: Problem, curve: _Curve) -> float:
     return float(size[np.isfinite(size)].max(initial=0.0))
 
 
-def _defect(problem: Problem, rational: Rational) -> int:
+def _defect(problem: Problem, rational: Rational, height: float) -> int:
+    """``min(m - deg p, n - deg q)``, which is n for r = 0."""
     m, n = problem.degree
+    if rational.degree == (0, 0) and np.abs(rational.values).max() <= 4 * EPS * height:
+        return n
     return max(min(m - rational.degree[0], n - rational.degree[1]), 0)
 
 
@@ -156,7 +159,7 @@ def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray
     """
     if not problem.domain.is_finite:
         hints = hints[np.abs(hints) < 1e60]
-    t = np.linspace(0, 1, PER_GAP + 2)
+    t = np.linspace(0, 1, PER_GAP + 2)[1:-1]
     bend = 0.5 * (1 - np.cos(np.pi * t))
     reach = np.abs(hints - rational.origin).max(initial=1.0)
     parts = [_near_roots(rational)]
@@ -170,6 +173,7 @@ def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray
         wide = ((ratio > 3) & np.isfinite(ratio)) | ((ratio > 0) & (ratio < 1 / 3))
         bent = offset[:-1][wide, None] * np.abs(ratio[wide, None]) ** t
         parts += [
+            marks,
             (marks[:-1, None] + width[:, None] * bend).ravel(),
             rational.origin + bent.ravel(),
             a + width[0] * TAIL,
@@ -239,10 +243,12 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
             step = np.clip(step, -0.5 * left, 0.5 * right)
             promise = step**2 * bottom / (left * right * (left + right))
         worth = promise > max(0.1 * AGREE * top, rounding)
+        worth &= np.minimum(left, right) > 1e-6 * np.maximum(left, right)  # else it is rounding
         at, left, right, step = at[worth], left[worth], right[worth], step[worth]
         vertex = curve.x[at] + step
         middle = curve.x[at] + np.where(right > left, 0.5 * right, -0.5 * left)
-        trial = np.unique(np.concatenate([vertex, middle]))
+        apart = np.abs(vertex - middle) > 0.1 * np.maximum(left, right)
+        trial = np.sort(np.concatenate([vertex, middle[apart]]))
         trial = trial[problem.domain.contains(trial)]
         if not trial.size:
             break

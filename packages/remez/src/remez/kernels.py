@@ -176,7 +176,10 @@ def climb(u, size, peaks, gain):  # type: ignore[no-untyped-def]
         step = max(-0.5 * left, min(0.5 * right, step))
         if step * step * curvature <= gain:
             continue
+        middle = 0.5 * right if right > left else -0.5 * left
         out[filled] = u[i] + step
-        out[filled + 1] = u[i] + (0.5 * right if right > left else -0.5 * left)
-        filled += 2
+        filled += 1
+        if abs(step - middle) > 0.1 * max(left, right):
+            out[filled] = u[i] + middle
+            filled += 1
     return out[:filled]

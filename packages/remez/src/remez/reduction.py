@@ -204,6 +204,8 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         parity = _symmetry(problem, target, centre)
     m, n = problem.degree
     degree = {"even": (m // 2, n // 2), "odd": ((m - 1) // 2, n // 2)}.get(parity or "", (m, n))
+    if parity == "odd" and m == 0:  # the best is 0: an odd r of this type is
+        parity, degree = None, (0, 0)
     direction = 1.0
     if unbounded:
         _check_unbounded(problem, parity)
@@ -289,6 +291,6 @@ def _symmetry(problem: Problem, target: Target, centre: float) -> str | None:
         return None
     if np.abs(f_right - f_left).max() <= close:
         return "even"
-    if np.abs(f_right + f_left).max() <= close and problem.degree[0] > 0:
+    if np.abs(f_right + f_left).max() <= close:
         return "odd"
     return None

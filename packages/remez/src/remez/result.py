@@ -40,9 +40,7 @@ class Status(Enum):
         "no alternation: too few extrema of alternating sign were found; lower the degree or "
         "split the domain at its singular points"
     )
-    POLE = (
-        "pole: every candidate had a pole in the domain; lower the degree, or step n down by one"
-    )
+    POLE = "pole: every candidate had a pole in the domain; lower the degree, or step n down by one"
     JUMP = (
         "jump: fn is discontinuous in the domain, so no rational comes closer than half the "
         "jump; leave a gap around it"

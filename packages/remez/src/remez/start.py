@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from .reduction import Reduced, Samples
@@ -51,7 +53,7 @@ def dense_grid(reduced: Reduced, grid: Samples) -> Samples:
     ends = reduced.components
     marks = np.unique(np.concatenate([ends.ravel(), reduced.centres]))
     parts = []
-    for low, high in zip(marks[:-1], marks[1:], strict=True):
+    for low, high in pairwise(marks):
         if np.any((ends[:, 0] <= low) & (high <= ends[:, 1])):
             share = (high - low) / np.diff(ends, axis=1).sum()
             count = 16 + int(12 * reduced.size * share)

@@ -54,7 +54,7 @@ def step_degrees(
             last = state
         if k == low:
             return
-        k = min(k + max(1, k // 4), low)
+        k = min(k + max(1, k // 6), low)
 
 
 def _by_half_steps(
