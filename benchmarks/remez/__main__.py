@@ -1,8 +1,8 @@
 """Peers side by side: ``python -m benchmarks.remez [problems | random N | abs] [--json FILE]``.
 
-Every solver runs in this one process, warmed up, on one thread (set OMP_NUM_THREADS=1); a time is the least of several
-runs. Solved means: the supremum of the error on a grid clustered at ends and singularities is
-within 1 % of the best error.
+Every solver runs in this one process, warmed up, on one thread (set OMP_NUM_THREADS=1); a time
+is the least of several runs. Solved means: the supremum of the error on a grid clustered at ends
+and singularities is within 1 % of the best error.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from .start import chebyshev, resample
 
 __all__ = ["step_degrees"]
 
-ROUGH = {"max_iterations": 12, "tolerance": 0.05}  # enough for a reference to go on from
+# enough for a reference to go on from
+ROUGH: dict[str, Any] = {"max_iterations": 12, "tolerance": 0.05}
 
 
 def step_degrees(
