@@ -87,11 +87,15 @@ def level(
     size = -0.5 * log_d[nodes] - log_w
     weights = alternate * np.exp(size - size.max())
     weights = weights / np.abs(weights).max()
-    if sound and abs(error) * np.max(slack) < POLISH * np.ptp(f):
-        for _ in range(3):
-            weights, error, change = _polish(u, f, sign * slack, nodes, weights, error, m - n)
-            if change < 1e-4:
+    if abs(error) * np.max(slack) < POLISH * np.ptp(f):
+        start = weights if sound else sign[: nodes.size] * np.abs(weights)
+        better, refined, change = start, error, np.inf
+        for _ in range(6):
+            better, refined, change = _polish(u, f, sign * slack, nodes, better, refined, m - n)
+            if not 1e-4 <= change < np.inf:
                 break
+        if change < 1e-4 or (sound and change < np.inf):
+            weights, error, sound = better, refined, True
     values = f[nodes] - sign[nodes] * error * slack[nodes]
     return Levelled(u[nodes], values, weights, error, sound)
 
@@ -134,9 +138,9 @@ def _polish(
     try:
         step = np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError:
-        return weights, error, 0.0
+        return weights, error, np.inf
     if not (step[:count].min() > -1 and abs(step[count]) < 0.5):
-        return weights, error, 0.0
+        return weights, error, np.inf
     return weights * (1 + step[:count]), error * (1 + step[count]), float(np.abs(step).max())
 
 
