@@ -25,6 +25,7 @@ RESOLVED = 1e4  # errors above this many eps |f| must be levelled; below, roundi
 AGREE = 1e-3  # how closely the bracket's two sides must agree
 ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
 PER_GAP = 7
+EVEN = 257  # evenly spaced points, in every component, against features that no hint tells of
 TAIL = np.geomspace(1e-9, 0.5, 12)
 NEAR = np.geomspace(1e-18, 1, 40)
 FAR = 1e15  # times the furthest hint stands for infinity
@@ -174,6 +175,7 @@ def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray
         bent = offset[:-1][wide, None] * np.abs(ratio[wide, None]) ** t
         parts += [
             marks,
+            np.linspace(a, b, EVEN),
             (marks[:-1, None] + width[:, None] * bend).ravel(),
             rational.origin + bent.ravel(),
             a + width[0] * TAIL,

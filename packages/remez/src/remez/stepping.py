@@ -43,9 +43,10 @@ def step_degrees(
         options: dict[str, Any] = final if k == low else ROUGH
         start = chebyshev(small, grid) if last is None else resample(small, _places(last))
         outcome = exchange(small, start, grid, **options)
-        if last is not None and not _good(outcome.state):
+        enough = 1e-3 if k == low else 0.2
+        if last is not None and not _good(outcome.state, enough):
             outcome = _by_half_steps(small, last, grid, options) or outcome
-        if dense is not None and not _good(outcome.state):
+        if dense is not None and not _good(outcome.state, enough):
             near = None if last is None else last.level
             outcome = _corrected(small, grid, dense, near, options) or outcome
         state = outcome.state
@@ -103,9 +104,12 @@ def _corrected(
     return outcome
 
 
-def _good(state: State | None) -> bool:
-    """Whether the state is near enough to the best to go on from."""
-    return state is not None and state.extrema.sound and (state.gap < 0.2 or _exact(state))
+def _good(state: State | None, gap: float = 0.2) -> bool:
+    """Whether the state is near enough to the best, or to rounding, to go on from."""
+    if state is None or not state.extrema.sound:
+        return False
+    rounding = 1e4 * EPS * float(np.abs(state.reference.f).max())
+    return state.gap < (gap if state.extrema.largest > rounding else 0.2) or _exact(state)
 
 
 def _exact(state: State) -> bool:
