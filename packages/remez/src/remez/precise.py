@@ -1,0 +1,423 @@
+"""`fit` with ``precision=``: the exchange in arbitrary precision, and where it starts.
+
+The start is the double fit's reference where that fit converged, else continuation: the type
+grows from (0, 0) to (m, n), each reference resampled from the one before by its spacings.
+
+>>> import remez
+>>> fit = remez.fit(remez.targets.exp, (2, 2), precision=30)
+>>> print(fit.error)
+8.68999107505551924123003550828e-5
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from mpmath import mp
+
+from .arithmetic import Arithmetic, Number, fastest
+from .errors import ConvergenceError, RemezError
+from .precise_exchange import Curve, Reference, polish, settle
+from .precise_levelling import spread
+from .precise_rational import PreciseRational
+from .precise_reduction import Reduction, reduce
+from .problem import Problem
+from .result import Fit, Status
+
+__all__ = ["fit_precise"]
+
+GUARD = 15  # digits kept beyond those that are asked for
+DETECT = 60  # digits with which symmetry is looked for
+
+
+def fit_precise(
+    problem: Problem,
+    precision: int,
+    *,
+    start: Fit | None = None,
+    max_iterations: int = 40,
+    callback: Callable[..., Any] | None = None,
+    throw: bool = True,
+    arithmetic: Arithmetic | None = None,
+) -> Fit:
+    """The best rational approximation to ``precision`` decimal digits.
+
+    Args:
+        problem: ``fn`` and ``weight`` take mpmath numbers; expressions and catalogue targets
+            are evaluated with python-flint where that is installed.
+        precision: decimal digits of the error, and of the values of r relative to the error.
+        start: a former fit of the same type whose reference is close.
+        max_iterations: of the scanning exchange, and of Newton's.
+        callback: called with ``(degree, points)`` before each exchange of a stage.
+        arithmetic: the numbers to work with; default the fastest that is installed.
+
+    Raises:
+        ConvergenceError: no start led to an alternating error; with ``throw=False`` only when
+            there is nothing to return at all.
+    """
+    arithmetic = arithmetic or fastest()
+    former = start if start is not None else _double(problem)
+    hints = _hints(former)
+    with arithmetic.digits(DETECT):
+        reduction = reduce(problem, arithmetic, hints)
+    search = _Search(reduction, arithmetic, max_iterations, callback)
+    found = search.near(former) if former is not None else None
+    method = "double start" if found else "continuation"
+    if found is None:
+        found = search.climb()
+    if found is None:
+        raise ConvergenceError(
+            f"no alternating error was found on the way to type {problem.degree}: lower the "
+            "degree, or split the domain where fn is singular"
+        )
+    fit = _finish(search, found, precision, method)
+    if throw and not fit.converged:
+        raise ConvergenceError(fit.status.value, fit)
+    return fit
+
+
+def _double(problem: Problem) -> Fit | None:
+    """The double fit, when it converged."""
+    from .fitting import fit
+
+    try:
+        found = fit(
+            problem.fn,  # type: ignore[arg-type]
+            problem.degree,
+            problem.domain,
+            weight=problem.weight,
+            parity=problem.parity,
+            interpolate=problem.interpolate or None,
+            throw=False,
+        )
+    except (
+        RemezError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        IndexError,
+        AttributeError,
+    ):
+        return None  # double precision cannot say; the continuation will
+    return found
+
+
+def _hints(former: Fit | None) -> tuple[float, ...]:
+    origin = getattr(former.rational, "origin", 0.0) if former is not None else 0.0
+    return (float(origin),)
+
+
+class _Search:
+    """Reference hunting for one reduced problem."""
+
+    def __init__(
+        self,
+        reduction: Reduction,
+        arithmetic: Arithmetic,
+        limit: int,
+        callback: Callable[..., Any] | None,
+    ) -> None:
+        self.reduction = reduction
+        self.arithmetic = arithmetic
+        self.limit = limit
+        self.callback = callback
+        self.evaluations = 0
+
+    def curve(self, degree: tuple[int, int]) -> Curve:
+        """The curve at the current working precision."""
+        return self.reduction.curve(self.arithmetic, degree)
+
+    def near(self, former: Fit) -> tuple[tuple[int, int], list[Number], int] | None:
+        """Settle from a former fit's reference: (degree, sampling coordinates, digits)."""
+        error = float(former.error)
+        if not (former.converged and error > 0) or former.defect > self.reduction.defect:
+            return None
+        degree = self.reduction.degree
+        digits = 30 + self.lost(self.arithmetic.number(error))
+        with self.arithmetic.digits(digits):
+            curve = self.curve(degree)
+            points = self.reduction.to_t(self.arithmetic, list(former.reference))
+            inside = _inside(curve, [self.reduction.unplace(self.arithmetic, t) for t in points])
+            if len(inside) != curve.size:
+                return None
+            reference = self._settle(curve, inside)
+            return (degree, reference.points, digits) if reference else None
+
+    def climb(self) -> tuple[tuple[int, int], list[Number], int] | None:
+        """Grow the type from (0, 0), each start resampled from the last reference."""
+        m, n = self.reduction.degree
+        top = max(m, n)
+        level, step, misses, digits = -1, 1, 0, 30
+        last: list[Number] | None = None
+        while level < top:
+            goal = min(level + step, top)
+            degree = (round(m * goal / top), round(n * goal / top)) if top else (0, 0)
+            with self.arithmetic.digits(digits):
+                curve = self.curve(degree)
+                start = _chebyshev(curve) if last is None else _resample(curve, last)
+                reference = self._settle(curve, start)
+                error = reference.error if reference else None
+                exact = error is not None and error <= self.height * self.arithmetic.number(10) ** (
+                    12 - digits
+                )
+                if exact and digits < 150:
+                    digits *= 2
+                    continue
+                if exact:
+                    return degree, reference.points, digits  # type: ignore[union-attr]
+            if reference is None:
+                misses += 1
+                if step > 1:
+                    step //= 2
+                elif misses > 12:
+                    return None
+                else:
+                    level += 1 if level + 1 < top else 0
+                    if level + 1 >= top and misses > 4:
+                        return None
+                continue
+            last, level, misses = reference.points, goal, 0
+            step = max(1, (level + 1) // 4)
+            digits = 30 + 2 * self.lost(error)
+        return degree, last, digits  # type: ignore[return-value]
+
+    def _settle(self, curve: Curve, points: list[Number]) -> Reference | None:
+        if self.callback is not None:
+            self.callback(curve.degree, points)
+        try:
+            return settle(curve, points, self.limit)
+        except ZeroDivisionError:
+            return None
+
+    @cached_property
+    def height(self) -> Number:
+        """The size of f, from a few points."""
+        with self.arithmetic.digits(30):
+            curve = self.curve((8, 8))
+            values = [abs(curve.value(curve.place(s))) for s in _chebyshev(curve)]
+            return max((v for v in values if v > 0), default=self.arithmetic.number(1))
+
+    def lost(self, error: Number) -> int:
+        """Decimal digits by which f exceeds the error."""
+        gap = self.arithmetic.log(self.height) - self.arithmetic.log(error)
+        return max(0, math.ceil(gap / math.log(10)))
+
+
+def _finish(
+    search: _Search, found: tuple[tuple[int, int], list[Number], int], precision: int, method: str
+) -> Fit:
+    """Polish at full precision, and write the answer in x."""
+    degree, points, digits = found
+    arithmetic = search.arithmetic
+    with arithmetic.digits(digits):
+        rough = search._settle(search.curve(degree), points)
+        lost = search.lost(rough.error) if rough and rough.error != 0 else digits
+    exact = lost >= digits - 12
+    digits = precision + GUARD + (0 if exact else lost) + _crowding(arithmetic, points)
+    with arithmetic.digits(digits):
+        curve = search.curve(degree)
+        points = [arithmetic.number(s) for s in points]
+        start = Reference(
+            points, curve.levelled(points, None), 1.0, rough.iterations if rough else 0
+        )
+        tolerance = float(mp.mpf(10) ** -(precision + 2))
+        reference = start if exact else polish(curve, start, tolerance, 12)
+        rational = _rational(search.reduction, curve, reference, precision)
+        low = arithmetic.mpf(reference.error)
+        high = low * (1 + max(arithmetic.mpf(arithmetic.number(reference.excess)), 0))
+        xs = search.reduction.to_x([arithmetic.mpf(curve.place(s)) for s in reference.points])
+    settled = exact or reference.excess <= tolerance
+    with mp.workdps(precision):
+        return Fit(
+            rational,  # type: ignore[arg-type]
+            search.reduction.problem,
+            +high,
+            +low,
+            np.array(xs, object),
+            Status.CONVERGED if settled else Status.NOT_LEVELLED,
+            iterations=reference.iterations,
+            evaluations=search.evaluations,
+            method=f"{method}, {arithmetic.name}",
+            defect=search.reduction.defect
+            + min(a - b for a, b in zip(search.reduction.degree, degree, strict=True))
+            * search.reduction.power,
+            precision=precision,
+        )
+
+
+def _crowding(arithmetic: Arithmetic, points: Sequence[Number]) -> int:
+    """Digits that neighbouring points have in common, relative to the size of the domain."""
+    if len(points) < 2:
+        return 0
+    gap = min(b - a for a, b in zip(points, points[1:], strict=False))
+    near = max(map(abs, points))
+    return max(0, math.ceil((arithmetic.log(near) - arithmetic.log(gap)) / math.log(10)))
+
+
+def _rational(
+    reduction: Reduction, curve: Curve, reference: Reference, precision: int
+) -> PreciseRational:
+    """Coefficients in u = (t - origin)/scale, with digits raised until they give r back."""
+    arithmetic, levelled = curve.arithmetic, reference.levelled
+    ts = levelled.points
+    low, high = ts[0], ts[-2] if reduction.unbounded else ts[-1]
+    gaps = [b - a for a, b in zip(ts, ts[1:], strict=False)]
+    if reduction.unbounded:
+        origin, scale = reduction.base(arithmetic), arithmetic.number(1)
+    else:
+        crowd = ts[gaps.index(min(gaps))]
+        spaced = min(gaps) * 20 * len(ts) > high - low
+        origin = (
+            arithmetic.number((low + high) / 2)
+            if spaced
+            else min((*ts, *map(curve.place, curve.singular)), key=lambda t: abs(t - crowd))
+        )
+        scale = arithmetic.number(max(high - origin, origin - low))
+    wanted = [p / q for p, q in zip(levelled.p, levelled.q, strict=True)]
+    bound = (
+        reference.error if reference.error > 0 else abs(max(wanted, key=abs))
+    ) * arithmetic.number(10) ** -(precision + 1)
+    weights = [curve.weight(t) for t in ts]
+    digits = arithmetic.decimals
+    for _ in range(8):
+        digits += 10 + len(ts) // 2
+        with arithmetic.digits(digits):
+            u = [(t - origin) / scale for t in ts]
+            p, q = (
+                _coefficients(arithmetic, u, values, degree)
+                for values, degree in zip((levelled.p, levelled.q), curve.degree, strict=True)
+            )
+            top = (
+                max(q, key=abs)
+                * (1 if levelled.q[0] > 0 else -1)
+                * (1 if max(q, key=abs) > 0 else -1)
+            )
+            p, q = [arithmetic.number(c / top) for c in p], [arithmetic.number(c / top) for c in q]
+            got = [_horner(p, v) / _horner(q, v) for v in u]
+            if all(abs(a - b) * w <= bound for a, b, w in zip(got, wanted, weights, strict=True)):
+                break
+    odd = reduction.parity == "odd"
+    return PreciseRational(
+        tuple(map(arithmetic.mpf, p)),
+        tuple(map(arithmetic.mpf, q)),
+        (reduction.power * curve.degree[0] + odd, reduction.power * curve.degree[1]),
+        precision,
+        digits,
+        reduction.power,
+        odd,
+        mp.mpf(reduction.centre.numerator) / reduction.centre.denominator,
+        arithmetic.mpf(origin),
+        arithmetic.mpf(scale),
+    )
+
+
+def _coefficients(
+    arithmetic: Arithmetic, u: Sequence[Number], values: Sequence[Number], degree: int
+) -> list[Number]:
+    """The polynomial through degree + 1 of the points, by Newton's divided differences."""
+    at = spread(len(u), degree + 1)
+    nodes, table = [u[i] for i in at], [values[i] for i in at]
+    for k in range(1, len(nodes)):
+        for i in range(len(nodes) - 1, k - 1, -1):
+            table[i] = arithmetic.number((table[i] - table[i - 1]) / (nodes[i] - nodes[i - k]))
+    out = [table[-1]]
+    for z, c in zip(reversed(nodes[:-1]), reversed(table[:-1]), strict=True):
+        shifted = [arithmetic.number(0), *out]
+        out = [
+            arithmetic.number(a - z * b)
+            for a, b in zip(shifted, [*out, arithmetic.number(0)], strict=True)
+        ]
+        out[0] = arithmetic.number(out[0] + c)
+    return out
+
+
+def _horner(coefficients: Sequence[Number], u: Number) -> Number:
+    value = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        value = value * u + c
+    return value
+
+
+def _inside(curve: Curve, points: Sequence[Number]) -> list[Number]:
+    """The points, those that rounding put outside moved to the nearest end."""
+    ends = [end for pair in curve.intervals for end in pair]
+    return [
+        s if any(a <= s <= b for a, b in curve.intervals) else min(ends, key=lambda e: abs(s - e))
+        for s in points
+    ]
+
+
+def _shares(counts: Sequence[float], total: int) -> list[int]:
+    """Whole numbers proportional to ``counts`` with the given sum, at least 1 each if they can."""
+    scale = total / sum(counts)
+    out = [max(1, math.floor(c * scale)) for c in counts]
+    order = sorted(range(len(counts)), key=lambda i: counts[i] * scale - out[i], reverse=True)
+    for k in range(abs(total - sum(out))):
+        if sum(out) < total:
+            out[order[k % len(out)]] += 1
+        else:
+            out[out.index(max(out))] -= 1
+    return out
+
+
+def _chebyshev(curve: Curve) -> list[Number]:
+    """Chebyshev points of every interval, more where it is longer."""
+    number = curve.arithmetic.number
+    counts = _shares([float(b - a) for a, b in curve.intervals], curve.size)
+    out: list[Number] = []
+    for (a, b), count in zip(curve.intervals, counts, strict=True):
+        cosines = [-math.cos(math.pi * k / (count - 1)) if count > 1 else 0.0 for k in range(count)]
+        out += [number((a + b) / 2 + (b - a) / 2 * number(c)) for c in cosines]
+    return _usable(curve, out)
+
+
+def _resample(curve: Curve, points: Sequence[Number]) -> list[Number]:
+    """A larger reference whose logarithmic spacings follow those of a smaller one."""
+    inner = [[s for s in points if a <= s <= b] for a, b in curve.intervals]
+    counts = _shares([max(len(part), 0.5) for part in inner], curve.size)
+    out: list[Number] = []
+    for (a, b), part, count in zip(curve.intervals, inner, counts, strict=True):
+        out += _respaced(curve.arithmetic, a, b, part, count)
+    return _usable(curve, out)
+
+
+def _respaced(
+    arithmetic: Arithmetic, a: Number, b: Number, part: Sequence[Number], count: int
+) -> list[Number]:
+    number = arithmetic.number
+    if len(part) < 2 or count < 2:
+        return [number(a + (b - a) * k / (count + 1)) for k in range(1, count + 1)]
+    logs = np.array([arithmetic.log(number(y - x)) for x, y in zip(part, part[1:], strict=False)])
+    old = (np.arange(logs.size) + 0.5) / logs.size
+    new = (np.arange(count - 1) + 0.5) / (count - 1)
+    spacing = np.interp(new, old, logs)
+    if logs.size > 1:
+        first, last = (logs[1] - logs[0]) * logs.size, (logs[-1] - logs[-2]) * logs.size
+        spacing = np.where(new < old[0], logs[0] + first * (new - old[0]), spacing)
+        spacing = np.where(new > old[-1], logs[-1] + last * (new - old[-1]), spacing)
+    shrink = number((len(part) / count) ** 2)
+    low, high = number(a + (part[0] - a) * shrink), number(b - (b - part[-1]) * shrink)
+    lengths = [arithmetic.exp(float(v)) for v in spacing]
+    unit = (high - low) / sum(lengths)
+    out = [low]
+    for length in lengths[:-1]:
+        out.append(number(out[-1] + unit * length))
+    return [*out, high]
+
+
+def _usable(curve: Curve, points: list[Number]) -> list[Number]:
+    """Points moved off zeros of the weight and off pinned points."""
+    number = curve.arithmetic.number
+    bad = {*(z for z, _ in curve.pinned)}
+    out = []
+    for i, s in enumerate(points):
+        if any(s == z for z in bad) or curve.weight(curve.place(s)) == 0:
+            other = points[i + 1] if i + 1 < len(points) else points[i - 1]
+            s = number(s + (other - s) / 5)
+        out.append(s)
+    return out

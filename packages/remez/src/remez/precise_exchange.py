@@ -1,0 +1,269 @@
+"""The exchange in any precision: far from the answer by scanning, near it by Newton's method.
+
+Points live in a sampling coordinate s, in which intervals are finite; ``place`` maps s to the
+variable t of the rational. Levelling does not care (it is invariant under such maps); only where
+to look for extrema does.
+
+One exchange moves every point of the reference to a local extremum of the error. Its levelled
+error is stationary there, so the exchange converges quadratically once the extrema are right
+(L. Veidinger, "On the numerical determination of the best approximations in the Chebyshev sense",
+Numer. Math. 2, 1960, doi:10.1007/BF01386215).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .arithmetic import Arithmetic, Number
+from .precise_levelling import Levelled, level, sign_changes
+
+__all__ = ["Curve", "Reference", "polish", "settle"]
+
+SAMPLES = 5  # parts into which a scan cuts every gap between points
+SETTLED = 1e-3  # max |error| / levelled error - 1 from which Newton's method takes over
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What is approximated, in the numbers of one arithmetic.
+
+    Attributes:
+        value, weight: f and w as functions of t.
+        intervals: pairs (a, b) of sampling coordinates.
+        degree: (m, n).
+        place: t as a function of s, increasing.
+        pinned: pairs (s, y) with r = y demanded.
+        singular: sampling coordinates where f is not smooth.
+    """
+
+    arithmetic: Arithmetic
+    value: Callable[[Number], Number]
+    weight: Callable[[Number], Number]
+    intervals: tuple[tuple[Number, Number], ...]
+    degree: tuple[int, int]
+    place: Callable[[Number], Number]
+    pinned: tuple[tuple[Number, Number], ...] = ()
+    singular: tuple[Number, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many points of a reference are free."""
+        return sum(self.degree) + 2 - len(self.pinned)
+
+    def part(self, s: Number) -> int:
+        """The index of the interval that holds s."""
+        return next(i for i, (_, b) in enumerate(self.intervals) if s <= b)
+
+    def side(self, s: Number) -> int:
+        """The sign that the pinned points left of s give to the alternation."""
+        return -1 if sum(s > z for z, _ in self.pinned) % 2 else 1
+
+    def levelled(self, points: Sequence[Number], q: Sequence[Number] | None) -> Levelled:
+        """The levelled rational on free points and the pinned ones."""
+        zero = self.arithmetic.number(0)
+        known = dict(self.pinned)
+        merged = sorted([*points, *known])
+        rows = []
+        for i, s in enumerate(merged):
+            t = self.place(s)
+            if any(s == z for z in known):
+                rows.append((t, known[s], zero))
+            else:
+                rows.append((t, self.value(t), (-1) ** i / self.weight(t)))
+        ts, values, steps = (list(column) for column in zip(*rows, strict=True))
+        parts = [self.part(s) for s in merged]
+        breaks = {i for i in range(len(parts) - 1) if parts[i] != parts[i + 1]}
+        if q is not None and self.pinned:
+            q = None
+        return level(self.arithmetic, ts, values, steps, self.degree, q, breaks)
+
+    def errors(self, levelled: Levelled, points: Sequence[Number]) -> tuple[list, list]:
+        """``w (f - r)`` and the denominator at sampling coordinates."""
+        ts = [self.place(s) for s in points]
+        r, q = levelled.evaluate(ts)
+        number = self.arithmetic.number
+        return [number(self.weight(t) * (self.value(t) - y)) for t, y in zip(ts, r, strict=True)], q
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A reference, its levelled rational, and how far the error exceeds the levelled one.
+
+    Attributes:
+        points: sampling coordinates of the free points.
+        excess: ``max |w (f - r)| / |E| - 1``.
+    """
+
+    points: list[Number]
+    levelled: Levelled
+    excess: float
+    iterations: int
+
+    @property
+    def error(self) -> Number:
+        """|E|."""
+        return abs(self.levelled.error)
+
+
+def settle(curve: Curve, points: Sequence[Number], limit: int) -> Reference | None:
+    """Exchange by scanning until the extrema are where the points are; None when it fails."""
+    points, q = list(points), None
+    for iteration in range(1, limit + 1):
+        levelled = curve.levelled(points, q)
+        samples = _samples(curve, points)
+        errors, denominators = curve.errors(levelled, samples)
+        extrema = _alternation(curve, samples, errors)
+        if len(extrema) < curve.size:
+            return None
+        peak = max(map(abs, errors))
+        excess = float(peak / abs(levelled.error)) - 1
+        parts = [curve.part(s) for s in samples]
+        breaks = {i for i in range(len(parts) - 1) if parts[i] != parts[i + 1]}
+        if (
+            excess < SETTLED
+            and len(extrema) == curve.size
+            and not sign_changes(denominators, breaks)
+        ):
+            return Reference(points, levelled, excess, iteration)
+        points = [_vertex(curve, samples, errors, i) for i in extrema]
+        _, q = curve.errors(levelled, points)
+        q = q if excess < 1 else None
+    return None
+
+
+def polish(curve: Curve, start: Reference, tolerance: float, limit: int) -> Reference:
+    """Newton's method on the extrema until the error exceeds the levelled one by ``tolerance``."""
+    points, levelled, iteration = start.points, start.levelled, start.iterations
+    for iteration in range(start.iterations + 1, start.iterations + limit + 1):
+        points, excess = _newton(curve, levelled, points)
+        if excess <= tolerance:
+            break
+        _, q = curve.errors(levelled, points)
+        levelled = curve.levelled(points, q)
+    return Reference(points, levelled, float(excess), iteration)
+
+
+def _samples(curve: Curve, points: Sequence[Number]) -> list[Number]:
+    """The points, the ends, the singular points, and what lies between, graded like the points."""
+    found: list[Number] = []
+    number = curve.arithmetic.number
+    for a, b in curve.intervals:
+        inner = [s for s in (*points, *curve.singular) if a < s < b]
+        knots = _distinct([a, *inner, b])
+        if len(knots) < 8:
+            knots = _distinct(knots + [number(a + (b - a) * k / 8) for k in range(1, 8)])
+        found += _graded(curve.arithmetic, knots)
+    return [s for s in found if all(s != z for z, _ in curve.pinned)]
+
+
+def _graded(arithmetic: Arithmetic, knots: list[Number]) -> list[Number]:
+    """Cut every gap into parts whose lengths follow those of the gaps around it."""
+    gaps = [arithmetic.number(y - x) for x, y in zip(knots, knots[1:], strict=False)]
+    logs = [arithmetic.log(gap) for gap in gaps]
+    last = len(gaps) - 1
+    out = [knots[0]]
+    for i, gap in enumerate(gaps):
+        left, right = max(i - 1, 0), min(i + 1, last)
+        growth = (logs[right] - logs[left]) / max(right - left, 1)
+        growth = min(max(growth, -12.0), 12.0)
+        shares = [_share(growth, k / SAMPLES) for k in range(1, SAMPLES)]
+        if i == 0:
+            shares = [4.0**-k for k in (9, 6, 4, 2)] + shares
+        if i == last:
+            shares = shares + [1 - 4.0**-k for k in (2, 4, 6, 9)]
+        shares.sort()
+        out += [arithmetic.number(knots[i] + gap * arithmetic.number(c)) for c in shares]
+        out.append(knots[i + 1])
+    return _distinct(out)
+
+
+def _share(growth: float, u: float) -> float:
+    """``(e^(growth u) - 1) / (e^growth - 1)``."""
+    return u if abs(growth) < 1e-3 else math.expm1(growth * u) / math.expm1(growth)
+
+
+def _distinct(numbers: list[Number]) -> list[Number]:
+    ordered = sorted(numbers)
+    return ordered[:1] + [y for x, y in zip(ordered, ordered[1:], strict=False) if y > x]
+
+
+def _alternation(curve: Curve, samples: Sequence[Number], errors: Sequence[Number]) -> list[int]:
+    """Indices of extrema of alternating sign: the largest of every run, trimmed to the size."""
+    runs: list[list[int]] = []
+    last = 0
+    for i, (s, e) in enumerate(zip(samples, errors, strict=True)):
+        if e == 0:  # the weight vanishes
+            continue
+        sign = curve.side(s) * (1 if e > 0 else -1)
+        if sign == last:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+        last = sign
+    extrema = [max(run, key=lambda i: abs(errors[i])) for run in runs]
+    size = {i: abs(errors[i]) for i in extrema}
+    while (excess := len(extrema) - curve.size) > 0:
+        ends = (extrema[0], extrema[-1])
+        least = min(extrema, key=lambda i: size[i])
+        if excess == 1 or least in ends:
+            extrema.remove(min(ends, key=lambda i: size[i]))
+        else:
+            k = extrema.index(least)
+            k -= size[extrema[k - 1]] < size[extrema[k + 1]]
+            del extrema[k : k + 2]
+    return extrema
+
+
+def _vertex(curve: Curve, samples: Sequence[Number], errors: Sequence[Number], i: int) -> Number:
+    """The top of the parabola through the sampled extremum and its two neighbours."""
+    s = samples[i]
+    if s in curve.singular or not 0 < i < len(samples) - 1:
+        return s
+    (x0, x1, x2), (y0, y1, y2) = samples[i - 1 : i + 2], errors[i - 1 : i + 2]
+    if curve.part(x0) != curve.part(x2):
+        return s
+    left, right = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
+    curvature = (right - left) / (x2 - x0)
+    if not (left * right < 0) or curvature == 0:
+        return s
+    return curve.arithmetic.number((x0 + x1) / 2 - left / (2 * curvature))
+
+
+def _newton(
+    curve: Curve, levelled: Levelled, points: Sequence[Number]
+) -> tuple[list[Number], Number]:
+    """One Newton step to every extremum by central differences, and the excess found there."""
+    number = curve.arithmetic.number
+    reach = [_room(curve, points, i) for i in range(len(points))]
+    third = number(10) ** -(curve.arithmetic.decimals // 3)
+    steps = [number(room * third) for room in reach]
+    around = [
+        number(s + k * h) for s, h in zip(points, steps, strict=True) if h != 0 for k in (-1, 1)
+    ]
+    values = iter(curve.errors(levelled, around)[0])
+    at, _ = curve.errors(levelled, points)
+    moved, tops = [], []
+    for s, h, room, centre in zip(points, steps, reach, at, strict=True):
+        if h == 0:
+            moved.append(s)
+            tops.append(abs(centre))
+            continue
+        low, high = next(values), next(values)
+        slope, curvature = (high - low) / (2 * h), (high - 2 * centre + low) / (h * h)
+        step = number(-slope / curvature)
+        step = max(min(step, room / 4), -room / 4)
+        moved.append(number(s + step))
+        tops.append(abs(number(centre + slope * step + curvature * step * step / 2)))
+    return moved, max(tops) / abs(levelled.error) - 1
+
+
+def _room(curve: Curve, points: Sequence[Number], i: int) -> Number:
+    """The distance to the nearest point or end of the interval; 0 for a point that must stay."""
+    s = points[i]
+    a, b = curve.intervals[curve.part(s)]
+    if s == a or s == b or s in curve.singular:
+        return curve.arithmetic.number(0)
+    near = [x for x in (*points[max(i - 1, 0) : i], *points[i + 1 : i + 2]) if a <= x <= b]
+    return curve.arithmetic.number(min(abs(s - x) for x in (*near, a, b)))

@@ -1,0 +1,258 @@
+r"""The rational that levels the error on one reference, in any precision.
+
+On points x_0 < ... < x_N, N = m + n + 1, with weights w_i, look for p, q, E with
+
+    p(x_i) = q(x_i) (f(x_i) - s_i E),    s_i = (-1)^i / w_i,
+
+(s_i = 0 where the value is prescribed). Values g_i are those of a polynomial of degree m exactly
+when their products with all polynomials of degree n have vanishing divided difference, so with
+lambda_i = 1 / prod_{j != i} (x_i - x_j) and a basis phi_k of the polynomials of degree n
+
+    (A - E B) y = 0,  A = Phi^T diag(lambda_i f_i) Phi,  B = Phi^T diag(lambda_i s_i) Phi,
+
+q = sum y_k phi_k: a symmetric eigenproblem of size n + 1, definite because lambda_i alternates.
+At most one eigenvector has a q without a change of sign. phi_k are the Lagrange polynomials of
+every other point, divided by sqrt|lambda_k|, which keeps the problem well conditioned however the
+points cluster.
+
+Given q of a former reference, the Rayleigh quotient is E to second order, and one step of
+Rayleigh quotient iteration converges cubically.
+
+References:
+    S. Filip, Y. Nakatsukasa, L. N. Trefethen, B. Beckermann, "Rational minimax approximation via
+    adaptive barycentric representations", SIAM J. Sci. Comput. 40(4), 2018,
+    doi:10.1137/17M1132409 (the eigenproblem); H. Werner, "Die konstruktive Ermittlung der
+    Tschebyscheff-Approximierenden im Bereich der rationalen Funktionen", Arch. Rational Mech.
+    Anal. 11, 1962, doi:10.1007/BF00253944 (at most one eigenvector without a pole).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from .arithmetic import Arithmetic, Matrix, Number
+
+__all__ = ["Levelled", "level", "sign_changes"]
+
+SQUARINGS = 5  # of the matrix whose dominant eigenvector is sought: its 32nd power
+
+
+@dataclass(frozen=True, eq=False)
+class Levelled:
+    """p/q on a reference, with its levelled error.
+
+    Attributes:
+        points: x_i, increasing, m + n + 2 of them.
+        p, q: values of the two polynomials at the points.
+        error: E with its sign.
+        degree: (m, n).
+    """
+
+    arithmetic: Arithmetic
+    points: list[Number]
+    p: list[Number]
+    q: list[Number]
+    error: Number
+    degree: tuple[int, int]
+
+    def evaluate(self, xs: Sequence[Number]) -> tuple[list[Number], list[Number]]:
+        """Values of r and of q at any points, by barycentric interpolation of p and q."""
+        number = self.arithmetic.number
+        (p_at, q_at), table = self._table
+        nodes = [self.points[i] for i in sorted({*p_at, *q_at})]
+        gaps = [[x - z for z in nodes] for x in xs]
+        hits = [next((k for k, gap in enumerate(row) if gap == 0), None) for row in gaps]
+        rows = [
+            [1 / gap for gap in row] for row, hit in zip(gaps, hits, strict=True) if hit is None
+        ]
+        sums = iter(self.arithmetic.product(rows, table) if rows else [])
+        r, q = [], []
+        for x, hit in zip(xs, hits, strict=True):
+            if hit is not None:
+                i = self.points.index(nodes[hit])
+                top, bottom = self.p[i], self.q[i]
+            else:
+                p_sum, q_sum = next(sums)
+                q_nodes = self._node_product(q_at, x)
+                p_nodes = q_nodes if p_at == q_at else self._node_product(p_at, x)
+                top, bottom = p_sum * p_nodes, q_sum * q_nodes
+            r.append(
+                number(top / (bottom if bottom != 0 else number(10) ** -self.arithmetic.decimals))
+            )
+            q.append(number(bottom))
+        return r, q
+
+    @cached_property
+    def _table(self) -> tuple[tuple[list[int], list[int]], Matrix]:
+        """Where p and q are interpolated, and their barycentric coefficients, a row for a node."""
+        supports = tuple(spread(len(self.points), degree + 1) for degree in self.degree)
+        columns = []
+        for at, values in zip(supports, (self.p, self.q), strict=True):
+            weights = lagrange_weights([self.points[i] for i in at])
+            columns.append({i: w * values[i] for i, w in zip(at, weights, strict=True)})
+        zero = self.arithmetic.number(0)
+        nodes = sorted({i for at in supports for i in at})
+        return supports, [[column.get(i, zero) for column in columns] for i in nodes]  # type: ignore[return-value]
+
+    def _node_product(self, at: Sequence[int], x: Number) -> Number:
+        return math.prod((x - self.points[i] for i in at), start=self.arithmetic.number(1))
+
+
+def level(
+    arithmetic: Arithmetic,
+    points: Sequence[Number],
+    values: Sequence[Number],
+    steps: Sequence[Number],
+    degree: tuple[int, int],
+    q: Sequence[Number] | None = None,
+    breaks: Collection[int] = (),
+) -> Levelled:
+    """Level the error on a reference.
+
+    Args:
+        points: m + n + 2 points, increasing.
+        values: f there.
+        steps: s_i, the alternating signs over the weights; 0 where the value is prescribed.
+        degree: (m, n).
+        q: values of a denominator close to the answer's (of the former reference): one step of
+            Rayleigh quotient iteration from there. None to solve the eigenproblem.
+        breaks: indices i such that q may change sign between points i and i + 1, because a
+            gap of the domain lies there.
+    """
+    pencil = _Pencil.of(arithmetic, points, values, steps, degree[1])
+    if q is None:
+        q = pencil.refined(_least_changing(pencil.candidates(), breaks))
+    q = pencil.refined(q)
+    error = pencil.rayleigh(q)
+    p = [arithmetic.number(b * (f - s * error)) for b, f, s in zip(q, values, steps, strict=True)]
+    return Levelled(arithmetic, list(points), p, q, error, degree)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pencil:
+    """The eigenproblem: Phi, and the diagonals of A and B in it."""
+
+    arithmetic: Arithmetic
+    phi: Matrix
+    value_diagonal: list[Number]
+    step_diagonal: list[Number]
+
+    @classmethod
+    def of(
+        cls,
+        arithmetic: Arithmetic,
+        points: Sequence[Number],
+        values: Sequence[Number],
+        steps: Sequence[Number],
+        n: int,
+    ) -> _Pencil:
+        number = arithmetic.number
+        scale = lagrange_weights(points)
+        largest = max(abs(w) for w in scale)
+        scale = [number(w / largest) for w in scale]
+        at = spread(len(points), n + 1)
+        nodes = [points[i] for i in at]
+        size = [number(1 / arithmetic.sqrt(abs(scale[i]))) for i in at]
+        factors = [w * c for w, c in zip(lagrange_weights(nodes), size, strict=True)]
+        phi = []
+        for i, x in enumerate(points):
+            if i in at:
+                row = [number(0)] * (n + 1)
+                row[at.index(i)] = size[at.index(i)]
+            else:
+                product = math.prod((x - z for z in nodes), start=number(1))
+                row = [number(product * c / (x - z)) for c, z in zip(factors, nodes, strict=True)]
+            phi.append(row)
+        return cls(
+            arithmetic,
+            phi,
+            [number(w * f) for w, f in zip(scale, values, strict=True)],
+            [number(w * s) for w, s in zip(scale, steps, strict=True)],
+        )
+
+    def rayleigh(self, q: Sequence[Number]) -> Number:
+        """E for which A - E B annihilates q in the mean: second order in q's error."""
+        top = sum(a * b * b for a, b in zip(self.value_diagonal, q, strict=True))
+        bottom = sum(a * b * b for a, b in zip(self.step_diagonal, q, strict=True))
+        return self.arithmetic.number(top / bottom)
+
+    def refined(self, q: Sequence[Number]) -> list[Number]:
+        """One step of Rayleigh quotient iteration."""
+        error = self.rayleigh(q)
+        diagonal = [
+            f - error * s for f, s in zip(self.value_diagonal, self.step_diagonal, strict=True)
+        ]
+        weighted = [[s * b] for s, b in zip(self.step_diagonal, q, strict=True)]
+        transposed = list(zip(*self.phi, strict=True))
+        try:
+            y = self.arithmetic.solve(
+                self._gram(diagonal), self.arithmetic.product(transposed, weighted)
+            )
+        except ZeroDivisionError:  # error is the eigenvalue to the last digit
+            return list(q)
+        return self._values([row[0] for row in y])
+
+    def candidates(self) -> Iterator[list[Number]]:
+        """Denominators at the points: of the least |E|, which is most often the one, then of all."""
+        solve, product = self.arithmetic.solve, self.arithmetic.product
+        steps = self._gram(self.step_diagonal)
+        try:
+            inverse = solve(self._gram(self.value_diagonal), steps)
+        except ZeroDivisionError:  # E = 0 to the last digit: shift the spectrum by rounding's size
+            tiny = max(map(abs, self.value_diagonal)) * self.arithmetic.number(10) ** (
+                -self.arithmetic.decimals
+            )
+            pairs = zip(self.value_diagonal, self.step_diagonal, strict=True)
+            inverse = solve(self._gram([f - tiny * s for f, s in pairs]), steps)
+        power = inverse
+        for _ in range(SQUARINGS):
+            power = _normalised(self.arithmetic, product(power, power))
+        columns = list(zip(*power, strict=True))
+        yield self._values(max(columns, key=lambda column: max(map(abs, column))))
+        for vector in self.arithmetic.eigenvectors(inverse):
+            yield self._values(vector)
+
+    def _gram(self, diagonal: Sequence[Number]) -> Matrix:
+        weighted = [[d * a for a in row] for row, d in zip(self.phi, diagonal, strict=True)]
+        return self.arithmetic.product(list(zip(*self.phi, strict=True)), weighted)
+
+    def _values(self, y: Sequence[Number]) -> list[Number]:
+        largest = max(y, key=abs)
+        column = [[a / largest] for a in y]
+        return [row[0] for row in self.arithmetic.product(self.phi, column)]
+
+
+def lagrange_weights(points: Sequence[Number]) -> list[Number]:
+    """``1 / prod_{j != i} (x_i - x_j)``."""
+    return [
+        1 / math.prod(x - z for j, z in enumerate(points) if j != i) for i, x in enumerate(points)
+    ]
+
+
+def spread(count: int, size: int) -> list[int]:
+    """``size`` indices spread evenly over ``range(count)``; every other one when it is half."""
+    return [(2 * k + 1) * count // (2 * size) for k in range(size)]
+
+
+def _normalised(arithmetic: Arithmetic, matrix: Matrix) -> Matrix:
+    largest = max(abs(a) for row in matrix for a in row)
+    return [[arithmetic.number(a / largest) for a in row] for row in matrix]
+
+
+def sign_changes(values: Sequence[Number], breaks: Collection[int] = ()) -> int:
+    """How often consecutive values differ in sign, other than from ``breaks`` to the next."""
+    pairs = enumerate(zip(values, values[1:], strict=False))
+    return sum((a > 0) != (b > 0) for i, (a, b) in pairs if i not in breaks)
+
+
+def _least_changing(candidates: Iterable[list[Number]], breaks: Collection[int]) -> list[Number]:
+    """The first candidate of one sign, else the one with the fewest changes."""
+    seen = []
+    for q in candidates:
+        seen.append((sign_changes(q, breaks), len(seen), q))
+        if seen[-1][0] == 0:
+            break
+    return min(seen)[2]
