@@ -44,8 +44,8 @@ class TrainConfig:
 
     steps: int = 400
     batch_size: int = 1024
-    lr: float = 5e-3
-    bias_lr: float = 5e-4
+    lr: float = 2e-2
+    bias_lr: float = 4e-3
     rational_lr: float = 5e-3
     warmup: float = 0.05
     decay: float = 0.3

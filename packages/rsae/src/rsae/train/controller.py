@@ -28,10 +28,10 @@ class ControllerConfig:
         ConfigError: a value is outside its range.
     """
 
-    proportional: float = 0.5
-    integral: float = 0.02
-    max_step: float = 0.1
-    reach: float = 100.0
+    proportional: float = 5.0
+    integral: float = 0.1
+    max_step: float = 0.3
+    reach: float = 1000.0
     warmup: int = 20
     memory: float = 0.8
     excursion: float = 1.5

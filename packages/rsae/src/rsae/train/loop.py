@@ -24,7 +24,7 @@ __all__ = ["TrainResult", "train"]
 
 _MAX_RESTARTS = 5
 _EPS = 1e-10  # of Adam: gradients of a fraction of variance are small
-_DEAD_DECAY = 0.99
+_DEAD_DECAY = 0.999
 
 Batches = Callable[[int], Iterator[Tensor]]
 OnStep = Callable[[dict[str, Any]], None]

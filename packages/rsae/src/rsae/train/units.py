@@ -25,8 +25,9 @@ class Units:
         penalty: mean penalty at the start, which the penalty is divided by.
         activation: root mean square of the active pre-activations.
         bandwidth: width of the surrogate's kernel that holds the wanted number of entries.
-        weight: the lambda that balances error and penalty at the start: a common shift of all
-            thresholds (L0) or encoder biases (L1) leaves the loss unchanged to first order.
+        weight: the lambda to start from. For L0 what hard thresholding says: a code z_j pays off
+            where |z_j W_dec_j|^2 > lambda, so lambda is that square at the thresholds. For L1 the
+            balance: a common shift of the encoder's biases leaves the loss unchanged.
     """
 
     variance: float
@@ -53,8 +54,20 @@ def measure_units(coder: RSAE, x: Tensor, name: Penalty, window: float) -> Units
         active = step.pre_acts[step.support > 0]
         activation = active.square().mean().sqrt().item() if len(active) else 1.0
     scale = max(cost.item(), _SMALL)
-    weight = _balance(coder, error, cost / scale) if name != "none" else _SMALL
-    return Units(variance, scale, activation, bandwidth, weight)
+    if name == "l0":
+        weight = _price_at_thresholds(coder, step, bandwidth) * scale / variance
+    else:
+        weight = _balance(coder, error, cost / scale) if name == "l1" else 0.0
+    return Units(variance, scale, activation, bandwidth, max(weight, _SMALL))
+
+
+@torch.no_grad()
+def _price_at_thresholds(coder: RSAE, step: Pass, bandwidth: float) -> float:
+    """Mean of |z_j W_dec_j|^2 over the active codes within the kernel's reach."""
+    cols = step.entries.cols
+    near = (step.support > 0) & (step.pre_acts - coder.threshold[cols] < bandwidth / 2)
+    sizes = step.codes[near].square() * coder.W_dec.square().sum(dim=1)[cols[near]]
+    return sizes.mean().item() if len(sizes) else 0.0
 
 
 def _bandwidth(coder: RSAE, x: Tensor, window: float) -> float:
@@ -68,8 +81,6 @@ def _bandwidth(coder: RSAE, x: Tensor, window: float) -> float:
 
 
 def _balance(coder: RSAE, error: Tensor, cost: Tensor) -> float:
-    lever = coder.threshold if coder.threshold.requires_grad else coder.b_enc
-    (gain,) = torch.autograd.grad(error, lever, retain_graph=True)
-    (price,) = torch.autograd.grad(cost, lever)
-    ratio = -gain.sum().item() / (price.sum().item() or -_SMALL)
-    return max(ratio, _SMALL)
+    (gain,) = torch.autograd.grad(error, coder.b_enc, retain_graph=True)
+    (price,) = torch.autograd.grad(cost, coder.b_enc)
+    return -gain.sum().item() / max(price.sum().item(), _SMALL)

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from rich.console import Console
 
 from ..activations import ActivationStore, harvest
@@ -30,8 +31,8 @@ __all__ = ["register"]
 
 _DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
 _TRAIN_TOKENS = 48_000
-_CALIBRATION_TOKENS = 8_192
-_HELDOUT_TOKENS = 4_096
+_POOL_TOKENS = 16_384  # of the held-out documents: for calibration and evaluation
+_HELDOUT_EVERY = 3
 _CONTEXT = 128
 
 
@@ -137,15 +138,20 @@ def _tokens(host: Host, args: argparse.Namespace, context: int) -> dict[str, Tok
     """Held-out documents give the held-out and the calibration tokens, the others the rest."""
     train, rest = split(documents(args.text), heldout=0.1, seed=0)
     pool = tokenize(host, rest, context)
-    wanted = _CALIBRATION_TOKENS + _HELDOUT_TOKENS
-    share = min(1.0, wanted / pool.n_tokens)
+    share = min(1.0, _POOL_TOKENS / pool.n_tokens)
     pool = pool.sample(int(share * pool.n_tokens))
-    half = len(pool.ids) * _CALIBRATION_TOKENS // wanted
+    # Every third sequence is held out: both parts then speak of the same documents, so that an
+    # L0 matched on one holds on the other. Nothing but scales and one shift is fitted on either.
+    held = torch.arange(len(pool.ids)) % _HELDOUT_EVERY == 0
     return {
         "train": tokenize(host, train, context).sample(args.tokens),
-        "calibration": Tokens(pool.ids[:half], pool.special[:half], pool.document[:half]),
-        "heldout": Tokens(pool.ids[half:], pool.special[half:], pool.document[half:]),
+        "calibration": _rows(pool, ~held),
+        "heldout": _rows(pool, held),
     }
+
+
+def _rows(tokens: Tokens, chosen: torch.Tensor) -> Tokens:
+    return Tokens(tokens.ids[chosen], tokens.special[chosen], tokens.document[chosen])
 
 
 def _upgrade(
