@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rsae.activations.store import ActivationStore, Manifest, Shard
 from rsae.errors import StoreError
-from rsae.hosts import Host
+from rsae.hosts import SINK_POSITIONS, Host
 from rsae.io import RunLock, make_folder, save_safetensors, sha256
 from rsae.text import Tokens
 
@@ -87,6 +87,7 @@ def _plan(host: Host, tokens_by_split: Mapping[str, Tokens], hooks: tuple[str, .
         n_tokens={name: tokens.n_tokens for name, tokens in tokens_by_split.items()},
         tokens_sha256={name: tokens.sha256 for name, tokens in tokens_by_split.items()},
         excluded_token_ids=host.special_token_ids,
+        excluded_positions=SINK_POSITIONS,
         n_excluded={name: int(t.special.sum()) for name, t in tokens_by_split.items()},
         sequences_per_shard=max(1, _SHARD_TOKENS // context_size),
     )

@@ -56,7 +56,8 @@ class Manifest:
         n_tokens: Per split, those that were kept.
         tokens_sha256: Per split, of the token ids.
         excluded_token_ids: Special tokens, which were left out.
-        n_excluded: Per split, how many.
+        excluded_positions: So many positions at the beginning of every sequence were, too.
+        n_excluded: Per split, how many tokens that is.
         sequences_per_shard: Every shard holds the tokens of so many sequences.
         shards: Finished files.
     """
@@ -69,6 +70,7 @@ class Manifest:
     n_tokens: dict[str, int]
     tokens_sha256: dict[str, str]
     excluded_token_ids: tuple[int, ...]
+    excluded_positions: int
     n_excluded: dict[str, int]
     sequences_per_shard: int
     shards: tuple[Shard, ...] = field(default=())
