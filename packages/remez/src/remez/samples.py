@@ -60,7 +60,7 @@ def fit_samples(
 
     >>> x = np.linspace(-1, 1, 201)
     >>> print(f"{fit_samples(x, np.abs(x), (4, 4)).error:.3e}")
-    8.433e-03
+    8.489e-03
     """
     problem = _problem(x, y, degree, weight)
     target = problem.target()

@@ -51,7 +51,7 @@ def table(
         options: passed to `remez.fit`.
 
     >>> print(np.array2string(table(np.exp, 1).errors, precision=4))
-    [[1.1752 0.2788]
+    [[1.1752 0.2091]
      [0.2788 0.021 ]]
     """
     top, bottom = (max_degree, max_degree) if isinstance(max_degree, int) else max_degree

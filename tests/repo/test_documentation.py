@@ -1,0 +1,40 @@
+"""What the front pages show is what happens."""
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import remez
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+PAGES = [
+    page
+    for page in (
+        ROOT / "README.md",
+        ROOT / "packages/remez/README.md",
+        *ROOT.glob("docs/remez/*.md"),
+    )
+    if ">>>" in page.read_text()
+]
+MODULES = [
+    f"remez.{module.name}"
+    for module in pkgutil.walk_packages(remez.__path__)
+    if module.name not in ("cli", "__main__")
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_examples_of_the_pages_run_as_printed(page: Path) -> None:
+    found = doctest.testfile(str(page), module_relative=False, optionflags=FLAGS)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_docstrings_run_as_printed(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
+    assert found.failed == 0
