@@ -70,7 +70,7 @@ class Arithmetic(Protocol):
 
 def to_mpf(x: Any) -> Any:
     """A float, int, Fraction, Decimal, decimal or fraction text, or mpf as an mpf, rounded."""
-    if isinstance(x, str) or isinstance(x, Decimal):
+    if isinstance(x, (str, Decimal)):
         x = Fraction(x)
     return mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mp.mpf(x)
 

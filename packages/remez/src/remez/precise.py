@@ -11,6 +11,7 @@ grows from (0, 0) to (m, n), each reference resampled from the one before by its
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -152,39 +153,40 @@ class _Search:
         """Grow the type from (0, 0), each start resampled from the last reference."""
         m, n = self.reduction.degree
         top = max(m, n)
-        level, step, misses, digits = -1, 1, 0, 30
+        at, digits = -1, 30
         last: list[Number] | None = None
-        while level < top:
-            goal = min(level + step, top)
-            degree = (round(m * goal / top), round(n * goal / top)) if top else (0, 0)
+        while at < top:
+            for step in dict.fromkeys((max(1, (at + 1) // 4), max(1, (at + 1) // 8), 1, 2, 3, 4)):
+                goal = min(at + step, top)
+                degree = (round(m * goal / top), round(n * goal / top)) if top else (0, 0)
+                found = self._stage(degree, last, digits)
+                if found is not None:
+                    break
+            else:
+                return None
+            reference, digits, exact = found
+            if exact:
+                return degree, reference.points, digits
+            last, at = reference.points, goal
+            digits = 30 + 2 * self.lost(reference.error)
+        return degree, last, digits  # type: ignore[return-value]
+
+    def _stage(
+        self, degree: tuple[int, int], last: list[Number] | None, digits: int
+    ) -> tuple[Reference, int, bool] | None:
+        """Settle at one type: the reference, the digits it took, and whether f was reached."""
+        while True:
             with self.arithmetic.digits(digits):
                 curve = self.curve(degree)
                 start = _chebyshev(curve) if last is None else _resample(curve, last)
                 reference = self._settle(curve, start)
-                error = reference.error if reference else None
-                exact = error is not None and error <= self.height * self.arithmetic.number(10) ** (
-                    12 - digits
-                )
-                if exact and digits < 150:
-                    digits *= 2
-                    continue
-                if exact:
-                    return degree, reference.points, digits  # type: ignore[union-attr]
-            if reference is None:
-                misses += 1
-                if step > 1:
-                    step //= 2
-                elif misses > 12:
+                if reference is None:
                     return None
-                else:
-                    level += 1 if level + 1 < top else 0
-                    if level + 1 >= top and misses > 4:
-                        return None
-                continue
-            last, level, misses = reference.points, goal, 0
-            step = max(1, (level + 1) // 4)
-            digits = 30 + 2 * self.lost(error)
-        return degree, last, digits  # type: ignore[return-value]
+                floor = self.height * self.arithmetic.number(10) ** (12 - digits)
+                exact = bool(reference.error <= floor)
+            if not exact or digits >= 120:
+                return reference, digits, exact
+            digits *= 2
 
     def _settle(self, curve: Curve, points: list[Number]) -> Reference | None:
         if self.callback is not None:
@@ -254,7 +256,7 @@ def _crowding(arithmetic: Arithmetic, points: Sequence[Number]) -> int:
     """Digits that neighbouring points have in common, relative to the size of the domain."""
     if len(points) < 2:
         return 0
-    gap = min(b - a for a, b in zip(points, points[1:], strict=False))
+    gap = min(b - a for a, b in itertools.pairwise(points))
     near = max(map(abs, points))
     return max(0, math.ceil((arithmetic.log(near) - arithmetic.log(gap)) / math.log(10)))
 
@@ -266,7 +268,7 @@ def _rational(
     arithmetic, levelled = curve.arithmetic, reference.levelled
     ts = levelled.points
     low, high = ts[0], ts[-2] if reduction.unbounded else ts[-1]
-    gaps = [b - a for a, b in zip(ts, ts[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(ts)]
     if reduction.unbounded:
         origin, scale = reduction.base(arithmetic), arithmetic.number(1)
     else:
@@ -392,7 +394,7 @@ def _respaced(
     number = arithmetic.number
     if len(part) < 2 or count < 2:
         return [number(a + (b - a) * k / (count + 1)) for k in range(1, count + 1)]
-    logs = np.array([arithmetic.log(number(y - x)) for x, y in zip(part, part[1:], strict=False)])
+    logs = np.array([arithmetic.log(number(y - x)) for x, y in itertools.pairwise(part)])
     old = (np.arange(logs.size) + 0.5) / logs.size
     new = (np.arange(count - 1) + 0.5) / (count - 1)
     spacing = np.interp(new, old, logs)

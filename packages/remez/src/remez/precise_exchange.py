@@ -12,6 +12,7 @@ Numer. Math. 2, 1960, doi:10.1007/BF01386215).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,9 +76,11 @@ class Curve:
         ts, values, steps = (list(column) for column in zip(*rows, strict=True))
         parts = [self.part(s) for s in merged]
         breaks = {i for i in range(len(parts) - 1) if parts[i] != parts[i + 1]}
-        if q is not None and self.pinned:
-            q = None
-        return level(self.arithmetic, ts, values, steps, self.degree, q, breaks)
+        q = None if self.pinned else q
+        found = level(self.arithmetic, ts, values, steps, self.degree, q, breaks)
+        if q is not None and sign_changes(found.q, breaks):  # the iteration went astray
+            found = level(self.arithmetic, ts, values, steps, self.degree, None, breaks)
+        return found
 
     def errors(self, levelled: Levelled, points: Sequence[Number]) -> tuple[list, list]:
         """``w (f - r)`` and the denominator at sampling coordinates."""
@@ -129,7 +132,7 @@ def settle(curve: Curve, points: Sequence[Number], limit: int) -> Reference | No
             return Reference(points, levelled, excess, iteration)
         points = [_vertex(curve, samples, errors, i) for i in extrema]
         _, q = curve.errors(levelled, points)
-        q = q if excess < 1 else None
+        q = q if excess < 0.1 else None
     return None
 
 
@@ -160,7 +163,7 @@ def _samples(curve: Curve, points: Sequence[Number]) -> list[Number]:
 
 def _graded(arithmetic: Arithmetic, knots: list[Number]) -> list[Number]:
     """Cut every gap into parts whose lengths follow those of the gaps around it."""
-    gaps = [arithmetic.number(y - x) for x, y in zip(knots, knots[1:], strict=False)]
+    gaps = [arithmetic.number(y - x) for x, y in itertools.pairwise(knots)]
     logs = [arithmetic.log(gap) for gap in gaps]
     last = len(gaps) - 1
     out = [knots[0]]
@@ -186,7 +189,7 @@ def _share(growth: float, u: float) -> float:
 
 def _distinct(numbers: list[Number]) -> list[Number]:
     ordered = sorted(numbers)
-    return ordered[:1] + [y for x, y in zip(ordered, ordered[1:], strict=False) if y > x]
+    return ordered[:1] + [y for x, y in itertools.pairwise(ordered) if y > x]
 
 
 def _alternation(curve: Curve, samples: Sequence[Number], errors: Sequence[Number]) -> list[int]:
@@ -228,42 +231,57 @@ def _vertex(curve: Curve, samples: Sequence[Number], errors: Sequence[Number], i
     curvature = (right - left) / (x2 - x0)
     if not (left * right < 0) or curvature == 0:
         return s
-    return curve.arithmetic.number((x0 + x1) / 2 - left / (2 * curvature))
+    vertex = curve.arithmetic.number((x0 + x1) / 2 - left / (2 * curvature))
+    return min(max(vertex, x0), x2)
 
 
 def _newton(
     curve: Curve, levelled: Levelled, points: Sequence[Number]
 ) -> tuple[list[Number], Number]:
-    """One Newton step to every extremum by central differences, and the excess found there."""
+    """One Newton step to every extremum by differences, and the excess found there.
+
+    With steps of 10^(-digits/3) of the gaps, second order differences place an extremum to two
+    thirds of the digits, and its height, which is stationary, to all of them.
+    """
     number = curve.arithmetic.number
-    reach = [_room(curve, points, i) for i in range(len(points))]
     third = number(10) ** -(curve.arithmetic.decimals // 3)
-    steps = [number(room * third) for room in reach]
-    around = [
-        number(s + k * h) for s, h in zip(points, steps, strict=True) if h != 0 for k in (-1, 1)
-    ]
-    values = iter(curve.errors(levelled, around)[0])
-    at, _ = curve.errors(levelled, points)
+    stencils = []
+    for i, s in enumerate(points):
+        a, b = curve.intervals[curve.part(s)]
+        room = _room(curve, points, i)
+        h = number(room * third)
+        side = 1 if s - h < a else -1 if s + h > b else 0
+        triple = [number(s + (side + k) * h) for k in (-1, 0, 1)]
+        stencils.append((s, h, room, side, triple))
+    values = iter(curve.errors(levelled, [x for *_, triple in stencils for x in triple])[0])
     moved, tops = [], []
-    for s, h, room, centre in zip(points, steps, reach, at, strict=True):
-        if h == 0:
-            moved.append(s)
-            tops.append(abs(centre))
-            continue
-        low, high = next(values), next(values)
-        slope, curvature = (high - low) / (2 * h), (high - 2 * centre + low) / (h * h)
-        step = number(-slope / curvature)
-        step = max(min(step, room / 4), -room / 4)
-        moved.append(number(s + step))
+    for s, h, room, side, _ in stencils:
+        low, middle, high = next(values), next(values), next(values)
+        curvature = (high - 2 * middle + low) / (h * h)
+        slope = (high - low) / (2 * h) - side * h * curvature
+        centre = low if side == 1 else high if side == -1 else middle
+        step = _step(centre, slope, curvature, room)
+        if s in curve.singular and abs(low) < abs(middle) > abs(high):
+            step = number(0)
+        a, b = curve.intervals[curve.part(s)]
+        target = number(min(max(s + step, a), b))
+        step = target - s
+        moved.append(target)
         tops.append(abs(number(centre + slope * step + curvature * step * step / 2)))
     return moved, max(tops) / abs(levelled.error) - 1
 
 
+def _step(centre: Number, slope: Number, curvature: Number, room: Number) -> Number:
+    """Newton's step to the extremum, at most a quarter of the room."""
+    if (curvature if centre > 0 else -curvature) < 0:
+        step = -slope / curvature
+        return max(min(step, room / 4), -room / 4)
+    return room / 4 if (slope > 0) == (centre > 0) else -room / 4
+
+
 def _room(curve: Curve, points: Sequence[Number], i: int) -> Number:
-    """The distance to the nearest point or end of the interval; 0 for a point that must stay."""
+    """The distance to the nearest other point of the interval, or to its ends without one."""
     s = points[i]
     a, b = curve.intervals[curve.part(s)]
-    if s == a or s == b or s in curve.singular:
-        return curve.arithmetic.number(0)
     near = [x for x in (*points[max(i - 1, 0) : i], *points[i + 1 : i + 2]) if a <= x <= b]
-    return curve.arithmetic.number(min(abs(s - x) for x in (*near, a, b)))
+    return curve.arithmetic.number(min(abs(s - x) for x in near or (a, b) if x != s))

@@ -28,6 +28,7 @@ References:
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -244,7 +245,7 @@ def _normalised(arithmetic: Arithmetic, matrix: Matrix) -> Matrix:
 
 def sign_changes(values: Sequence[Number], breaks: Collection[int] = ()) -> int:
     """How often consecutive values differ in sign, other than from ``breaks`` to the next."""
-    pairs = enumerate(zip(values, values[1:], strict=False))
+    pairs = enumerate(itertools.pairwise(values))
     return sum((a > 0) != (b > 0) for i, (a, b) in pairs if i not in breaks)
 
 

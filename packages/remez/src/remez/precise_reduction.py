@@ -246,7 +246,7 @@ def _rough_points(problem: Problem, hints: tuple[float, ...]) -> Iterator[Fracti
     """Candidates inside the domain at which second differences do not vanish like h^2."""
     expression = as_expression(problem.fn)
     low, high = problem.domain.hull
-    candidates = {0.0, *hints, *getattr(problem.fn, "singular_points", ())}
+    candidates = {0.0, *hints}
     if expression is not None and problem.domain.is_finite:
         candidates.update(expression.singular_points(low, high))
     for c in candidates:
