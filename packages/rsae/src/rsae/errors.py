@@ -18,6 +18,10 @@ __all__ = [
 class RsaeError(Exception):
     """Base of every error a user can cause; its message is one line: the cause, then what to do."""
 
+    def __str__(self) -> str:
+        # What a message quotes (a name in a damaged file, another library's error) may hold more.
+        return " ".join(super().__str__().splitlines())
+
 
 class ConfigError(RsaeError):
     """A setting is outside its range or contradicts another."""

@@ -132,7 +132,7 @@ def read_json(path: Path | str) -> Any:
     source = _existing_file(path)
     try:
         return json.loads(source.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CorruptFileError(
             f"{source} is no valid JSON ({error}); restore it or make it again"
         ) from error

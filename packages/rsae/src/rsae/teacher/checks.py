@@ -26,6 +26,16 @@ def need(tensors: Mapping[str, Any], key: str, path: Path) -> Tensor:
     return value.detach().to(torch.float32)
 
 
+def need_linear(tensors: Mapping[str, Any], key: str, path: Path) -> Tensor:
+    """The matrix of an `nn.Linear` in a file, which lies as (out, in), turned to (in, out).
+
+    Raises:
+        TeacherError: as `need`.
+    """
+    value = need(tensors, key, path)
+    return value.T if value.ndim == 2 else value  # another shape is refused by `assemble`
+
+
 def _is_dense_float(value: Any) -> bool:
     """Whether it is a plain float tensor whose numbers are all there (no stride-0 giants)."""
     return (
@@ -45,7 +55,8 @@ def whole(value: Any, name: str, path: Path) -> int:
     """
     if isinstance(value, Tensor) and value.numel() == 1:
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not float(value).is_integer():
         raise TeacherError(f"{path}: {name} is {value!r}, not a whole number; use a sound config")
     return int(value)
 

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from rsae.errors import TeacherError
 from rsae.teacher.base import Family, Teacher
-from rsae.teacher.checks import agree, assemble, need, whole
+from rsae.teacher.checks import agree, assemble, need, need_linear, whole
 from rsae.teacher.files import Weights
 
 FORMAT = "dictionary_learning"
@@ -134,14 +134,13 @@ def _class_by_names(weights: Weights) -> str:
 def _matrices(weights: Weights, kind: _Class) -> tuple[Tensor, Tensor, Tensor]:
     """(W_enc, b_enc, W_dec) in the layout of `Teacher`."""
     content, path = weights.content, weights.path
-    if not kind.linear:
+    if kind.linear:
         return (
-            need(content, "W_enc", path),
-            need(content, "b_enc", path),
-            need(content, "W_dec", path),
+            need_linear(content, "encoder.weight", path),
+            need(content, "encoder.bias", path),
+            need_linear(content, "decoder.weight", path),
         )
-    encoder, decoder = need(content, "encoder.weight", path), need(content, "decoder.weight", path)
-    return encoder.T, need(content, "encoder.bias", path), decoder.T
+    return need(content, "W_enc", path), need(content, "b_enc", path), need(content, "W_dec", path)
 
 
 def _threshold(weights: Weights, name: str) -> Tensor:

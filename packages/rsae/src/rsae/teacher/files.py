@@ -92,6 +92,7 @@ def _container(path: Path) -> Container | None:
 def _read_torch(path: Path) -> Mapping[str, Any]:
     """A dict that `torch.save` wrote, by torch's unpickler for plain data only."""
     try:
+        _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes make the unpickler fail in any way there is
         raise CorruptFileError(
@@ -101,6 +102,16 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise CorruptFileError(f"{path} holds no named tensors; use a sound file")
     return content
+
+
+def _check_sums(path: Path) -> None:
+    """Compare an archive's checksums, which torch writes but does not read (0: not written)."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+        if damaged is not None and archive.getinfo(damaged).CRC:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from typing import Any
 
 from rsae.errors import TeacherError
 from rsae.teacher.base import Teacher
-from rsae.teacher.checks import assemble, need, whole
+from rsae.teacher.checks import assemble, need, need_linear, whole
 from rsae.teacher.files import Weights
 
 FORMAT = "openai"
@@ -58,9 +58,9 @@ def read(weights: Weights) -> Teacher:
     k = _k(content, path) if activation == "TopK" else None
     return assemble(
         "relu" if k is None else "topk",
-        need(content, "encoder.weight", path).T,
+        need_linear(content, "encoder.weight", path),
         need(content, "latent_bias", path),
-        need(content, "decoder.weight", path).T,
+        need_linear(content, "decoder.weight", path),
         need(content, "pre_bias", path),
         path=path,
         format=FORMAT,

@@ -118,9 +118,9 @@ def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Tea
 
 
 def _family(config: Mapping[str, Any], path: Path) -> Family:
-    architecture = config.get("architecture", "standard")
+    architecture = str(config.get("architecture", "standard"))
     if architecture not in _FAMILIES:
-        reason = _REFUSED.get(str(architecture), "it is not one of an SAE with one activation")
+        reason = _REFUSED.get(architecture, "it is not one of an SAE with one activation")
         raise TeacherError(
             f"{path}: the architecture {architecture!r} cannot be upgraded: {reason}; "
             f"use one of {', '.join(_FAMILIES)}"

@@ -22,7 +22,7 @@ from typing import Any
 
 from rsae.errors import TeacherError
 from rsae.teacher.base import Teacher
-from rsae.teacher.checks import agree, assemble, need, whole
+from rsae.teacher.checks import agree, assemble, need, need_linear, whole
 from rsae.teacher.files import Weights, read_object
 
 FORMAT = "sparsify"
@@ -56,7 +56,7 @@ def read(weights: Weights) -> Teacher:
     _refuse(config, content, path)
     teacher = assemble(
         "topk",
-        need(content, "encoder.weight", path).T,
+        need_linear(content, "encoder.weight", path),
         need(content, "encoder.bias", path),
         need(content, "W_dec", path),
         need(content, "b_dec", path),
