@@ -190,12 +190,13 @@ class Fit:
     def from_dict(cls, data: dict[str, Any], fn: Callable[..., Any] | None = None) -> Fit:
         """Read what `to_dict` wrote; ``fn`` may be given back to the problem."""
         rest = {k: data[k] for k in ("iterations", "evaluations", "method", "defect", "precision")}
-        rational, number, dtype = Rational, float, float
+        rational: Any = Rational
+        number: Any = float
+        dtype: type = float
         if data["precision"] is not None:
-            from .precise_rational import PreciseRational as rational
-            from .precise_rational import read_number as number
+            from .precise_rational import PreciseRational, read_number
 
-            dtype = object
+            rational, number, dtype = PreciseRational, read_number, object
         return cls(
             rational.from_dict(data["rational"]),
             Problem.from_dict(data["problem"], fn),

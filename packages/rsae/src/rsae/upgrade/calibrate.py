@@ -119,8 +119,8 @@ def with_trainable_thresholds(coder: RSAE, teacher: Teacher, x: Tensor) -> RSAE:
         lifted.threshold.fill_(cut)
     elif teacher.family == "relu":
         lift = _least_squares_lift(lifted, h, x)
-        lifted.threshold += lift
-        lifted.b_enc += lift
+        lifted.threshold.add_(lift)
+        lifted.b_enc.add_(lift)
     return lifted
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ class _Run:
         x = self.sample.calibration.tensor()[: self.config.calibration_tokens]
         start = self._timed("calibrate", lambda: self._start(folder, gate, x))
         arms = {
-            name: self._timed(name, lambda name=name: self._arm(folder, name, start))
+            name: self._timed(name, partial(self._arm, folder, name, start))
             for name in arms_to_train(self.teacher, self.config)
         }
         control = arms.get("control", arms["threshold_only"])
