@@ -110,6 +110,10 @@ class Verdict:
     def __bool__(self) -> bool:
         return self.ok
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        return {"ok": self.ok, "reason": self.reason, "lower": self.lower, "upper": self.upper}
+
 
 def certify(fit: Fit) -> Certificate:
     """Enclose the best error, rigorously when f and the weight are expressions.
@@ -321,9 +325,7 @@ def _alternation(
     best = None
     for first in range(len(points) - needed + 1):
         part = errors[first : first + needed]
-        if all(
-            (a > 0 and b < 0) or (a < 0 and b > 0) for a, b in itertools.pairwise(part)
-        ):
+        if all((a > 0 and b < 0) or (a < 0 and b > 0) for a, b in itertools.pairwise(part)):
             least = min(abs(e).lower() for e in part)
             best = least if best is None or least > best else best
     if best is None:

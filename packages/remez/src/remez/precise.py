@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -113,6 +114,19 @@ def _hints(former: Fit | None) -> tuple[float, ...]:
     return (float(origin),)
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Where a search ended: the type in t, the points, and the digits it worked with.
+
+    ``exact`` says that f is a rational of this type, as far as those digits tell.
+    """
+
+    degree: tuple[int, int]
+    points: list[Number]
+    digits: int
+    exact: bool
+
+
 class _Search:
     """Reference hunting for one reduced problem."""
 
@@ -133,10 +147,11 @@ class _Search:
         """The curve at the current working precision."""
         return self.reduction.curve(self.arithmetic, degree)
 
-    def near(self, former: Fit) -> tuple[tuple[int, int], list[Number], int] | None:
+    def near(self, former: Fit) -> _Found | None:
         """Settle from a former fit's reference: (degree, sampling coordinates, digits)."""
         error = float(former.error)
-        if not (former.converged and error > 0) or former.defect > self.reduction.defect:
+        resolved = former.status is Status.CONVERGED and error > 0
+        if not resolved or former.defect > self.reduction.defect:
             return None
         degree = self.reduction.degree
         digits = 30 + self.lost(self.arithmetic.number(error))
@@ -147,9 +162,11 @@ class _Search:
             if len(inside) != curve.size:
                 return None
             reference = self._settle(curve, inside)
-            return (degree, reference.points, digits) if reference else None
+            if reference is None or not error / 2 < float(reference.error) < 2 * error:
+                return None
+            return _Found(degree, reference.points, digits, False)
 
-    def climb(self) -> tuple[tuple[int, int], list[Number], int] | None:
+    def climb(self) -> _Found | None:
         """Grow the type from (0, 0), each start resampled from the last reference."""
         m, n = self.reduction.degree
         top = max(m, n)
@@ -166,10 +183,10 @@ class _Search:
                 return None
             reference, digits, exact = found
             if exact:
-                return degree, reference.points, digits
+                return _Found(degree, reference.points, digits, True)
             last, at = reference.points, goal
             digits = 30 + 2 * self.lost(reference.error)
-        return degree, last, digits  # type: ignore[return-value]
+        return _Found(degree, last or [], digits, False)
 
     def _stage(
         self, degree: tuple[int, int], last: list[Number] | None, digits: int
@@ -210,25 +227,20 @@ class _Search:
         return max(0, math.ceil(gap / math.log(10)))
 
 
-def _finish(
-    search: _Search, found: tuple[tuple[int, int], list[Number], int], precision: int, method: str
-) -> Fit:
+def _finish(search: _Search, found: _Found, precision: int, method: str) -> Fit:
     """Polish at full precision, and write the answer in x."""
-    degree, points, digits = found
+    degree, points, exact = found.degree, found.points, found.exact
     arithmetic = search.arithmetic
-    with arithmetic.digits(digits):
-        rough = search._settle(search.curve(degree), points)
-        lost = search.lost(rough.error) if rough and rough.error != 0 else digits
-    exact = lost >= digits - 12
-    digits = precision + GUARD + (0 if exact else lost) + _crowding(arithmetic, points)
-    with arithmetic.digits(digits):
+    with arithmetic.digits(found.digits):
+        rough = search.curve(degree).levelled(points, None)
+        lost = 0 if exact else search.lost(abs(rough.error))
+        crowding = _crowding(arithmetic, points)
+    with arithmetic.digits(precision + GUARD + lost + crowding):
         curve = search.curve(degree)
         points = [arithmetic.number(s) for s in points]
-        start = Reference(
-            points, curve.levelled(points, None), 1.0, rough.iterations if rough else 0
-        )
+        start = Reference(points, curve.levelled(points, None), 1.0, 0)
         tolerance = float(mp.mpf(10) ** -(precision + 2))
-        reference = start if exact else polish(curve, start, tolerance, 12)
+        reference = start if exact else polish(curve, start, tolerance, 20)
         rational = _rational(search.reduction, curve, reference, precision)
         low = arithmetic.mpf(reference.error)
         high = low * (1 + max(arithmetic.mpf(arithmetic.number(reference.excess)), 0))

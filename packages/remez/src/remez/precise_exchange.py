@@ -124,11 +124,10 @@ def settle(curve: Curve, points: Sequence[Number], limit: int) -> Reference | No
         excess = float(peak / abs(levelled.error)) - 1
         parts = [curve.part(s) for s in samples]
         breaks = {i for i in range(len(parts) - 1) if parts[i] != parts[i + 1]}
-        if (
-            excess < SETTLED
-            and len(extrema) == curve.size
-            and not sign_changes(denominators, breaks)
-        ):
+        even = len(extrema) == curve.size and not sign_changes(denominators, breaks)
+        if excess < SETTLED and even:
+            at = zip(points, (samples[i] for i in extrema), strict=True)
+            points = [top if top in curve.singular else s for s, top in at]
             return Reference(points, levelled, excess, iteration)
         points = [_vertex(curve, samples, errors, i) for i in extrema]
         _, q = curve.errors(levelled, points)
@@ -138,14 +137,23 @@ def settle(curve: Curve, points: Sequence[Number], limit: int) -> Reference | No
 
 def polish(curve: Curve, start: Reference, tolerance: float, limit: int) -> Reference:
     """Newton's method on the extrema until the error exceeds the levelled one by ``tolerance``."""
-    points, levelled, iteration = start.points, start.levelled, start.iterations
-    for iteration in range(start.iterations + 1, start.iterations + limit + 1):
+    points, levelled = [_snapped(curve, s) for s in start.points], start.levelled
+    iterations = start.iterations
+    excess = math.inf
+    for _ in range(limit):
+        iterations += 1
         points, excess = _newton(curve, levelled, points)
         if excess <= tolerance:
             break
         _, q = curve.errors(levelled, points)
         levelled = curve.levelled(points, q)
-    return Reference(points, levelled, float(excess), iteration)
+    return Reference(points, levelled, float(excess), iterations)
+
+
+def _snapped(curve: Curve, s: Number) -> Number:
+    """s, or the singular point that it equals to the digits of the search."""
+    near = (z for z in curve.singular if abs(s - z) <= abs(z) * curve.arithmetic.number(1e-20))
+    return next(near, s)
 
 
 def _samples(curve: Curve, points: Sequence[Number]) -> list[Number]:

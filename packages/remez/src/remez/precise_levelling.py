@@ -32,7 +32,6 @@ import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from .arithmetic import Arithmetic, Matrix, Number
 
@@ -61,45 +60,37 @@ class Levelled:
 
     def evaluate(self, xs: Sequence[Number]) -> tuple[list[Number], list[Number]]:
         """Values of r and of q at any points, by barycentric interpolation of p and q."""
+        m, n = self.degree
+        if m == n:
+            p, q = self._interpolate(n, (self.p, self.q), xs)
+        else:
+            (p,), (q,) = (self._interpolate(k, (v,), xs) for k, v in ((m, self.p), (n, self.q)))
         number = self.arithmetic.number
-        (p_at, q_at), table = self._table
-        nodes = [self.points[i] for i in sorted({*p_at, *q_at})]
+        tiny = number(10) ** -self.arithmetic.decimals  # in place of a zero, met at a pole
+        ratios = (a / (b if b != 0 else tiny) for a, b in zip(p, q, strict=True))
+        return [number(ratio) for ratio in ratios], q
+
+    def _interpolate(
+        self, degree: int, columns: Sequence[list[Number]], xs: Sequence[Number]
+    ) -> list[list[Number]]:
+        """Polynomials of one degree, given at the points, at other points."""
+        number = self.arithmetic.number
+        at = spread(len(self.points), degree + 1)
+        nodes = [self.points[i] for i in at]
+        weights = lagrange_weights(nodes)
+        table = [[w * v[i] for v in columns] for i, w in zip(at, weights, strict=True)]
         gaps = [[x - z for z in nodes] for x in xs]
         hits = [next((k for k, gap in enumerate(row) if gap == 0), None) for row in gaps]
-        rows = [
-            [1 / gap for gap in row] for row, hit in zip(gaps, hits, strict=True) if hit is None
-        ]
+        rows = [[1 / g for g in row] for row, hit in zip(gaps, hits, strict=True) if hit is None]
         sums = iter(self.arithmetic.product(rows, table) if rows else [])
-        r, q = [], []
-        for x, hit in zip(xs, hits, strict=True):
+        out = []
+        for row, hit in zip(gaps, hits, strict=True):
             if hit is not None:
-                i = self.points.index(nodes[hit])
-                top, bottom = self.p[i], self.q[i]
-            else:
-                p_sum, q_sum = next(sums)
-                q_nodes = self._node_product(q_at, x)
-                p_nodes = q_nodes if p_at == q_at else self._node_product(p_at, x)
-                top, bottom = p_sum * p_nodes, q_sum * q_nodes
-            r.append(
-                number(top / (bottom if bottom != 0 else number(10) ** -self.arithmetic.decimals))
-            )
-            q.append(number(bottom))
-        return r, q
-
-    @cached_property
-    def _table(self) -> tuple[tuple[list[int], list[int]], Matrix]:
-        """Where p and q are interpolated, and their barycentric coefficients, a row for a node."""
-        supports = tuple(spread(len(self.points), degree + 1) for degree in self.degree)
-        columns = []
-        for at, values in zip(supports, (self.p, self.q), strict=True):
-            weights = lagrange_weights([self.points[i] for i in at])
-            columns.append({i: w * values[i] for i, w in zip(at, weights, strict=True)})
-        zero = self.arithmetic.number(0)
-        nodes = sorted({i for at in supports for i in at})
-        return supports, [[column.get(i, zero) for column in columns] for i in nodes]  # type: ignore[return-value]
-
-    def _node_product(self, at: Sequence[int], x: Number) -> Number:
-        return math.prod((x - self.points[i] for i in at), start=self.arithmetic.number(1))
+                out.append([v[at[hit]] for v in columns])
+                continue
+            product = math.prod(row, start=number(1))
+            out.append([number(product * a) for a in next(sums)])
+        return [list(column) for column in zip(*out, strict=True)]
 
 
 def level(
@@ -197,7 +188,7 @@ class _Pencil:
         return self._values([row[0] for row in y])
 
     def candidates(self) -> Iterator[list[Number]]:
-        """Denominators at the points: of the least |E|, which is most often the one, then of all."""
+        """Denominators at the points: of the least |E|, most often the right one, then of all."""
         solve, product = self.arithmetic.solve, self.arithmetic.product
         steps = self._gram(self.step_diagonal)
         try:
