@@ -12,7 +12,12 @@ from .errors import RsaeError
 
 __all__ = ["build_parser", "main"]
 
-_COMMANDS = ("rsae.upgrade.command",)
+_COMMANDS = (
+    "rsae.upgrade.command",
+    "rsae.commands.harvest",
+    "rsae.commands.teacher",
+    "rsae.commands.info",
+)
 _PLUGINS = "rsae.commands"
 _USER_ERROR = 2
 _INTERRUPTED = 130
@@ -46,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rsae: error: {error}", file=sys.stderr)
         return _USER_ERROR
     except KeyboardInterrupt:
-        print("rsae: stopped; the same command with --resume goes on from here", file=sys.stderr)
+        again = "with --resume " if hasattr(args, "resume") else ""
+        print(f"rsae: stopped; the same command {again}goes on from here", file=sys.stderr)
         return _INTERRUPTED
 
 

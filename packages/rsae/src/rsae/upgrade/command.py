@@ -9,15 +9,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from rich.console import Console
 
 from ..activations import ActivationStore, harvest
 from ..errors import HookError, TeacherError
 from ..hosts import Host, load_host
 from ..io import make_folder, write_json
+from ..splits import token_splits
 from ..teacher import Teacher, load_teacher
-from ..text import Tokens, documents, split, tokenize
+from ..text import Tokens
 from ..train.trackers import JsonLines, external_tracker
 from .config import UpgradeConfig, config_from_toml, preset
 from .estimate import estimate, peak_memory_gib
@@ -31,8 +31,6 @@ __all__ = ["register"]
 
 _DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
 _TRAIN_TOKENS = 48_000
-_POOL_TOKENS = 16_384  # of the held-out documents: for calibration and evaluation
-_HELDOUT_EVERY = 3
 _CONTEXT = 128
 
 
@@ -129,29 +127,10 @@ def _store(
     if args.activations:
         return ActivationStore.open(args.activations)
     with console.status("reading the text"):
-        tokens = _tokens(host, args, int(teacher.metadata.get("context_size") or _CONTEXT))
+        context = int(teacher.metadata.get("context_size") or _CONTEXT)
+        tokens = token_splits(host, args.text, args.tokens, context)
     with progress_on(console) as progress:
         return harvest(host, tokens, hook, args.out / "activations", progress=progress)
-
-
-def _tokens(host: Host, args: argparse.Namespace, context: int) -> dict[str, Tokens]:
-    """Held-out documents give the held-out and the calibration tokens, the others the rest."""
-    train, rest = split(documents(args.text), heldout=0.1, seed=0)
-    pool = tokenize(host, rest, context)
-    share = min(1.0, _POOL_TOKENS / pool.n_tokens)
-    pool = pool.sample(int(share * pool.n_tokens))
-    # Every third sequence is held out: both parts then speak of the same documents, so that an
-    # L0 matched on one holds on the other. Nothing but scales and one shift is fitted on either.
-    held = torch.arange(len(pool.ids)) % _HELDOUT_EVERY == 0
-    return {
-        "train": tokenize(host, train, context).sample(args.tokens),
-        "calibration": _rows(pool, ~held),
-        "heldout": _rows(pool, held),
-    }
-
-
-def _rows(tokens: Tokens, chosen: torch.Tensor) -> Tokens:
-    return Tokens(tokens.ids[chosen], tokens.special[chosen], tokens.document[chosen])
 
 
 def _upgrade(

@@ -1,0 +1,1 @@
+"""Commands of `rsae` that are a call of one library function each."""
