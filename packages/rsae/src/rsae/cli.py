@@ -17,6 +17,7 @@ _COMMANDS = (
     "rsae.commands.harvest",
     "rsae.commands.teacher",
     "rsae.commands.info",
+    "rsae.commands.export",
 )
 _PLUGINS = "rsae.commands"
 _USER_ERROR = 2

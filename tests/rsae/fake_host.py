@@ -1,0 +1,56 @@
+"""A host of a few numbers: its residual stream is a function of token and position alone."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from rsae.errors import HookError
+from rsae.hosts import SINK_POSITIONS
+from rsae.text import Tokens
+
+HOOKS = ("blocks.0.hook_resid_post", "blocks.1.hook_resid_post")
+
+
+class Tokenizer:
+    def encode(self, text, **_):
+        return [3 + len(word) for word in text.split()]
+
+
+@dataclass
+class FakeHost:
+    d_model: int = 6
+    scale: float = 1.0
+    stop_after: int | None = None
+    name: str = "fake"
+    special_token_ids: tuple[int, ...] = (0, 1)
+    bos_token_id: int = 0
+    pad_token_id: int = 1
+    calls: int = 0
+    tokenizer: Tokenizer = field(default_factory=Tokenizer)
+
+    def check_hook(self, hook_name):
+        if hook_name not in HOOKS:
+            raise HookError(f"no hook {hook_name}")
+        return HOOKS.index(hook_name)
+
+    def is_special(self, ids):
+        special = torch.isin(ids, torch.tensor(self.special_token_ids))
+        special[:, :SINK_POSITIONS] = True
+        return special
+
+    def residuals(self, ids, hook_names):
+        if self.calls == self.stop_after:
+            raise KeyboardInterrupt
+        self.calls += 1
+        place = torch.arange(ids.shape[1])[:, None] + torch.arange(self.d_model)
+        return {
+            name: self.scale * torch.sin(ids[..., None] * 0.37 + place + 10 * self.check_hook(name))
+            for name in hook_names
+        }
+
+
+def tokens(host, n_seq, ctx=12, seed=0):
+    ids = torch.randint(2, 90, (n_seq, ctx), generator=torch.Generator().manual_seed(seed))
+    ids[:, 0] = host.bos_token_id
+    ids[-1, -3:] = host.pad_token_id
+    return Tokens(ids, host.is_special(ids), torch.arange(n_seq))

@@ -1,0 +1,89 @@
+"""Documents are split whole, and sequences stay within one."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.rsae.fake_host import FakeHost, tokens
+
+from rsae.errors import TextError
+from rsae.text import Document, documents, split, tokenize
+
+
+@given(sizes=st.lists(st.integers(1, 400), min_size=2, max_size=30), seed=st.integers(0, 9))
+def test_no_document_is_in_both_parts(sizes, seed):
+    texts = [Document(str(i), "x" * size) for i, size in enumerate(sizes)]
+    train, heldout = split(texts, 0.1, seed=seed)
+    assert train
+    assert heldout
+    assert sorted(d.title for d in train + heldout) == sorted(d.title for d in texts)
+    assert split(texts, 0.1, seed=seed) == (train, heldout)
+
+
+def test_a_lone_document_cannot_be_split():
+    with pytest.raises(TextError, match="longer text"):
+        split([Document("a", "b")])
+
+
+def test_the_packaged_text_is_there():
+    texts = documents()
+    assert len(texts) == 80
+    assert all(document.text.strip() for document in texts)
+
+
+def test_files_of_a_user(tmp_path):
+    (tmp_path / "a.txt").write_text("one two")
+    (tmp_path / "b.jsonl").write_text('{"text": "three"}\n\n{"text": "four", "title": "t"}\n')
+    (tmp_path / "c.png").write_bytes(b"\x89")
+    assert [d.text for d in documents(tmp_path)] == ["one two", "three", "four"]
+    paragraphs = ["word " * 1000] * 20
+    (tmp_path / "long.md").write_text("\n\n".join(paragraphs))
+    pieces = documents(tmp_path / "long.md")
+    assert len(pieces) > 1
+    assert "\n\n".join(piece.text for piece in pieces) == "\n\n".join(paragraphs)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("a.txt", b" \n", "no text"),
+        ("a.txt", b"\xff\xfe\xff", "UTF-8"),
+        ("a.jsonl", b"{", "line 1"),
+        ("a.jsonl", json.dumps({"body": "x"}).encode(), 'field "text"'),
+        ("a.jsonl", json.dumps({"text": 3}).encode(), "no string"),
+    ],
+)
+def test_texts_that_cannot_be_read(tmp_path, name, content, match):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TextError, match=match):
+        documents(tmp_path / name)
+    with pytest.raises(TextError, match="no text at"):
+        documents(tmp_path / "nowhere")
+
+
+def test_sequences_open_with_bos_and_hold_each_document_once():
+    host = FakeHost()
+    texts = [Document("a", "w ww www " * 9), Document("b", "wwww")]
+    found = tokenize(host, texts, 8)
+    assert (found.ids[:, 0] == host.bos_token_id).all()
+    for index, document in enumerate(texts):
+        body = found.ids[found.document == index][:, 1:].flatten()
+        expected = host.tokenizer.encode(document.text)
+        assert body[: len(expected)].tolist() == expected
+        assert (body[len(expected) :] == host.pad_token_id).all()
+    assert torch.equal(found.special, host.is_special(found.ids))
+    with pytest.raises(TextError, match="empty"):
+        tokenize(host, [], 8)
+
+
+def test_a_sample_has_what_was_asked_for_and_no_sequence_more():
+    whole = tokens(FakeHost(), 20)
+    part = whole.sample(50)
+    smallest = int((~part.special).sum(dim=1).min())
+    assert 50 <= part.n_tokens < 50 + part.context_size
+    assert smallest > 0
+    assert {tuple(row) for row in part.ids.tolist()} <= {tuple(row) for row in whole.ids.tolist()}
+    with pytest.raises(TextError, match="--tokens"):
+        whole.sample(10_000)
