@@ -38,3 +38,12 @@ def test_examples_of_the_pages_run_as_printed(page: Path) -> None:
 def test_examples_of_docstrings_run_as_printed(name: str) -> None:
     found = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
     assert found.failed == 0
+
+
+def test_the_settings_page_shows_the_defaults(tmp_path: Path) -> None:
+    from rsae.upgrade.config import UpgradeConfig, config_from_toml
+
+    page = (ROOT / "docs/rsae/configuration.md").read_text()
+    file = tmp_path / "settings.toml"
+    file.write_text(page.split("```toml\n")[1].split("```")[0])
+    assert config_from_toml(file, UpgradeConfig()) == UpgradeConfig()

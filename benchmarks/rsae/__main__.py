@@ -1,0 +1,101 @@
+"""Upgrade teachers with several seeds; every arm at the teacher's strict L0, with intervals.
+
+    python -m benchmarks.rsae --activations runs/demo/activations
+    python -m benchmarks.rsae runs/t/* --activations runs/store --steps 400 --json runs/cells.json
+
+One row per teacher: MSE of the untouched teacher, of its fine-tuned copy (control), of trained
+thresholds without a rational, and of the RSAE, as means over seeds; then the RSAE's difference to
+the last two in percent, with a 95 % Student interval over the seeds. Seeds that are already in the
+JSON file are not run again.
+"""
+
+import argparse
+import json
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+
+import rsae
+from rsae.activations import ActivationStore
+from rsae.io import write_json
+from rsae.teacher import load_teacher
+from rsae.upgrade.config import UpgradeConfig
+from rsae.upgrade.measure import measure
+from rsae.upgrade.pipeline import Sample
+from rsae_evals import reconstruction
+
+ARMS = ("teacher", "rsae_init", "control", "threshold_only", "rsae")
+DEMO = ["demo:relu", "demo:jumprelu", "demo:topk"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("teacher", nargs="*", default=DEMO)
+    add("--activations", type=Path, required=True, help="a store made by rsae harvest or upgrade")
+    add("--seeds", type=int, default=3)
+    add("--steps", type=int, default=400)
+    add("--json", type=Path, default=Path("runs/rsae-seeds.json"))
+    args = parser.parse_args()
+    console = Console(stderr=True)
+    store = ActivationStore.open(args.activations)
+    found = json.loads(args.json.read_text()) if args.json.exists() else {}
+    for name in args.teacher:
+        for seed in range(args.seeds):
+            key = f"{name} {args.activations} {args.steps} {seed}"
+            if key not in found:
+                console.print(f"{name}, seed {seed}")
+                found[key] = one_seed(name, store, args.steps, seed)
+                args.json.parent.mkdir(parents=True, exist_ok=True)
+                write_json(args.json, found)
+    table = Table("teacher", "strict L0", *ARMS, "against control, %", "against thresholds, %")
+    for name in args.teacher:
+        runs = [found[f"{name} {args.activations} {args.steps} {s}"] for s in range(args.seeds)]
+        table.add_row(Path(name).name, *row(runs))
+    Console(width=170).print(table)
+    print(f"{args.seeds} seeds, {args.steps} steps, {platform.processor() or platform.machine()}")
+
+
+def one_seed(name: str, store: ActivationStore, steps: int, seed: int) -> dict[str, list[float]]:
+    """[MSE, strict L0] on the held-out tokens, by arm."""
+    teacher = load_teacher(name)
+    hook = str(teacher.metadata["hook_name"])
+    sample = Sample(*(store.split(part, hook) for part in ("train", "calibration", "heldout")))
+    config = UpgradeConfig(seed=seed)
+    config = replace(config, train=replace(config.train, steps=steps))
+    result = rsae.upgrade(teacher, sample, config)
+    heldout = sample.heldout.tensor()
+    figures = reconstruction(teacher, heldout)
+    arms = {"teacher": [float(figures["mse"]), float(figures["l0"])]}
+    for arm in ARMS[1:]:
+        measured = measure(getattr(result, arm), heldout)
+        arms[arm] = [measured.mse, measured.l0]
+    return arms
+
+
+def row(runs: list[dict[str, list[float]]]) -> list[str]:
+    """Cells of one teacher: L0s, MSEs, differences with intervals."""
+    mse = {arm: np.array([run[arm][0] for run in runs]) for arm in ARMS}
+    l0 = {arm: np.mean([run[arm][1] for run in runs]) for arm in ARMS}
+    sparsity = f"{l0['teacher']:.2f} / {l0['control']:.2f} / {l0['rsae']:.2f}"
+    differences = [
+        interval(100 * (mse["rsae"] / mse[arm] - 1)) for arm in ("control", "threshold_only")
+    ]
+    return [sparsity, *(f"{mse[arm].mean():.4g}" for arm in ARMS), *differences]
+
+
+def interval(values: np.ndarray) -> str:
+    """Mean and half width of the 95 % Student interval."""
+    if len(values) < 2:
+        return f"{values.mean():+.2f}"
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():+.2f} ± {half:.2f}"
+
+
+if __name__ == "__main__":
+    main()
