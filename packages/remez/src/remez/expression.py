@@ -116,7 +116,7 @@ class Expression:
         value = self._compiled("ball")(x)
         return value if isinstance(value, arb_series) else arb_series([value], prec=x.prec)
 
-    def singular_points(self, low: float, high: float, samples: int = 2001) -> tuple[float, ...]:
+    def critical_points(self, low: float, high: float, samples: int = 2001) -> tuple[float, ...]:
         """Where f may fail to be smooth in [low, high], by sign changes of the critical arguments.
 
         Looks at the arguments of abs, sign, step, sqrt, cbrt, log, non-integer powers, and at the
@@ -165,6 +165,8 @@ def parse(text: str) -> Expression:
     try:
         body = ast.parse(text.strip(), mode="eval").body
         tree = _convert(body, text.strip(), {"x": Variable()})
+    except ExpressionError:
+        raise
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = getattr(error, "msg", None) or str(error) or "nested too deeply"
         raise ExpressionError(f"cannot read {text!r}: {reason}") from error
