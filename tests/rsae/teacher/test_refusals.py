@@ -163,23 +163,28 @@ def test_an_absurd_safetensors_header_is_damaged(tmp_path, size):
 
 
 class Bomb:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return (open, ("/tmp/rsae-must-not-be-here", "w"))
+    """A pickle of it creates a file when it is loaded."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return (open, (str(self.target), "w"))
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_pickle_that_calls_a_function_is_not_unpickled(tmp_path, zipped):
-    folder = WRITERS["openai"](tmp_path)
+    folder, bomb = WRITERS["openai"](tmp_path), Bomb(tmp_path / "went off")
     state = torch.load(folder / "8.pt", weights_only=True)
-    torch.save({**state, "x": Bomb()}, folder / "8.pt", _use_new_zipfile_serialization=zipped)
+    torch.save({**state, "x": bomb}, folder / "8.pt", _use_new_zipfile_serialization=zipped)
     refused(folder, CorruptFileError, "not unpickled")
-    (folder / "8.pt").write_bytes(pickle.dumps(Bomb()))
+    (folder / "8.pt").write_bytes(pickle.dumps(bomb))
     refused(folder, CorruptFileError, "not unpickled")
-    assert not Path("/tmp/rsae-must-not-be-here").exists()
+    assert not bomb.target.exists()
 
 
 def test_an_object_array_in_an_npz_is_not_unpickled(tmp_path):
-    np.savez(tmp_path / "params.npz", w_enc=np.array([Bomb()], dtype=object))
+    np.savez(tmp_path / "params.npz", w_enc=np.array([Bomb(tmp_path / "went off")], dtype=object))
     refused(tmp_path, CorruptFileError, "more than numbers")
 
 
