@@ -182,7 +182,7 @@ def test_outside_the_real_domain_every_form_says_nan():
     ],
 )
 def test_singular_points_are_found(text, expected):
-    assert parse(text).critical_points(-1, 1) == pytest.approx(expected, abs=1e-15)
+    assert parse(text).singular_points(-1, 1) == pytest.approx(expected, abs=1e-15)
 
 
 def test_expressions_are_values():

@@ -88,7 +88,7 @@ def test_interval_lies_in_the_natural_domain(target):
 @every
 def test_singular_points_agree_with_the_expression(target):
     """Where the expression's critical arguments vanish, the catalogue names the point."""
-    found = target.expression.critical_points(-8.0, 8.0)
+    found = target.expression.singular_points(-8.0, 8.0)
     assert all(min(abs(p - s) for s in target.singular_points) < 1e-12 for p in found)
 
 

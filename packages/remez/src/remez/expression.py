@@ -116,7 +116,7 @@ class Expression:
         value = self._compiled("ball")(x)
         return value if isinstance(value, arb_series) else arb_series([value], prec=x.prec)
 
-    def critical_points(self, low: float, high: float, samples: int = 2001) -> tuple[float, ...]:
+    def singular_points(self, low: float, high: float, samples: int = 2001) -> tuple[float, ...]:
         """Where f may fail to be smooth in [low, high], by sign changes of the critical arguments.
 
         Looks at the arguments of abs, sign, step, sqrt, cbrt, log, non-integer powers, and at the
