@@ -31,7 +31,7 @@ def enclose_error(
     domain: Domain,
     *,
     relative: bool = False,
-    gap: float = 1e-4,
+    gap: float = 1e-6,
 ) -> float | None:
     """An upper bound on ``max |f(x) - program(x)|`` over a bounded domain, tight to ``gap``.
 
