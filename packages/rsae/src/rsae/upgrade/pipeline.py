@@ -227,8 +227,10 @@ def _gate(folder: Path | None, config: UpgradeConfig) -> GateFit:
 def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
     """What makes two runs the same run."""
     parts = {name: getattr(sample, name).sha256 for name in ("train", "calibration", "heldout")}
+    tensors = (teacher.W_enc, teacher.b_enc, teacher.W_dec, teacher.b_dec, teacher.threshold)
+    weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
     return {
-        "teacher": sha256(torch.cat([teacher.W_enc.flatten(), teacher.W_dec.flatten()])),
+        "teacher": f"{teacher.family} {teacher.k} {weights}",
         "activations": parts,
         "config": _plain(asdict(config)),
     }

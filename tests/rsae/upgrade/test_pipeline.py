@@ -1,0 +1,195 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sae_lens import SAE
+from tests.rsae.coders import (
+    FAMILIES,
+    families,
+    inputs,
+    seeds,
+    sparse_world,
+    teacher,
+    world_teacher,
+)
+
+import rsae
+from rsae import RSAE, GateConfig, Teacher, UpgradeConfig
+from rsae.errors import ConfigError, CorruptFileError, LockedError, TeacherError
+from rsae.io import RunLock
+from rsae.train import TrainConfig
+from rsae.upgrade import fit_gate, preset, sample_of
+from rsae.upgrade.calibrate import calibrate, with_trainable_thresholds
+from rsae.upgrade.measure import match_l0, measure
+
+CONFIG = UpgradeConfig(
+    train=TrainConfig(steps=60, batch_size=128, checkpoint_every=20), calibration_tokens=400
+)
+X, _ = sparse_world()
+
+
+def assert_same(a: RSAE, b: RSAE) -> None:
+    for (name, p), q in zip(a.named_parameters(), b.parameters(), strict=True):
+        torch.testing.assert_close(p, q, msg=name, rtol=1e-4, atol=1e-5)
+
+
+@given(families, seeds, st.floats(0.01, 100))
+def test_an_upgrade_starts_as_its_teacher(family, seed, scale):
+    origin = teacher(family, seed, scale=scale)
+    x = inputs(60, seed=seed, scale=scale)
+    coder = calibrate(origin, fit_gate(GateConfig()), x).coder
+    assert torch.equal(coder.encode(x), origin.encode(x))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("layers", [2, 3])
+def test_a_certified_gate_starts_within_a_tenth_of_a_percent(family, layers):
+    origin = world_teacher(family)
+    config = GateConfig(form="gate", layers=layers, delta=1e-4 if layers == 3 else 3e-3)
+    coder = calibrate(origin, fit_gate(config), X).coder
+    measured = measure(coder, X)
+    z = origin.encode(X)
+    assert measured.l0 == pytest.approx((z != 0).sum(dim=1).float().mean().item(), rel=1e-3)
+    mse = (X - origin.reconstruct(X)).square().sum(dim=1).mean().item()
+    assert measured.mse == pytest.approx(mse, rel=1e-3)
+
+
+@settings(max_examples=10)
+@given(families, seeds)
+def test_trainable_thresholds_keep_the_mean_l0(family, seed):
+    origin = teacher(family, seed)
+    x = inputs(500, seed=seed)
+    start = calibrate(origin, fit_gate(GateConfig()), x).coder
+    lifted = with_trainable_thresholds(start, origin, x)
+    assert measure(lifted, x).l0 == pytest.approx(measure(start, x).l0, rel=0.01, abs=0.02)
+    assert (lifted.threshold >= 0).all()
+
+
+def test_lifting_undoes_the_shrinkage_of_a_relu():
+    """With an orthonormal dictionary and a bias of -0.4 the lift that undoes it is 0.4."""
+    codes = (torch.rand(800, 16) < 0.1) * (1 + torch.rand(800, 16))
+    shrunken = Teacher(
+        "relu", torch.eye(16), torch.full((16,), -0.4), torch.eye(16), torch.zeros(16)
+    )
+    start = calibrate(shrunken, fit_gate(GateConfig()), codes).coder
+    lifted = with_trainable_thresholds(start, shrunken, codes)
+    torch.testing.assert_close(lifted.threshold, torch.full((16,), 0.4))
+    assert measure(lifted, codes).mse < 1e-9 < measure(start, codes).mse
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_upgrade_from_end_to_end(family):
+    result = rsae.upgrade(world_teacher(family), X, CONFIG)
+    assert result.metrics["rsae"].mse < result.metrics["rsae_init"].mse
+    for name in ("control", "threshold_only", "rsae"):
+        coder = getattr(result, name)
+        x = sample_of(X).calibration.tensor()
+        if coder.cfg.support != "topk":  # at most k per token by construction
+            assert measure(coder, x).l0 == pytest.approx(measure(result.rsae_init, x).l0, rel=0.01)
+        h, z = coder.encode_pre_act(x), coder.encode(x)
+        assert (z[~coder.support(h, coder.threshold, coder.feature_scale, h)] == 0).all()
+    assert result.rsae.cfg.support == "threshold"
+    assert (result.control is result.threshold_only) == (family == "jumprelu")
+    assert result.threshold_only.rational.degree == (0, 0)
+
+
+def test_the_papers_setting_trains_and_keeps_exact_zeros():
+    for family in FAMILIES:
+        config = preset("paper", family)
+        train = replace(config.train, steps=20, batch_size=128)
+        config = replace(config, train=train, calibration_tokens=400)
+        result = rsae.upgrade(world_teacher(family), X, config)
+        assert result.certificate.form == ("direct" if family == "relu" else "gate")
+        assert 0 < (result.rsae.encode(X) == 0).float().mean() < 1
+
+
+class Killed(BaseException):
+    """As good as kill -9: no stage has a handler for it."""
+
+
+@pytest.mark.parametrize("arm", ["control", "threshold_only", "rsae"])
+def test_a_run_killed_in_any_arm_goes_on(tmp_path, arm):
+    whole = rsae.upgrade(world_teacher("topk"), X, CONFIG, out=tmp_path / "whole")
+
+    def die(record):
+        if (record["arm"], record["step"]) == (arm, 33):
+            raise Killed
+
+    with pytest.raises(Killed):
+        rsae.upgrade(world_teacher("topk"), X, CONFIG, out=tmp_path / "cut", on_step=die)
+    seen = []
+    again = rsae.upgrade(
+        world_teacher("topk"), X, CONFIG, out=tmp_path / "cut", resume=True, on_step=seen.append
+    )
+    assert (seen[0]["arm"], seen[0]["step"]) == (arm, 21)
+    for name in ("control", "threshold_only", "rsae", "rsae_init"):
+        assert_same(getattr(again, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize("file", ["gate.json", "rsae_init/sae_weights.safetensors"])
+def test_a_kill_between_two_files_of_a_stage_loses_nothing(tmp_path, file, monkeypatch):
+    from rsae import model
+
+    def die(path, *args, **kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "write_json", die)
+        with pytest.raises(Killed):
+            rsae.upgrade(world_teacher("relu"), X, CONFIG, out=tmp_path)
+    assert (tmp_path / file).exists()
+    result = rsae.upgrade(world_teacher("relu"), X, CONFIG, out=tmp_path, resume=True)
+    assert_same(result.rsae, rsae.upgrade(world_teacher("relu"), X, CONFIG).rsae)
+
+
+def test_the_folder_is_a_saelens_sae_and_is_read_back(tmp_path):
+    result = rsae.upgrade(world_teacher("relu"), X, CONFIG, out=tmp_path)
+    theirs = SAE.load_from_disk(tmp_path)
+    assert torch.equal(theirs.encode(X), result.rsae.encode(X))
+    again = rsae.upgrade(world_teacher("relu"), X, CONFIG, out=tmp_path, resume=True)
+    assert torch.equal(again.rsae.encode(X), result.rsae.encode(X))
+    assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def refused(kind, *args, **settings) -> str:
+    with pytest.raises(kind) as caught:
+        rsae.upgrade(*args, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_folder_in_use_or_of_another_run_is_refused(tmp_path):
+    origin = world_teacher("jumprelu")
+    short = replace(CONFIG, train=replace(CONFIG.train, steps=1))
+    rsae.upgrade(origin, X, short, out=tmp_path)
+    assert "--resume" in refused(ConfigError, origin, X, short, out=tmp_path)
+    assert "config" in refused(ConfigError, origin, X, CONFIG, out=tmp_path, resume=True)
+    other = world_teacher("topk")
+    assert "teacher" in refused(ConfigError, other, X, short, out=tmp_path, resume=True)
+    with RunLock(tmp_path):
+        refused(LockedError, origin, X, short, out=tmp_path, resume=True)
+    (tmp_path / "gate.json").write_text("{}")
+    refused(CorruptFileError, origin, X, short, out=tmp_path, resume=True)
+
+
+def test_activations_that_do_not_fit_are_refused():
+    assert "hook" in refused(TeacherError, world_teacher("relu"), torch.randn(500, 3))
+    assert "too few" in refused(ConfigError, world_teacher("relu"), X[:50])
+
+
+def test_tensor_iterator_and_sample_are_the_same_activations():
+    parts = [sample_of(form) for form in (X, iter(X.split(700)))]
+    for name in ("train", "calibration", "heldout"):
+        assert torch.equal(getattr(parts[0], name).tensor(), getattr(parts[1], name).tensor())
+
+
+@given(seeds, st.floats(0.8, 1.25))
+def test_a_shift_matches_l0_on_any_coder(seed, factor):
+    origin = teacher("jumprelu", seed)
+    coder = calibrate(origin, fit_gate(GateConfig()), inputs(50)).coder
+    x = inputs(800, seed=seed)
+    target = factor * measure(coder, x).l0
+    match_l0(coder, x, target)
+    assert measure(coder, x).l0 == pytest.approx(target, rel=0.01, abs=2 / 800)
