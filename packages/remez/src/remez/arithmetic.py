@@ -194,7 +194,8 @@ class FlintArithmetic:
         """The zeros of a polynomial, constant term first."""
         digits = mp.dps
         with self.digits(2 * digits + 10 * len(coefficients)):
-            found = self._flint.acb_poly([self.number(c) for c in coefficients]).roots()
+            polynomial = self._flint.acb_poly([self.number(c) for c in coefficients])
+            found = polynomial.roots(tol=self.number(10) ** -(digits + 5))
             return [mp.mpc(self.mpf(z.real), self.mpf(z.imag)) for z in found]
 
     def function(self, fn: Callable[[Any], Any]) -> Callable[[Number], Number]:

@@ -8,7 +8,7 @@ denominator of the same signs on the domain, the difference of the two would cha
 m + n + 1 - d times, while its numerator has degree at most m + n - d (de la Vallée Poussin; E. W.
 Cheney, "Introduction to Approximation Theory", 1966, chapter 5).
 
-Nothing here imports the solver: only `certify` asks it for a rational to prove things with.
+Nothing here imports the solver: only `certify` asks the fit for a rational to prove things with.
 """
 
 from __future__ import annotations
@@ -155,7 +155,15 @@ def verify(source: str | Path | dict[str, Any]) -> Verdict:
         return Verdict(False, str(cause))
     except RemezError as cause:
         return Verdict(False, f"not a certificate: {cause}")
-    except (OSError, KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as cause:
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+    ) as cause:
         return Verdict(False, f"not a certificate: {type(cause).__name__}: {cause}")
     if not (stated.pole_free and stated.lower <= lower and stated.upper >= upper):
         bounds = f"[{stated.lower:.17g}, {stated.upper:.17g}]"
@@ -201,7 +209,7 @@ def _claim(fit: Fit) -> dict[str, Any]:
 
     problem = fit.problem
     weight = problem.weight
-    witness = fit if fit.precision is not None else _witness(fit)
+    witness = fit if fit.precision is not None else fit.refined(WITNESS)
     return {
         "expression": str(as_expression(problem.fn)),
         "weight": str(as_expression(weight)) if callable(weight) else weight,
@@ -211,12 +219,6 @@ def _claim(fit: Fit) -> dict[str, Any]:
         "witness": witness.rational.to_dict(),
         "points": [write_number(x) for x in witness.reference],
     }
-
-
-def _witness(fit: Fit) -> Fit:
-    from .precise import fit_precise
-
-    return fit_precise(fit.problem, WITNESS, start=fit if fit.converged else None, throw=False)
 
 
 def _sampled(fit: Fit, reason: str) -> Certificate:

@@ -146,11 +146,18 @@ class Fit:
         """The function r'."""
         return self.rational.derivative()
 
-    def certify(self, **options: Any) -> Certificate:
+    def refined(self, precision: int) -> Fit:
+        """The same problem to ``precision`` decimal digits, started here if this converged."""
+        from .precise import fit_precise
+
+        start = self if self.converged else None
+        return fit_precise(self.problem, precision, start=start, throw=False)
+
+    def certify(self) -> Certificate:
         """A rigorous enclosure of the error, and a proof that r has no pole in the domain."""
         from .certificate import certify
 
-        return certify(self, **options)
+        return certify(self)
 
     def code(self, lang: str, dtype: str = "float64") -> Any:
         """Source text that evaluates r, see `remez.codegen`."""

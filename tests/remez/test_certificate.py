@@ -1,0 +1,126 @@
+"""Certificates: the bracket holds, and nothing false is proved."""
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mpmath import mp
+
+import remez
+from remez.certificate import Certificate, verify
+from remez.expression import parse
+
+pytest.importorskip("flint")
+
+CASES = {
+    "exp": ("exp(x)", (3, 3), (-1, 1)),
+    "abs": ("abs(x)", (4, 4), (-1, 1)),
+    "gelu": ("gelu(x)", (4, 4), (-6, 6)),
+}
+
+
+@pytest.fixture(scope="module")
+def certified():
+    out = {}
+    for name, (text, degree, domain) in CASES.items():
+        fit = remez.fit(parse(text), degree, domain)
+        out[name] = fit, fit.certify()
+    return out
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_bracket_is_tight_and_rigorous(certified, name):
+    fit, certificate = certified[name]
+    assert certificate.rigorous
+    assert certificate.pole_free
+    assert 0 < certificate.lower <= certificate.upper
+    # what the double fit lacks to the best one is seen, and little is added
+    assert certificate.gap <= fit.error / fit.levelled_error - 1 + 1e-5
+    assert certificate.lower <= fit.error * (1 + 1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(CASES)), st.floats(0, 1))
+def test_no_error_exceeds_the_upper_bound(certified, name, share):
+    fit, certificate = certified[name]
+    low, high = fit.domain.intervals[-1]
+    x = low + share * (high - low)
+    with mp.workdps(50):
+        error = abs(parse(CASES[name][0])(mp.mpf(x)) - barycentric(fit.rational, mp.mpf(x)))
+    assert error <= certificate.upper
+
+
+def barycentric(r, x):
+    """r(x) in mpmath from the very floats."""
+    u = x - mp.mpf(r.origin)
+    table = [tuple(map(mp.mpf, row)) for row in zip(r.nodes, r.values, r.weights, strict=True)]
+    for z, v, _ in table:
+        if u == z:
+            return v
+    return sum(w * v / (u - z) for z, v, w in table) / sum(w / (u - z) for z, _, w in table)
+
+
+def test_the_best_error_lies_between(certified):
+    # (3, 3) for exp to 40 digits by a separate program
+    _, certificate = certified["exp"]
+    best = mp.mpf("0.0000001550669053971168594318694650774320536622")
+    assert certificate.lower <= best <= certificate.upper
+
+
+def test_a_precise_fit_is_enclosed_to_six_digits():
+    certificate = remez.fit(parse("exp(x)"), (5, 4), precision=25).certify()
+    assert certificate.rigorous
+    assert certificate.gap <= 1e-5
+    assert verify(certificate.to_dict())
+
+
+def test_a_perturbed_fit_widens(certified):
+    fit, certificate = certified["exp"]
+    values = np.array(fit.rational.values)
+    values[0] += 1e-6
+    worse = replace(fit, rational=replace(fit.rational, values=values)).certify()
+    assert worse.upper > 1.5 * certificate.upper
+
+
+def test_a_callable_is_not_proved():
+    certificate = remez.fit(np.exp, (2, 2)).certify()
+    assert not certificate.rigorous
+    assert "fn is no expression" in certificate.method
+
+
+def test_a_file_is_proved_again(certified, tmp_path):
+    _, certificate = certified["exp"]
+    certificate.save(tmp_path / "exp.json")
+    verdict = verify(tmp_path / "exp.json")
+    assert verdict.ok
+    assert verdict.lower >= certificate.lower
+    assert verdict.upper <= certificate.upper
+    assert Certificate.from_dict(json.loads((tmp_path / "exp.json").read_text())) == certificate
+
+
+@pytest.mark.parametrize("key", ["lower", "upper", "expression", "rational", "degree"])
+def test_a_changed_file_is_refused(certified, key):
+    _, certificate = certified["exp"]
+    data = copy.deepcopy(certificate.to_dict())
+    if key == "lower":
+        data["lower"] = (certificate.lower * 1.1).hex()
+    elif key == "upper":
+        data["upper"] = (certificate.upper * 0.9).hex()
+    elif key == "expression":
+        data["claim"]["expression"] = "exp(x) + x/1000000"
+    elif key == "rational":
+        data["claim"]["rational"]["values"][0] += 1e-6
+    else:
+        data["claim"]["degree"] = [4, 4]
+    assert "changed" in verify(data).reason
+    forged = Certificate.from_dict(data).to_dict()  # with a digest that matches
+    assert not verify(forged)
+
+
+@pytest.mark.parametrize("data", [{}, {"format": "remez certificate 1"}])
+def test_what_is_no_certificate_is_refused(data):
+    assert "not a certificate" in verify(data).reason

@@ -1,0 +1,84 @@
+"""Errors to 30 digits, against published values and values of an independent program."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+import remez
+from remez.expression import parse
+
+# m + n + 2 alternating extrema levelled to 1e-39 at 60 to 480 digits by a separate program;
+# type (14, 14) on the half-line also is CRAM's alpha_0, Pusa, arXiv:1206.2880
+ERRORS = {
+    "abs": ("abs(x)", (8, 8), (-1, 1), "0.0007365636140307030561624912632956438020794"),
+    "sqrt": ("sqrt(x)", (6, 6), (0, 1), "0.0001074711622945128494860823512957293558471"),
+    "exp": ("exp(x)", (3, 3), (-1, 1), "0.0000001550669053971168594318694650774320536622"),
+    "root 4": ("x**0.25", (2, 2), (0, 1), "0.03111649133195702973911674864344386808321"),
+    "half-line": ("exp(-x)", (4, 4), (0, math.inf), "8.652240695288852348224345825414673525007e-5"),
+    "CRAM": ("exp(-x)", (14, 14), (0, math.inf), "1.832174378254041275155501756513156530559e-14"),
+    "sign": (
+        "sign(x)",
+        (9, 8),
+        [(-1, "-0.01"), ("0.01", 1)],
+        "0.002413960492082071132744109040809585729101",
+    ),
+}  # fmt: skip
+
+
+def relative(a, b):
+    with mp.workdps(60):
+        return abs(mp.mpf(a) / mp.mpf(b) - 1)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_thirty_digits(name):
+    text, degree, domain, error = ERRORS[name]
+    fit = remez.fit(parse(text), degree, domain, precision=32)
+    assert fit.converged
+    assert relative(fit.error, error) < mp.mpf(10) ** -30
+
+
+def test_a_callable_of_mpmath_numbers_gives_the_same():
+    one = remez.fit(lambda x: mp.exp(x), (2, 2), precision=40)
+    two = remez.fit(remez.targets.exp, (2, 2), precision=40)
+    assert isinstance(one.error, mp.mpf)
+    assert relative(one.error, two.error) < mp.mpf(10) ** -38
+
+
+def test_double_agrees_to_its_noise():
+    coarse = remez.fit(np.exp, (3, 3))
+    fine = remez.fit(remez.targets.exp, (3, 3), precision=30)
+    x = np.linspace(-1, 1, 101)
+    got = np.array([float(fine(v)) for v in x])
+    # the rationals differ by what the double one lacks to the level
+    assert np.abs(got - coarse(x)).max() < 1e-6 * coarse.error
+    assert float(fine.error) == pytest.approx(coarse.error, rel=1e-6)
+
+
+def test_the_error_is_attained_and_alternates():
+    fit = remez.fit(parse("sqrt(x)"), (4, 4), (0, 1), precision=30)
+    with mp.workdps(50):
+        errors = [mp.sqrt(x) - fit(mp.mpf(x)) for x in fit.reference]
+        assert len(errors) == 10
+        assert all(a * b < 0 for a, b in itertools.pairwise(errors))
+        assert all(abs(abs(e) / fit.error - 1) < mp.mpf(10) ** -22 for e in errors)
+
+
+def test_poles_come_in_that_precision():
+    fit = remez.fit(remez.targets.exp, (2, 2), precision=30)
+    poles = fit.poles()
+    assert len(poles) == 2
+    with mp.workdps(30):  # a pole: 1/r vanishes there, to first order in the distance
+        step = mp.mpf(10) ** -20
+        near, nearer = (abs(1 / fit.rational._value(poles[0] + h)) for h in (step, step / 10))
+        assert near / nearer == pytest.approx(10, rel=1e-6)
+
+
+def test_a_round_trip_keeps_every_digit():
+    fit = remez.fit(remez.targets.exp, (2, 2), precision=30)
+    again = remez.Fit.from_dict(fit.to_dict())
+    assert again.error == fit.error
+    assert again(mp.mpf("0.3")) == fit(mp.mpf("0.3"))
