@@ -55,7 +55,7 @@ def exact(x: Any) -> arb:
     return arb(x)
 
 
-def barycentric(nodes: Sequence[float], values: Sequence[float]) -> arb_poly:
+def barycentric(nodes: Sequence[Any], values: Sequence[Any]) -> arb_poly:
     """``sum_k c_k prod_{j != k} (u - z_j)``, the polynomial behind a barycentric sum."""
     left, total = arb_poly([1]), arb_poly([0])
     for z, c in zip(nodes, values, strict=True):

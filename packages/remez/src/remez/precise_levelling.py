@@ -242,7 +242,7 @@ def sign_changes(values: Sequence[Number], breaks: Collection[int] = ()) -> int:
 
 def _least_changing(candidates: Iterable[list[Number]], breaks: Collection[int]) -> list[Number]:
     """The first candidate of one sign, else the one with the fewest changes."""
-    seen = []
+    seen: list[tuple[int, int, list[Number]]] = []
     for q in candidates:
         seen.append((sign_changes(q, breaks), len(seen), q))
         if seen[-1][0] == 0:
