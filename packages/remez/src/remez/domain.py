@@ -102,6 +102,12 @@ class Domain:
         """The mirror image about ``centre``."""
         return Domain.of([(2 * centre - b, 2 * centre - a) for a, b in self.intervals])
 
+    def decimal(self) -> Domain:
+        """The same domain, its floats read as the decimals that they print as: 0.1 is 1/10."""
+        if self.exact is not None:
+            return self
+        return Domain.of([(repr(float(a)), repr(float(b))) for a, b in self.intervals])
+
     def to_list(self) -> list[list[Any]]:
         """Plain nested lists, for JSON; ends that are no float64 as text."""
         plain = self.exact or self.intervals

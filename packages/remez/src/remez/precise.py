@@ -1,7 +1,8 @@
 """`fit` with ``precision=``: the exchange in arbitrary precision, and where it starts.
 
-The start is the double fit's reference where that fit converged, else continuation: the type
-grows from (0, 0) to (m, n), each reference resampled from the one before by its spacings.
+The start is a former fit's reference where there is one, else continuation: the type grows from
+(0, 0) to (m, n), each reference extrapolated from the spacings of the two before. Where that
+fails, the double fit's reference is tried.
 
 >>> import remez
 >>> fit = remez.fit(remez.targets.exp, (2, 2), precision=30)
@@ -14,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +34,7 @@ from .result import Fit, Status
 __all__ = ["fit_precise"]
 
 GUARD = 15  # digits kept beyond those that are asked for
+PATIENCE = 14  # exchanges of a stage: from a good start it takes two or three
 DETECT = 60  # digits with which symmetry is looked for
 
 
@@ -49,7 +51,8 @@ def fit_precise(
     """The best rational approximation to ``precision`` decimal digits.
 
     Args:
-        problem: ``fn`` and ``weight`` take mpmath numbers; expressions and catalogue targets
+        problem: floats that bound its domain mean the decimals that they print as, 0.1 one
+            tenth; ``fn`` and ``weight`` take mpmath numbers; expressions and catalogue targets
             are evaluated with python-flint where that is installed.
         precision: decimal digits of the error, and of the values of r relative to the error.
         start: a former fit of the same type whose reference is close.
@@ -62,15 +65,15 @@ def fit_precise(
             there is nothing to return at all.
     """
     arithmetic = arithmetic or fastest()
-    former = start if start is not None else _double(problem)
-    hints = _hints(former)
+    problem = replace(problem, domain=problem.domain.decimal())
     with arithmetic.digits(DETECT):
-        reduction = reduce(problem, arithmetic, hints)
+        reduction = reduce(problem, arithmetic, _rough_hints(problem))
     search = _Search(reduction, arithmetic, max_iterations, callback)
-    found = search.near(former) if former is not None else None
-    method = "double start" if found else "continuation"
+    method, found = "warm start", search.near(start) if start is not None else None
     if found is None:
-        found = search.climb()
+        method, found = "continuation", search.climb()
+    if found is None and (former := _double(problem)) is not None:
+        method, found = "double start", search.near(former)
     if found is None:
         raise ConvergenceError(
             f"no alternating error was found on the way to type {problem.degree}: lower the "
@@ -109,9 +112,14 @@ def _double(problem: Problem) -> Fit | None:
     return found
 
 
-def _hints(former: Fit | None) -> tuple[float, ...]:
-    origin = getattr(former.rational, "origin", 0.0) if former is not None else 0.0
-    return (float(origin),)
+def _rough_hints(problem: Problem) -> tuple[float, ...]:
+    """Where f may not be smooth, as double precision sees it."""
+    from .survey import survey
+
+    try:
+        return tuple(map(float, survey(problem, problem.target()).singular))
+    except (RemezError, ArithmeticError, ValueError, TypeError):
+        return ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +179,12 @@ class _Search:
         m, n = self.reduction.degree
         top = max(m, n)
         at, digits = -1, 30
-        last: list[Number] | None = None
+        path: list[tuple[int, list[Number]]] = []
         while at < top:
-            for step in dict.fromkeys((max(1, (at + 1) // 4), max(1, (at + 1) // 8), 1, 2, 3, 4)):
+            for step in dict.fromkeys((max(1, (at + 1) // 3), max(1, (at + 1) // 6), 1, 2, 3, 4)):
                 goal = min(at + step, top)
                 degree = (round(m * goal / top), round(n * goal / top)) if top else (0, 0)
-                found = self._stage(degree, last, digits)
+                found = self._stage(degree, path, goal, digits)
                 if found is not None:
                     break
             else:
@@ -184,32 +192,34 @@ class _Search:
             reference, digits, exact = found
             if exact:
                 return _Found(degree, reference.points, digits, True)
-            last, at = reference.points, goal
+            path, at = [*path[-1:], (goal, reference.points)], goal
             digits = 30 + 2 * self.lost(reference.error)
-        return _Found(degree, last or [], digits, False)
+        return _Found(degree, path[-1][1], digits, False)
 
     def _stage(
-        self, degree: tuple[int, int], last: list[Number] | None, digits: int
+        self, degree: tuple[int, int], path: list[tuple[int, list[Number]]], goal: int, digits: int
     ) -> tuple[Reference, int, bool] | None:
         """Settle at one type: the reference, the digits it took, and whether f was reached."""
-        while True:
+        tries = [path, path[-1:]] if len(path) > 1 else [path]
+        while tries:
             with self.arithmetic.digits(digits):
                 curve = self.curve(degree)
-                start = _chebyshev(curve) if last is None else _resample(curve, last)
+                start = _resample(curve, tries[0], goal) if path else _chebyshev(curve)
                 reference = self._settle(curve, start)
                 if reference is None:
-                    return None
-                floor = self.height * self.arithmetic.number(10) ** (12 - digits)
-                exact = bool(reference.error <= floor)
+                    tries.pop(0)
+                    continue
+                exact = bool(reference.error <= self.floor)
             if not exact or digits >= 120:
                 return reference, digits, exact
             digits *= 2
+        return None
 
     def _settle(self, curve: Curve, points: list[Number]) -> Reference | None:
         if self.callback is not None:
             self.callback(curve.degree, points)
         try:
-            return settle(curve, points, self.limit)
+            return settle(curve, points, min(self.limit, PATIENCE), self.floor)
         except ZeroDivisionError:
             return None
 
@@ -220,6 +230,11 @@ class _Search:
             curve = self.curve((8, 8))
             values = [abs(curve.value(curve.place(s))) for s in _chebyshev(curve)]
             return max((v for v in values if v > 0), default=self.arithmetic.number(1))
+
+    @property
+    def floor(self) -> Number:
+        """What cannot be told from rounding at the working precision."""
+        return self.height * self.arithmetic.number(10) ** (12 - self.arithmetic.decimals)
 
     def lost(self, error: Number) -> int:
         """Decimal digits by which f exceeds the error."""
@@ -243,7 +258,7 @@ def _finish(search: _Search, found: _Found, precision: int, method: str) -> Fit:
         reference = start if exact else polish(curve, start, tolerance, 20)
         rational = _rational(search.reduction, curve, reference, precision)
         low = arithmetic.mpf(reference.error)
-        high = low * (1 + max(arithmetic.mpf(arithmetic.number(reference.excess)), 0))
+        high = low * (1 + max(mp.mpf(reference.excess), 0))
         xs = search.reduction.to_x([arithmetic.mpf(curve.place(s)) for s in reference.points])
     settled = exact or reference.excess <= tolerance
     with mp.workdps(precision):
@@ -390,30 +405,35 @@ def _chebyshev(curve: Curve) -> list[Number]:
     return _usable(curve, out)
 
 
-def _resample(curve: Curve, points: Sequence[Number]) -> list[Number]:
-    """A larger reference whose logarithmic spacings follow those of a smaller one."""
-    inner = [[s for s in points if a <= s <= b] for a, b in curve.intervals]
-    counts = _shares([max(len(part), 0.5) for part in inner], curve.size)
+def _resample(
+    curve: Curve, path: Sequence[tuple[int, Sequence[Number]]], goal: int
+) -> list[Number]:
+    """A larger reference whose logarithmic spacings continue those of one or two smaller ones."""
+    parts = [[[s for s in points if a <= s <= b] for a, b in curve.intervals] for _, points in path]
+    counts = _shares([max(len(part), 0.5) for part in parts[-1]], curve.size)
+    # spacings at a singular point go like exp(-c sqrt(n)), so sqrt(n) is what they are linear in
+    roots = [math.sqrt(level) for level in (path[0][0], path[-1][0], goal)]
+    reach = (roots[2] - roots[1]) / (roots[1] - roots[0]) if len(path) > 1 else 0.0
     out: list[Number] = []
-    for (a, b), part, count in zip(curve.intervals, inner, counts, strict=True):
-        out += _respaced(curve.arithmetic, a, b, part, count)
+    for i, ((a, b), count) in enumerate(zip(curve.intervals, counts, strict=True)):
+        out += _respaced(curve.arithmetic, (a, b), [part[i] for part in parts], count, reach)
     return _usable(curve, out)
 
 
 def _respaced(
-    arithmetic: Arithmetic, a: Number, b: Number, part: Sequence[Number], count: int
+    arithmetic: Arithmetic,
+    interval: tuple[Number, Number],
+    parts: Sequence[Sequence[Number]],
+    count: int,
+    reach: float,
 ) -> list[Number]:
-    number = arithmetic.number
+    """``count`` points of one interval, ``reach`` steps of the path beyond its last reference."""
+    number, (a, b), part = arithmetic.number, interval, parts[-1]
     if len(part) < 2 or count < 2:
         return [number(a + (b - a) * k / (count + 1)) for k in range(1, count + 1)]
-    logs = np.array([arithmetic.log(number(y - x)) for x, y in itertools.pairwise(part)])
-    old = (np.arange(logs.size) + 0.5) / logs.size
-    new = (np.arange(count - 1) + 0.5) / (count - 1)
-    spacing = np.interp(new, old, logs)
-    if logs.size > 1:
-        first, last = (logs[1] - logs[0]) * logs.size, (logs[-1] - logs[-2]) * logs.size
-        spacing = np.where(new < old[0], logs[0] + first * (new - old[0]), spacing)
-        spacing = np.where(new > old[-1], logs[-1] + last * (new - old[-1]), spacing)
+    spacing = _spacing(arithmetic, part, count)
+    if reach and len(parts[0]) > 2:
+        spacing = spacing + reach * (spacing - _spacing(arithmetic, parts[0], count))
     shrink = number((len(part) / count) ** 2)
     low, high = number(a + (part[0] - a) * shrink), number(b - (b - part[-1]) * shrink)
     lengths = [arithmetic.exp(float(v)) for v in spacing]
@@ -422,6 +442,20 @@ def _respaced(
     for length in lengths[:-1]:
         out.append(number(out[-1] + unit * length))
     return [*out, high]
+
+
+def _spacing(arithmetic: Arithmetic, points: Sequence[Number], count: int) -> np.ndarray:
+    """Logarithms of the gaps as a function of the share of points, read off at ``count - 1``."""
+    pairs = itertools.pairwise(points)
+    logs = np.array([arithmetic.log(arithmetic.number(y - x)) for x, y in pairs])
+    old = (np.arange(logs.size) + 0.5) / logs.size
+    new = (np.arange(count - 1) + 0.5) / (count - 1)
+    spacing = np.interp(new, old, logs)
+    if logs.size > 1:
+        first, last = (logs[1] - logs[0]) * logs.size, (logs[-1] - logs[-2]) * logs.size
+        spacing = np.where(new < old[0], logs[0] + first * (new - old[0]), spacing)
+        spacing = np.where(new > old[-1], logs[-1] + last * (new - old[-1]), spacing)
+    return spacing
 
 
 def _usable(curve: Curve, points: list[Number]) -> list[Number]:

@@ -110,11 +110,16 @@ class Reference:
         return abs(self.levelled.error)
 
 
-def settle(curve: Curve, points: Sequence[Number], limit: int) -> Reference | None:
-    """Exchange by scanning until the extrema are where the points are; None when it fails."""
+def settle(curve: Curve, points: Sequence[Number], limit: int, floor: Number) -> Reference | None:
+    """Exchange by scanning until the extrema are where the points are; None when it fails.
+
+    A levelled error of at most ``floor`` is rounding: f is that rational, and the search ends.
+    """
     points, q = list(points), None
     for iteration in range(1, limit + 1):
         levelled = curve.levelled(points, q)
+        if abs(levelled.error) <= floor:
+            return Reference(points, levelled, 0.0, iteration)
         samples = _samples(curve, points)
         errors, denominators = curve.errors(levelled, samples)
         extrema = _alternation(curve, samples, errors)
@@ -140,14 +145,24 @@ def polish(curve: Curve, start: Reference, tolerance: float, limit: int) -> Refe
     points, levelled = [_snapped(curve, s) for s in start.points], start.levelled
     iterations = start.iterations
     excess = math.inf
+    third = _third(curve, points, levelled)
     for _ in range(limit):
         iterations += 1
-        points, excess = _newton(curve, levelled, points)
+        points, excess = _newton(curve, levelled, points, third)
         if excess <= tolerance:
             break
         _, q = curve.errors(levelled, points)
         levelled = curve.levelled(points, q)
     return Reference(points, levelled, float(excess), iterations)
+
+
+def _third(curve: Curve, points: Sequence[Number], levelled: Levelled) -> Number:
+    """10^(-d/3), d the digits to which the error is known: those that f exceeds it by are lost."""
+    values = (abs(p / q) for p, q in zip(levelled.p, levelled.q, strict=True) if q != 0)
+    weight = max(curve.weight(curve.place(s)) for s in points)
+    ratio = max(values) * weight / abs(levelled.error)
+    lost = max(0.0, curve.arithmetic.log(ratio) / math.log(10)) if ratio > 0 else 0.0
+    return curve.arithmetic.number(10) ** -int(max(curve.arithmetic.decimals - lost, 9) // 3)
 
 
 def _snapped(curve: Curve, s: Number) -> Number:
@@ -244,7 +259,7 @@ def _vertex(curve: Curve, samples: Sequence[Number], errors: Sequence[Number], i
 
 
 def _newton(
-    curve: Curve, levelled: Levelled, points: Sequence[Number]
+    curve: Curve, levelled: Levelled, points: Sequence[Number], third: Number
 ) -> tuple[list[Number], Number]:
     """One Newton step to every extremum by differences, and the excess found there.
 
@@ -252,7 +267,6 @@ def _newton(
     thirds of the digits, and its height, which is stationary, to all of them.
     """
     number = curve.arithmetic.number
-    third = number(10) ** -(curve.arithmetic.decimals // 3)
     stencils = []
     for i, s in enumerate(points):
         a, b = curve.intervals[curve.part(s)]

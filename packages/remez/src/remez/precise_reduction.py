@@ -16,7 +16,6 @@ from mpmath import mp
 
 from .arithmetic import Arithmetic, Number
 from .errors import TargetError
-from .expression import as_expression
 from .precise_exchange import Curve
 from .problem import Problem
 
@@ -152,13 +151,14 @@ class Reduction:
 
     def _pinned(self, arithmetic: Arithmetic, unplace: Callable) -> Iterator[tuple[Number, Number]]:
         number, seen = arithmetic.number, set()
-        for x, y in self.problem.interpolate:
-            d = abs(Fraction(x) - self.centre) if self.parity else Fraction(x) - self.centre
+        for pair in self.problem.interpolate:
+            x, y = (Fraction(repr(float(v))) for v in pair)
+            d = abs(x - self.centre) if self.parity else x - self.centre
             if d in seen or (self.parity == "odd" and d == 0):
                 continue
             seen.add(d)
-            sign = -1 if self.parity == "odd" and Fraction(x) < self.centre else 1
-            target = Fraction(y) / d * sign if self.parity == "odd" else Fraction(y)
+            sign = -1 if self.parity == "odd" and x < self.centre else 1
+            target = sign * y / d if self.parity == "odd" else y
             yield unplace(number(d**self.power)), number(target)
 
 
@@ -244,11 +244,7 @@ def _mpf(x: Any) -> Any:
 
 def _rough_points(problem: Problem, hints: tuple[float, ...]) -> Iterator[Fraction]:
     """Candidates inside the domain at which second differences do not vanish like h^2."""
-    expression = as_expression(problem.fn)
-    low, high = problem.domain.hull
     candidates = {0.0, *hints}
-    if expression is not None and problem.domain.is_finite:
-        candidates.update(expression.singular_points(low, high))
     for c in candidates:
         for exact in {Fraction(c), Fraction(c).limit_denominator(1000)}:
             inside = any(a < exact < b for a, b in problem.domain.intervals)
