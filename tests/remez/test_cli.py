@@ -106,7 +106,7 @@ def test_targets_lists_the_language(capsys):
         (["fit", "exp(x)", "--degree", "-1", "2"], "degree", 2),
         (["fit", "exp(x)", "--degree", "2", "2", "--domain", "1", "0"], "a < b", 2),
         (["fit", "sign(x)", "--degree", "4", "4"], "discontinuous", 2),
-        (["fit", "1/x", "--degree", "2", "2"], "pole", 2),
+        (["fit", "1/x", "--degree", "2", "2"], "inf at x = 0", 2),
         (["code", "exp", "--degree", "2", "2", "--lang", "cobol"], "cobol", 2),
         (["code", "exp", "--degree", "2", "2", "--out", "/nowhere/at/all.c"], "nowhere", 2),
         (["plot", "exp", "--degree", "2", "2"], "--out", 2),
@@ -143,3 +143,19 @@ def test_it_works_in_a_pipe_whose_reader_leaves():
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("exp(x)")
     assert done.stderr == ""
+
+
+HOSTILE = ["__import__('os').mkdir({0!r})", "open({0!r}, 'w')", "(lambda: open({0!r}, 'w'))()"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_expressions_are_never_executed(capsys, tmp_path, text):
+    file = tmp_path / "made"
+    for arguments in ([text.format(str(file))], ["exp(x)", "--weight", text.format(str(file))]):
+        assert run(capsys, "fit", *arguments, "--degree", "1", "1")[0] == 2
+    assert not file.exists()
+
+
+def test_debug_shows_where_an_error_arises():
+    with pytest.raises(remez.RemezError):
+        main(["fit", "foo(x)", "--degree", "1", "1", "--debug"])
