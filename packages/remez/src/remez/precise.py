@@ -24,10 +24,11 @@ from mpmath import mp
 
 from .arithmetic import Arithmetic, Number, fastest
 from .errors import ConvergenceError, RemezError
-from .precise_exchange import Curve, Reference, polish, settle
+from .precise_exchange import Curve, Reference, Scan, polish, settle
 from .precise_levelling import spread
 from .precise_rational import PreciseRational
 from .precise_reduction import Reduction, reduce
+from .precise_start import chebyshev, inside, resample
 from .problem import Problem
 from .result import Fit, Status
 
@@ -153,7 +154,13 @@ class _Search:
 
     def curve(self, degree: tuple[int, int]) -> Curve:
         """The curve at the current working precision."""
-        return self.reduction.curve(self.arithmetic, degree)
+        curve = self.reduction.curve(self.arithmetic, degree)
+
+        def counted(t: Number) -> Number:
+            self.evaluations += 1
+            return curve.value(t)
+
+        return replace(curve, value=counted)
 
     def near(self, former: Fit) -> _Found | None:
         """Settle from a former fit's reference: (degree, sampling coordinates, digits)."""
@@ -166,10 +173,10 @@ class _Search:
         with self.arithmetic.digits(digits):
             curve = self.curve(degree)
             points = self.reduction.to_t(self.arithmetic, list(former.reference))
-            inside = _inside(curve, [self.reduction.unplace(self.arithmetic, t) for t in points])
-            if len(inside) != curve.size:
+            kept = inside(curve, [self.reduction.unplace(self.arithmetic, t) for t in points])
+            if len(kept) != curve.size:
                 return None
-            reference = self._settle(curve, inside)
+            reference = self._settle(curve, kept)
             if reference is None or not error / 2 < float(reference.error) < 2 * error:
                 return None
             return _Found(degree, reference.points, digits, False)
@@ -204,7 +211,7 @@ class _Search:
         while tries:
             with self.arithmetic.digits(digits):
                 curve = self.curve(degree)
-                start = _resample(curve, tries[0], goal) if path else _chebyshev(curve)
+                start = resample(curve, tries[0], goal) if path else chebyshev(curve)
                 reference = self._settle(curve, start)
                 if reference is None:
                     tries.pop(0)
@@ -228,7 +235,7 @@ class _Search:
         """The size of f, from a few points."""
         with self.arithmetic.digits(30):
             curve = self.curve((8, 8))
-            values = [abs(curve.value(curve.place(s))) for s in _chebyshev(curve)]
+            values = [abs(curve.value(curve.place(s))) for s in chebyshev(curve)]
             return max((v for v in values if v > 0), default=self.arithmetic.number(1))
 
     @property
@@ -254,13 +261,18 @@ def _finish(search: _Search, found: _Found, precision: int, method: str) -> Fit:
         curve = search.curve(degree)
         points = [arithmetic.number(s) for s in points]
         start = Reference(points, curve.levelled(points, None), 1.0, 0)
-        tolerance = float(mp.mpf(10) ** -(precision + 2))
+        tolerance = arithmetic.number(10) ** -(precision + 2)
         reference = start if exact else polish(curve, start, tolerance, 20)
         rational = _rational(search.reduction, curve, reference, precision)
-        low = arithmetic.mpf(reference.error)
-        high = low * (1 + max(mp.mpf(reference.excess), 0))
+        scan = Scan.of(curve, reference.levelled, reference.points)
+        low, high = reference.error, reference.error * (1 + max(reference.excess, 0))
+        sampled = arithmetic.number(scan.peak)
+        level = sampled <= high * (1 + tolerance) and reference.excess <= tolerance
+        settled = scan.one_sign and (exact or level)
+        low, high = (arithmetic.mpf(arithmetic.number(x)) for x in (low, max(high, sampled)))
+        if exact:
+            low, high = min(low, high), arithmetic.mpf(sampled)
         xs = search.reduction.to_x([arithmetic.mpf(curve.place(s)) for s in reference.points])
-    settled = exact or reference.excess <= tolerance
     with mp.workdps(precision):
         return Fit(
             rational,  # type: ignore[arg-type]
@@ -370,102 +382,3 @@ def _horner(coefficients: Sequence[Number], u: Number) -> Number:
     for c in reversed(coefficients[:-1]):
         value = value * u + c
     return value
-
-
-def _inside(curve: Curve, points: Sequence[Number]) -> list[Number]:
-    """The points, those that rounding put outside moved to the nearest end."""
-    ends = [end for pair in curve.intervals for end in pair]
-    return [
-        s if any(a <= s <= b for a, b in curve.intervals) else min(ends, key=lambda e: abs(s - e))
-        for s in points
-    ]
-
-
-def _shares(counts: Sequence[float], total: int) -> list[int]:
-    """Whole numbers proportional to ``counts`` with the given sum, at least 1 each if they can."""
-    scale = total / sum(counts)
-    out = [max(1, math.floor(c * scale)) for c in counts]
-    order = sorted(range(len(counts)), key=lambda i: counts[i] * scale - out[i], reverse=True)
-    for k in range(abs(total - sum(out))):
-        if sum(out) < total:
-            out[order[k % len(out)]] += 1
-        else:
-            out[out.index(max(out))] -= 1
-    return out
-
-
-def _chebyshev(curve: Curve) -> list[Number]:
-    """Chebyshev points of every interval, more where it is longer."""
-    number = curve.arithmetic.number
-    counts = _shares([float(b - a) for a, b in curve.intervals], curve.size)
-    out: list[Number] = []
-    for (a, b), count in zip(curve.intervals, counts, strict=True):
-        cosines = [-math.cos(math.pi * k / (count - 1)) if count > 1 else 0.0 for k in range(count)]
-        out += [number((a + b) / 2 + (b - a) / 2 * number(c)) for c in cosines]
-    return _usable(curve, out)
-
-
-def _resample(
-    curve: Curve, path: Sequence[tuple[int, Sequence[Number]]], goal: int
-) -> list[Number]:
-    """A larger reference whose logarithmic spacings continue those of one or two smaller ones."""
-    parts = [[[s for s in points if a <= s <= b] for a, b in curve.intervals] for _, points in path]
-    counts = _shares([max(len(part), 0.5) for part in parts[-1]], curve.size)
-    # spacings at a singular point go like exp(-c sqrt(n)), so sqrt(n) is what they are linear in
-    roots = [math.sqrt(level) for level in (path[0][0], path[-1][0], goal)]
-    reach = (roots[2] - roots[1]) / (roots[1] - roots[0]) if len(path) > 1 else 0.0
-    out: list[Number] = []
-    for i, ((a, b), count) in enumerate(zip(curve.intervals, counts, strict=True)):
-        out += _respaced(curve.arithmetic, (a, b), [part[i] for part in parts], count, reach)
-    return _usable(curve, out)
-
-
-def _respaced(
-    arithmetic: Arithmetic,
-    interval: tuple[Number, Number],
-    parts: Sequence[Sequence[Number]],
-    count: int,
-    reach: float,
-) -> list[Number]:
-    """``count`` points of one interval, ``reach`` steps of the path beyond its last reference."""
-    number, (a, b), part = arithmetic.number, interval, parts[-1]
-    if len(part) < 2 or count < 2:
-        return [number(a + (b - a) * k / (count + 1)) for k in range(1, count + 1)]
-    spacing = _spacing(arithmetic, part, count)
-    if reach and len(parts[0]) > 2:
-        spacing = spacing + reach * (spacing - _spacing(arithmetic, parts[0], count))
-    shrink = number((len(part) / count) ** 2)
-    low, high = number(a + (part[0] - a) * shrink), number(b - (b - part[-1]) * shrink)
-    lengths = [arithmetic.exp(float(v)) for v in spacing]
-    unit = (high - low) / sum(lengths)
-    out = [low]
-    for length in lengths[:-1]:
-        out.append(number(out[-1] + unit * length))
-    return [*out, high]
-
-
-def _spacing(arithmetic: Arithmetic, points: Sequence[Number], count: int) -> np.ndarray:
-    """Logarithms of the gaps as a function of the share of points, read off at ``count - 1``."""
-    pairs = itertools.pairwise(points)
-    logs = np.array([arithmetic.log(arithmetic.number(y - x)) for x, y in pairs])
-    old = (np.arange(logs.size) + 0.5) / logs.size
-    new = (np.arange(count - 1) + 0.5) / (count - 1)
-    spacing = np.interp(new, old, logs)
-    if logs.size > 1:
-        first, last = (logs[1] - logs[0]) * logs.size, (logs[-1] - logs[-2]) * logs.size
-        spacing = np.where(new < old[0], logs[0] + first * (new - old[0]), spacing)
-        spacing = np.where(new > old[-1], logs[-1] + last * (new - old[-1]), spacing)
-    return spacing
-
-
-def _usable(curve: Curve, points: list[Number]) -> list[Number]:
-    """Points moved off zeros of the weight and off pinned points."""
-    number = curve.arithmetic.number
-    bad = {*(z for z, _ in curve.pinned)}
-    out = []
-    for i, s in enumerate(points):
-        if any(s == z for z in bad) or curve.weight(curve.place(s)) == 0:
-            other = points[i + 1] if i + 1 < len(points) else points[i - 1]
-            s = number(s + (other - s) / 5)
-        out.append(s)
-    return out

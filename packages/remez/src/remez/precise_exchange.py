@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from .arithmetic import Arithmetic, Number
 from .precise_levelling import Levelled, level, sign_changes
 
-__all__ = ["Curve", "Reference", "polish", "settle"]
+__all__ = ["Curve", "Reference", "Scan", "polish", "settle"]
 
 SAMPLES = 5  # parts into which a scan cuts every gap between points
 SETTLED = 1e-3  # max |error| / levelled error - 1 from which Newton's method takes over
@@ -101,7 +101,7 @@ class Reference:
 
     points: list[Number]
     levelled: Levelled
-    excess: float
+    excess: Number
     iterations: int
 
     @property
@@ -110,41 +110,68 @@ class Reference:
         return abs(self.levelled.error)
 
 
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The error at samples all over the domain.
+
+    Attributes:
+        extrema: indices of extrema of alternating sign, at most one for a point of a reference.
+        peak: the largest modulus.
+        one_sign: whether the denominator keeps its sign on every interval.
+    """
+
+    samples: list[Number]
+    errors: list[Number]
+    extrema: list[int]
+    peak: Number
+    one_sign: bool
+
+    @classmethod
+    def of(cls, curve: Curve, levelled: Levelled, points: Sequence[Number]) -> Scan:
+        """Look at the ends, the points, the singular points, and between."""
+        samples = _samples(curve, points)
+        errors, denominators = curve.errors(levelled, samples)
+        parts = [curve.part(s) for s in samples]
+        breaks = {i for i, (a, b) in enumerate(itertools.pairwise(parts)) if a != b}
+        return cls(
+            samples,
+            errors,
+            _alternation(curve, samples, errors),
+            max(map(abs, errors)),
+            not sign_changes(denominators, breaks),
+        )
+
+
 def settle(curve: Curve, points: Sequence[Number], limit: int, floor: Number) -> Reference | None:
     """Exchange by scanning until the extrema are where the points are; None when it fails.
 
-    A levelled error of at most ``floor`` is rounding: f is that rational, and the search ends.
+    An error of at most ``floor`` everywhere is rounding: f is that rational, and the search ends.
     """
     points, q = list(points), None
     for iteration in range(1, limit + 1):
         levelled = curve.levelled(points, q)
-        if abs(levelled.error) <= floor:
+        scan = Scan.of(curve, levelled, points)
+        if scan.peak <= floor and scan.one_sign:
             return Reference(points, levelled, 0.0, iteration)
-        samples = _samples(curve, points)
-        errors, denominators = curve.errors(levelled, samples)
-        extrema = _alternation(curve, samples, errors)
-        if len(extrema) < curve.size:
+        if len(scan.extrema) < curve.size:
             return None
-        peak = max(map(abs, errors))
-        excess = float(peak / abs(levelled.error)) - 1
-        parts = [curve.part(s) for s in samples]
-        breaks = {i for i in range(len(parts) - 1) if parts[i] != parts[i + 1]}
-        even = len(extrema) == curve.size and not sign_changes(denominators, breaks)
-        if excess < SETTLED and even:
-            at = zip(points, (samples[i] for i in extrema), strict=True)
+        error = abs(levelled.error)
+        excess = float(scan.peak / error) - 1 if error > floor else math.inf
+        if excess < SETTLED and scan.one_sign:
+            at = zip(points, (scan.samples[i] for i in scan.extrema), strict=True)
             points = [top if top in curve.singular else s for s, top in at]
             return Reference(points, levelled, excess, iteration)
-        points = [_vertex(curve, samples, errors, i) for i in extrema]
+        points = [_vertex(curve, scan.samples, scan.errors, i) for i in scan.extrema]
         _, q = curve.errors(levelled, points)
         q = q if excess < 0.1 else None
     return None
 
 
-def polish(curve: Curve, start: Reference, tolerance: float, limit: int) -> Reference:
+def polish(curve: Curve, start: Reference, tolerance: Number, limit: int) -> Reference:
     """Newton's method on the extrema until the error exceeds the levelled one by ``tolerance``."""
     points, levelled = [_snapped(curve, s) for s in start.points], start.levelled
     iterations = start.iterations
-    excess = math.inf
+    excess: Number = math.inf
     third = _third(curve, points, levelled)
     for _ in range(limit):
         iterations += 1
@@ -153,7 +180,7 @@ def polish(curve: Curve, start: Reference, tolerance: float, limit: int) -> Refe
             break
         _, q = curve.errors(levelled, points)
         levelled = curve.levelled(points, q)
-    return Reference(points, levelled, float(excess), iterations)
+    return Reference(points, levelled, excess, iterations)
 
 
 def _third(curve: Curve, points: Sequence[Number], levelled: Levelled) -> Number:
