@@ -4,7 +4,8 @@ FILE.json holds reference errors by family and type.
 
 Prints each problem, its error, the digits that agree with the reference, and the seconds it took
 (one run, start included). ``--high`` adds sqrt (20, 20) at 100 digits, exp(-x) type (48, 48) and
-|x| up to (200, 200), for which no 40-digit reference is at hand.
+|x| up to (200, 200), for which no 40-digit reference is at hand. ``--arithmetic`` compares
+python-flint with mpmath in the pieces that the inner loops are made of.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from mpmath import mp
 from rich.console import Console
 
 import remez
+from remez.arithmetic import FlintArithmetic, MpmathArithmetic
 from remez.expression import parse
+from remez.precise import fit_precise
+from remez.problem import Problem
 
 console = Console()
 Case = tuple[str, str, tuple[int, int], Any, int, str]
@@ -57,6 +61,37 @@ def high() -> Iterator[Case]:
         yield "abs on [-1,1]", "abs(x)", (n, n), (-1, 1), 30, ""
 
 
+def arithmetics() -> None:
+    """Median seconds of a product, a linear solve and a whole fit in both arithmetics."""
+    problem = Problem.of(parse("sqrt(x)"), (10, 10), (0, 1))
+    for arithmetic in (FlintArithmetic(), MpmathArithmetic()):
+        with arithmetic.digits(60):
+            a, b = arithmetic.sqrt(arithmetic.number(2)), arithmetic.sqrt(arithmetic.number(3))
+            matrix = [[1 / (a * i + b * j + 1) for j in range(50)] for i in range(50)]
+            matrix = [[arithmetic.number(v) for v in row] for row in matrix]
+            times = {
+                "product of two numbers": _median(lambda a=a, b=b: a * b, 10_000),
+                "solve 50 x 50": _median(
+                    lambda m=matrix, of=arithmetic: of.solve(m, [[row[0]] for row in m]), 1
+                ),
+            }
+        times["sqrt (10, 10), 50 digits"] = _median(
+            lambda of=arithmetic: fit_precise(problem, 50, arithmetic=of), 1
+        )
+        for what, seconds in times.items():
+            console.print(f"{arithmetic.name}, 60 digits: {what}: {seconds:.2e} s")
+
+
+def _median(run: Callable[[], Any], loops: int, repeats: int = 5) -> float:
+    found = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        for _ in range(loops):
+            run()
+        found.append((time.perf_counter() - begin) / loops)
+    return sorted(found)[repeats // 2]
+
+
 def _pair(text: str) -> tuple[int, int]:
     m, n = text.strip("()").split(",")
     return int(m), int(n)
@@ -74,7 +109,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("references", type=Path)
     parser.add_argument("--high", action="store_true")
+    parser.add_argument("--arithmetic", action="store_true")
     options = parser.parse_args()
+    if options.arithmetic:
+        arithmetics()
     for name, text, degree, domain, digits, reference in (
         *references(options.references),
         *(high() if options.high else ()),

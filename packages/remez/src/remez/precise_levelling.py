@@ -194,9 +194,8 @@ class _Pencil:
         try:
             inverse = solve(self._gram(self.value_diagonal), steps)
         except ZeroDivisionError:  # E = 0 to the last digit: shift the spectrum by rounding's size
-            tiny = max(map(abs, self.value_diagonal)) * self.arithmetic.number(10) ** (
-                -self.arithmetic.decimals
-            )
+            tiny = self.arithmetic.number(10) ** -self.arithmetic.decimals
+            tiny = tiny * (max(map(abs, self.value_diagonal)) or 1)
             pairs = zip(self.value_diagonal, self.step_diagonal, strict=True)
             inverse = solve(self._gram([f - tiny * s for f, s in pairs]), steps)
         power = inverse

@@ -211,7 +211,7 @@ def _placement(arithmetic: Arithmetic, low: Any, high: Any) -> tuple[Callable, C
 def _checked(fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
     def value(x: Number) -> Number:
         y = fn(x)
-        if y - y != 0:
+        if not (y - y == 0):  # NaN or infinity; a NaN ball is neither equal nor unequal
             raise TargetError(f"fn is {y} at x = {x}: leave that point out of the domain")
         return y
 
