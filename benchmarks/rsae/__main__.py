@@ -26,7 +26,7 @@ from rsae.io import write_json
 from rsae.teacher import load_teacher
 from rsae.upgrade.config import UpgradeConfig
 from rsae.upgrade.measure import measure
-from rsae.upgrade.pipeline import Sample
+from rsae.upgrade.pipeline import sample_of
 from rsae_evals import reconstruction
 
 ARMS = ("teacher", "rsae_init", "control", "threshold_only", "rsae")
@@ -65,7 +65,7 @@ def one_seed(name: str, store: ActivationStore, steps: int, seed: int) -> dict[s
     """[MSE, strict L0] on the held-out tokens, by arm."""
     teacher = load_teacher(name)
     hook = str(teacher.metadata["hook_name"])
-    sample = Sample(*(store.split(part, hook) for part in ("train", "calibration", "heldout")))
+    sample = sample_of(store, hook)
     config = UpgradeConfig(seed=seed)
     config = replace(config, train=replace(config.train, steps=steps))
     result = rsae.upgrade(teacher, sample, config)

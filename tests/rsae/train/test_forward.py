@@ -27,6 +27,18 @@ def test_training_sees_the_codes_of_use(family):
     assert step.l0.item() == pytest.approx((z != 0).sum(dim=1).float().mean().item())
 
 
+def test_training_sees_the_codes_of_use_where_a_gates_level_is_the_support():
+    gate = RationalActivation([[0.5, 1.5, 0.5, 0.5]], [[0.0, 0.0, 1.0]], 4.0)
+    coder = RSAE.from_teacher(teacher("jumprelu"), gate, form="gate", support="level")
+    with torch.no_grad():
+        coder.rational.numerator[0, 0] = 0.4  # the level is no longer at the threshold
+    x = inputs(25)
+    step, z = forward(coder, x, bandwidth=0.1), coder.encode(x)
+    dense = torch.zeros_like(z)
+    dense[step.entries.rows, step.entries.cols] = step.codes
+    torch.testing.assert_close(dense, z)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_are_those_of_the_dense_network(family):
     """Where no threshold is near, the surrogate is silent and autograd on `encode` is right."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,9 +84,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True, eq=False)
 class _Job:
-    def __init__(self, teacher: Teacher, config: UpgradeConfig, out: Path) -> None:
-        self.teacher, self.config, self.out = teacher, config, out
+    name: str
+    teacher: Teacher
+    config: UpgradeConfig
+    out: Path
 
 
 def _job(args: argparse.Namespace, name: str, alone: bool) -> _Job:
@@ -100,7 +103,7 @@ def _job(args: argparse.Namespace, name: str, alone: bool) -> _Job:
         config = replace(config, train=replace(config.train, steps=args.steps))
     if args.seed is not None:
         config = replace(config, seed=args.seed)
-    return _Job(teacher, config, args.out if alone else args.out / name.removeprefix("demo:"))
+    return _Job(name, teacher, config, args.out if alone else args.out / name.removeprefix("demo:"))
 
 
 def _hook(args: argparse.Namespace, teacher: Teacher) -> str:
@@ -141,11 +144,11 @@ def _upgrade(
     hook: str,
     console: Console,
 ) -> dict[str, Any]:
-    sample = sample_of(store)
+    sample = sample_of(store, hook)
     make_folder(job.out)
     log = JsonLines(job.out / "run.jsonl")
     trackers = [external_tracker(args.tracker, job.out)] if args.tracker else []
-    console.print(f"{job.teacher.source}: {job.teacher.family}, {job.teacher.d_sae} features")
+    console.print(f"{job.name}: {job.teacher.family}, {job.teacher.d_sae} features")
     with progress_on(console) as progress:
         bar = StepBar(progress, job.config.train.steps)
 
@@ -181,7 +184,7 @@ def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[st
     tokens = job.config.train.steps * job.config.train.batch_size
     trained = {name: s for name, s in result.seconds.items() if name in result.metrics and s > 1}
     return {
-        "teacher": job.teacher.source,
+        "teacher": job.name,
         "family": job.teacher.family,
         "host": host.name,
         "hook_name": hook,

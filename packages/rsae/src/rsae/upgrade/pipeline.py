@@ -32,6 +32,7 @@ _FOLDERS: dict[str, str] = {
     "threshold_only": "threshold_only",
     "rsae": ".",
 }
+_PARTS = ("train", "calibration", "heldout")
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -53,7 +54,7 @@ class UpgradeResult:
         control: the teacher, fine-tuned by its own family's objective with the same data.
         threshold_only: trained thresholds, no rational; for JumpReLU it is the control.
         rsae_init: the upgrade before fine-tuning.
-        metrics: by arm, teacher included, on the held-out part.
+        metrics: by arm, on the held-out part; those of rsae_init are the teacher's.
         certificate: the rational's fit and its error.
         seconds: by stage; a stage read back from disk took none.
     """
@@ -67,17 +68,20 @@ class UpgradeResult:
     seconds: Mapping[str, float]
 
 
-def sample_of(activations: Activations | ActivationStore | Tensor | Iterable[Tensor]) -> Sample:
+def sample_of(
+    activations: Activations | ActivationStore | Tensor | Iterable[Tensor],
+    hook_name: str | None = None,
+) -> Sample:
     """Three parts of whatever holds activations.
 
-    A store has them already. Of a tensor (n, d_in), or the batches of an iterator, the last
-    tenth is held out and the tenth before it calibrates.
+    A store has them already, at `hook_name` where it holds several hooks. Of a tensor (n, d_in),
+    or the batches of an iterator, the last tenth is held out, the tenth before it calibrates.
 
     Raises:
         ConfigError: there are fewer than 100 activations.
     """
     if isinstance(activations, ActivationStore):
-        return Sample(*(activations.split(name) for name in ("train", "calibration", "heldout")))
+        return Sample(*(activations.split(name, hook_name) for name in _PARTS))
     if isinstance(activations, Activations):
         x = activations.tensor()
     elif isinstance(activations, Tensor):
@@ -226,7 +230,7 @@ def _gate(folder: Path | None, config: UpgradeConfig) -> GateFit:
 
 def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
     """What makes two runs the same run."""
-    parts = {name: getattr(sample, name).sha256 for name in ("train", "calibration", "heldout")}
+    parts = {name: getattr(sample, name).sha256 for name in _PARTS}
     tensors = (teacher.W_enc, teacher.b_enc, teacher.W_dec, teacher.b_dec, teacher.threshold)
     weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
     return {
