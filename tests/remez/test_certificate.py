@@ -124,3 +124,29 @@ def test_a_changed_file_is_refused(certified, key):
 @pytest.mark.parametrize("data", [{}, {"format": "remez certificate 1"}])
 def test_what_is_no_certificate_is_refused(data):
     assert "not a certificate" in verify(data).reason
+
+
+@pytest.mark.parametrize(
+    ("text", "degree", "domain", "weight"),
+    [
+        ("sqrt(x)", (6, 6), (0, 1), None),
+        ("x**0.25", (4, 4), (0, 1), None),
+        ("relu(x)", (8, 8), (-1, 1), None),
+        ("sign(x)", (7, 8), [(-1, "-0.01"), ("0.01", 1)], None),
+        ("exp(x)", (4, 4), (-1, 1), "relative"),
+        ("exp(x)", (4, 4), (-1, 1), parse("1 + x")),
+    ],
+)
+def test_singular_ends_kinks_gaps_and_weights_are_proved(text, degree, domain, weight):
+    fit = remez.fit(parse(text), degree, domain, precision=20, weight=weight)
+    certificate = fit.certify()
+    assert certificate.rigorous
+    assert certificate.lower <= fit.error * (1 + mp.mpf(10) ** -15)
+    assert certificate.gap <= 1e-5
+    assert verify(certificate.to_dict())
+
+
+def test_an_unbounded_domain_says_that_it_is_not_proved():
+    certificate = remez.fit(parse("exp(-x)"), (3, 3), (0, np.inf), precision=20).certify()
+    assert not certificate.rigorous
+    assert "unbounded" in certificate.method

@@ -8,7 +8,9 @@ import pytest
 from mpmath import mp
 
 import remez
+from remez.arithmetic import MpmathArithmetic
 from remez.expression import parse
+from remez.precise import fit_precise
 
 # m + n + 2 alternating extrema levelled to 1e-39 at 60 to 480 digits by a separate program;
 # type (14, 14) on the half-line also is CRAM's alpha_0, Pusa, arXiv:1206.2880
@@ -82,3 +84,50 @@ def test_a_round_trip_keeps_every_digit():
     again = remez.Fit.from_dict(fit.to_dict())
     assert again.error == fit.error
     assert again(mp.mpf("0.3")) == fit(mp.mpf("0.3"))
+
+
+def test_both_arithmetics_agree():
+    problem = remez.Problem.of(parse("sign(x)"), (3, 4), [(-1, "-0.1"), ("0.1", 1)])
+    one = fit_precise(problem, 30, arithmetic=MpmathArithmetic())
+    two = fit_precise(problem, 30)
+    assert one.converged
+    assert relative(one.error, two.error) < mp.mpf(10) ** -29
+
+
+@pytest.mark.parametrize(
+    ("f", "degree"),
+    [
+        (lambda x: mp.mpf(0), (2, 2)),
+        (lambda x: mp.mpf("3.7"), (4, 4)),
+        (lambda x: (x + 2) / (x * x + 3), (4, 4)),
+        (lambda x: x**3 - x, (5, 0)),
+    ],
+)
+def test_a_rational_of_lower_degree_is_found_exactly(f, degree):
+    fit = remez.fit(f, degree, precision=30)
+    assert fit.converged
+    assert fit.error < mp.mpf(10) ** -35
+
+
+@pytest.mark.parametrize("text", ["gamma(x)", "abs(x - 3/2)"])
+def test_equal_values_at_both_ends_are_no_exact_fit(text):
+    # the first reference, the two ends, has no error at all: f(1) = f(2)
+    fit = remez.fit(parse(text), (4, 4), (1, 2), precision=25)
+    assert fit.error > mp.mpf(10) ** -12
+
+
+def test_a_pole_of_the_target_is_an_error():
+    with pytest.raises(remez.RemezError):
+        remez.fit(lambda x: mp.tan(x), (5, 5), (0, 3), precision=20)
+
+
+def test_high_degrees_approach_the_law_of_stahl():
+    # E_nn(|x|) exp(pi sqrt n) -> 8, H. Stahl, Math. USSR Sb. 183 (1992); extrapolated in 1/sqrt(n)
+    ratios, steps = [], []
+    for n in (40, 60):
+        fit = remez.fit(remez.targets.abs, (n, n), precision=20)
+        assert fit.levelled_error <= fit.error <= fit.levelled_error * (1 + mp.mpf(10) ** -20)
+        ratios.append(fit.error * mp.exp(mp.pi * mp.sqrt(n)))
+        steps.append(1 / mp.sqrt(n))
+    slope = (ratios[1] - ratios[0]) / (steps[1] - steps[0])
+    assert float(ratios[1] - slope * steps[1]) == pytest.approx(8, rel=0.02)

@@ -173,19 +173,20 @@ class _Pencil:
 
     def refined(self, q: Sequence[Number]) -> list[Number]:
         """One step of Rayleigh quotient iteration."""
+        arithmetic = self.arithmetic
         error = self.rayleigh(q)
-        diagonal = [
-            f - error * s for f, s in zip(self.value_diagonal, self.step_diagonal, strict=True)
-        ]
         weighted = [[s * b] for s, b in zip(self.step_diagonal, q, strict=True)]
-        transposed = list(zip(*self.phi, strict=True))
-        try:
-            y = self.arithmetic.solve(
-                self._gram(diagonal), self.arithmetic.product(transposed, weighted)
-            )
-        except ZeroDivisionError:  # error is the eigenvalue to the last digit
-            return list(q)
-        return self._values([row[0] for row in y])
+        right = arithmetic.product(list(zip(*self.phi, strict=True)), weighted)
+        # where the quotient is the eigenvalue to the last digit, a shift beside it serves as well
+        beside = arithmetic.number(10) ** -(3 * arithmetic.decimals // 4)
+        for shift in (error, error * (1 + beside)):
+            pairs = zip(self.value_diagonal, self.step_diagonal, strict=True)
+            try:
+                y = arithmetic.solve(self._gram([f - shift * s for f, s in pairs]), right)
+            except ZeroDivisionError:
+                continue
+            return self._values([row[0] for row in y])
+        return list(q)
 
     def candidates(self) -> Iterator[list[Number]]:
         """Denominators at the points: of the least |E|, most often the right one, then of all."""
@@ -195,7 +196,8 @@ class _Pencil:
             inverse = solve(self._gram(self.value_diagonal), steps)
         except ZeroDivisionError:  # E = 0 to the last digit: shift the spectrum by rounding's size
             tiny = self.arithmetic.number(10) ** -self.arithmetic.decimals
-            tiny = tiny * (max(map(abs, self.value_diagonal)) or 1)
+            largest = max(map(abs, self.value_diagonal))
+            tiny = tiny * largest if largest > 0 else tiny
             pairs = zip(self.value_diagonal, self.step_diagonal, strict=True)
             inverse = solve(self._gram([f - tiny * s for f, s in pairs]), steps)
         power = inverse
