@@ -5,9 +5,10 @@ The start is a former fit's reference where there is one, else continuation: the
 fails, the double fit's reference is tried.
 
 >>> import remez
+>>> from mpmath import mp
 >>> fit = remez.fit(remez.targets.exp, (2, 2), precision=30)
->>> print(fit.error)
-8.68999107505551924123003550828e-5
+>>> print(mp.nstr(fit.error, 25))
+8.689991075055192412300355e-5
 """
 
 from __future__ import annotations

@@ -29,10 +29,10 @@ class PreciseRational:
         precision: decimal digits to which values are meant to be right.
         digits: decimal digits with which P and Q are evaluated.
 
-    >>> from mpmath import mpf
+    >>> from mpmath import mp, mpf
     >>> r = PreciseRational((mpf(1),), (mpf(1), mpf(1)), (0, 1), 30, 40)
-    >>> print(r(mpf(2)))
-    0.333333333333333333333333333333
+    >>> print(mp.nstr(r(mpf(2)), 25))
+    0.3333333333333333333333333
     """
 
     numerator: tuple[Real, ...]
