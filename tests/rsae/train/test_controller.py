@@ -8,7 +8,7 @@ from rsae.errors import ConfigError
 from rsae.train import ControllerConfig, L0Controller
 
 
-def simulate(target, start_l0, equilibrium, steepness, lag, noise=0.0, steps=500):
+def simulate(target, start_l0, equilibrium, steepness, lag, noise=0.0, steps=1500):
     """A plant like ours: log L0 follows, with a lag, a falling power law of lambda."""
     controller = L0Controller(target=target, start=1.0)
     log_l0, trace = math.log(start_l0), []

@@ -28,8 +28,8 @@ class ControllerConfig:
         ConfigError: a value is outside its range.
     """
 
-    proportional: float = 5.0
-    integral: float = 0.1
+    proportional: float = 2.0
+    integral: float = 0.03
     max_step: float = 0.3
     reach: float = 1000.0
     warmup: int = 20

@@ -57,7 +57,8 @@ class UpgradeConfig:
         train: the training, the same for every arm.
         objective: "family" takes the penalty that suits the teacher's family (L0 through a
             surrogate, thresholds trained); "l1" is the paper's.
-        calibration_tokens: tokens on which scales are measured and L0 is matched.
+        calibration_tokens: tokens on which scales are measured and L0 is matched, spread evenly
+            over the calibration split.
         seed: of the order of the batches.
 
     Raises:
@@ -67,7 +68,7 @@ class UpgradeConfig:
     gate: GateConfig = field(default_factory=GateConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     objective: Objective = "family"
-    calibration_tokens: int = 8192
+    calibration_tokens: int = 16_384
     seed: int = 0
 
     def __post_init__(self) -> None:

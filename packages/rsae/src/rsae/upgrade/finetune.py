@@ -16,7 +16,7 @@ from ..train import TrainResult, measure_units, train
 from ..train.objectives import Penalty
 from .calibrate import Calibration, with_trainable_thresholds
 from .config import UpgradeConfig
-from .measure import match_l0, measure
+from .measure import match_l0, measure, spread
 
 __all__ = ["Arm", "ArmName", "arms_to_train", "finetune"]
 
@@ -71,10 +71,11 @@ def finetune(
         checkpoint: where the loop keeps its state.
         on_step: called after each step.
     """
-    x = calibration.tensor()[: config.calibration_tokens].to(teacher.device)
+    x = spread(calibration.tensor(), config.calibration_tokens).to(teacher.device)
     coder, penalty = _prepare(name, teacher, start, x, config)
     target = measure(start.coder, x).l0
-    units = measure_units(coder, x[: 4 * config.train.batch_size], penalty, config.train.window)
+    few = spread(x, 4 * config.train.batch_size)
+    units = measure_units(coder, few, penalty, config.train.window)
 
     def batches(steps_taken: int) -> Any:
         data = train_on.batches(

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import TrainingError
 from ..model import RSAE
 
-__all__ = ["Measured", "match_l0", "measure"]
+__all__ = ["Measured", "match_l0", "measure", "spread"]
 
 _CHUNK = 2048
 _TOLERANCE = 5e-4
@@ -46,6 +46,11 @@ def measure(coder: RSAE, x: Tensor) -> Measured:
     n = len(x)
     alive = (active > 0).double().mean().item()
     return Measured(error / n, active.sum().item() / n, alive, n)
+
+
+def spread(x: Tensor, n: int) -> Tensor:
+    """At most n rows of x, evenly spaced: rows come by document, and the first are a few's."""
+    return x if len(x) <= n else x[torch.linspace(0, len(x) - 1, n).round().long()]
 
 
 @torch.no_grad()

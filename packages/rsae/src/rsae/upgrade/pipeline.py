@@ -21,7 +21,7 @@ from .calibrate import Calibration, calibrate
 from .config import UpgradeConfig
 from .finetune import Arm, ArmName, arms_to_train, finetune
 from .fit_gate import GateFit, fit_gate
-from .measure import Measured, measure
+from .measure import Measured, measure, spread
 
 __all__ = ["Sample", "UpgradeResult", "sample_of", "upgrade"]
 
@@ -152,7 +152,7 @@ class _Run:
 
     def all_stages(self, folder: Path | None) -> UpgradeResult:
         gate = self._timed("fit_gate", lambda: _gate(folder, self.config))
-        x = self.sample.calibration.tensor()[: self.config.calibration_tokens]
+        x = spread(self.sample.calibration.tensor(), self.config.calibration_tokens)
         start = self._timed("calibrate", lambda: self._start(folder, gate, x))
         arms = {
             name: self._timed(name, partial(self._arm, folder, name, start))
