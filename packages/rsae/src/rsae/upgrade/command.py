@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
@@ -132,8 +133,13 @@ def _store(
     with console.status("reading the text"):
         context = int(teacher.metadata.get("context_size") or _CONTEXT)
         tokens = token_splits(host, args.text, args.tokens, context)
+    begin = time.perf_counter()
     with progress_on(console) as progress:
-        return harvest(host, tokens, hook, args.out / "activations", progress=progress)
+        store = harvest(host, tokens, hook, args.out / "activations", progress=progress)
+    seconds = time.perf_counter() - begin
+    n = sum(part.n_tokens for part in tokens.values())
+    console.print(f"harvest: {n:,} tokens in {seconds:.0f} s; peak memory {peak_memory_gib()} GiB")
+    return store
 
 
 def _upgrade(
@@ -170,6 +176,7 @@ def _upgrade(
     log.log({"arm": "all", **summary})
     write_json(job.out / "summary.json", summary)
     _evaluate(job, result, host, store, hook, summary, console)
+    console.print(_costs(summary))
     return summary
 
 
@@ -195,6 +202,13 @@ def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[st
         "peak_memory_gib": peak_memory_gib(),
         "gate": {"error": result.certificate.error, "source": result.certificate.source},
     }
+
+
+def _costs(summary: dict[str, Any]) -> str:
+    stages = ", ".join(f"{name} {s:.1f} s" for name, s in summary["seconds"].items())
+    rates = summary["training_tokens_per_second"].values()
+    rate = f"; training {min(rates):,.0f} tokens/s" if rates else ""
+    return f"stages: {stages}{rate}; peak memory {peak_memory_gib()} GiB"
 
 
 def _evaluate(

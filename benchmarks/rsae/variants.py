@@ -1,0 +1,88 @@
+"""One teacher, many ways to give the rational more to do: what each is worth at equal strict L0.
+
+    python -m benchmarks.rsae.variants --activations runs/demo/activations demo:jumprelu
+
+Every row is the RSAE arm under one changed setting, measured on the held-out tokens, against the
+threshold-only arm under the default settings. Rows that are in the JSON file are not run again.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rsae.activations import ActivationStore
+from rsae.io import write_json
+from rsae.teacher import load_teacher
+from rsae.upgrade import UpgradeConfig, fit_gate, sample_of
+from rsae.upgrade.calibrate import calibrate
+from rsae.upgrade.config import merge
+from rsae.upgrade.finetune import ArmName, finetune
+from rsae.upgrade.measure import measure
+
+VARIANTS: dict[str, tuple[ArmName, dict[str, Any]]] = {
+    "threshold-only": ("threshold_only", {}),
+    "magnitude (3, 2), the default": ("rsae", {}),
+    "magnitude (5, 4)": ("rsae", {"gate": {"degree": [5, 4]}}),
+    "magnitude (9, 8)": ("rsae", {"gate": {"degree": [9, 8]}}),
+    "coefficients' rate x 4": ("rsae", {"train": {"rational_lr": 2e-2}}),
+    "coefficients' rate x 1/5": ("rsae", {"train": {"rational_lr": 1e-3}}),
+    "kernel x 1/3": ("rsae", {"train": {"window": 0.1}}),
+    "kernel x 2": ("rsae", {"train": {"window": 0.6}}),
+    "gate (27, 26) about the threshold": ("rsae", {"gate": {"form": "gate", "delta": 1e-3}}),
+    "gate (9, 8), L1 penalty (the paper's)": (
+        "rsae",
+        {"gate": {"form": "gate", "layers": 2, "delta": 1e-2}, "objective": "l1"},
+    ),
+    "bfloat16 product": ("rsae", {"train": {"precision": "bfloat16"}}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("teacher")
+    add("--activations", type=Path, required=True, help="a store made by rsae harvest or upgrade")
+    add("--json", type=Path, default=Path("runs/rsae-variants.json"))
+    args = parser.parse_args()
+    store = ActivationStore.open(args.activations)
+    found = json.loads(args.json.read_text()) if args.json.exists() else {}
+    for name, (arm, settings) in VARIANTS.items():
+        key = f"{args.teacher} {name}"
+        if key not in found:
+            Console(stderr=True).print(key)
+            found[key] = one(args.teacher, store, arm, settings)
+            args.json.parent.mkdir(parents=True, exist_ok=True)
+            write_json(args.json, found)
+    base = found[f"{args.teacher} threshold-only"]["mse"]
+    table = Table("variant", "MSE", "strict L0", "against threshold-only, %", "largest batch L0")
+    for name in VARIANTS:
+        row = found[f"{args.teacher} {name}"]
+        against = f"{100 * (row['mse'] / base - 1):+.2f}"
+        table.add_row(
+            name, f"{row['mse']:.1f}", f"{row['l0']:.2f}", against, f"{row['max_l0']:.1f}"
+        )
+    Console(width=120).print(table)
+
+
+def one(
+    name: str, store: ActivationStore, arm: ArmName, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Train one arm under changed settings; its figures on the held-out tokens."""
+    teacher = load_teacher(name)
+    sample = sample_of(store, str(teacher.metadata["hook_name"]))
+    config = merge(UpgradeConfig(), settings, name)
+    x = sample.calibration.tensor()
+    start = calibrate(teacher, fit_gate(config.gate), x)
+    trained = finetune(arm, teacher, start, sample.train, sample.calibration, config)
+    assert trained.training is not None
+    figures = asdict(measure(trained.coder, sample.heldout.tensor()))
+    return {**figures, "max_l0": trained.training.max_l0}
+
+
+if __name__ == "__main__":
+    main()
