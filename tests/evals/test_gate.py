@@ -43,7 +43,9 @@ def test_the_best_rational_lies_between_the_learned_and_the_optimum(teacher, dat
         freeze(data),
     )
     metrics = curve.metrics
-    assert metrics["gate_mse_optimal"] <= metrics["gate_mse_best"] < metrics["gate_mse"]
+    rounding = 1 + 1e-12  # both are sums in float64, and here they may be equal
+    assert metrics["gate_mse_optimal"] <= metrics["gate_mse_best"] * rounding
+    assert metrics["gate_mse_best"] < metrics["gate_mse"]
     assert metrics["gate_mse_best"] == pytest.approx(metrics["gate_mse_optimal"], rel=0.02)
     assert metrics["gate_error"] == pytest.approx(0, abs=1e-6)
     assert curve.degree == (3, 2)

@@ -3,6 +3,8 @@
 import json
 import math
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -117,3 +119,14 @@ def test_plots():
     fit = remez.fit(np.exp, (3, 2))
     assert len(fit.plot().lines) >= 3
     assert remez.table(np.exp, 1).plot() is not None
+
+
+def test_no_import_of_a_module_hides_a_function():
+    code = (
+        "import pkgutil, importlib, remez\n"
+        "for m in pkgutil.iter_modules(remez.__path__):\n"
+        "    importlib.import_module('remez.' + m.name)\n"
+        "print(all(callable(getattr(remez, n)) for n in ('fit', 'fit_samples', 'table')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

@@ -42,7 +42,8 @@ _HOME = {
     "Status": "result",
     "fit": "fitting",
     "fit_samples": "samples",
-    "Table": "table",
+    "Table": "walsh",
+    "table": "walsh",
 }
 _MODULES = ("targets", "zolotarev")
 
@@ -51,11 +52,6 @@ def __getattr__(name: str) -> Any:
     """Names are imported when first asked for, so that ``import remez`` stays instant."""
     if name in _MODULES:
         return import_module(f".{name}", __name__)
-    if name == "table":  # the module of that name must not hide the function
-        from .table import table
-
-        globals()["table"] = table
-        return table
     if name not in _HOME:
         raise AttributeError(f"module 'remez' has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)

@@ -136,7 +136,7 @@ def run_fit(options: argparse.Namespace) -> int:
 
 def run_table(options: argparse.Namespace) -> int:
     """``remez table``: the errors of all types up to a degree."""
-    from .table import table
+    from .walsh import table
 
     fn, domain = _target(options)
     with _working(f"fitting {options.function}") as spinner:

@@ -8,7 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .result import Fit
-    from .table import Table
+    from .walsh import Table
 
 __all__ = ["plot_error", "plot_table"]
 

@@ -8,7 +8,7 @@ fails, the double fit's reference is tried.
 >>> from mpmath import mp
 >>> fit = remez.fit(remez.targets.exp, (2, 2), precision=30)
 >>> print(mp.nstr(fit.error, 25))
-8.689991075055192412300355e-5
+0.00008689991075055192412300355
 """
 
 from __future__ import annotations
