@@ -15,6 +15,10 @@ from .problems import Problem
 Rational = Callable[[np.ndarray], np.ndarray]
 
 
+class OutOfScope(Exception):
+    """The solver takes no problem of this kind."""
+
+
 def ours(problem: Problem) -> Rational:
     import remez
 
@@ -26,7 +30,7 @@ def brasil(problem: Problem) -> Rational:
     import baryrat
 
     if len(problem.domain) > 1 or problem.degree[0] != problem.degree[1]:
-        raise NotImplementedError("one interval, type (n, n)")
+        raise OutOfScope("one interval, type (n, n)")
     return baryrat.brasil(problem.fn(), problem.domain[0], problem.degree[0])
 
 
@@ -42,7 +46,7 @@ def chebfun(problem: Problem) -> Rational:
     """Chebfun's minimax in Octave; CHEBFUN_PATH names its folder."""
     folder = os.environ.get("CHEBFUN_PATH")
     if folder is None or len(problem.domain) > 1:
-        raise NotImplementedError("set CHEBFUN_PATH; one interval")
+        raise OutOfScope("set CHEBFUN_PATH; one interval")
     (a, b), (m, n) = problem.domain[0], problem.degree
     text = problem.text.replace("np.", "").replace("special.", "").replace("*", ".*")
     script = (

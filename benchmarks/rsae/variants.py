@@ -52,16 +52,16 @@ def main() -> None:
     store = ActivationStore.open(args.activations)
     found = json.loads(args.json.read_text()) if args.json.exists() else {}
     for name, (arm, settings) in VARIANTS.items():
-        key = f"{args.teacher} {name}"
+        key = f"{args.teacher} {args.activations} {name}"
         if key not in found:
             Console(stderr=True).print(key)
             found[key] = one(args.teacher, store, arm, settings)
             args.json.parent.mkdir(parents=True, exist_ok=True)
             write_json(args.json, found)
-    base = found[f"{args.teacher} threshold-only"]["mse"]
+    base = found[f"{args.teacher} {args.activations} threshold-only"]["mse"]
     table = Table("variant", "MSE", "strict L0", "against threshold-only, %", "largest batch L0")
     for name in VARIANTS:
-        row = found[f"{args.teacher} {name}"]
+        row = found[f"{args.teacher} {args.activations} {name}"]
         against = f"{100 * (row['mse'] / base - 1):+.2f}"
         table.add_row(
             name, f"{row['mse']:.1f}", f"{row['l0']:.2f}", against, f"{row['max_l0']:.1f}"

@@ -73,3 +73,25 @@ def test_the_table_fits_eighty_columns(ended):
     assert len(table) >= 4
     assert all(len(line) <= 80 for line in table)
     assert "…" not in "".join(table)
+
+
+def test_a_control_that_fine_tuning_made_worse_is_called_weak(tmp_path):
+    arms = ARMS | {"control": 0.4}
+    screen = io.StringIO()
+    x = torch.rand(1024, 6, generator=torch.Generator().manual_seed(1))
+    evaluate_upgrade(
+        {name: relu(scale) for name, scale in arms.items()},
+        host=None,
+        hook_name="blocks.3.hook_resid_post",
+        heldout=Activations.from_tensor(x),
+        tokens=None,
+        out=tmp_path,
+        provenance={},
+        console=Console(file=screen, width=400),
+    )
+    assert "weak control: fine-tuning raised its MSE by 44" in screen.getvalue()  # 0.6² / 0.5²
+    assert "weak control" in (tmp_path / "report.md").read_text()
+
+
+def test_a_control_that_improved_is_not(ended):
+    assert "weak control" not in ended[2]

@@ -79,3 +79,20 @@ def test_a_kink_between_samples_is_climbed():
     near = c + np.geomspace(1e-15, 1e-3, 500)
     x = np.concatenate([[c], near, 2 * c - near])
     assert np.abs(np.abs(x - c) - fit(x)).max() <= fit.error * (1 + 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fn", "degree", "domain"),
+    [
+        (np.sign, (5, 4), [(-1, -0.1), (0.1, 1)]),
+        (np.sign, (7, 6), [(-1, -0.05), (0.05, 1)]),
+        (np.exp, (3, 3), (-1, 1)),
+        (np.abs, (8, 8), (-1, 1)),
+        (np.sin, (6, 3), (0, 9)),
+    ],
+)
+def test_no_dense_grid_finds_a_larger_error_than_the_reported_one(fn, degree, domain):
+    fit = remez.fit(fn, degree, domain)
+    for low, high in fit.domain.intervals:
+        x = np.linspace(low, high, 400_001)
+        assert np.abs(fn(x) - fit(x)).max() <= fit.error * (1 + 1e-6)

@@ -39,7 +39,7 @@ def assert_same(a: RSAE, b: RSAE) -> None:
 def test_an_upgrade_starts_as_its_teacher(family, seed, scale):
     origin = teacher(family, seed, scale=scale)
     x = inputs(60, seed=seed, scale=scale)
-    coder = calibrate(origin, fit_gate(GateConfig()), x).coder
+    coder = calibrate(origin, fit_gate(GateConfig()), x)
     assert torch.equal(coder.encode(x), origin.encode(x))
 
 
@@ -48,7 +48,7 @@ def test_an_upgrade_starts_as_its_teacher(family, seed, scale):
 def test_a_certified_gate_starts_within_a_tenth_of_a_percent(family, layers):
     origin = world_teacher(family)
     config = GateConfig(form="gate", layers=layers, delta=1e-4 if layers == 3 else 3e-3)
-    coder = calibrate(origin, fit_gate(config), X).coder
+    coder = calibrate(origin, fit_gate(config), X)
     measured = measure(coder, X)
     z = origin.encode(X)
     assert measured.l0 == pytest.approx((z != 0).sum(dim=1).float().mean().item(), rel=1e-3)
@@ -61,7 +61,7 @@ def test_a_certified_gate_starts_within_a_tenth_of_a_percent(family, layers):
 def test_trainable_thresholds_keep_the_mean_l0(family, seed):
     origin = teacher(family, seed)
     x = inputs(500, seed=seed)
-    start = calibrate(origin, fit_gate(GateConfig()), x).coder
+    start = calibrate(origin, fit_gate(GateConfig()), x)
     lifted = with_trainable_thresholds(start, origin, x)
     assert measure(lifted, x).l0 == pytest.approx(measure(start, x).l0, rel=0.01, abs=0.02)
     assert (lifted.threshold >= 0).all()
@@ -73,7 +73,7 @@ def test_lifting_undoes_the_shrinkage_of_a_relu():
     shrunken = Teacher(
         "relu", torch.eye(16), torch.full((16,), -0.4), torch.eye(16), torch.zeros(16)
     )
-    start = calibrate(shrunken, fit_gate(GateConfig()), codes).coder
+    start = calibrate(shrunken, fit_gate(GateConfig()), codes)
     lifted = with_trainable_thresholds(start, shrunken, codes)
     torch.testing.assert_close(lifted.threshold, torch.full((16,), 0.4))
     assert measure(lifted, codes).mse < 1e-9 < measure(start, codes).mse
@@ -188,7 +188,7 @@ def test_tensor_iterator_and_sample_are_the_same_activations():
 @given(seeds, st.floats(0.8, 1.25))
 def test_a_shift_matches_l0_on_any_coder(seed, factor):
     origin = teacher("jumprelu", seed)
-    coder = calibrate(origin, fit_gate(GateConfig()), inputs(50)).coder
+    coder = calibrate(origin, fit_gate(GateConfig()), inputs(50))
     x = inputs(800, seed=seed)
     target = factor * measure(coder, x).l0
     match_l0(coder, x, target)

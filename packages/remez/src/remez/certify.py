@@ -23,6 +23,7 @@ __all__ = ["Verdict", "judge"]
 EPS = float(np.finfo(float).eps)
 RESOLVED = 1e4  # errors above this many eps |f| must be levelled; below, rounding may excuse
 AGREE = 1e-3  # how closely the bracket's two sides must agree
+PROMISE = 1e-6  # a step of the climb that would raise the maximum by less is not taken
 ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
 PER_GAP = 7
 EVEN = 257  # evenly spaced points, in every component, against features that no hint tells of
@@ -229,7 +230,7 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
     """Look for higher points near the local maxima that could be the largest.
 
     The parabola's vertex and the middle of the longer side are tried until the parabolas
-    promise less than a tenth of the tolerance; at a kink that takes about ten rounds.
+    promise no more than `PROMISE` of the maximum; at a kink that takes about ten rounds.
     """
     rounding = 8 * EPS * _size(problem, curve)
     for _ in range(24):
@@ -244,7 +245,7 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
             step = 0.5 * (right**2 * down - left**2 * up) / bottom
             step = np.clip(step, -0.5 * left, 0.5 * right)
             promise = step**2 * bottom / (left * right * (left + right))
-        worth = promise > max(0.1 * AGREE * top, rounding)
+        worth = promise > max(PROMISE * top, rounding)
         worth &= np.minimum(left, right) > 1e-6 * np.maximum(left, right)  # else it is rounding
         at, left, right, step = at[worth], left[worth], right[worth], step[worth]
         vertex = curve.x[at] + step

@@ -32,7 +32,6 @@ class Target:
         self.fn = fn
         self.name = name
         self.evaluations = 0
-        self.calls = 0
         self._vectorised: bool | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -53,9 +52,7 @@ class Target:
             self._vectorised = self._takes_arrays(x)
         with np.errstate(all="ignore"):
             if self._vectorised:
-                self.calls += 1
                 return np.asarray(self.fn(x), float)
-            self.calls += x.size
             return np.array([self._scalar(v) for v in x.tolist()])
 
     def _scalar(self, x: float) -> float:

@@ -54,21 +54,12 @@ class Program:
             values[name] = _run(tree, values, constant)
         return values[name]
 
-    @property
-    def operations(self) -> int:
-        """How many arithmetic operations one evaluation takes."""
-        return sum(_count(tree) for _, tree in self.assignments)
-
 
 def _run(tree: Tree, values: dict[str, Any], constant: Callable[[float], Any]) -> Any:
     if isinstance(tree, tuple):
         left, sign, right = tree
         return OPERATIONS[sign](_run(left, values, constant), _run(right, values, constant))
     return values[tree] if isinstance(tree, str) else constant(tree)
-
-
-def _count(tree: Tree) -> int:
-    return 1 + _count(tree[0]) + _count(tree[2]) if isinstance(tree, tuple) else 0
 
 
 def of_monomial(form: Monomial, scheme: str) -> Program:

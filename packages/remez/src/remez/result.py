@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -147,11 +147,18 @@ class Fit:
         return self.rational.derivative()
 
     def refined(self, precision: int) -> Fit:
-        """The same problem to ``precision`` decimal digits, started here if this converged."""
+        """The same problem to ``precision`` decimal digits, started here if this converged.
+
+        The domain's ends stay the very floats that they are here, where `remez.fit` with
+        ``precision=`` reads 0.1 as 1/10.
+        """
         from .precise import fit_precise
 
+        domain = self.problem.domain
+        domain = replace(domain, exact=domain.exact or domain.intervals)
+        problem = replace(self.problem, domain=domain)
         start = self if self.converged else None
-        return fit_precise(self.problem, precision, start=start, throw=False)
+        return fit_precise(problem, precision, start=start, throw=False)
 
     def certify(self) -> Certificate:
         """A rigorous enclosure of the error, and a proof that r has no pole in the domain."""

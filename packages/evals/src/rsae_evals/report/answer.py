@@ -108,7 +108,7 @@ def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> s
     assert asked.baseline is not None
     after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
     parts.append(f"Strict L0 {number(after)} against {number(before)}, on {held_out(comparison)}.")
-    return " ".join(parts + _beside(comparison, asked))
+    return " ".join(parts + _beside(comparison, asked) + _weak(comparison, asked))
 
 
 def _beside(comparison: Comparison, asked: Question) -> list[str]:
@@ -120,6 +120,18 @@ def _beside(comparison: Comparison, asked: Question) -> list[str]:
     after, before = (comparison.arm(n).metrics.get("mse") for n in (asked.subject, other))
     share = "" if after is None or not before else f" (MSE {percent(after / before - 1)})"
     return [f"Against {_the(other)}: {overall.verdict.value}{share}."]
+
+
+def _weak(comparison: Comparison, asked: Question) -> list[str]:
+    """Whether fine-tuning made the control worse than the teacher: beating it then says little."""
+    first = comparison.arms[0].name
+    if asked.baseline != "control" or first == "control":
+        return []
+    after, before = (comparison.arm(name).metrics.get("mse") for name in ("control", first))
+    if after is None or not before or after <= before:
+        return []
+    raised = percent(after / before - 1).lstrip("+")
+    return [f"That is a weak control: fine-tuning raised its MSE by {raised}."]
 
 
 def scope(comparison: Comparison) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -12,32 +10,17 @@ from ..model import RSAE, Support
 from ..teacher import Teacher
 from .fit_gate import GateFit
 
-__all__ = ["Calibration", "calibrate", "with_trainable_thresholds"]
+__all__ = ["calibrate", "with_trainable_thresholds"]
 
 _REACH = 0.9999  # share of the entries in the support whose argument lies within [-1, 1]
 _ROUNDS = 60
 _LEAST_LIFT = 0.05
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """An RSAE that reproduces its teacher, and how well.
+def calibrate(teacher: Teacher, gate: GateFit, x: Tensor) -> RSAE:
+    """An RSAE that reproduces its teacher.
 
-    Attributes:
-        coder: the RSAE at initialisation.
-        error_before: mean squared difference of its codes to the teacher's, over the teacher's
-            support, before the L2 fit.
-        error_after: the same after it; 0 where the form is exact from the start.
-    """
-
-    coder: RSAE
-    error_before: float
-    error_after: float
-
-
-def calibrate(teacher: Teacher, gate: GateFit, x: Tensor) -> Calibration:
-    """Set C_in from real pre-activations and fit C_in, C_out and the coefficients to the teacher.
-
+    C_in is set from real pre-activations; then C_in, C_out and the coefficients are fitted.
     Least squares between the codes of both on the teacher's support; a form that is exact
     already stays as it is.
 
@@ -59,8 +42,8 @@ def calibrate(teacher: Teacher, gate: GateFit, x: Tensor) -> Calibration:
         coder.rational.log_input_scale.fill_(reach).log_()
         if gate.form == "direct":
             coder.rational.log_output_scale.copy_(coder.rational.log_input_scale)
-    before, after = _least_squares(coder, h, threshold, scale)
-    return Calibration(coder, before, after)
+    _least_squares(coder, h, threshold, scale)
+    return coder
 
 
 def _quantile(values: Tensor, share: float) -> float:
@@ -69,8 +52,8 @@ def _quantile(values: Tensor, share: float) -> float:
     return values.kthvalue(max(1, round(share * len(values)))).values.item()
 
 
-def _least_squares(coder: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> tuple[float, float]:
-    """L-BFGS on the rational's numbers; kept only if the error falls. Returns both errors."""
+def _least_squares(coder: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> None:
+    """L-BFGS on the rational's numbers; kept only if the error falls."""
     parameters = list(coder.rational.parameters())
     start = [p.detach().clone() for p in parameters]
 
@@ -79,7 +62,7 @@ def _least_squares(coder: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> 
         return (coder.value(h, scale, phi) - h).square().mean()
 
     if not len(h) or (before := error().item()) == 0:
-        return 0.0, 0.0
+        return
     optimizer = torch.optim.LBFGS(parameters, max_iter=_ROUNDS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
@@ -90,13 +73,10 @@ def _least_squares(coder: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> 
 
     optimizer.step(closure)
     optimizer.zero_grad()
-    after = error().item()
-    if not after < before:
+    if not error().item() < before:
         with torch.no_grad():
             for parameter, value in zip(parameters, start, strict=True):
                 parameter.copy_(value)
-        after = before
-    return before, after
 
 
 @torch.no_grad()

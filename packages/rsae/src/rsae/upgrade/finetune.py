@@ -14,7 +14,7 @@ from ..model import RSAE
 from ..teacher import Teacher
 from ..train import TrainResult, measure_units, train
 from ..train.objectives import Penalty
-from .calibrate import Calibration, with_trainable_thresholds
+from .calibrate import with_trainable_thresholds
 from .config import UpgradeConfig
 from .measure import match_l0, measure, spread
 
@@ -52,7 +52,7 @@ def arms_to_train(teacher: Teacher, config: UpgradeConfig) -> tuple[ArmName, ...
 def finetune(
     name: ArmName,
     teacher: Teacher,
-    start: Calibration,
+    start: RSAE,
     train_on: Activations,
     calibration: Activations,
     config: UpgradeConfig,
@@ -73,7 +73,7 @@ def finetune(
     """
     x = spread(calibration.tensor(), config.calibration_tokens).to(teacher.device)
     coder, penalty = _prepare(name, teacher, start, x, config)
-    target = measure(start.coder, x).l0
+    target = measure(start, x).l0
     few = spread(x, 4 * config.train.batch_size)
     units = measure_units(coder, few, penalty, config.train.window)
 
@@ -97,17 +97,17 @@ def finetune(
 
 
 def _prepare(
-    name: ArmName, teacher: Teacher, start: Calibration, x: Any, config: UpgradeConfig
+    name: ArmName, teacher: Teacher, start: RSAE, x: Any, config: UpgradeConfig
 ) -> tuple[RSAE, Penalty]:
     """The arm's coder, its trainable parameters marked, and its penalty."""
     if name == "rsae" and config.objective == "l1":
-        coder = copy.deepcopy(start.coder)
+        coder = copy.deepcopy(start)
         coder.threshold.requires_grad_(coder.cfg.form == "gate" and teacher.family == "jumprelu")
         return coder, "l1"
     if name == "rsae":
-        return with_trainable_thresholds(start.coder, teacher, x), "l0"
+        return with_trainable_thresholds(start, teacher, x), "l0"
     identity = RationalActivation.constant((0, 0))
-    support = start.coder.cfg.support
+    support = start.cfg.support
     coder = RSAE.from_teacher(teacher, identity, "magnitude", support)
     if name == "threshold_only" or teacher.family == "jumprelu":
         coder = with_trainable_thresholds(coder, teacher, x)

@@ -17,7 +17,7 @@ from ..errors import ConfigError, CorruptFileError, TeacherError
 from ..io import RunLock, make_folder, read_json, sha256, write_json
 from ..model import RSAE
 from ..teacher import Teacher
-from .calibrate import Calibration, calibrate
+from .calibrate import calibrate
 from .config import UpgradeConfig
 from .finetune import Arm, ArmName, arms_to_train, finetune
 from .fit_gate import GateFit, fit_gate
@@ -162,7 +162,7 @@ class _Run:
         coders = {
             "control": control,
             "threshold_only": arms["threshold_only"],
-            "rsae_init": start.coder,
+            "rsae_init": start,
             "rsae": arms["rsae"],
         }
         heldout = self.sample.heldout.tensor().to(self.teacher.device)
@@ -179,16 +179,16 @@ class _Run:
         self.seconds[stage] = time.perf_counter() - begin
         return result
 
-    def _start(self, folder: Path | None, gate: GateFit, x: Tensor) -> Calibration:
+    def _start(self, folder: Path | None, gate: GateFit, x: Tensor) -> RSAE:
         kept = folder / "rsae_init" if folder else None
         if kept and (kept / "cfg.json").exists():
-            return Calibration(RSAE.load_from_disk(kept), 0.0, 0.0)
+            return RSAE.load_from_disk(kept)
         start = calibrate(self.teacher, gate, x.to(self.teacher.device))
         if kept:
-            start.coder.save_model(kept)
+            start.save_model(kept)
         return start
 
-    def _arm(self, folder: Path | None, name: ArmName, start: Calibration) -> RSAE:
+    def _arm(self, folder: Path | None, name: ArmName, start: RSAE) -> RSAE:
         kept = folder / _FOLDERS[name] if folder else None
         if kept and (kept / "cfg.json").exists():
             return RSAE.load_from_disk(kept)
