@@ -39,7 +39,8 @@ def test_a_union_of_intervals_with_negative_exponents(capsys):
     intervals = ["--domain", "-1", "-1e-2", "--domain", "0.01", "1"]
     code, out, _ = run(capsys, "fit", "sign(x)", "--degree", "5", "6", *intervals, "--json")
     assert code == 0
-    assert json.loads(out)["error"] == pytest.approx(remez.zolotarev.sign((5, 6), 0.01).error)
+    best = remez.zolotarev.sign((5, 6), 0.01).error
+    assert best * (1 - 1e-12) <= json.loads(out)["error"] <= best * (1 + 1e-5)
 
 
 def test_infinite_ends_and_constant_expressions_are_numbers(capsys):
