@@ -72,11 +72,10 @@ def demo(n_sequences=32):
     found = tokenize(host, split(documents())[1])
     whole = (found.ids != host.pad_token_id)[:, 1:].all(dim=1)  # SAELens has no padding
     ids = found.ids[whole][:n_sequences]
-    special = torch.isin(ids, torch.tensor(host.special_token_ids))  # theirs goes by the id alone
-    tokens = Tokens(ids, special, found.document[whole][:n_sequences])
-    teacher = load_teacher("demo:jumprelu")
-    sae = SAE.load_from_disk(teacher.source)
-    return sae, host.bridge, host, tokens, sae.cfg.metadata.hook_name
+    plain = HookedHost(host.bridge, host.special_token_ids)  # like theirs, goes by the id alone
+    tokens = Tokens(ids, plain.is_special(ids), found.document[whole][:n_sequences])
+    sae = SAE.load_from_disk(Path(load_teacher("demo:jumprelu").source).parent)
+    return sae, host.bridge, plain, tokens, sae.cfg.metadata.hook_name
 
 
 def main() -> None:

@@ -8,10 +8,10 @@ import torch
 
 from rsae.cli import main
 from rsae.errors import RsaeError
-from rsae_evals import materials
-from rsae_evals.cli import register
+from rsae_evals import cli, materials
 from rsae_evals.heldout import freeze
 from rsae_evals.report import read, write
+from rsae_evals_cli import register
 
 D_IN, D_SAE = 8, 16
 
@@ -45,7 +45,7 @@ def better(tmp_path_factory):
 def rsae(monkeypatch, tmp_path):
     """`rsae …` with activations in the place of a language model's."""
     x = torch.randn(512, D_IN, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(materials, "prepare", lambda *_, **__: freeze(x))
+    monkeypatch.setattr(cli, "prepare", lambda *_, **__: freeze(x))
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ..activations import Activations, ActivationStore
 from ..describe import load_rsae
@@ -15,35 +13,14 @@ from ..model import RSAE
 from ..text import documents, tokenize
 from .output import show
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
-
-__all__ = ["register"]
+__all__ = ["run"]
 
 _TOKENS = 4096
 _CONTEXT = 128
 
 
-def register(subparsers: _SubParsersAction[Any]) -> None:
-    """Add `rsae export`."""
-    parser = subparsers.add_parser(
-        "export",
-        help="write the nearest plain SAE, with the loss stated",
-        description="Thresholds are kept; the rational becomes one gain per feature, by least "
-        "squares on the packaged text or on a store of activations.",
-    )
-    add = parser.add_argument
-    add("path", metavar="PATH", help="a folder that rsae upgrade wrote")
-    add("--as", dest="architecture", choices=["jumprelu"], default="jumprelu")
-    add("--out", type=Path, required=True, help="folder of the plain SAE")
-    add("--activations", type=Path, help="a store made by rsae harvest; its calibration split")
-    add("--json", action="store_true", help="the loss as JSON on stdout")
-    add("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(run=run)
-
-
 def run(args: argparse.Namespace) -> int:
-    """Carry out the command."""
+    """Carry out the command; its options are those of `rsae_cli.parsers`."""
     coder = load_rsae(args.path)
     hook = coder.cfg.metadata.get("hook_name")
     if not hook:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -25,49 +25,14 @@ from .estimate import estimate, peak_memory_gib
 from .pipeline import UpgradeResult, sample_of, upgrade
 from .progress import StepBar, progress_on
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
-
-__all__ = ["register"]
+__all__ = ["run"]
 
 _DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
-_TRAIN_TOKENS = 48_000
 _CONTEXT = 128
 
 
-def register(subparsers: _SubParsersAction[Any]) -> None:
-    """Add `rsae upgrade`."""
-    parser = subparsers.add_parser(
-        "upgrade",
-        help="make a trained SAE's activation rational, train its controls, report",
-        description="Upgrade a trained SAE. Without TEACHER the three packaged ones are upgraded "
-        "one after another.",
-    )
-    add = parser.add_argument
-    add("teacher", nargs="?", metavar="TEACHER", help="file, folder, release/sae_id or demo:FAMILY")
-    add(
-        "--out", type=Path, default=Path("runs/upgrade"), help="folder for everything (%(default)s)"
-    )
-    add("--family", choices=["auto", "relu", "jumprelu", "topk"], default="auto")
-    add("--steps", type=int, help="optimiser steps per arm")
-    add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
-    add("--host", help="language model; by default the one the teacher names")
-    add("--hook", help="residual-stream hook; by default the one the teacher names")
-    add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
-    add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
-    add("--seed", type=int, help="of the order of the batches")
-    add("--preset", choices=["default", "paper"], default="default")
-    add("--config", type=Path, metavar="TOML", help="settings, see docs/rsae/configuration.md")
-    add("--tracker", choices=["wandb", "tensorboard"], help="where else the numbers go")
-    add("--dry-run", action="store_true", help="say what it would do and cost, then stop")
-    add("--resume", action="store_true", help="go on with what OUT holds")
-    add("--json", action="store_true", help="a summary as JSON on stdout")
-    add("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(run=run)
-
-
 def run(args: argparse.Namespace) -> int:
-    """Carry out the command."""
+    """Carry out the command; its options are those of `rsae_cli.parsers`."""
     console = Console(stderr=args.json)
     names = [args.teacher] if args.teacher else list(_DEMO)
     jobs = [_job(args, name, alone=len(names) == 1) for name in names]

@@ -1,0 +1,141 @@
+"""The options of `rsae eval`, `compare`, `probe` and `report`, plugged into the command `rsae`.
+
+Apart from `rsae_evals`, whose import loads torch and SAELens: help is there at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["register"]
+
+
+def register(subparsers: Any) -> None:
+    """Add the commands to `rsae`; each sets ``run(args) -> int``."""
+    _add_eval(subparsers)
+    _add_compare(subparsers)
+    _add_probe(subparsers)
+    _add_report(subparsers)
+
+
+def _add_eval(subparsers: Any) -> None:
+    command = subparsers.add_parser(
+        "eval",
+        help="measure one SAE or RSAE",
+        description="Measure one dictionary on held-out tokens: reconstruction, sparsity, and "
+        "what its reconstruction costs the language model.",
+    )
+    command.add_argument("path", help="a folder or file in any format rsae reads, or demo:relu")
+    _add_setting(command)
+    _add_measures(command)
+    command.add_argument("--out", type=Path, help="write a report into this folder")
+    command.set_defaults(run=_when_run("run_eval"))
+
+
+def _add_compare(subparsers: Any) -> None:
+    command = subparsers.add_parser(
+        "compare",
+        help="say which of several SAEs is better",
+        description="Measure dictionaries on the same held-out tokens. Every earlier one is the "
+        "baseline of every later one, so give the teacher first and the RSAE last.",
+    )
+    _add_arms(command)
+    command.add_argument(
+        "--pareto",
+        action="append",
+        default=[],
+        metavar="NAME=PATH,PATH…",
+        help="one arm's dictionaries at several L0s, for a curve; may be given repeatedly",
+    )
+    command.add_argument("--level", type=float, default=0.95, help="of intervals (default 0.95)")
+    _add_setting(command)
+    _add_measures(command)
+    command.add_argument(
+        "--out", type=Path, default=Path("rsae-report"), help="folder of the report (%(default)s)"
+    )
+    command.set_defaults(run=_when_run("run_compare"))
+
+
+def _add_probe(subparsers: Any) -> None:
+    command = subparsers.add_parser(
+        "probe",
+        help="how much of a labelled concept a few features hold",
+        description="k-sparse probing of dictionaries on labelled texts, beside the residual "
+        "channels and a random dictionary.",
+    )
+    _add_arms(command)
+    _add_labels(command)
+    _add_setting(command)
+    command.add_argument("--out", type=Path, help="write a report into this folder")
+    command.set_defaults(
+        run=_when_run("run_probe"), pareto=[], level=0.95, no_downstream=True, probe=True
+    )
+
+
+def _add_report(subparsers: Any) -> None:
+    command = subparsers.add_parser(
+        "report",
+        help="make a report again from its report.json",
+        description="Write report.html and report.md again from report.json.",
+    )
+    command.add_argument("path", type=Path, help="report.json, or a folder that holds one")
+    command.add_argument("--out", type=Path, help="folder of the report (default: where it is)")
+    _add_habits(command)
+    command.set_defaults(run=_when_run("run_report"))
+
+
+def _add_setting(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument_group("what is measured on").add_argument
+    add("--host", help="language model (default: the dictionary's own, or the packaged one)")
+    add("--hook", help="residual-stream hook (default: the dictionary's own)")
+    add("--text", type=Path, help="txt, jsonl or a folder (default: the packaged text)")
+    add("--tokens", type=int, default=32_768, help="at most so many (default %(default)s)")
+    add("--context", type=int, default=128, help="tokens per sequence (default %(default)s)")
+    add("--seed", type=int, default=0, help="of the held-out split (default %(default)s)")
+    add("--cache", type=Path, help="folder of activations and measurements kept for next time")
+    _add_habits(command)
+
+
+def _add_arms(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "arms",
+        nargs="+",
+        metavar="[NAME=]PATH[,PATH…]",
+        help="a dictionary, or one arm's dictionaries of several seeds",
+    )
+
+
+def _add_measures(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument_group("what is measured").add_argument
+    add("--no-downstream", action="store_true", help="do not splice into the language model")
+    add("--probe", action="store_true", help="k-sparse probing too")
+    _add_labels(command)
+
+
+def _add_labels(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="labelled texts to probe with, csv or jsonl with a column `text` and one for each "
+        "task (default: packaged reviews and news, by domain and sentiment)",
+    )
+
+
+def _add_habits(command: argparse.ArgumentParser) -> None:
+    """What every command has."""
+    command.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _when_run(name: str) -> Callable[[argparse.Namespace], int]:
+    """A command that is imported only when it runs."""
+
+    def run(args: argparse.Namespace) -> int:
+        return int(getattr(importlib.import_module("rsae_evals.cli"), name)(args))
+
+    return run

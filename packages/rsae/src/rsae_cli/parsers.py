@@ -1,0 +1,115 @@
+"""The options of `rsae upgrade`, `harvest`, `teacher`, `info` and `export`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+_TRAIN_TOKENS = 48_000
+_SAE = "folder, file, release/sae_id or demo:FAMILY"
+
+
+def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
+    """Add `rsae upgrade`."""
+    parser = subparsers.add_parser(
+        "upgrade",
+        help="make a trained SAE's activation rational, train its controls, report",
+        description="Upgrade a trained SAE. Without TEACHER the three packaged ones are upgraded "
+        "one after another.",
+    )
+    add = parser.add_argument
+    add("teacher", nargs="?", metavar="TEACHER", help=_SAE)
+    add(
+        "--out", type=Path, default=Path("runs/upgrade"), help="folder for everything (%(default)s)"
+    )
+    add("--family", choices=["auto", "relu", "jumprelu", "topk"], default="auto")
+    add("--steps", type=int, help="optimiser steps per arm")
+    add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
+    add("--host", help="language model; by default the one the teacher names")
+    add("--hook", help="residual-stream hook; by default the one the teacher names")
+    add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
+    add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
+    add("--seed", type=int, help="of the order of the batches")
+    add("--preset", choices=["default", "paper"], default="default")
+    add("--config", type=Path, metavar="TOML", help="settings, see docs/rsae/configuration.md")
+    add("--tracker", choices=["wandb", "tensorboard"], help="where else the numbers go")
+    add("--dry-run", action="store_true", help="say what it would do and cost, then stop")
+    add("--resume", action="store_true", help="go on with what OUT holds")
+    _add_habits(parser, "a summary as JSON on stdout")
+    parser.set_defaults(run=_when_run("rsae.upgrade.command"))
+
+
+def add_harvest(subparsers: _SubParsersAction[Any]) -> None:
+    """Add `rsae harvest`."""
+    parser = subparsers.add_parser(
+        "harvest",
+        help="write a model's activations to a folder, for rsae upgrade --activations",
+        description="A run that was stopped is taken up by the same command.",
+    )
+    add = parser.add_argument
+    add("--host", help="language model: a name, GGUF file or folder (the packaged one)")
+    add("--hook", nargs="+", required=True, help="such as blocks.12.hook_resid_post; several go")
+    add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
+    add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
+    add("--context-size", type=int, default=128, help="tokens per sequence (%(default)s)")
+    add("--out", type=Path, required=True, help="folder of the activations")
+    _add_habits(parser, "what was written, as JSON on stdout")
+    parser.set_defaults(run=_when_run("rsae.commands.harvest"))
+
+
+def add_teacher(subparsers: _SubParsersAction[Any]) -> None:
+    """Add `rsae teacher inspect`."""
+    parser = subparsers.add_parser("teacher", help="look at a trained SAE")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    inspect = actions.add_parser("inspect", help="format, family, shapes, thresholds, metadata")
+    inspect.add_argument("path", metavar="PATH", help=_SAE)
+    inspect.add_argument("--format", help="by default found by content")
+    _add_habits(inspect, "as JSON")
+    inspect.set_defaults(run=_when_run("rsae.commands.teacher"))
+
+
+def add_info(subparsers: _SubParsersAction[Any]) -> None:
+    """Add `rsae info`."""
+    parser = subparsers.add_parser(
+        "info", help="say what an RSAE, an SAE or a folder of activations is"
+    )
+    parser.add_argument("path", metavar="PATH", help=_SAE)
+    _add_habits(parser, "as JSON")
+    parser.set_defaults(run=_when_run("rsae.commands.info"))
+
+
+def add_export(subparsers: _SubParsersAction[Any]) -> None:
+    """Add `rsae export`."""
+    parser = subparsers.add_parser(
+        "export",
+        help="write the nearest plain SAE, with the loss stated",
+        description="Thresholds are kept; the rational becomes one gain per feature, by least "
+        "squares on the packaged text or on a store of activations.",
+    )
+    add = parser.add_argument
+    add("path", metavar="PATH", help="a folder that rsae upgrade wrote")
+    add("--as", dest="architecture", choices=["jumprelu"], default="jumprelu")
+    add("--out", type=Path, required=True, help="folder of the plain SAE")
+    add("--activations", type=Path, help="a store made by rsae harvest; its calibration split")
+    _add_habits(parser, "the loss as JSON on stdout")
+    parser.set_defaults(run=_when_run("rsae.commands.export"))
+
+
+def _add_habits(parser: argparse.ArgumentParser, json: str) -> None:
+    parser.add_argument("--json", action="store_true", help=json)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _when_run(module: str) -> Callable[[argparse.Namespace], int]:
+    """A command that imports its module only when it runs."""
+
+    def run(args: argparse.Namespace) -> int:
+        return int(importlib.import_module(module).run(args))
+
+    return run
