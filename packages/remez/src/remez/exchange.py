@@ -58,15 +58,12 @@ def exchange(
     best: State | None = None
     previous: Samples | None = None
     stalled = lost = 0
-    gap = 1.0
     for iteration in range(1, max_iterations + 1):
-        gain = max(1e-7, 1e-4 * gap)
-        state = _step(reduced, proposal, previous, grid, iteration, gain)
+        state = _step(reduced, proposal, previous, grid, iteration)
         if state is None:
             return Outcome(best, iteration)
         if callback is not None:
             callback(state)
-        gap = state.gap
         better = best is None or (state.extrema.sound, -state.gap) > (best.extrema.sound, -best.gap)
         stalled = 0 if better else stalled + 1
         lost = lost + 1 if _lost(state) else 0
@@ -106,7 +103,6 @@ def _step(
     previous: Samples | None,
     grid: Samples,
     iteration: int,
-    gain: float,
 ) -> State | None:
     """Level on the proposal, or on a point of the way back to the previous reference.
 
@@ -117,7 +113,7 @@ def _step(
     for attempt in range(8):
         levelled = _level(reduced, proposal)
         if levelled is not None and (levelled.sound or previous is None):
-            found = search(reduced, levelled, proposal, grid, gain=gain)
+            found = search(reduced, levelled, proposal, grid)
             state = State(proposal, levelled, found, iteration)
             if found.sound or previous is None:
                 return state

@@ -13,6 +13,7 @@ from .reduction import Reduced, Samples
 __all__ = ["Extrema", "choose", "search"]
 
 EPS = float(np.finfo(float).eps)
+WORTH = 0.1  # of the squared gap is what one more point must promise
 FRACTIONS = 0.5 * (1 - np.cos(np.pi * np.arange(1, 7) / 7))
 
 
@@ -36,12 +37,12 @@ def search(
     reference: Samples,
     grid: Samples,
     rounds: int = 12,
-    gain: float = 1e-7,
 ) -> Extrema:
     """Sample the error between the reference points, then climb each extremum.
 
-    An extremum is climbed until the parabola through its top three points promises less than
-    ``gain`` more, relative to the largest; at a kink that takes halvings as well.
+    An extremum is climbed until the parabola through its top three points promises too little
+    more; at a kink that takes halvings as well. As the exchange converges quadratically, a
+    promise below a tenth of the square of the gap, relative to the largest, is too little.
 
     ``grid`` holds what was sampled once and for all: the ends, and points clustered at
     singularities.
@@ -59,7 +60,10 @@ def search(
         signed = error * reduced.flips(curve.u) if reduced.fixed else error
         peaks = kernels.alternating(signed, 0)
         size = np.abs(error)
-        trial = kernels.climb(curve.u, size, peaks, max(gain * size.max(), noise))
+        largest = size[peaks].max(initial=0.0)
+        gap = 1 - abs(level.error) / largest
+        gain = max(min(1e-3, WORTH * gap * gap), 1e-7) * largest
+        trial = kernels.climb(curve.u, size, peaks, max(gain, noise))
         if len(ends) > 1:
             trial = trial[_inside(trial, ends)]
         if not trial.size or attempt == rounds:

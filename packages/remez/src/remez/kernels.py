@@ -8,22 +8,40 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["alternating", "climb", "fill", "lagrange_rows", "residual"]
+__all__ = [
+    "alternating",
+    "climb",
+    "fill",
+    "lagrange_rows",
+    "newton_system",
+    "residual",
+    "steadiest",
+]
 
 
-@njit("Tuple((f8[:,::1], f8[::1], f8[::1]))(f8[::1], i8[::1])", cache=True, error_model="numpy")
-def lagrange_rows(u, support):  # type: ignore[no-untyped-def]
-    """``sqrt(d_i/d_k) l_k(u_i)`` with their scales, products taken in logarithms.
+@njit(
+    "Tuple((f8[:,::1], f8[::1], f8[::1]))(f8[::1], f8[::1], i8[::1], i8[::1])",
+    cache=True,
+    error_model="numpy",
+)
+def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
+    """``sqrt(d_i/d_k) l_k(u_i)`` times ``sqrt(slack_i)``, products taken in logarithms.
 
     d_i = 1/prod_j |u_i - u_j| over all points, l_k the Lagrange polynomials of the support.
-    Returns the rows, ``log d_i``, and ``log |prod_(t in support, t != u_i) (u_i - t)|``.
+    Rows whose slack is 0 are left without that factor. Returns the rows, the largest size in
+    each (-1 where the slack is 0), and ``-log(sqrt(d_k) prod_(j in nodes, j != k) |u_k - u_j|)``
+    for the nodes.
     """
     size, count = u.size, support.size
     chosen = np.zeros(size, np.bool_)
     for k in range(count):
         chosen[support[k]] = True
+    node = np.zeros(size, np.bool_)
+    for k in range(nodes.size):
+        node[nodes[k]] = True
     log_d = np.zeros(size)
     log_w = np.zeros(size)
+    log_n = np.zeros(size)
     for i in range(size):
         for j in range(i):
             log = np.log(abs(u[i] - u[j]))
@@ -33,20 +51,100 @@ def lagrange_rows(u, support):  # type: ignore[no-untyped-def]
                 log_w[i] += log
             if chosen[i]:
                 log_w[j] += log
+            if node[i] and node[j]:
+                log_n[i] += log
+                log_n[j] += log
     rows = np.zeros((size, count))
+    height = np.empty(size)
     above = count
     for i in range(size):
         if chosen[i]:
             above -= 1
+        root = np.sqrt(slack[i]) if slack[i] > 0 else 1.0
+        largest = 0.0
         for k in range(count):
-            node = support[k]
-            if node == i:
-                rows[i, k] = 1.0
+            other = support[k]
+            if other == i:
+                rows[i, k] = root
             elif not chosen[i]:
-                size_ik = 0.5 * (log_d[i] - log_d[node]) + log_w[i] - log_w[node]
+                size_ik = 0.5 * (log_d[i] - log_d[other]) + log_w[i] - log_w[other]
                 flip = 1.0 if (above + count - 1 - k) % 2 == 0 else -1.0
-                rows[i, k] = flip * np.exp(size_ik) / (u[i] - u[node])
-    return rows, log_d, log_w
+                rows[i, k] = flip * root * np.exp(size_ik) / (u[i] - u[other])
+            largest = max(largest, abs(rows[i, k]))
+        height[i] = largest if slack[i] > 0 else -1.0
+    scale = np.empty(nodes.size)
+    for k in range(nodes.size):
+        scale[k] = -0.5 * log_d[nodes[k]] - log_n[nodes[k]]
+    return rows, height, scale
+
+
+@njit("Tuple((i8, i8))(f8[:,::1])", cache=True)
+def steadiest(columns):  # type: ignore[no-untyped-def]
+    """The column with the fewest entries of the rarer sign, and how many these are."""
+    best, fewest = 0, columns.shape[0]
+    positive = np.zeros(columns.shape[1], np.int64)
+    for i in range(columns.shape[0]):
+        for k in range(columns.shape[1]):
+            positive[k] += columns[i, k] > 0
+    for k in range(columns.shape[1]):
+        rare = min(positive[k], columns.shape[0] - positive[k])
+        if rare < fewest:
+            best, fewest = k, rare
+    return best, fewest
+
+
+@njit(
+    "Tuple((f8[:,::1], f8[::1]))(f8[::1], f8[::1], f8[::1], i8[::1], f8[::1], f8, i8)",
+    cache=True,
+    error_model="numpy",
+)
+def newton_system(u, f, slope, nodes, weights, error, excess):  # type: ignore[no-untyped-def]
+    """The linear system of one Newton step on the relative sizes of the weights and of lambda.
+
+    Residuals are formed from differences of f; the ``|excess|`` conditions that lower the
+    degree are rows of Chebyshev polynomials; the last row keeps the sum of the changes 0.
+    """
+    count = nodes.size
+    matrix = np.empty((count + 1, count + 1))
+    right = np.empty(count + 1)
+    first, last = u[nodes[0]], u[nodes[count - 1]]
+    row = at = 0
+    for i in range(u.size):
+        if at < count and nodes[at] == i:
+            at += 1
+            continue
+        matrix[row, count] = 0.0
+        for k in range(count):
+            j = nodes[k]
+            cauchy = weights[k] / (u[i] - u[j])
+            tilt = slope[i] - slope[j]
+            matrix[row, k] = cauchy * ((f[j] - f[i]) + error * tilt)
+            matrix[row, count] += cauchy * tilt
+        row += 1
+    for power in range(abs(excess)):
+        matrix[row, count] = 0.0
+        for k in range(count):
+            j = nodes[k]
+            t = (2 * u[j] - first - last) / (last - first)
+            term = weights[k] * np.cos(power * np.arccos(max(-1.0, min(1.0, t))))
+            matrix[row, k] = term
+            if excess < 0:
+                matrix[row, k] *= f[j] - error * slope[j]
+                matrix[row, count] -= term * slope[j]
+        row += 1
+    for i in range(count):
+        scale = 0.0
+        total = 0.0
+        for k in range(count):
+            scale = max(scale, abs(matrix[i, k]))
+            total += matrix[i, k]
+        for k in range(count):
+            matrix[i, k] /= scale
+        matrix[i, count] *= error / scale
+        matrix[count, i] = 1.0
+        right[i] = -total / scale
+    matrix[count, count] = right[count] = 0.0
+    return matrix, right
 
 
 @njit(
@@ -132,27 +230,21 @@ def alternating(error, count):  # type: ignore[no-untyped-def]
             keep[n] = i
             n += 1
     while count and n > count:
-        if n == count + 1:
-            if abs(error[keep[0]]) < abs(error[keep[n - 1]]):
-                keep[: n - 1] = keep[1:n].copy()
-            n -= 1
-            continue
         small = 0
         for i in range(1, n):
             if abs(error[keep[i]]) < abs(error[keep[small]]):
                 small = i
-        if small == 0:
-            keep[: n - 1] = keep[1:n].copy()
-            n -= 1
-        elif small == n - 1:
-            n -= 1
-        else:
-            left = small
+        gone = 1
+        if n == count + 1:
+            small = 0 if abs(error[keep[0]]) < abs(error[keep[n - 1]]) else n - 1
+        elif 0 < small < n - 1:
+            gone = 2
             if abs(error[keep[small - 1]]) < abs(error[keep[small + 1]]):
-                left = small - 1
-            keep[left : n - 2] = keep[left + 2 : n].copy()
-            n -= 2
-    return keep[:n].copy()
+                small -= 1
+        n -= gone
+        for i in range(small, n):
+            keep[i] = keep[i + gone]
+    return keep[:n]
 
 
 @njit("f8[::1](f8[::1], f8[::1], i8[::1], f8)", cache=True, error_model="numpy")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from scipy.linalg import lapack  # without NumPy's checks, which cost more than the algebra
 
 from . import kernels
 
@@ -30,6 +32,7 @@ class Levelled:
     sound: bool
 
 
+@lru_cache(maxsize=256)
 def spread(size: int, count: int, inner: bool = False) -> np.ndarray:
     """``count`` of the indices 1 … size - 1, evenly; every other one for size = 2 count.
 
@@ -70,34 +73,28 @@ def level(
         (2018), doi:10.1137/17M1132409; A. Ruttan, Lecture Notes in Math. 1045 (1984).
     """
     m, n = degree
-    support = spread(u.size, n + 1, inner)
-    rows, log_d, _ = kernels.lagrange_rows(u, support)
-    sign = 1.0 - 2.0 * (np.arange(u.size) % 2)
-    centre = 0.5 * (f.min() + f.max()) if m >= n else 0.0
-    try:
-        error, q, sound = _denominator(rows, sign * (f - centre), slack)
-    except np.linalg.LinAlgError:
+    nodes = spread(u.size, max(m, n) + 1, inner)
+    rows, height, scale = kernels.lagrange_rows(u, slack, spread(u.size, n + 1, inner), nodes)
+    sign = _alternating(u.size)
+    low, high = f.min(), f.max()
+    centre = 0.5 * (low + high) if m >= n else 0.0
+    solved = _denominator(rows, height, sign * (f - centre), slack)
+    if solved is None:
         return None
-    if m == n:
-        nodes, log_w = support, _log_products(u[support])
-    else:
-        nodes = spread(u.size, max(m, n) + 1, inner)
-        log_w = _log_products(u[nodes])
-    alternate = sign[: nodes.size] * q[nodes]
-    size = -0.5 * log_d[nodes] - log_w
-    weights = alternate * np.exp(size - size.max())
+    error, q, sound = solved
+    weights = sign[: nodes.size] * q[nodes] * np.exp(scale - scale.max())
     weights = weights / np.abs(weights).max()
-    if abs(error) * np.max(slack) < POLISH * np.ptp(f):
+    slope = sign * slack
+    if abs(error) * slack.max() < POLISH * (high - low):
         start = weights if sound else sign[: nodes.size] * np.abs(weights)
         better, refined, change = start, error, np.inf
         for _ in range(6):
-            better, refined, change = _polish(u, f, sign * slack, nodes, better, refined, m - n)
+            better, refined, change = _polish(u, f, slope, nodes, better, refined, m - n)
             if not 1e-4 <= change < np.inf:
                 break
         if change < 1e-4 or (sound and change < np.inf):
             weights, error, sound = better, refined, True
-    values = f[nodes] - sign[nodes] * error * slack[nodes]
-    return Levelled(u[nodes], values, weights, error, sound)
+    return Levelled(u[nodes], f[nodes] - error * slope[nodes], weights, error, sound)
 
 
 def _polish(
@@ -111,65 +108,46 @@ def _polish(
 ) -> tuple[np.ndarray, float, float]:
     """One Newton step on the relative sizes of the weights and on lambda, and its size.
 
-    The eigenvector is accurate relative to its largest entry only. Here the residuals are
-    formed from differences of f, each weight is corrected relative to its own size, and the
-    ``|m - n|`` conditions that lower the degree are rows of Chebyshev polynomials.
+    The eigenvector is accurate relative to its largest entry only; here each weight is
+    corrected relative to its own size.
     """
-    rest = np.setdiff1d(np.arange(u.size), nodes)
-    t, level = u[nodes], f - error * slope
-    cauchy = weights / (u[rest][:, None] - t)
-    system = cauchy * (
-        (f[nodes] - f[rest][:, None]) - error * (slope[nodes] - slope[rest][:, None])
-    )
-    change = (cauchy * (slope[rest][:, None] - slope[nodes])).sum(1)
-    if excess:
-        middle, half = 0.5 * (t[0] + t[-1]), 0.5 * (t[-1] - t[0])
-        powers = np.polynomial.chebyshev.chebvander((t - middle) / half, abs(excess) - 1).T
-        extra = powers * weights * (level[nodes] if excess < 0 else 1.0)
-        loss = -(powers * weights * slope[nodes]).sum(1) if excess < 0 else np.zeros(abs(excess))
-        system, change = np.vstack([system, extra]), np.concatenate([change, loss])
-    scale = np.abs(system).max(1)
-    count = nodes.size
-    matrix = np.zeros((count + 1, count + 1))
-    matrix[:count, :count] = system / scale[:, None]
-    matrix[:count, count] = change / scale * error
-    matrix[count, :count] = 1.0
-    right = np.append(-system.sum(1) / scale, 0.0)
-    try:
-        step = np.linalg.solve(matrix, right)
-    except np.linalg.LinAlgError:
+    system, right = kernels.newton_system(u, f, slope, nodes, weights, error, excess)
+    _, _, step, info = lapack.dgesv(system, right)
+    change, growth = step[:-1], float(step[-1])
+    if info != 0 or not (change.min() > -1 and abs(growth) < 0.5):
         return weights, error, np.inf
-    if not (step[:count].min() > -1 and abs(step[count]) < 0.5):
-        return weights, error, np.inf
-    return weights * (1 + step[:count]), error * (1 + step[count]), float(np.abs(step).max())
+    return weights * (1 + change), error * (1 + growth), float(np.abs(step).max())
 
 
 def _denominator(
-    rows: np.ndarray, target: np.ndarray, slack: np.ndarray
-) -> tuple[float, np.ndarray, bool]:
-    """lambda, ``sqrt(d_i) q(u_i)`` and whether q keeps its sign."""
-    free = slack > 0
-    root = np.sqrt(slack[free])
-    order = np.argsort(-np.abs(rows[free] * root[:, None]).max(1), kind="stable")
-    basis, triangle = np.linalg.qr((rows[free] * root[:, None])[order])
-    scaled = (target[free] / slack[free])[order]
-    matrix = basis.T @ (scaled[:, None] * basis)
-    whole = np.empty_like(rows)
-    whole[np.flatnonzero(free)[order]] = basis / root[order, None]
-    if not free.all():
-        held = np.linalg.solve(triangle.T, rows[~free].T).T
-        whole[~free] = held
-        matrix += held.T @ (target[~free][:, None] * held)
-    errors, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
-    q = whole @ vectors
-    positive = (q > 0).sum(0)
-    changes = np.minimum(positive, q.shape[0] - positive)
-    best = int(changes.argmin())
-    column = q[:, best]
-    return float(errors[best]), column * np.sign(column.sum()), bool(changes[best] == 0)
+    rows: np.ndarray, height: np.ndarray, target: np.ndarray, slack: np.ndarray
+) -> tuple[float, np.ndarray, bool] | None:
+    """lambda, ``sqrt(d_i) q(u_i)`` and whether q keeps its sign; None if LAPACK gives up.
+
+    Rows enter the factorisation by decreasing size; those without slack come after it.
+    """
+    order = np.argsort(-height, kind="stable")
+    count = int(np.count_nonzero(slack > 0))
+    free, held = order[:count], order[count:]
+    factors, tau, _, _ = lapack.dgeqrf(rows[free])
+    basis, _, _ = lapack.dorgqr(factors, tau)
+    matrix = basis.T @ ((target[free] / slack[free])[:, None] * basis)
+    if held.size:
+        below = lapack.dtrtrs(factors[: basis.shape[1]], rows[held].T, trans=1)[0].T
+        matrix += below.T @ (target[held][:, None] * below)
+        basis = np.vstack([basis, below])
+    errors, vectors, info = lapack.dsyevd(matrix)
+    if info != 0:
+        return None
+    columns = basis @ vectors
+    best, changes = kernels.steadiest(columns)
+    q = np.empty(height.size)
+    q[order] = columns[:, best]
+    q[free] /= np.sqrt(slack[free])
+    return float(errors[best]), (q if q.sum() > 0 else -q), changes == 0
 
 
-def _log_products(t: np.ndarray) -> np.ndarray:
-    gap = np.abs(t[:, None] - t)
-    np.fill_diagonal(gap, 1.0)
-    return np.log(gap).sum(1)
+@lru_cache(maxsize=256)
+def _alternating(size: int) -> np.ndarray:
+    """1, -1, 1, …"""
+    return 1.0 - 2.0 * (np.arange(size) % 2)
