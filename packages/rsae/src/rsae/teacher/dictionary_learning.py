@@ -18,8 +18,9 @@ These are the classes' own `encode` and `decode` on the tensors as they are stor
 (`AutoEncoder.from_pretrained` of late versions first rescales the rows of the decoder to norm 1,
 which changes the unit of each code and no reconstruction.)
 
-Without a config the class is told by the names of the tensors; AutoEncoderTopK and BatchTopKSAE
-have the same ones, so they need it. A batch-topk SAE whose threshold was never estimated (-1) has
+Without a config the class is told by the names of the tensors, all of which must be known (the
+JumpAutoEncoder of 2024 has one more than an AutoEncoder); AutoEncoderTopK and BatchTopKSAE have the
+same ones, so they need it. A batch-topk SAE whose threshold was never estimated (-1) has
 no rule for a single token, and is refused.
 """
 
@@ -38,6 +39,8 @@ FORMAT = "dictionary_learning"
 
 _GATED_NAMES = {"r_mag", "gate_bias", "mag_bias"}
 _NAMES = {"encoder.weight", "decoder.weight", "W_enc", "W_dec", *_GATED_NAMES}
+_VECTORS = {"bias", "encoder.bias", "decoder.bias", "b_enc", "b_dec"}
+_KNOWN = _NAMES | _VECTORS | {"k", "threshold", "group_sizes"}
 
 
 class _Class(NamedTuple):
@@ -121,6 +124,11 @@ def _class_by_names(weights: Weights) -> str:
     names = weights.content.keys()
     if _GATED_NAMES & names:
         return "GatedAutoEncoder"
+    if unknown := names - _KNOWN:
+        raise TeacherError(
+            f"{weights.path}: none of {', '.join(_CLASSES)} has {', '.join(sorted(map(str, unknown))[:4])}; "
+            "if one of them it is, name it in a config.json beside it"
+        )
     if "W_enc" in names or "W_dec" in names:
         return "MatryoshkaBatchTopKSAE" if "group_sizes" in names else "JumpReluAutoEncoder"
     if "b_dec" in names:

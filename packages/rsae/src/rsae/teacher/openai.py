@@ -2,7 +2,8 @@
 
 Entries `pre_bias (d_in,)`, `encoder.weight (d_sae, d_in)`, `latent_bias (d_sae,)`,
 `decoder.weight (d_in, d_sae)`, three statistics, and two that are no tensors: the name of the
-`activation` (absent: ReLU) and its `activation_state_dict` (`k`, `postact_fn`).
+`activation` (absent: ReLU) and its `activation_state_dict` (`k`, `postact_fn`). A decoder tied to
+the encoder stands there as `decoder.linear.weight`, which is encoder.weight again.
 
 Definition (openai/sparse_autoencoder `model.py`; Gao et al. 2024, arXiv 2406.04093):
 
@@ -17,8 +18,11 @@ strings and numbers.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from rsae.errors import TeacherError
 from rsae.teacher.base import Teacher
@@ -26,6 +30,8 @@ from rsae.teacher.checks import assemble, need, need_linear, whole
 from rsae.teacher.files import Weights
 
 FORMAT = "openai"
+
+_TIED = "decoder.linear.weight"
 
 _SITES = {
     "mlp_post_act": "mlp.hook_post",
@@ -60,7 +66,7 @@ def read(weights: Weights) -> Teacher:
         "relu" if k is None else "topk",
         need_linear(content, "encoder.weight", path),
         need(content, "latent_bias", path),
-        need_linear(content, "decoder.weight", path),
+        _decoder(content, path),
         need(content, "pre_bias", path),
         path=path,
         format=FORMAT,
@@ -69,6 +75,13 @@ def read(weights: Weights) -> Teacher:
         normalize_activations="none" if k is None else "layer_norm",
         metadata=_metadata(path),
     )
+
+
+def _decoder(content: Mapping[str, Any], path: Path) -> Tensor:
+    """W_dec (d_sae, d_in), of a decoder of its own or of one tied to the encoder."""
+    if _TIED in content:
+        return need(content, _TIED, path)
+    return need_linear(content, "decoder.weight", path)
 
 
 def _k(content: Any, path: Path) -> int:

@@ -10,8 +10,9 @@ Definition (EleutherAI/sparsify `sparse_coder.py`, `fused_encoder.py`):
     x_hat = z @ W_dec + b_dec  (+ x @ W_skip.T)
 
 `multi_topk`, `normalize_decoder` and `expansion_factor` speak of training and change nothing here.
-A transcoder (`transcode`) has the same tensors, but b_dec is not subtracted and the target is
-another site's activation, so it is refused; so are the lookups and skips that add to x_hat what no
+A transcoder (`transcode`, in the first ones a setting of the run's `config.json` above) has the same
+tensors, but b_dec is not subtracted and the target is another site's activation, so it is refused;
+so are matching pursuit, the lookups and skips that add to x_hat what no
 dictionary holds, `groupmax`, and the `signed` selection by |h| of old versions.
 """
 
@@ -32,6 +33,7 @@ _REFUSED = {
     "signed": "it keeps negative codes, which no gate on one side does",
     "embed_skip": "it adds a map of the embeddings to its output",
     "gram_lookup": "it adds a table of n-grams to its output",
+    "matching_pursuit": "its codes come from an iteration, not from an activation",
 }
 
 
@@ -71,7 +73,8 @@ def read(weights: Weights) -> Teacher:
 
 
 def _refuse(config: Mapping[str, Any], content: Mapping[str, Any], path: Path) -> None:
-    reasons = [reason for key, reason in _REFUSED.items() if config.get(key)]
+    said = {"transcode": _run(path).get("transcode"), **config}
+    reasons = [reason for key, reason in _REFUSED.items() if said.get(key)]
     if config.get("activation", "topk") != "topk":
         reasons.append(f"its activation is {config['activation']!r}")
     if "W_skip" in content and need(content, "W_skip", path).count_nonzero():
@@ -82,11 +85,16 @@ def _refuse(config: Mapping[str, Any], content: Mapping[str, Any], path: Path) -
         )
 
 
+def _run(path: Path) -> dict[str, Any]:
+    """The settings of the run that trained it, where they lie above the hook's folder."""
+    file = path.parent.parent / "config.json"
+    return read_object(file) if file.exists() else {}
+
+
 def _metadata(path: Path) -> dict[str, Any]:
     """The hook by the folder's name, and the model by the run's `config.json` above it."""
     found: dict[str, Any] = {}
-    run = path.parent.parent / "config.json"
-    if run.exists() and isinstance(model := read_object(run).get("model"), str):
+    if isinstance(model := _run(path).get("model"), str):
         found["model_name"] = model
     layer = re.fullmatch(r"(?:.*\.)?(?:layers|h)\.(\d+)(\.mlp)?", path.parent.name)
     if layer is not None:
