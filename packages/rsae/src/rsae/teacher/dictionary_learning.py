@@ -124,10 +124,10 @@ def _class_by_names(weights: Weights) -> str:
     names = weights.content.keys()
     if _GATED_NAMES & names:
         return "GatedAutoEncoder"
-    if unknown := names - _KNOWN:
+    if unknown := sorted(map(str, names - _KNOWN)):
         raise TeacherError(
-            f"{weights.path}: none of {', '.join(_CLASSES)} has {', '.join(sorted(map(str, unknown))[:4])}; "
-            "if one of them it is, name it in a config.json beside it"
+            f"{weights.path}: none of {', '.join(_CLASSES)} has {', '.join(unknown[:4])}; "
+            "if it is one of them, name it in a config.json beside it"
         )
     if "W_enc" in names or "W_dec" in names:
         return "MatryoshkaBatchTopKSAE" if "group_sizes" in names else "JumpReluAutoEncoder"

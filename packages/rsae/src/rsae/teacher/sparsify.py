@@ -10,10 +10,10 @@ Definition (EleutherAI/sparsify `sparse_coder.py`, `fused_encoder.py`):
     x_hat = z @ W_dec + b_dec  (+ x @ W_skip.T)
 
 `multi_topk`, `normalize_decoder` and `expansion_factor` speak of training and change nothing here.
-A transcoder (`transcode`, in the first ones a setting of the run's `config.json` above) has the same
-tensors, but b_dec is not subtracted and the target is another site's activation, so it is refused;
-so are matching pursuit, the lookups and skips that add to x_hat what no
-dictionary holds, `groupmax`, and the `signed` selection by |h| of old versions.
+A transcoder has the same tensors, but b_dec is not subtracted and the target is another site's
+activation, so it is refused (`transcode`, for the first ones in the run's `config.json` above); so
+are matching pursuit, the lookups and skips that add to x_hat what no dictionary holds, `groupmax`,
+and the `signed` selection by |h| of old versions.
 """
 
 import re
