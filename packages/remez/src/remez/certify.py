@@ -4,7 +4,8 @@
 returns a `Verdict`: a lower bound on the best error (de la Vallée Poussin: the smallest of
 m + n + 2 - defect errors of alternating sign), the maximum found on a grid that resolves the
 error curve, and whether the denominator vanishes in the domain. This is evidence in floating
-point; `remez.certificate` turns it into a proof.
+point; `remez.certificate` turns it into a proof. Of the loops in `remez.kernels` it uses those
+that hold for any curve: the barycentric sum, runs of equal sign, a step uphill.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import kernels
 from .errors import TargetError
 from .problem import Problem, Target
 from .rational import Rational
@@ -25,8 +27,10 @@ RESOLVED = 1e4  # errors above this many eps |f| must be levelled; below, roundi
 AGREE = 1e-3  # how closely the bracket's two sides must agree
 PROMISE = 1e-6  # a step of the climb that would raise the maximum by less is not taken
 ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
-PER_GAP = 7
-EVEN = 257  # evenly spaced points, in every component, against features that no hint tells of
+# evenly spaced points, in every component, against features that no hint tells of
+EVEN = np.linspace(0, 1, 257)
+GAP = np.linspace(0, 1, 9)[1:-1]  # points between two hints
+BEND = 0.5 * (1 - np.cos(np.pi * GAP))
 TAIL = np.geomspace(1e-9, 0.5, 12)
 NEAR = np.geomspace(1e-18, 1, 40)
 FAR = 1e15  # times the furthest hint stands for infinity
@@ -55,16 +59,24 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class _Curve:
+    """Points, increasing: the target's and the error's weighted values, the sign of q."""
+
     x: np.ndarray
     f: np.ndarray
-    e: np.ndarray  # weighted error
+    e: np.ndarray
+    q: np.ndarray
 
     def merge(self, other: _Curve) -> _Curve:
         x = np.concatenate([self.x, other.x])
-        order = np.argsort(x, kind="stable")
-        order = order[np.append(True, x[order][1:] > x[order][:-1])]
-        f = np.concatenate([self.f, other.f])[order]
-        return _Curve(x[order], f, np.concatenate([self.e, other.e])[order])
+        order = x.argsort(kind="stable")
+        order = order[_distinct(x[order])]
+        rows = [[self.f, other.f], [self.e, other.e], [self.q, other.q]]
+        return _Curve(x[order], *(np.concatenate(row)[order] for row in rows))
+
+    def size(self) -> float:
+        """``max |w f|``, what rounding is relative to."""
+        size = np.abs(self.f)
+        return float(size[np.isfinite(size)].max(initial=0.0))
 
 
 def judge(
@@ -87,15 +99,14 @@ def judge(
         curve, resolved = _explored(problem, rational, target, hints)
     except TargetError:
         return Verdict(Status.UNBOUNDED, np.inf, 0.0, hints, 0, np.nan)
-    defect = _defect(problem, rational, float(np.abs(curve.f).max()))
+    defect = _defect(problem, rational, curve.size())
     count = sum(problem.degree) + 2 - defect - len(problem.interpolate)
     size = np.abs(curve.e)
     top = int(size.argmax())
     error, worst = float(size[top]), float(curve.x[top])
     points = _alternation(problem, curve, count)
     lower = float(size[points].min()) if points.size >= count else 0.0
-    noise = ROUNDING * EPS * _size(problem, curve)
-    status = _status(problem, rational, curve, error, lower, noise, resolved)
+    status = _status(curve, error, lower, resolved)
     reference = curve.x[points] if points.size >= count else hints
     return Verdict(status, error, min(lower, error), reference, defect, worst)
 
@@ -111,17 +122,10 @@ def _explored(
     return _climb(problem, rational, target, curve), resolved
 
 
-def _status(
-    problem: Problem,
-    rational: Rational,
-    curve: _Curve,
-    error: float,
-    lower: float,
-    noise: float,
-    resolved: Status | None,
-) -> Status:
-    if _changes_sign(rational, curve.x) or not np.isfinite(error):
-        return Status.POLE
+def _status(curve: _Curve, error: float, lower: float, resolved: Status | None) -> Status:
+    if (curve.q.max() > 0 > curve.q.min()) or not np.isfinite(error):
+        return Status.POLE  # the grid holds the real part of every root of q
+    noise = ROUNDING * EPS * curve.size()
     if error <= noise:
         return Status.NOISE_FLOOR
     if resolved is not None:
@@ -131,12 +135,6 @@ def _status(
     if error - lower <= noise and error <= RESOLVED / ROUNDING * noise:
         return Status.NOISE_FLOOR
     return Status.NO_ALTERNATION if lower == 0 else Status.NOT_LEVELLED
-
-
-def _size(problem: Problem, curve: _Curve) -> float:
-    """``max |w f|``, what rounding is relative to."""
-    size = np.abs(curve.f) * problem.weight_of(curve.x, curve.f)
-    return float(size[np.isfinite(size)].max(initial=0.0))
 
 
 def _defect(problem: Problem, rational: Rational, height: float) -> int:
@@ -151,47 +149,55 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
     f = target(x)
     weight = problem.weight_of(x, f)
     with np.errstate(all="ignore"):
-        error = np.where(weight == 0, 0.0, weight * (f - rational(x)))
-    return _Curve(x, f, np.where(np.isnan(error), np.inf, error))
+        r, sign = rational.with_sign(x)
+        error = np.where(weight == 0, 0.0, weight * (f - r))
+        error[np.isnan(error)] = np.inf
+        return _Curve(x, weight * f, error, sign)
 
 
 def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray:
-    """Between neighbouring hints `PER_GAP` points, twice: bent towards both, and geometric
-    about the origin; geometric again towards every end, or out to infinity.
+    """Between neighbouring hints some points, twice: bent towards both, and geometric about the
+    origin; geometric again towards every end, or out to infinity.
     """
     if not problem.domain.is_finite:
         hints = hints[np.abs(hints) < 1e60]
-    t = np.linspace(0, 1, PER_GAP + 2)[1:-1]
-    bend = 0.5 * (1 - np.cos(np.pi * t))
-    reach = np.abs(hints - rational.origin).max(initial=1.0)
+    origin = rational.origin
+    reach = np.abs(hints - origin).max(initial=1.0)
     parts = [_near_roots(rational)]
     for low, high in problem.domain.intervals:
-        a, b = max(low, rational.origin - FAR * reach), min(high, rational.origin + FAR * reach)
-        marks = np.unique(np.concatenate([[a, b], hints[(hints > a) & (hints < b)]]))
+        a, b = max(low, origin - FAR * reach), min(high, origin + FAR * reach)
+        marks = np.concatenate([[a, b], hints[(hints > a) & (hints < b)]])
+        marks.sort()
         width = np.diff(marks)
-        offset = marks - rational.origin
+        offset = marks - origin
         with np.errstate(all="ignore"):
             ratio = offset[1:] / offset[:-1]
-        wide = ((ratio > 3) & np.isfinite(ratio)) | ((ratio > 0) & (ratio < 1 / 3))
-        bent = offset[:-1][wide, None] * np.abs(ratio[wide, None]) ** t
+        wide = ((ratio > 3) & (ratio < np.inf)) | ((ratio > 0) & (ratio < 1 / 3))
+        bent = offset[:-1][wide, None] * ratio[wide, None] ** GAP
         parts += [
             marks,
-            np.linspace(a, b, EVEN),
-            (marks[:-1, None] + width[:, None] * bend).ravel(),
-            rational.origin + bent.ravel(),
+            a + (b - a) * EVEN,
+            (marks[:-1, None] + width[:, None] * BEND).ravel(),
+            origin + bent.ravel(),
             a + width[0] * TAIL,
             b - width[-1] * TAIL,
         ]
-        if a <= rational.origin <= b:
+        if a <= origin <= b:
             near = min(b - a, reach) * NEAR
-            parts += [rational.origin + near, rational.origin - near]
+            parts += [origin + near, origin - near]
         if np.isinf([low, high]).any():
             far = reach * np.geomspace(1, FAR, 60)
-            parts += [rational.origin + far, rational.origin - far]
+            parts += [origin + far, origin - far]
     x = np.concatenate(parts)
     x.sort()
-    x = x[np.append(True, x[1:] > x[:-1])]
-    return x[problem.domain.contains(x)]
+    return x[_distinct(x) & problem.domain.contains(x)]
+
+
+def _distinct(x: np.ndarray) -> np.ndarray:
+    """Which of increasing points differ from the one before."""
+    new = np.ones(x.size, bool)
+    np.greater(x[1:], x[:-1], out=new[1:])
+    return new
 
 
 def _resolve(
@@ -232,69 +238,29 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
     The parabola's vertex and the middle of the longer side are tried until the parabolas
     promise no more than `PROMISE` of the maximum; at a kink that takes about ten rounds.
     """
-    rounding = 8 * EPS * _size(problem, curve)
+    rounding = 8 * EPS * curve.size()
     for _ in range(24):
         size = np.abs(curve.e)
         top = size.max()
-        at = _runs(problem, curve)
-        at = at[(size[at] > 0.9 * top) & (at > 0) & (at < size.size - 1)]
-        left, right = curve.x[at] - curve.x[at - 1], curve.x[at + 1] - curve.x[at]
-        down, up = size[at] - size[at - 1], size[at] - size[at + 1]
-        with np.errstate(all="ignore"):
-            bottom = left * up + right * down
-            step = 0.5 * (right**2 * down - left**2 * up) / bottom
-            step = np.clip(step, -0.5 * left, 0.5 * right)
-            promise = step**2 * bottom / (left * right * (left + right))
-        worth = promise > max(PROMISE * top, rounding)
-        worth &= np.minimum(left, right) > 1e-6 * np.maximum(left, right)  # else it is rounding
-        at, left, right, step = at[worth], left[worth], right[worth], step[worth]
-        vertex = curve.x[at] + step
-        middle = curve.x[at] + np.where(right > left, 0.5 * right, -0.5 * left)
-        apart = np.abs(vertex - middle) > 0.1 * np.maximum(left, right)
-        trial = np.sort(np.concatenate([vertex, middle[apart]]))
+        at = _alternation(problem, curve, 0)
+        at = at[size[at] > 0.9 * top]
+        trial = kernels.climb(curve.x, size, at, max(PROMISE * top, rounding))
         trial = trial[problem.domain.contains(trial)]
         if not trial.size:
             break
+        trial.sort()
         curve = curve.merge(_curve(problem, rational, target, trial))
     return curve
 
 
 def _alternation(problem: Problem, curve: _Curve, count: int) -> np.ndarray:
-    """The alternating extrema with the largest errors, at most ``count`` of them."""
-    runs = _runs(problem, curve).tolist()
-    size = np.abs(curve.e)
-    while len(runs) > count:
-        height = size[runs]
-        small = int(height.argmin())
-        if len(runs) == count + 1:
-            del runs[0 if height[0] < height[-1] else -1]
-        elif small in (0, len(runs) - 1):
-            del runs[small]
-        else:
-            left = small - 1 if height[small - 1] < height[small + 1] else small
-            del runs[left : left + 2]
-    return np.array(runs, int)
-
-
-def _runs(problem: Problem, curve: _Curve) -> np.ndarray:
-    """The largest error of every run of equal sign, by index."""
-    sign = np.sign(curve.e)
-    for point, _ in problem.interpolate:
-        sign[curve.x < point] *= -1
-    used = np.flatnonzero(sign)
-    if not used.size:
-        return used
-    starts = np.append(True, sign[used][1:] != sign[used][:-1])
-    run = np.cumsum(starts) - 1
-    order = np.lexsort((np.abs(curve.e[used]), run))
-    last = np.append(run[order][1:] != run[order][:-1], True)
-    return used[order[last]]
-
-
-def _changes_sign(rational: Rational, x: np.ndarray) -> bool:
-    """Whether q changes sign on the grid, which holds the real part of every root of q."""
-    sign = rational.denominator_sign(x)
-    return bool((sign > 0).any() and (sign < 0).any())
+    """The alternating extrema with the largest errors, ``count`` of them or all (0)."""
+    signed = curve.e
+    if problem.interpolate:
+        signed = signed.copy()
+        for point, _ in problem.interpolate:
+            signed[curve.x < point] *= -1
+    return kernels.alternating(signed, count)
 
 
 def _near_roots(rational: Rational) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class Domain:
 
         On an unbounded interval they reach as far as its points at distance 1, magnified.
         """
-        t = 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + shift) / count)
+        t = _chebyshev(count, shift)
         parts = []
         for a, b in self.intervals:
             if math.isfinite(a) and math.isfinite(b):
@@ -98,9 +99,10 @@ class Domain:
                 parts.append((t - 0.5) / (t * (1 - t)))
         return np.concatenate(parts)
 
-    def reflected(self, centre: float) -> Domain:
-        """The mirror image about ``centre``."""
-        return Domain.of([(2 * centre - b, 2 * centre - a) for a, b in self.intervals])
+    def is_symmetric(self, centre: float) -> bool:
+        """Whether the domain is its own mirror image about ``centre``."""
+        mirrored = [(2 * centre - b, 2 * centre - a) for a, b in reversed(self.intervals)]
+        return mirrored == list(self.intervals)
 
     def decimal(self) -> Domain:
         """The same domain, its floats read as the decimals that they print as: 0.1 is 1/10."""
@@ -115,6 +117,12 @@ class Domain:
 
     def __iter__(self) -> Iterator[tuple[float, float]]:
         return iter(self.intervals)
+
+
+@lru_cache(maxsize=64)
+def _chebyshev(count: int, shift: float) -> np.ndarray:
+    """Points of (0, 1), dense at its ends."""
+    return 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + shift) / count)
 
 
 def _exact(x: Any) -> Fraction | float:

@@ -82,7 +82,7 @@ def exchange(
 
 def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) -> bool:
     """Level, or as level as rounding permits, or going nowhere."""
-    size = np.abs(state.reference.f * state.reference.w).max()
+    size = state.reference.height
     largest, levelled = state.extrema.largest, abs(state.level.error)
     exact = largest <= 64 * EPS * size and levelled <= 4 * EPS * size
     noise = 4 * EPS * size / max(largest, 1e-300)
@@ -93,7 +93,7 @@ def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) ->
 
 def _lost(state: State) -> bool:
     """Whether the levelled error is below rounding while the true one is far above."""
-    size = np.abs(state.reference.f * state.reference.w).max()
+    size = state.reference.height
     return abs(state.level.error) <= 2 * EPS * size and state.extrema.largest > 1e4 * EPS * size
 
 

@@ -19,16 +19,18 @@ FRACTIONS = 0.5 * (1 - np.cos(np.pi * np.arange(1, 7) / 7))
 
 @dataclass(frozen=True, eq=False)
 class Extrema:
-    """The largest point of every run of equal sign, in order, and whether q keeps its sign."""
+    """The largest point of every run of equal sign, in order.
+
+    Attributes:
+        points, error: where they are, and the weighted error there.
+        largest: its maximum on everything sampled.
+        sound: whether q keeps its sign on everything sampled.
+    """
 
     points: Samples
     error: np.ndarray
+    largest: float
     sound: bool
-
-    @property
-    def largest(self) -> float:
-        """The maximum of the weighted error on everything sampled."""
-        return float(np.abs(self.error).max(initial=0.0))
 
 
 def search(
@@ -48,32 +50,30 @@ def search(
     singularities.
     """
     ends = reduced.components
-    known = grid.merge(reference)
-    breaks = _breaks(reference.u, ends.ravel())
-    joined = np.ones(breaks.size - 1, bool)
-    for low, high in zip(ends[:-1, 1], ends[1:, 0], strict=True):
-        joined[(breaks[:-1] >= low) & (breaks[1:] <= high)] = False
-    curve = known.merge(reduced.sample(kernels.fill(breaks, reduced.centres, FRACTIONS, joined)))
-    error, sound = _residual(level, curve)
-    noise = 8 * EPS * np.abs(reference.f * reference.w).max()
+    between = kernels.fill(reference.u, ends, reduced.centres, FRACTIONS)
+    curve, _ = grid.merge(reference, reduced.sample(between))
+    error, sign = _residual(level, curve)
+    sound = sign != 0
+    noise = 8 * EPS * reference.height
     for attempt in range(rounds + 1):
         signed = error * reduced.flips(curve.u) if reduced.fixed else error
         peaks = kernels.alternating(signed, 0)
         size = np.abs(error)
-        largest = size[peaks].max(initial=0.0)
-        gap = 1 - abs(level.error) / largest
+        largest = float(size.max())
+        gap = 1 - abs(level.error) / largest if largest > 0 else 0.0
         gain = max(min(1e-3, WORTH * gap * gap), 1e-7) * largest
         trial = kernels.climb(curve.u, size, peaks, max(gain, noise))
         if len(ends) > 1:
             trial = trial[_inside(trial, ends)]
         if not trial.size or attempt == rounds:
             break
-        fresh = reduced.sample(np.sort(trial))
-        new_error, also = _residual(level, fresh)
-        curve, order = curve.place(fresh)
+        trial.sort()
+        fresh = reduced.sample(trial)
+        new_error, new_sign = _residual(level, fresh)
+        sound = sound and new_sign == sign
+        curve, order = curve.merge(fresh)
         error = np.concatenate([error, new_error])[order]
-        sound = sound and also
-    return Extrema(curve[peaks], error[peaks], sound)
+    return Extrema(curve[peaks], error[peaks], largest, sound)
 
 
 def choose(reduced: Reduced, old: Samples, level: Levelled, found: Extrema) -> Samples:
@@ -106,20 +106,11 @@ def _swap(reduced: Reduced, old: Samples, level: Levelled, new: Samples, error: 
     else:
         drop = at - 1 if same else at
     keep = np.delete(np.arange(old.u.size), drop)
-    return old[keep].merge(new)
+    return old[keep].merge(new)[0]
 
 
-def _residual(level: Levelled, points: Samples) -> tuple[np.ndarray, bool]:
-    error, sign = kernels.residual(
-        points.u, points.f, points.w, level.nodes, level.values, level.weights
-    )
-    return error, bool((sign > 0).all() or (sign < 0).all())
-
-
-def _breaks(reference: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    u = np.concatenate([reference, ends])
-    u.sort()
-    return u[np.append(True, u[1:] > u[:-1])]
+def _residual(level: Levelled, points: Samples) -> tuple[np.ndarray, int]:
+    return kernels.residual(points.u, points.f, points.w, level.nodes, level.values, level.weights)
 
 
 def _inside(u: np.ndarray, components: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ __all__ = [
     "fill",
     "lagrange_rows",
     "newton_system",
+    "quotient",
     "residual",
     "steadiest",
 ]
@@ -148,19 +149,19 @@ def newton_system(u, f, slope, nodes, weights, error, excess):  # type: ignore[n
 
 
 @njit(
-    "Tuple((f8[::1], f8[::1]))(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])",
+    "Tuple((f8[::1], i8))(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])",
     cache=True,
     error_model="numpy",
     fastmath={"contract", "reassoc", "arcp"},
 )
 def residual(u, f, w, nodes, values, weights):  # type: ignore[no-untyped-def]
-    """Weighted error ``w (f - r)`` and the sign of q.
+    """Weighted error ``w (f - r)``, and the sign that q has at all points, 0 if it has both.
 
     The error is summed from the differences ``f - v_k``, so it is not the difference of two
     rounded numbers of the size of f.
     """
     error = np.empty(u.size)
-    sign = np.empty(u.size)
+    positive = 0
     for i in range(u.size):
         top = 0.0
         bottom = 0.0
@@ -170,7 +171,6 @@ def residual(u, f, w, nodes, values, weights):  # type: ignore[no-untyped-def]
             top += term * (f[i] - values[k])
             bottom += term
             above += u[i] < nodes[k]
-        odd = -1.0 if above % 2 else 1.0
         out = top / bottom
         if not abs(out) < 1e308:
             for k in range(nodes.size):
@@ -178,36 +178,81 @@ def residual(u, f, w, nodes, values, weights):  # type: ignore[no-untyped-def]
                     out = f[i] - values[k]
                     bottom = weights[k]
         error[i] = w[i] * out
-        sign[i] = odd if bottom > 0 else -odd
-    return error, sign
+        positive += (bottom > 0) == (above % 2 == 0)
+    return error, (1 if positive == u.size else -1 if positive == 0 else 0)
 
 
-@njit("f8[::1](f8[::1], f8[::1], f8[::1], b1[::1])", cache=True, error_model="numpy")
-def fill(breaks, centres, fractions, joined):  # type: ignore[no-untyped-def]
-    """Points between neighbouring breaks: geometric about the nearest centre, else linear.
+@njit(
+    "Tuple((f8[::1], f8[::1]))(f8[::1], f8[::1], f8[::1], f8[::1])",
+    cache=True,
+    error_model="numpy",
+    fastmath={"contract", "reassoc"},
+)
+def quotient(u, nodes, values, weights):  # type: ignore[no-untyped-def]
+    """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, and the sign of q.
 
-    ``joined[i]`` tells whether the stretch from ``breaks[i]`` to the next one is in the domain.
+    The limit at infinity, NaN at NaN; the sign is up to a common one, 0 where it is unknown.
     """
-    out = np.empty((breaks.size - 1) * fractions.size)
-    filled = 0
-    for i in range(breaks.size - 1):
-        low, high = breaks[i], breaks[i + 1]
-        if not joined[i] or not low < high:
-            continue
-        centre = low
-        best = np.inf
-        for c in centres:
-            gap = min(abs(low - c), abs(high - c))
-            if not (low < c < high) and 0 < gap < best:
-                best = gap
-                centre = c
-        a, b = low - centre, high - centre
-        geometric = best < np.inf and a * b > 0 and max(a / b, b / a) > 3
-        for t in fractions:
-            x = centre + a * (b / a) ** t if geometric else low + (high - low) * t
-            if low < x < high:
-                out[filled] = x
-                filled += 1
+    r = np.empty(u.size)
+    sign = np.empty(u.size)
+    for i in range(u.size):
+        top = 0.0
+        bottom = 0.0
+        above = 0
+        for k in range(nodes.size):
+            term = weights[k] / (u[i] - nodes[k])
+            top += term * values[k]
+            bottom += term
+            above += u[i] < nodes[k]
+        r[i] = top / bottom
+        if not abs(r[i]) < np.inf:
+            near = 0
+            top = bottom = 0.0
+            for k in range(nodes.size):
+                top += weights[k] * values[k]
+                bottom += weights[k]
+                if abs(u[i] - nodes[k]) < abs(u[i] - nodes[near]):
+                    near = k
+            if abs(u[i]) == np.inf:
+                r[i] = top / bottom
+                bottom = 0.0
+            elif abs(u[i]) < np.inf:
+                r[i] = values[near]
+                bottom = weights[near] if u[i] == nodes[near] else 0.0
+        sign[i] = np.sign(bottom) * (-1.0 if above % 2 else 1.0)
+    return r, sign
+
+
+@njit("f8[::1](f8[::1], f8[:,::1], f8[::1], f8[::1])", cache=True, error_model="numpy")
+def fill(points, components, centres, fractions):  # type: ignore[no-untyped-def]
+    """Points of the components between the given ones and the ends.
+
+    They divide each gap at ``fractions``: geometrically about the nearest centre where the
+    distances of its ends from it differ much.
+    """
+    out = np.empty((points.size + len(components)) * fractions.size)
+    filled = at = 0
+    for j in range(len(components)):
+        low, end = components[j, 0], components[j, 1]
+        while low < end:
+            while at < points.size and points[at] <= low:
+                at += 1
+            high = min(points[at], end) if at < points.size else end
+            centre = low
+            best = np.inf
+            for c in centres:
+                gap = min(abs(low - c), abs(high - c))
+                if not (low < c < high) and 0 < gap < best:
+                    best = gap
+                    centre = c
+            a, b = low - centre, high - centre
+            geometric = best < np.inf and a * b > 0 and max(a / b, b / a) > 3
+            for t in fractions:
+                x = centre + a * (b / a) ** t if geometric else low + (high - low) * t
+                if low < x < high:
+                    out[filled] = x
+                    filled += 1
+            low = high
     return out[:filled]
 
 
@@ -263,6 +308,8 @@ def climb(u, size, peaks, gain):  # type: ignore[no-untyped-def]
         bottom = left * fall_right + right * fall_left
         if not (fall_left >= 0 and fall_right >= 0 and bottom > 0):
             continue
+        if not min(left, right) > 1e-6 * max(left, right):
+            continue  # what the parabola promises is rounding
         step = 0.5 * (right * right * fall_left - left * left * fall_right) / bottom
         curvature = bottom / (left * right * (left + right))
         step = max(-0.5 * left, min(0.5 * right, step))

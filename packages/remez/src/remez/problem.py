@@ -75,8 +75,11 @@ class Target:
         except Exception:  # noqa: BLE001 - whatever a scalar-only callable raises on an array
             return False
         alone = np.array([self._scalar(v) for v in probe.tolist()])
-        close = np.isclose(together, alone, rtol=1e-12, atol=0, equal_nan=True)
-        return bool(close.all())
+        with np.errstate(invalid="ignore"):
+            close = np.abs(together - alone) <= 1e-12 * np.abs(alone)
+        return bool(
+            (close | (together == alone) | ((together != together) & (alone != alone))).all()
+        )
 
 
 def _one(x: np.ndarray) -> np.ndarray:

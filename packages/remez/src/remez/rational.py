@@ -75,9 +75,13 @@ class Rational:
 
     def __call__(self, x: Any) -> Any:
         """Value at ``x``, of any shape; NaN at NaN, the limit at infinity."""
-        return _shaped(self._evaluate, x)
+        return _shaped(lambda flat: self.with_sign(flat)[0], x)
 
-    def _evaluate(self, x: np.ndarray) -> np.ndarray:
+    def with_sign(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values at the points, shape (K,), and the sign of q there.
+
+        The sign is up to a common one; 0 where rounding hides it, and at infinity.
+        """
         u = x - self.origin
         if self.folded is None:
             return _quotient(u, self.nodes, self.values, self.weights)
@@ -95,23 +99,9 @@ class Rational:
                 return _slope(u, self.nodes, self.values, self.weights)
             parts = self.folded.nodes, self.folded.values, self.folded.weights
             inner = 2 * u * _slope(u * u, *parts)
-            return u * inner + _quotient(u * u, *parts) if self.folded.odd else inner
+            return u * inner + _quotient(u * u, *parts)[0] if self.folded.odd else inner
 
         return lambda x: _shaped(slope, x)
-
-    def denominator_sign(self, x: np.ndarray) -> np.ndarray:
-        """The sign of q, up to a common one; 0 where rounding hides it."""
-        u = np.asarray(x, float) - self.origin
-        nodes, weights = self.nodes, self.weights
-        if self.folded is not None:
-            u, nodes, weights = u * u, self.folded.nodes, self.folded.weights
-        gap = u[:, None] - nodes
-        with np.errstate(all="ignore"):
-            total = (weights / gap).sum(1)
-        row, column = np.nonzero(gap == 0)
-        total[row] = weights[column]
-        above = (gap < 0).sum(1) % 2
-        return np.where(np.isfinite(total), np.sign(total) * (1 - 2 * above), 0.0)
 
     def poles(self) -> np.ndarray:
         """The zeros of q, complex, at most n of them, sorted by real then imaginary part."""
@@ -218,32 +208,33 @@ def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
 
 def _quotient(
     u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``."""
-    with np.errstate(all="ignore"):
-        cauchy = weights / (u[:, None] - nodes)
-        r = (cauchy @ values) / cauchy.sum(1)
-        if np.isfinite(r).all():
-            return r
-        at_infinity = (weights @ values) / weights.sum()
-    r = np.where(np.isinf(u), at_infinity, r)
-    for i in np.flatnonzero(~np.isfinite(cauchy).all(1) & np.isfinite(u)):
-        r[i] = values[np.abs(u[i] - nodes).argmin()]
-    return r
+) -> tuple[np.ndarray, np.ndarray]:
+    """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, and the sign of q."""
+    from . import kernels
+
+    return kernels.quotient(
+        u,
+        np.ascontiguousarray(nodes, float),
+        np.ascontiguousarray(values, float),
+        np.ascontiguousarray(weights, float),
+    )
 
 
-def _unfold(u: np.ndarray, folded: Folded, degree: tuple[int, int]) -> np.ndarray:
+def _unfold(
+    u: np.ndarray, folded: Folded, degree: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
     """``R(t)`` or ``u R(t)`` with ``t = u²``; for large t and m < n, ``(t R(t))/u``."""
     t = u * u
-    even = _quotient(t, folded.nodes, folded.values, folded.weights)
+    even, sign = _quotient(t, folded.nodes, folded.values, folded.weights)
     if not folded.odd:
-        return even
-    out = u * even
+        return even, sign
+    with np.errstate(invalid="ignore"):
+        out = u * even
     far = t > np.median(folded.nodes)
     if degree[0] < degree[1] and far.any():
         product = folded.nodes * folded.values
-        out[far] = _quotient(t[far], folded.nodes, product, folded.weights) / u[far]
-    return out
+        out[far] = _quotient(t[far], folded.nodes, product, folded.weights)[0] / u[far]
+    return out, sign
 
 
 def _slope(u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -253,7 +244,7 @@ def _slope(u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.nda
     of the values, and both sums are multiplied by the distance from that node.
     """
     rows = np.arange(u.size)
-    r = _quotient(u, nodes, values, weights)
+    r, _ = _quotient(u, nodes, values, weights)
     gap = u[:, None] - nodes
     near = np.abs(gap).argmin(1)
     here, weight = gap[rows, near], weights[near]

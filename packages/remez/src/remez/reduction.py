@@ -14,7 +14,7 @@ from .rational import Folded, Rational
 
 FAR = 1e75  # stands for infinity
 
-__all__ = ["Reduced", "Samples", "reduce"]
+__all__ = ["Reduced", "Samples", "distinct", "reduce"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,21 +28,27 @@ class Samples:
     def __getitem__(self, index: np.ndarray | slice) -> Samples:
         return Samples(self.u[index], self.f[index], self.w[index])
 
-    def merge(self, other: Samples) -> Samples:
-        """Both, sorted, each point once."""
-        return self.place(other)[0]
+    @cached_property
+    def height(self) -> float:
+        """``max |w f|``, what rounding is relative to."""
+        return float(np.abs(self.f * self.w).max())
 
-    def place(self, other: Samples) -> tuple[Samples, np.ndarray]:
-        """`merge`, and where each point came from in the two laid end to end."""
-        u = np.concatenate([self.u, other.u])
+    def merge(self, *others: Samples) -> tuple[Samples, np.ndarray]:
+        """All, sorted, each point once, and where each came from in all laid end to end."""
+        parts = (self, *others)
+        u = np.concatenate([part.u for part in parts])
         order = u.argsort(kind="stable")
-        ordered = u[order]
-        keep = np.empty(u.size, bool)
-        keep[:1] = True
-        np.greater(ordered[1:], ordered[:-1], out=keep[1:])
-        order = order[keep]
-        f = np.concatenate([self.f, other.f])[order]
-        return Samples(u[order], f, np.concatenate([self.w, other.w])[order]), order
+        order = order[distinct(u[order])]
+        f = np.concatenate([part.f for part in parts])[order]
+        w = np.concatenate([part.w for part in parts])[order]
+        return Samples(u[order], f, w), order
+
+
+def distinct(u: np.ndarray) -> np.ndarray:
+    """Which of increasing points differ from the one before."""
+    new = np.ones(u.size, bool)
+    np.greater(u[1:], u[:-1], out=new[1:])
+    return new
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +90,8 @@ class Reduced:
     @cached_property
     def centres(self) -> np.ndarray:
         """Where extrema may cluster: the ends, zero, the singular points."""
-        return np.unique(np.concatenate([self.components.ravel(), [0.0], self.singular]))
+        u = np.sort([*self.components.ravel().tolist(), 0.0, *self.singular])
+        return u[distinct(u)]
 
     @property
     def size(self) -> int:
@@ -278,19 +285,18 @@ def _decay(problem: Problem, target: Target, centre: float, direction: float) ->
 
 def _symmetry(problem: Problem, target: Target, centre: float) -> str | None:
     """Even or odd about the centre, to rounding, at points without pattern."""
-    if problem.interpolate or problem.domain != problem.domain.reflected(centre):
+    if problem.interpolate or not problem.domain.is_symmetric(centre):
         return None
-    x = problem.domain.spread(10, 0.6180339887498949)
-    d = np.abs(x - centre)
+    d = np.abs(problem.domain.spread(10, 0.6180339887498949) - centre)
     x = np.concatenate([centre + d, centre - d])
     f = target(x)
     w = problem.weight_of(x, f)
-    (f_right, f_left), (w_right, w_left) = np.split(f, 2), np.split(w, 2)
-    close = 16 * np.finfo(float).eps * np.abs(f).max()
-    if not np.allclose(w_right, w_left, rtol=1e-13, atol=0):
+    right, left = f[: d.size], f[d.size :]
+    if (np.abs(w[: d.size] - w[d.size :]) > 1e-13 * w[: d.size]).any():
         return None
-    if np.abs(f_right - f_left).max() <= close:
+    close = 16 * np.finfo(float).eps * np.abs(f).max()
+    if np.abs(right - left).max() <= close:
         return "even"
-    if np.abs(f_right + f_left).max() <= close:
+    if np.abs(right + left).max() <= close:
         return "odd"
     return None

@@ -6,26 +6,27 @@ from itertools import pairwise
 
 import numpy as np
 
-from .reduction import Reduced, Samples
+from .reduction import Reduced, Samples, distinct
 
 __all__ = ["base_grid", "chebyshev", "dense_grid", "resample", "warm"]
+
+# distances from a centre, and from zero, in units of the length of the domain
+NEAR = 10.0 ** -np.arange(1.0, 15.0, 1.5)
+ZERO = 10.0 ** -np.arange(16.0, 60.0, 2.0)
 
 
 def base_grid(reduced: Reduced) -> Samples:
     """Ends of the components, and points clustered at every centre down to rounding."""
     length = float(np.ptp(reduced.components))
-    near = length * 10.0 ** -np.arange(1.0, 15.0, 1.5)
-    zero = length * 10.0 ** -np.arange(16.0, 60.0, 2.0)
-    parts = [reduced.components.ravel()]
-    for centre in reduced.centres:
-        parts += [centre + near, centre - near]
-    parts += [zero, -zero]
-    u = np.unique(np.concatenate(parts))
+    near = length * NEAR
+    centres = reduced.centres[:, None]
+    parts = [reduced.components, centres + near, centres - near, length * ZERO, -length * ZERO]
+    u = np.concatenate([part.ravel() for part in parts])
+    u.sort()
     ends = reduced.components
     inside = ((u[:, None] >= ends[:, 0]) & (u[:, None] <= ends[:, 1])).any(1)
-    sampled = reduced.sample(u[inside])
-    _, once = np.unique(sampled.u, return_index=True)
-    return sampled[once]
+    sampled = reduced.sample(u[inside & distinct(u)])
+    return sampled[distinct(sampled.u)]
 
 
 def chebyshev(reduced: Reduced, grid: Samples) -> np.ndarray:
@@ -59,7 +60,7 @@ def dense_grid(reduced: Reduced, grid: Samples) -> Samples:
             count = 16 + int(12 * reduced.size * share)
             t = 0.5 * (1 - np.cos(np.pi * (np.arange(count) + 0.5) / count))
             parts.append(low + (high - low) * t)
-    return grid.merge(reduced.sample(np.concatenate(parts)))
+    return grid.merge(reduced.sample(np.concatenate(parts)))[0]
 
 
 def resample(reduced: Reduced, old: np.ndarray) -> np.ndarray:

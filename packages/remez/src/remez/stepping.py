@@ -100,7 +100,7 @@ def _corrected(
         outcome = exchange(reduced, start, grid, **{**options, "callback": seen.append})
         if _good(outcome.state) or not seen:
             return outcome
-        dense = dense.merge(seen[0].extrema.points)
+        dense, _ = dense.merge(seen[0].extrema.points)
     return outcome
 
 
