@@ -12,6 +12,8 @@ from . import kernels
 
 __all__ = ["Levelled", "level", "spread"]
 
+NEWTON = 12  # steps at most
+FAR = 20.0  # a first step of this relative size leads nowhere
 POLISH = 1e-7  # relative levelled error below which the eigenvector's accuracy is not enough
 
 
@@ -88,7 +90,7 @@ def level(
     if abs(error) * slack.max() < POLISH * (high - low):
         start = weights if sound else sign[: nodes.size] * np.abs(weights)
         better, refined, change = start, error, np.inf
-        for _ in range(6):
+        for _ in range(NEWTON):
             better, refined, change = _polish(u, f, slope, nodes, better, refined, m - n)
             if not 1e-4 <= change < np.inf:
                 break
@@ -109,14 +111,17 @@ def _polish(
     """One Newton step on the relative sizes of the weights and on lambda, and its size.
 
     The eigenvector is accurate relative to its largest entry only; here each weight is
-    corrected relative to its own size.
+    corrected relative to its own size, by at most 0.8 of it. The size is infinite where the
+    step is too long to be trusted.
     """
     system, right = kernels.newton_system(u, f, slope, nodes, weights, error, excess)
     _, _, step, info = lapack.dgesv(system, right)
-    change, growth = step[:-1], float(step[-1])
-    if info != 0 or not (change.min() > -1 and abs(growth) < 0.5):
+    size = float(np.abs(step).max())
+    if info != 0 or not size < FAR:
         return weights, error, np.inf
-    return weights * (1 + change), error * (1 + growth), float(np.abs(step).max())
+    change, growth = step[:-1], float(step[-1])
+    part = min(1.0, 0.8 / size)
+    return weights * (1 + part * change), error * (1 + part * growth), size
 
 
 def _denominator(

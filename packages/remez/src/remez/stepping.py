@@ -16,7 +16,7 @@ from .start import chebyshev, resample
 __all__ = ["step_degrees"]
 
 # enough for a reference to go on from
-ROUGH: dict[str, Any] = {"max_iterations": 12, "tolerance": 0.05}
+ROUGH: dict[str, Any] = {"max_iterations": 12, "tolerance": 0.01}
 
 
 def step_degrees(
