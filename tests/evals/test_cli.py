@@ -123,6 +123,91 @@ def test_a_damaged_rsae_is_one_line(rsae, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def small_rsae(tmp_path):
+    """An RSAE as `rsae upgrade` leaves it."""
+    from rsae import RSAE, RationalActivation
+    from rsae.teacher import Teacher
+
+    eye, zero = torch.eye(D_IN), torch.zeros(D_IN)
+    coder = RSAE.from_teacher(
+        Teacher("relu", eye, zero, eye, zero), RationalActivation.constant((3, 2))
+    )
+    coder.save_model(tmp_path / "rsae")
+    return tmp_path / "rsae"
+
+
+def truncate(folder):
+    file = folder / "sae_weights.safetensors"
+    file.write_bytes(file.read_bytes()[:200])
+
+
+def poison(folder):
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "sae_weights.safetensors")
+    tensors["W_enc"][0, 0] = float("nan")
+    save_file(tensors, folder / "sae_weights.safetensors")
+
+
+def edit_config(**changes):
+    def edit(folder):
+        file = folder / "cfg.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (truncate, "damaged"),
+        (poison, "NaN"),
+        (edit_config(form="cubic"), "cubic"),
+        (edit_config(d_sae=5), "5"),
+        (edit_config(rational={}), "numerator"),
+        (edit_config(rational=3), "do not fit"),
+        (lambda folder: (folder / "sae_weights.safetensors").unlink(), "no file"),
+    ],
+)
+def test_what_is_wrong_with_an_rsae_is_one_line(rsae, small_rsae, damage, cause):
+    assert rsae("eval", small_rsae) == 0
+    damage(small_rsae)
+    with pytest.raises(RsaeError, match=cause) as caught:
+        rsae("eval", small_rsae)
+    assert "\n" not in str(caught.value)
+    assert str(small_rsae) in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("level", [0, 1, 1.5, -0.1, "nan"])
+def test_a_level_that_is_none_is_refused(rsae, teacher, better, level):
+    with pytest.raises(RsaeError, match="level"):
+        rsae("compare", teacher, better, "--level", level)
+
+
+@pytest.mark.parametrize("arm", ["a=", "a=,", "=", "a={},"])
+def test_an_arm_without_a_path_is_refused(rsae, teacher, arm):
+    with pytest.raises(RsaeError, match="NAME=PATH"):
+        rsae("compare", arm.format(teacher))
+
+
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_measured(
+    rsae, teacher, better, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cli, "compare", lambda *_, **__: pytest.fail("measured for nothing"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RsaeError, match="in the way"):
+        rsae("compare", teacher, better, "--out", tmp_path / "file")
+
+
+def test_a_report_without_arms_is_refused(rsae, comparison_folder):
+    content = json.loads((comparison_folder / "report.json").read_text())
+    (comparison_folder / "report.json").write_text(json.dumps(content | {"arms": []}))
+    with pytest.raises(RsaeError, match="no report"):
+        rsae("report", comparison_folder)
+
+
 def test_report_makes_the_files_again(rsae, comparison_folder, tmp_path, capsys):
     before = (comparison_folder / "report.html").read_text()
     (comparison_folder / "report.html").unlink()
@@ -161,7 +246,7 @@ def test_where_a_dictionary_lives_must_be_known(said, asked, message, tmp_path):
         materials.prepare(materials.Setting(**asked), sources, tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [{"n_tokens": 0}, {"context_size": 1}])
+@pytest.mark.parametrize("wrong", [{"n_tokens": 0}, {"context_size": 1}, {"context_size": 4}])
 def test_a_setting_without_tokens_is_refused(wrong):
     with pytest.raises(RsaeError, match="too few"):
         materials.Setting(**wrong)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from rsae.io import make_folder
 from rsae_evals.compare import compare, default_metrics
 from rsae_evals.comparison import Comparison
 from rsae_evals.errors import EvaluationError
@@ -64,6 +65,8 @@ def _measure(
     level: float,
 ) -> Comparison:
     """Freeze the tokens that the options describe, and compare on them."""
+    if args.out:
+        make_folder(args.out)  # what cannot be written is told before minutes of measuring
     setting = Setting(args.host, args.hook, args.text, args.tokens, args.context, args.seed)
     cache = args.cache or _cache()
     console = Console(stderr=True)
@@ -122,13 +125,16 @@ def _arms(given: Iterable[str]) -> dict[str, list[Any]]:
     """``NAME=PATH,PATH`` arguments as named lists of loaded dictionaries."""
     arms: dict[str, list[Any]] = {}
     for argument in given:
-        name, _, paths = argument.rpartition("=")
-        name = name or _name(paths.split(",")[0])
+        name, _, given_paths = argument.rpartition("=")
+        paths = given_paths.split(",")
+        if not all(paths):
+            raise EvaluationError(f"{argument!r} names no dictionary; give NAME=PATH or a path")
+        name = name or _name(paths[0])
         if name in arms:
             raise EvaluationError(
-                f"two arms are called {name}; name them apart, as in first={paths}"
+                f"two arms are called {name}; name them apart, as in first={given_paths}"
             )
-        arms[name] = [load_coder(path) for path in paths.split(",")]
+        arms[name] = [load_coder(path) for path in paths]
     return arms
 
 

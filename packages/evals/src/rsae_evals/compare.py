@@ -74,8 +74,8 @@ def compare(
 
     Raises:
         ComparisonRefused: an arm was measured on other tokens, or trained on these.
-        EvaluationError: no arm, arms with different numbers of seeds, or a coder that does not
-            fit the activations.
+        EvaluationError: no arm, arms with different numbers of seeds, a level outside (0, 1), or
+            a coder that does not fit the activations.
 
     Example:
         >>> import torch
@@ -90,6 +90,8 @@ def compare(
     metrics = list(metrics or default_metrics(heldout))
     if not arms or not isinstance(metrics[0], Reconstruction):
         raise EvaluationError("give at least one arm, and Reconstruction as the first metric")
+    if not 0 < level < 1:
+        raise EvaluationError(f"a level of {level} is no share between 0 and 1; 0.95 is usual")
     seeds = {name: _seeds(name, given, heldout) for name, given in arms.items()}
     _check_seeds(seeds)
     coders = {name: [_coder(one) for one in given] for name, given in seeds.items()}

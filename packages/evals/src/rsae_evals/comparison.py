@@ -201,7 +201,9 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Comparison:
-        """Rebuild a comparison from `to_dict`; ValueError for another schema."""
+        """Rebuild a comparison from `to_dict`; ValueError for another schema, or for no arm."""
         if plain.get("schema") != SCHEMA:
             raise ValueError(f"a comparison of schema {plain.get('schema')}, this reads {SCHEMA}")
+        if not plain["arms"]:
+            raise ValueError("a comparison of nothing")
         return dataclass_from(cls, plain)

@@ -11,8 +11,8 @@ from typing import Any
 from rich.progress import Progress
 
 from rsae.activations import harvest
-from rsae.hosts import Host, load_host
-from rsae.io import read_json
+from rsae.describe import is_rsae, load_rsae
+from rsae.hosts import SINK_POSITIONS, Host, load_host
 from rsae.teacher import load_teacher
 from rsae.text import documents, split, tokenize
 from rsae_evals.errors import EvaluationError
@@ -45,10 +45,11 @@ class Setting:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.n_tokens < 1 or self.context_size < 2:
+        if self.n_tokens < 1 or self.context_size <= SINK_POSITIONS:
             raise EvaluationError(
-                f"{self.n_tokens} tokens at a context of {self.context_size} are too few; "
-                "give at least 1 token and a context of at least 2"
+                f"{self.n_tokens} tokens at a context of {self.context_size} are too few; give at "
+                f"least 1 token and a context above {SINK_POSITIONS}, for the first "
+                f"{SINK_POSITIONS} positions do not count"
             )
 
 
@@ -59,24 +60,7 @@ def load_coder(path: str | Path) -> Any:
         TeacherError: nothing there, or no dictionary of a known format.
         CorruptFileError: a file is damaged.
     """
-    config = Path(path) / "cfg.json"
-    if config.is_file():
-        content = read_json(config)
-        if isinstance(content, dict) and content.get("architecture") == "rational":
-            return _load_rsae(Path(path))
-    return load_teacher(path)
-
-
-def _load_rsae(folder: Path) -> Any:
-    from rsae.model import RSAE
-
-    try:
-        return RSAE.load_from_disk(folder)
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EvaluationError(
-            f"{folder} holds no whole RSAE ({line}); restore it or upgrade again"
-        ) from error
+    return load_rsae(path) if is_rsae(path) else load_teacher(path)
 
 
 def prepare(

@@ -10,12 +10,12 @@ from sae_lens.constants import SAE_CFG_FILENAME, SAE_WEIGHTS_FILENAME
 from torch import Tensor
 
 from .activations import ActivationStore
-from .errors import CorruptFileError, TeacherError
+from .errors import ConfigError, CorruptFileError, TeacherError
 from .io import load_safetensors, read_json
 from .model import RSAE
 from .teacher import Teacher, load_teacher
 
-__all__ = ["describe", "describe_teacher", "load_rsae"]
+__all__ = ["describe", "describe_teacher", "is_rsae", "load_rsae"]
 
 _LONG = ("training_sketches",)  # of the metadata: hashes for programs, thousands of them
 
@@ -36,7 +36,7 @@ def describe(path: str | Path) -> dict[str, Any]:
     folder = Path(path)
     if (folder / "manifest.json").is_file():
         return _describe_store(ActivationStore.open(folder))
-    if _is_rsae(folder):
+    if is_rsae(folder):
         return _describe_rsae(load_rsae(folder))
     return describe_teacher(load_teacher(path))
 
@@ -49,17 +49,18 @@ def load_rsae(path: str | Path) -> RSAE:
         CorruptFileError: one of its files is missing, damaged, or does not fit the other.
     """
     folder = Path(path)
-    if not _is_rsae(folder):
+    if not is_rsae(folder):
         raise TeacherError(f"{folder} holds no RSAE; give a folder that rsae upgrade wrote")
     tensors = load_safetensors(folder / SAE_WEIGHTS_FILENAME)
     if bad := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         raise CorruptFileError(f"{folder}: {', '.join(bad)} hold NaN or infinity; upgrade again")
     try:
         return RSAE.load_from_disk(folder)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
+        cause = (str(error).splitlines() or [repr(error)])[-1].strip()
         raise CorruptFileError(
-            f"{folder}: its weights and {SAE_CFG_FILENAME} do not fit together ({error}); "
-            "upgrade again"
+            f"{folder}: its weights and {SAE_CFG_FILENAME} do not fit together ({cause}); "
+            "restore it or upgrade again"
         ) from error
 
 
@@ -82,7 +83,9 @@ def describe_teacher(teacher: Teacher) -> dict[str, Any]:
     }
 
 
-def _is_rsae(folder: Path) -> bool:
+def is_rsae(path: str | Path) -> bool:
+    """Whether a path is a folder whose `cfg.json` says that it holds an RSAE."""
+    folder = Path(path)
     if not (folder / SAE_CFG_FILENAME).is_file():
         return False
     config = read_json(folder / SAE_CFG_FILENAME)

@@ -108,7 +108,7 @@ class Host:
         near = get_close_matches(hook_name, names, n=3, cutoff=0.0)
         raise HookError(
             f"{self.name} has no residual-stream hook {hook_name!r}; "
-            f"its {self.n_layers} layers have, for one, {', '.join(near)}"
+            f"its {self.n_layers} layers have, for example, {', '.join(near)}"
         )
 
     def residuals(self, ids: Tensor, hook_names: Sequence[str]) -> dict[str, Tensor]:
