@@ -113,7 +113,19 @@ def test_l0_is_brought_back_at_once_when_a_batch_leaves_its_bounds():
     assert all(r["l0"] < 1.5 * target for r in records[1:])
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"\xff" * 8 + b[8:]])
+def flip(content: bytes, place: float) -> bytes:
+    at = int(place * (len(content) - 1))
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[: len(b) // 2],
+        lambda b: b"\xff" * 8 + b[8:],
+        *(lambda b, place=place: flip(b, place) for place in (0.3, 0.5, 0.8, 1.0)),
+    ],
+)
 def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
     file = tmp_path / "c"
     run(start(), checkpoint=file)

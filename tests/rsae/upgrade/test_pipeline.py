@@ -1,4 +1,7 @@
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +31,7 @@ CONFIG = UpgradeConfig(
     train=TrainConfig(steps=60, batch_size=128, checkpoint_every=20), calibration_tokens=400
 )
 X, _ = sparse_world()
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def assert_same(a: RSAE, b: RSAE) -> None:
@@ -172,6 +176,45 @@ def test_a_folder_in_use_or_of_another_run_is_refused(tmp_path):
         refused(LockedError, origin, X, short, out=tmp_path, resume=True)
     (tmp_path / "gate.json").write_text("{}")
     refused(CorruptFileError, origin, X, short, out=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("part", ["rsae_init", "threshold_only", "."])
+@pytest.mark.parametrize("name", ["sae_weights.safetensors", "cfg.json"])
+def test_a_finished_stage_that_was_damaged_is_one_line(tmp_path, part, name):
+    short = replace(CONFIG, train=replace(CONFIG.train, steps=1))
+    rsae.upgrade(world_teacher("jumprelu"), X, short, out=tmp_path)
+    file = tmp_path / part / name
+    file.write_bytes(file.read_bytes()[:-40])
+    message = refused(
+        CorruptFileError, world_teacher("jumprelu"), X, short, out=tmp_path, resume=True
+    )
+    assert str(file.parent) in message
+
+
+def test_a_disk_that_is_full_leaves_a_run_that_goes_on(tmp_path):
+    """The limit on a file's size stands for the disk's: writing fails in the middle of a file."""
+    code = f"""
+import resource, signal, sys, torch, rsae
+from tests.rsae.upgrade.test_pipeline import CONFIG, X, world_teacher
+from rsae.errors import OutputError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+torch.set_num_threads(1)
+def fill(record):
+    if record["step"] == 30:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+try:
+    rsae.upgrade(world_teacher("jumprelu"), X, CONFIG, out={str(tmp_path)!r}, on_step=fill)
+except OutputError as error:
+    sys.exit(f"told: {{error}}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr.strip().splitlines()[-1].startswith("told: cannot write")
+    assert not list(tmp_path.rglob("*.partial"))
+    seen = []
+    origin = world_teacher("jumprelu")
+    again = rsae.upgrade(origin, X, CONFIG, out=tmp_path, resume=True, on_step=seen.append)
+    assert seen[0]["step"] == 21  # what was done before the disk was full is not done again
+    assert_same(again.rsae, rsae.upgrade(origin, X, CONFIG).rsae)
 
 
 def test_activations_that_do_not_fit_are_refused():

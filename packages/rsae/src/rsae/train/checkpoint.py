@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,13 +13,14 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import CorruptFileError
-from ..io import load_safetensors, save_safetensors
+from ..io import load_safetensors, save_safetensors, sha256
 from ..model import RSAE
 from .controller import ControllerConfig, L0Controller
 
 __all__ = ["Progress", "Snapshot", "load_checkpoint", "save_checkpoint"]
 
 _HEADER = "progress"
+_CHECKSUM = "sha256"
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,15 @@ def _named_moments(coder: RSAE, optimizer: torch.optim.Optimizer) -> dict[str, d
 
 
 def save_checkpoint(path: Path, snapshot: Snapshot) -> None:
-    """Write a snapshot atomically."""
-    header = {_HEADER: json.dumps(asdict(snapshot.progress))}
+    """Write a snapshot atomically, with a checksum: the format itself has none."""
+    scalars = json.dumps(asdict(snapshot.progress))
+    header = {_HEADER: scalars, _CHECKSUM: _checksum(snapshot.tensors, scalars)}
     save_safetensors(path, snapshot.tensors, metadata=header)
+
+
+def _checksum(tensors: dict[str, Tensor], scalars: str) -> str:
+    lines = [f"{name} {sha256(tensors[name])}" for name in sorted(tensors)]
+    return hashlib.sha256("\n".join([scalars, *lines]).encode()).hexdigest()
 
 
 def load_checkpoint(path: Path) -> Snapshot:
@@ -106,12 +114,16 @@ def load_checkpoint(path: Path) -> Snapshot:
     tensors = load_safetensors(path)
     try:
         with safe_open(path, framework="pt") as file:
-            content: dict[str, Any] = json.loads(file.metadata()[_HEADER])
+            header = file.metadata()
+        if _checksum(tensors, header[_HEADER]) != header[_CHECKSUM]:
+            raise ValueError("its checksum is wrong")
+        content: dict[str, Any] = json.loads(header[_HEADER])
         controller = content.pop("controller")
         config = ControllerConfig(**controller.pop("config"))
         progress = Progress(controller=L0Controller(config=config, **controller), **content)
     except (TypeError, KeyError, ValueError) as error:
         raise CorruptFileError(
-            f"{path} is no checkpoint of this program ({error}); delete it to start this arm again"
+            f"{path} is no whole checkpoint of this program ({error}); "
+            "delete it to start this arm again"
         ) from error
     return Snapshot(tensors, progress)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..activations import Activations, ActivationStore
+from ..describe import load_rsae
 from ..errors import ConfigError, CorruptFileError, TeacherError
 from ..io import RunLock, make_folder, read_json, sha256, write_json
 from ..model import RSAE
@@ -182,7 +183,7 @@ class _Run:
     def _start(self, folder: Path | None, gate: GateFit, x: Tensor) -> RSAE:
         kept = folder / "rsae_init" if folder else None
         if kept and (kept / "cfg.json").exists():
-            return RSAE.load_from_disk(kept)
+            return load_rsae(kept)
         start = calibrate(self.teacher, gate, x.to(self.teacher.device))
         if kept:
             start.save_model(kept)
@@ -191,7 +192,7 @@ class _Run:
     def _arm(self, folder: Path | None, name: ArmName, start: RSAE) -> RSAE:
         kept = folder / _FOLDERS[name] if folder else None
         if kept and (kept / "cfg.json").exists():
-            return RSAE.load_from_disk(kept)
+            return load_rsae(kept)
         checkpoint = folder / f"{name}.checkpoint" if folder else None
         arm: Arm = finetune(
             name,
