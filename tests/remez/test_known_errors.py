@@ -71,6 +71,46 @@ def test_defect_is_stated():
     assert constant.error < 1e-14
 
 
+# f of lower type, (m, n), exact type (mu, nu) of f: d = min(m - mu, n - nu)
+EXACT = {
+    "rational": (lambda x: (x + 2) / (x * x + 2), (5, 5), 3),
+    "zero": (lambda x: 0 * x, (3, 3), 3),  # its exact type is (-inf, 0)
+    "zero, m > n": (lambda x: 0 * x, (5, 2), 2),
+    "line": (lambda x: x, (3, 2), 2),
+    "quartic": (lambda x: 3 * x**4 - 2 * x + 1, (6, 3), 2),
+    "quintic": (lambda x: x**5 + x, (5, 5), 0),
+    "square": (lambda x: x * x, (3, 6), 1),
+    "cube": (lambda x: x**3, (7, 2), 2),
+    "even": (lambda x: 1 / (1 + 25 * x * x), (4, 4), 2),
+    "even, in the way": (lambda x: 1 / (1 + 25 * x * x), (5, 2), 0),
+    "odd": (lambda x: x / (x * x + 1), (6, 6), 4),
+    "reciprocal": (lambda x: 1e6 / (x + 3), (2, 4), 2),
+    "triple pole": (lambda x: (x + 3) ** -3, (4, 6), 3),
+    "both": (lambda x: (x * x + x + 3) / (x * x - x + 5), (6, 7), 4),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_the_defect_of_an_exact_rational(name):
+    fn, degree, defect = EXACT[name]
+    fit = remez.fit(fn, degree)
+    assert fit.status is Status.NOISE_FLOOR
+    assert fit.error <= 2e-14 * np.abs(fn(np.linspace(-1, 1, 101))).max()
+    assert fit.defect == defect
+
+
+def test_the_defect_on_a_half_line():
+    fit = remez.fit(lambda x: (x + 2) / (x * x + 2), (4, 4), (0, np.inf))
+    assert fit.status is Status.NOISE_FLOOR
+    assert fit.defect == 2
+
+
+def test_an_error_near_rounding_is_not_given_up_for_a_lower_type():
+    lower, full = remez.fit(np.exp, (5, 5)), remez.fit(np.exp, (7, 6))
+    assert full.error < 0.05 * lower.error
+    assert full.defect <= 1
+
+
 MUST_FAIL = {
     "step": (lambda x: 1.0 * (x >= 0), (-1, 1), remez.TargetError, "jump"),
     "small step": (lambda x: np.exp(x) + 1e-4 * (x > 0.3), (-1, 1), remez.TargetError, "jump"),

@@ -99,7 +99,7 @@ def judge(
         curve, resolved = _explored(problem, rational, target, hints)
     except TargetError:
         return Verdict(Status.UNBOUNDED, np.inf, 0.0, hints, 0, np.nan)
-    defect = _defect(problem, rational, curve.size())
+    defect = _defect(problem, rational, curve)
     count = sum(problem.degree) + 2 - defect - len(problem.interpolate)
     size = np.abs(curve.e)
     top = int(size.argmax())
@@ -137,10 +137,10 @@ def _status(curve: _Curve, error: float, lower: float, resolved: Status | None) 
     return Status.NO_ALTERNATION if lower == 0 else Status.NOT_LEVELLED
 
 
-def _defect(problem: Problem, rational: Rational, height: float) -> int:
-    """``min(m - deg p, n - deg q)``, which is n for r = 0."""
+def _defect(problem: Problem, rational: Rational, curve: _Curve) -> int:
+    """``min(m - deg p, n - deg q)``, which is n for r = 0, whose deg p is -inf."""
     m, n = problem.degree
-    if rational.degree == (0, 0) and np.abs(rational.values).max() <= 4 * EPS * height:
+    if np.abs(curve.f - curve.e).max() <= 4 * EPS * curve.size():
         return n
     return max(min(m - rational.degree[0], n - rational.degree[1]), 0)
 

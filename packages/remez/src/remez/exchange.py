@@ -31,6 +31,11 @@ class State:
         largest = self.extrema.largest
         return 1 - abs(self.level.error) / largest if largest > 0 else 0.0
 
+    @property
+    def exact(self) -> bool:
+        """Whether the rational is sound and reproduces the target to rounding."""
+        return self.extrema.sound and self.extrema.largest <= 64 * EPS * self.reference.height
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -84,9 +89,10 @@ def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) ->
     """Level, or as level as rounding permits, or going nowhere."""
     size = state.reference.height
     largest, levelled = state.extrema.largest, abs(state.level.error)
-    exact = largest <= 64 * EPS * size and levelled <= 4 * EPS * size
     noise = 4 * EPS * size / max(largest, 1e-300)
-    if state.extrema.sound and (exact or state.gap <= max(tolerance, noise)):
+    if state.exact and levelled <= 4 * EPS * size:
+        return True
+    if state.extrema.sound and state.gap <= max(tolerance, noise):
         return True
     return stalled >= (2 if state.gap < 1e-3 else 8)
 

@@ -14,7 +14,7 @@ from .problem import Problem, Target
 from .reduction import Reduced, reduce
 from .result import Fit, Status
 from .start import base_grid, chebyshev, dense_grid, warm
-from .stepping import step_degrees
+from .stepping import lowest, step_degrees
 from .survey import survey
 
 __all__ = ["answer", "conclude", "fit"]
@@ -197,7 +197,22 @@ def _chain(
 def answer(
     problem: Problem, target: Target, reduced: Reduced, outcome: Outcome, method: str
 ) -> Fit:
-    """The outcome as a `Fit`, with the judge's verdict."""
+    """The outcome as a `Fit`, with the judge's verdict.
+
+    An answer that is exact to rounding is given at the lowest type that is.
+    """
+    fit = _judged(problem, target, reduced, outcome, method)
+    if fit.status is Status.NOISE_FLOOR and outcome.state is not None and outcome.state.exact:
+        lower = lowest(reduced, outcome.state)
+        if lower is not None:
+            exact = _judged(problem, target, *lower, method)
+            return exact if exact.converged else fit
+    return fit
+
+
+def _judged(
+    problem: Problem, target: Target, reduced: Reduced, outcome: Outcome, method: str
+) -> Fit:
     assert outcome.state is not None
     rational = reduced.rational(outcome.state.level)
     verdict = judge(problem, rational, reduced.hints(outcome.state.reference.u), target)

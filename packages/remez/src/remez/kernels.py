@@ -95,13 +95,14 @@ def steadiest(columns):  # type: ignore[no-untyped-def]
 
 
 @njit(
-    "Tuple((f8[:,::1], f8[::1]))(f8[::1], f8[::1], f8[::1], i8[::1], f8[::1], f8, i8)",
+    "Tuple((f8[:,::1], f8[::1]))(f8[::1], f8[::1], f8[::1], i8[::1], f8[::1], f8, f8, i8)",
     cache=True,
     error_model="numpy",
 )
-def newton_system(u, f, slope, nodes, weights, error, excess):  # type: ignore[no-untyped-def]
-    """The linear system of one Newton step on the relative sizes of the weights and of lambda.
+def newton_system(u, f, slope, nodes, weights, error, unit, excess):  # type: ignore[no-untyped-def]
+    """The linear system of one Newton step on the relative sizes of the weights and on lambda.
 
+    The change of lambda is in units of ``unit``.
     Residuals are formed from differences of f; the ``|excess|`` conditions that lower the
     degree are rows of Chebyshev polynomials; the last row keeps the sum of the changes 0.
     """
@@ -141,7 +142,7 @@ def newton_system(u, f, slope, nodes, weights, error, excess):  # type: ignore[n
             total += matrix[i, k]
         for k in range(count):
             matrix[i, k] /= scale
-        matrix[i, count] *= error / scale
+        matrix[i, count] *= unit / scale
         matrix[count, i] = 1.0
         right[i] = -total / scale
     matrix[count, count] = right[count] = 0.0

@@ -12,6 +12,7 @@ from . import kernels
 
 __all__ = ["Levelled", "level", "spread"]
 
+EPS = float(np.finfo(float).eps)
 NEWTON = 12  # steps at most
 FAR = 20.0  # a first step of this relative size leads nowhere
 POLISH = 1e-7  # relative levelled error below which the eigenvector's accuracy is not enough
@@ -91,7 +92,8 @@ def level(
         start = weights if sound else sign[: nodes.size] * np.abs(weights)
         better, refined, change = start, error, np.inf
         for _ in range(NEWTON):
-            better, refined, change = _polish(u, f, slope, nodes, better, refined, m - n)
+            unit = max(abs(refined), EPS * (high - low))
+            better, refined, change = _polish(u, f, slope, nodes, better, refined, unit, m - n)
             if not 1e-4 <= change < np.inf:
                 break
         if change < 1e-4 or (sound and change < np.inf):
@@ -106,22 +108,23 @@ def _polish(
     nodes: np.ndarray,
     weights: np.ndarray,
     error: float,
+    unit: float,
     excess: int,
 ) -> tuple[np.ndarray, float, float]:
-    """One Newton step on the relative sizes of the weights and on lambda, and its size.
+    """One Newton step on the relative sizes of the weights and on lambda/unit, and its size.
 
     The eigenvector is accurate relative to its largest entry only; here each weight is
     corrected relative to its own size, by at most 0.8 of it. The size is infinite where the
     step is too long to be trusted.
     """
-    system, right = kernels.newton_system(u, f, slope, nodes, weights, error, excess)
+    system, right = kernels.newton_system(u, f, slope, nodes, weights, error, unit, excess)
     _, _, step, info = lapack.dgesv(system, right)
     size = float(np.abs(step).max())
     if info != 0 or not size < FAR:
         return weights, error, np.inf
     change, growth = step[:-1], float(step[-1])
-    part = min(1.0, 0.8 / size)
-    return weights * (1 + part * change), error * (1 + part * growth), size
+    part = 0.8 / max(size, 0.8)
+    return weights * (1 + part * change), error + part * growth * unit, size
 
 
 def _denominator(

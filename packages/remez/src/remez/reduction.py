@@ -87,6 +87,13 @@ class Reduced:
         """The same problem at another type in u."""
         return replace(self, degree=degree)
 
+    def lowered(self, defect: int) -> Reduced | None:
+        """The same problem with ``defect`` less in both degrees of the type in x, if it exists."""
+        m, n = self.problem.degree
+        degree = _halved((m - defect, n - defect), self.parity)
+        small = self.with_degree(degree)
+        return small if min(degree) >= 0 and small.size >= 2 else None
+
     @cached_property
     def centres(self) -> np.ndarray:
         """Where extrema may cluster: the ends, zero, the singular points."""
@@ -210,7 +217,7 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
     if parity == "auto":
         parity = _symmetry(problem, target, centre)
     m, n = problem.degree
-    degree = {"even": (m // 2, n // 2), "odd": ((m - 1) // 2, n // 2)}.get(parity or "", (m, n))
+    degree = _halved((m, n), parity)
     if parity == "odd" and m == 0:  # the best is 0: an odd r of this type is
         parity, degree = None, (0, 0)
     direction = 1.0
@@ -247,6 +254,12 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         fixed=tuple(sorted(fixed)),
         singular=tuple(np.unique(bare.u(points)).tolist()),
     )
+
+
+def _halved(degree: Degree, parity: str | None) -> Degree:
+    """The type in y² of an even r of the given type, or of an odd r divided by y."""
+    m, n = degree
+    return {"even": (m // 2, n // 2), "odd": ((m - 1) // 2, n // 2)}.get(parity or "", degree)
 
 
 def _centre(low: float, high: float) -> float:

@@ -69,7 +69,9 @@ class Fit:
         iterations: exchange steps of the link that answered.
         evaluations: how many points ``fn`` was evaluated at.
         method: the link of the chain of starts that gave the answer.
-        defect: ``min(m - deg p, n - deg q)`` of the answer.
+        defect: ``min(m - deg p, n - deg q)`` of the answer in lowest terms; r = 0 has
+            deg p = -inf and deg q = 0, so n. Where the error is rounding, the lowest type
+            that reaches it counts.
         precision: decimal digits of a multiprecision fit, None for double.
 
     >>> import remez

@@ -11,9 +11,9 @@ from .correction import correct
 from .exchange import EPS, Outcome, State, exchange
 from .levelling import Levelled
 from .reduction import Reduced, Samples
-from .start import chebyshev, resample
+from .start import base_grid, chebyshev, resample
 
-__all__ = ["step_degrees"]
+__all__ = ["lowest", "step_degrees"]
 
 # enough for a reference to go on from
 ROUGH: dict[str, Any] = {"max_iterations": 12, "tolerance": 0.01}
@@ -50,7 +50,7 @@ def step_degrees(
             near = None if last is None else last.level
             outcome = _corrected(small, grid, dense, near, options) or outcome
         state = outcome.state
-        if state is not None and state.extrema.sound and (k == low or _exact(state)):
+        if state is not None and state.extrema.sound and (k == low or state.exact):
             yield small, outcome
         if _good(state):
             last = state
@@ -68,7 +68,8 @@ def _by_half_steps(
         if min(degree) < 0:
             continue
         half = reduced.with_degree(degree)
-        state = exchange(half, resample(half, _places(last)), grid, **ROUGH).state
+        points = base_grid(half) if half.unbounded else grid  # there they depend on m - n
+        state = exchange(half, resample(half, _places(last)), points, **ROUGH).state
         if state is not None and _good(state):
             outcome = exchange(reduced, resample(reduced, _places(state)), grid, **options)
             if _good(outcome.state):
@@ -108,10 +109,23 @@ def _good(state: State | None, gap: float = 0.2) -> bool:
     """Whether the state is near enough to the best, or to rounding, to go on from."""
     if state is None or not state.extrema.sound:
         return False
-    rounding = 1e4 * EPS * float(np.abs(state.reference.f).max())
-    return state.gap < (gap if state.extrema.largest > rounding else 0.2) or _exact(state)
+    rounding = 1e4 * EPS * state.reference.height
+    return state.exact or state.gap < (gap if state.extrema.largest > rounding else 0.2)
 
 
-def _exact(state: State) -> bool:
-    """Whether the rational reproduces the target to rounding."""
-    return state.extrema.largest <= 64 * EPS * float(np.abs(state.reference.f).max())
+def lowest(reduced: Reduced, found: State) -> tuple[Reduced, Outcome] | None:
+    """The lowest type on the diagonal that reproduces the target as well as ``found`` does.
+
+    One levelling finds it: on any reference it is the only solution, with lambda = 0.
+    """
+    enough = max(found.extrema.largest, 16 * EPS * found.reference.height)
+    for defect in range(min(reduced.problem.degree), 0, -1):
+        small = reduced.lowered(defect)
+        if small is None:
+            continue
+        grid = base_grid(small)
+        outcome = exchange(small, chebyshev(small, grid), grid, max_iterations=1)
+        state = outcome.state
+        if state is not None and state.exact and state.extrema.largest <= enough:
+            return small, outcome
+    return None
