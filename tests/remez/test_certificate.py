@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_a_changed_file_is_refused(certified, key):
     assert not verify(forged)
 
 
-@pytest.mark.parametrize("data", [{}, {"format": "remez certificate 1"}])
+@pytest.mark.parametrize("data", [{}, {"format": "remez certificate 2"}])
 def test_what_is_no_certificate_is_refused(data):
     assert "not a certificate" in verify(data).reason
 
@@ -147,7 +148,77 @@ def test_singular_ends_kinks_gaps_and_weights_are_proved(text, degree, domain, w
     assert verify(certificate.to_dict())
 
 
-def test_an_unbounded_domain_says_that_it_is_not_proved():
-    certificate = remez.fit(parse("exp(-x)"), (3, 3), (0, np.inf), precision=20).certify()
+INF = math.inf
+UNBOUNDED = [
+    ("exp(-x)", (4, 4), (0, INF)),
+    ("exp(-x)", (2, 4), (0, INF)),
+    ("erfc(x)", (3, 3), (0, INF)),
+    ("sigmoid(x)", (3, 3), (-INF, 0)),
+    ("gelu(x)", (3, 4), (-INF, 0)),
+    ("log(1 + x)/(1 + x)", (3, 3), (0, INF)),
+    ("1/(1 + abs(x))", (4, 4), (-INF, INF)),
+    ("exp(-x**2)", (4, 4), (-INF, INF)),
+    ("exp(x/(1 + x**2))/(1 + x**2)", (3, 3), (-INF, INF)),
+]
+
+
+@pytest.mark.parametrize(("text", "degree", "domain"), UNBOUNDED)
+def test_unbounded_domains_are_proved(text, degree, domain):
+    fit = remez.fit(parse(text), degree, domain, precision=20)
+    certificate = fit.certify()
+    assert certificate.rigorous
+    assert certificate.gap <= 1e-5
+    assert certificate.lower <= fit.error * (1 + mp.mpf(10) ** -15)
+    assert verify(json.loads(json.dumps(certificate.to_dict())))
+
+
+def test_a_double_fit_on_a_half_line_is_proved():
+    # the error of type (4, 4) to 40 digits by a separate program
+    certificate = remez.fit(parse("exp(-x)"), (4, 4), (0, INF)).certify()
+    assert certificate.rigorous
+    best = mp.mpf("8.652240695288852348224345825414673525007e-5")
+    assert certificate.lower <= best <= certificate.upper
+    assert certificate.gap <= 1e-5
+
+
+def test_no_limit_no_proof():
+    # the values of gamma at infinity are not known to the tail forms
+    certificate = remez.fit(parse("1/gamma(x)"), (3, 3), (1, INF), precision=20).certify()
     assert not certificate.rigorous
-    assert "unbounded" in certificate.method
+    assert "infinity" in certificate.method
+
+
+CONDITIONS = [
+    ("exp(x)", (3, 3), (-1, 1), [(0, 1)]),
+    ("exp(x)", (2, 2), (-1, 1), [(-0.5, 0.6065), (0.25, 1.284)]),
+    ("sin(x)", (5, 0), (0, 1.5), [(0, 0)]),
+    ("tanh(x)", (3, 2), (-2, 2), [(0, 0)]),
+    ("exp(-x)", (3, 3), (0, INF), [(0, 1)]),
+]
+
+
+@pytest.mark.parametrize("precision", [None, 20])
+@pytest.mark.parametrize(("text", "degree", "domain", "pins"), CONDITIONS)
+def test_prescribed_values_are_part_of_the_proof(text, degree, domain, pins, precision):
+    fit = remez.fit(parse(text), degree, domain, interpolate=pins, precision=precision)
+    certificate = fit.certify()
+    assert certificate.rigorous
+    assert certificate.gap <= 1e-5
+    assert certificate.lower <= fit.error * (1 + mp.mpf(10) ** -5)
+    data = json.loads(json.dumps(certificate.to_dict()))
+    assert verify(data)
+    data["claim"]["interpolate"][0][1] = "1/3"
+    assert not verify(Certificate.from_dict(data).to_dict())
+
+
+def test_conditions_cost_what_they_must():
+    free = remez.fit(parse("exp(x)"), (2, 2), precision=20).certify()
+    bound = remez.fit(parse("exp(x)"), (2, 2), precision=20, interpolate=[(0, 1)]).certify()
+    assert free.upper < bound.lower
+
+
+def test_more_conditions_than_the_numerator_has_room_for_are_not_proved():
+    pins = [(0, 1), (0.5, 1.6)]
+    certificate = remez.fit(parse("exp(x)"), (0, 3), interpolate=pins, precision=20).certify()
+    assert not certificate.rigorous
+    assert "type" in certificate.method

@@ -131,3 +131,25 @@ def test_high_degrees_approach_the_law_of_stahl():
         steps.append(1 / mp.sqrt(n))
     slope = (ratios[1] - ratios[0]) / (steps[1] - steps[0])
     assert float(ratios[1] - slope * steps[1]) == pytest.approx(8, rel=0.02)
+
+
+def test_two_prescribed_values_are_kept():
+    # type (0, 0), where the search for a reference begins, has no room for two conditions
+    pins = [("-0.5", "0.6065"), ("0.25", "1.284")]
+    fit = remez.fit(remez.targets.exp, (2, 2), precision=20, interpolate=pins)
+    with mp.workdps(30):
+        assert all(abs(fit(mp.mpf(x)) - mp.mpf(y)) < mp.mpf(10) ** -18 for x, y in pins)
+
+
+def test_a_symmetric_target_with_one_sided_conditions_is_not_even():
+    # r(1/2) is demanded, r(-1/2) is not: the even answer would be worse
+    pin = [(0.5, 0.877581)]
+    free = remez.fit(remez.targets.cos, (2, 2), precision=20, interpolate=pin)
+    even = remez.fit(remez.targets.cos, (2, 2), precision=20, interpolate=pin, parity="even")
+    assert free.error < even.error * (1 - mp.mpf(10) ** -6)
+
+
+def test_a_line_with_two_limits_ends_in_a_typed_error():
+    # every r of this type has one limit at both ends, the sigmoid has two
+    with pytest.raises(remez.RemezError):
+        remez.fit(remez.targets.sigmoid, (5, 5), (-math.inf, math.inf), precision=20)

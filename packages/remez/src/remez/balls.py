@@ -8,6 +8,8 @@ e_k from the series of e at c, and theta enclosed by the K-th coefficient of the
 constant term is the whole panel. The polynomial is bounded on a tree of halved cells, by the range
 of its quadratic part plus the moduli of the rest. A panel on which the remainder is too large is
 halved itself; where f is not smooth, panels shrink until the plain range of e is small enough.
+What is left of an unbounded interval is one panel [X, inf), on which f and p/q are enclosed by
+their tail forms (`forms.tail`).
 
 Reference:
     K. Makino, M. Berz, "Taylor models and other validated functional inclusion methods",
@@ -26,12 +28,17 @@ from typing import Any
 import flint
 from flint import arb, arb_poly, arb_series
 
+from .expression import Expression
+from .forms.tail import Germ
+
 __all__ = ["ErrorCurve", "Supremum", "barycentric", "coefficients", "exact", "working"]
 
 ORDER = 14  # K, the order of the remainder
 SLACK = 1e-6  # relative width to which the supremum is enclosed
 DEPTH = 40  # halvings of a polynomial's cell
 HALVINGS = 3000  # of a panel: singular points of small exponents need hundreds
+PANELS = 100_000  # after which there is no proof
+DOUBLINGS = 400  # of X before f is said to have no limit that can be proved
 
 
 @contextmanager
@@ -72,43 +79,45 @@ def coefficients(values: Sequence[Any], inner: arb_poly) -> arb_poly:
 
 @dataclass(frozen=True)
 class Supremum:
-    """What the panels proved: the bound, whether q kept its sign on every one, and how many."""
+    """A bound of |e|, finite only if q keeps its sign on every panel, and how many there are."""
 
     bound: arb
-    pole_free: bool
     panels: int
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorCurve:
-    """``e = weight (f - p/q)`` with ball forms of f and the weight (None for 1)."""
+    """``e = weight (f - p/q)``, no weight standing for 1."""
 
-    function: Callable[[Any], Any]
-    weight: Callable[[Any], Any] | None
+    function: Expression
+    weight: Expression | None
     p: arb_poly
     q: arb_poly
 
     def at(self, x: arb) -> arb:
         """An enclosure of e at a point."""
-        value = self.function(x) - self.p(x) / self.q(x)
-        return value if self.weight is None else self.weight(x) * value
+        value = self.function.ball(x) - self.p(x) / self.q(x)
+        return value if self.weight is None else self.weight.ball(x) * value
 
     def supremum(self, panels: Sequence[tuple[arb, arb]], scale: arb) -> Supremum:
         """Bound |e| over panels (a, b); bounds below ``scale`` need not be tight."""
-        bound, pole_free, count = arb(0), True, 0
-        stack = [(a, b, 0) for a, b in reversed(panels)]
+        bound, count = arb(0), 0
+        # tails first: a function without a limit that can be proved is told from the first of them
+        stack = sorted(((a, b, 0) for a, b in reversed(panels)), key=lambda panel: _reaches(*panel))
         while stack:
             a, b, depth = stack.pop()
-            found = self._panel(a, b, bound.max(scale))
+            tail = _reaches(a, b)
+            found = (self._tail if tail else self._panel)(a, b, bound.max(scale))
             if found is not None:
                 count += 1
                 bound = bound.max(found)
-            elif depth >= HALVINGS:
-                return Supremum(arb.pos_inf(), False, count)
+            elif depth >= (DOUBLINGS if tail else HALVINGS) or len(stack) + count > PANELS:
+                return Supremum(arb.pos_inf(), count)
             else:
-                middle = ((a + b) / 2).mid()
-                stack += [(middle, b, depth + 1), (a, middle, depth + 1)]
-        return Supremum(bound, pole_free, count)
+                middle = _middle(a, b)
+                halves = [(middle, b, depth + 1), (a, middle, depth + 1)]
+                stack += sorted(halves, key=lambda panel: _reaches(*panel))
+        return Supremum(bound, count)
 
     def _panel(self, a: arb, b: arb, scale: arb) -> arb | None:
         """An upper bound of |e| on [a, b], with q of one sign there; None to halve the panel."""
@@ -118,26 +127,95 @@ class ErrorCurve:
         head, *tail = q.coeffs() or [arb(0)]
         if not head.abs_lower() > sum((abs(v) for v in tail), arb(0)):
             return None
+        for function in self._forms(a, b, scale):
+            found = self._enclosed(function, c, rho, p, q, scale)
+            if found is not None:
+                return found
+        return None
+
+    def _forms(self, a: arb, b: arb, scale: arb) -> Iterator[Callable[[Any], Any]]:
+        """f, and far out the ball around all that follows, if it is as good as f's limit."""
+        yield self.function.ball
+        if self.weight is None and (a >= 1 or b <= -1):
+            values = self.function.tail(_far(a, 1) if a >= 1 else _far(b, -1)).values
+            if values.is_finite() and values.rad() < scale * SLACK / 4:
+                yield lambda x: values
+
+    def _enclosed(
+        self, function: Callable[[Any], Any], c: arb, rho: arb, p: arb_poly, q: arb_poly, scale: arb
+    ) -> arb | None:
+        """The Taylor model on c + rho [-1, 1], else the range and the mean value form."""
         whole = arb(0, 1)
         over = arb_poly([whole, 1])
-        ball = self._series(arb_series([c + rho * whole, rho]), p(over), q(over))
+        wide = arb_series([c + rho * whole, rho])
+        try:
+            ball = self._series(function, wide, p(over), q(over))
+        except ValueError:  # a denominator within f, enclosed too widely
+            return None
         rest = abs(ball[ORDER])
         if rest < scale * SLACK / 4:
-            point = self._series(arb_series([c, rho]), p, q)
+            point = self._series(function, arb_series([c, rho]), p, q)
             return _bound([point[k] for k in range(ORDER)], scale) + rest
-        plain = abs(ball[0]).upper()
-        slope = abs(ball[1])
-        mean = abs(self.at(c)) + slope
-        for bound in (plain, mean):
-            if bound < scale * (1 - SLACK):
-                return bound
-        tight = self.at(c).abs_lower() + scale * SLACK
-        return plain if plain < tight else mean if mean < tight else None
+        here = self.at(c)
+        return _accepted([abs(ball[0]).upper(), abs(here) + abs(ball[1])], here, scale)
 
-    def _series(self, x: arb_series, p: arb_poly, q: arb_poly) -> arb_series:
+    def _tail(self, a: arb, b: arb, scale: arb) -> arb | None:
+        """An upper bound of |e| on [a, inf) or (-inf, b]; None to cut a bounded panel off it."""
+        edge, sign = (a, 1) if a.is_finite() else (b, -1)
+        if not edge * sign >= 1:
+            return None
+        x = _far(edge, sign)
+        value = self.function.tail(x) - _horner(self.p, x) / _horner(self.q, x)
+        value = value if self.weight is None else self.weight.tail(x) * value
+        return _accepted([abs(value.values).upper()], self.at(edge), scale)
+
+    def _series(
+        self, function: Callable[[Any], Any], x: arb_series, p: arb_poly, q: arb_poly
+    ) -> arb_series:
         top, bottom = (arb_series(v.coeffs()[: ORDER + 1]) for v in (p, q))
-        value = self.function(x) - top / bottom
-        return value if self.weight is None else self.weight(x) * value
+        value = function(x) - top / bottom
+        return value if self.weight is None else self.weight.ball(x) * value
+
+
+def _far(edge: arb, sign: int) -> Germ:
+    """The germ of x beyond ``edge``."""
+    return Germ((edge * sign).lower(), Fraction(1), arb(sign), arb(sign))
+
+
+def _reaches(a: arb, b: arb, depth: int = 0) -> bool:
+    """Whether a panel reaches infinity."""
+    return not (a.is_finite() and b.is_finite())
+
+
+def _accepted(bounds: Sequence[arb], attained: arb, scale: arb) -> arb | None:
+    """The first bound that is below ``scale``, or tight to SLACK; None when there is none."""
+    for level in (scale * (1 - SLACK), attained.abs_lower() + scale * SLACK):
+        for bound in bounds:
+            if bound < level:
+                return bound
+    return None
+
+
+def _middle(a: arb, b: arb) -> arb:
+    """Where to cut a panel: the middle, the geometric one of a long panel, twice its finite end."""
+    if not (a.is_finite() or b.is_finite()):
+        return arb(0)
+    if not b.is_finite():
+        return (2 * abs(a)).max(arb(1)).mid()
+    if not a.is_finite():
+        return -_middle(-b, arb.pos_inf())
+    if a > 0 and b > 16 * a:
+        return (a * b).sqrt().mid()
+    if b < 0 and a < 16 * b:
+        return -(a * b).sqrt().mid()
+    return ((a + b) / 2).mid()
+
+
+def _horner(polynomial: arb_poly, x: Germ) -> Germ:
+    value = x._of(0)
+    for c in reversed(polynomial.coeffs()):
+        value = value * x + c
+    return value
 
 
 def _bound(series: Sequence[arb], scale: arb) -> arb:

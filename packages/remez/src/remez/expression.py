@@ -116,6 +116,14 @@ class Expression:
         value = self._compiled("ball")(x)
         return value if isinstance(value, arb_series) else arb_series([value], prec=x.prec)
 
+    def tail(self, x: Any) -> Any:
+        """An enclosure of f over all large x, from the `remez.forms.tail.Germ` of x."""
+        return x._of(self._compiled("tail")(x))
+
+    def reciprocal(self) -> "Expression":
+        """1/f."""
+        return Expression(f"1/({self.text})", Apply("div", (Number(Fraction(1)), self.tree)))
+
     def singular_points(self, low: float, high: float, samples: int = 2001) -> tuple[float, ...]:
         """Where f may fail to be smooth in [low, high], by sign changes of the critical arguments.
 

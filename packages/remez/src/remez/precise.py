@@ -29,7 +29,7 @@ from .precise_exchange import Curve, Reference, Scan, polish, settle
 from .precise_levelling import spread
 from .precise_rational import PreciseRational
 from .precise_reduction import Reduction, reduce
-from .precise_start import chebyshev, inside, resample
+from .precise_start import chebyshev, first, inside, resample
 from .problem import Problem
 from .result import Fit, Status
 
@@ -183,15 +183,14 @@ class _Search:
             return _Found(degree, reference.points, digits, False)
 
     def climb(self) -> _Found | None:
-        """Grow the type from (0, 0), each start resampled from the last reference."""
-        m, n = self.reduction.degree
-        top = max(m, n)
-        at, digits = -1, 30
+        """Grow the type from the least one, each start resampled from the last reference."""
+        top, least = max(self.reduction.degree), self._least()
+        at, digits = least - 1, 30
         path: list[tuple[int, list[Number]]] = []
         while at < top:
             for step in dict.fromkeys((max(1, (at + 1) // 3), max(1, (at + 1) // 6), 1, 2, 3, 4)):
                 goal = min(at + step, top)
-                degree = (round(m * goal / top), round(n * goal / top)) if top else (0, 0)
+                degree = self._towards(goal, top)
                 found = self._stage(degree, path, goal, digits)
                 if found is not None:
                     break
@@ -204,6 +203,17 @@ class _Search:
             digits = 30 + 2 * self.lost(reference.error)
         return _Found(degree, path[-1][1], digits, False)
 
+    def _towards(self, goal: int, top: int) -> tuple[int, int]:
+        """The type (m, n) goal/top, rounded; on the line to one without a zero of q."""
+        m, n = self.reduction.degree
+        small = (round(m * goal / top), round(n * goal / top)) if top else (0, 0)
+        return small if goal == top else self.reduction.attainable(small)
+
+    def _least(self) -> int:
+        """The first goal whose type has room for all of the prescribed values."""
+        top, pins = max(self.reduction.degree), len(self.reduction.problem.interpolate)
+        return next(k for k in range(top + 1) if k == top or sum(self._towards(k, top)) >= pins)
+
     def _stage(
         self, degree: tuple[int, int], path: list[tuple[int, list[Number]]], goal: int, digits: int
     ) -> tuple[Reference, int, bool] | None:
@@ -212,7 +222,7 @@ class _Search:
         while tries:
             with self.arithmetic.digits(digits):
                 curve = self.curve(degree)
-                start = resample(curve, tries[0], goal) if path else chebyshev(curve)
+                start = resample(curve, tries[0], goal) if path else first(curve)
                 reference = self._settle(curve, start)
                 if reference is None:
                     tries.pop(0)
@@ -236,7 +246,7 @@ class _Search:
         """The size of f, from a few points."""
         with self.arithmetic.digits(30):
             curve = self.curve((8, 8))
-            values = [abs(curve.value(curve.place(s))) for s in chebyshev(curve)]
+            values = [abs(curve.value(curve.place(s))) for s in chebyshev(curve, curve.size)]
             return max((v for v in values if v > 0), default=self.arithmetic.number(1))
 
     @property

@@ -8,7 +8,7 @@ their infinite ends are put at 10^digits, where f and r equal their limits to th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -81,6 +81,17 @@ class Reduction:
             pinned,
             tuple(unplace(t) for t in rough),
         )
+
+    def attainable(self, degree: tuple[int, int]) -> tuple[int, int]:
+        """The largest type in t up to this one whose rationals stay bounded.
+
+        Towards infinity p must not outgrow q; without a zero on the whole line q is even.
+        """
+        if not self.unbounded or self.problem.weight is not None:
+            return degree
+        low, high = self.intervals()[0][0], self.intervals()[-1][1]
+        n = degree[1] - degree[1] % 2 if _infinite(low) and _infinite(high) else degree[1]
+        return max(min(degree[0], n - (self.parity == "odd")), 0), n
 
     @property
     def unbounded(self) -> bool:
@@ -174,12 +185,14 @@ def reduce(problem: Problem, arithmetic: Arithmetic, hints: tuple[float, ...] = 
     parity = problem.parity
     if parity == "auto":
         parity = _symmetry(problem, centre, high) if symmetric else None
+        parity = parity if _mirrored(problem, centre, parity) else None
     m, n = problem.degree
     reduced = {"even": (m // 2, n // 2), "odd": ((m - 1) // 2, n // 2)}.get(parity or "", (m, n))
     if reduced[0] < 0:
         parity, reduced = None, (m, n)
     rough = tuple(sorted(set(_rough_points(problem, hints))))
-    return Reduction(problem, reduced, parity, centre if parity else Fraction(0), rough)
+    reduction = Reduction(problem, reduced, parity, centre if parity else Fraction(0), rough)
+    return replace(reduction, degree=reduction.attainable(reduced))
 
 
 def _infinite(x: Any) -> bool:
@@ -236,6 +249,13 @@ def _symmetry(problem: Problem, centre: Fraction, high: Any) -> str | None:
         if weight is not None and abs(weight(middle + d) - weight(middle - d)) > tiny:
             return None
     return "even" if "even" in found else "odd" if found else None
+
+
+def _mirrored(problem: Problem, centre: Fraction, parity: str | None) -> bool:
+    """Whether the prescribed values have the symmetry as well."""
+    pins = {(Fraction(repr(x)) - centre, Fraction(repr(y))) for x, y in problem.interpolate}
+    sign = -1 if parity == "odd" else 1
+    return pins == {(-d, sign * y) for d, y in pins}
 
 
 def _mpf(x: Any) -> Any:

@@ -11,7 +11,9 @@ import numpy as np
 from .arithmetic import Arithmetic, Number
 from .precise_exchange import Curve
 
-__all__ = ["chebyshev", "inside", "resample"]
+__all__ = ["chebyshev", "first", "inside", "resample"]
+
+MANY = 41  # points among which the best constant's two are looked for
 
 
 def inside(curve: Curve, points: Sequence[Number]) -> list[Number]:
@@ -36,10 +38,22 @@ def _shares(counts: Sequence[float], total: int) -> list[int]:
     return out
 
 
-def chebyshev(curve: Curve) -> list[Number]:
-    """Chebyshev points of every interval, more where it is longer."""
+def first(curve: Curve) -> list[Number]:
+    """Chebyshev points; for two points those of them, out of many, where f is least and largest."""
+    if curve.size != 2 or curve.pinned:
+        return chebyshev(curve, curve.size)
+    many = chebyshev(curve, MANY)
+    values = [curve.value(curve.place(s)) for s in many]
+    found = sorted(
+        {min(range(MANY), key=values.__getitem__), max(range(MANY), key=values.__getitem__)}
+    )
+    return [many[i] for i in found] if len(found) == 2 else chebyshev(curve, curve.size)
+
+
+def chebyshev(curve: Curve, size: int) -> list[Number]:
+    """``size`` Chebyshev points, more in an interval that is longer."""
     number = curve.arithmetic.number
-    counts = _shares([float(b - a) for a, b in curve.intervals], curve.size)
+    counts = _shares([float(b - a) for a, b in curve.intervals], size)
     out: list[Number] = []
     for (a, b), count in zip(curve.intervals, counts, strict=True):
         cosines = [-math.cos(math.pi * k / (count - 1)) if count > 1 else 0.0 for k in range(count)]
@@ -99,8 +113,8 @@ def _spacing(arithmetic: Arithmetic, points: Sequence[Number], count: int) -> np
 
 
 def _usable(curve: Curve, points: list[Number]) -> list[Number]:
-    """Points moved off zeros of the weight and off pinned points."""
-    number = curve.arithmetic.number
+    """Points moved into the domain, off zeros of the weight and off pinned points."""
+    number, points = curve.arithmetic.number, inside(curve, points)
     bad = {*(z for z, _ in curve.pinned)}
     out = []
     for i, s in enumerate(points):

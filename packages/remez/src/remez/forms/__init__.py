@@ -1,9 +1,10 @@
-"""The primitive functions of expressions in three arithmetics.
+"""The primitive functions of expressions in four arithmetics.
 
 Each module has one table, ``FUNCTIONS``, with the same names: `floating` (NumPy float64 arrays),
-`multiprecision` (mpmath numbers at the current working precision) and `ball` (python-flint's
-``arb`` and ``arb_series``: enclosures). `ARITY` says which names there are and how many arguments
-each takes; it is a separate list so that the parser loads none of the three.
+`multiprecision` (mpmath numbers at the current working precision), `ball` (python-flint's ``arb``
+and ``arb_series``: enclosures) and `tail` (enclosures over all large x). `ARITY` says which names
+there are and how many arguments each takes; it is a separate list so that the parser loads none of
+the four.
 """
 
 OPERATORS = {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "neg": 1}

@@ -187,7 +187,10 @@ def _maximum(a: Ball, b: Ball) -> Ball:
 
 
 _exp = _method("exp")
-_sigmoid = _lift(lambda x: 1 / (1 + (-x).exp()), lambda s: 1 / (1 + (-s).exp()))
+_sigmoid = _lift(
+    lambda x: 1 / (1 + (-x).exp()),
+    lambda s: s.exp() / (1 + s.exp()) if s[0] < 0 else 1 / (1 + (-s).exp()),
+)
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": operator.add,
