@@ -48,6 +48,9 @@ class FakeHost:
             for name in hook_names
         }
 
+    def residual(self, ids, hook_name):
+        return self.residuals(ids, [hook_name])[hook_name]
+
 
 def tokens(host, n_seq, ctx=12, seed=0):
     ids = torch.randint(2, 90, (n_seq, ctx), generator=torch.Generator().manual_seed(seed))

@@ -1,6 +1,8 @@
 """The commands that look at files and write plain ones."""
 
+import importlib
 import json
+import random
 
 import pytest
 import sae_lens
@@ -13,6 +15,10 @@ from rsae.activations import Activations, harvest
 from rsae.cli import main
 from rsae.errors import ConfigError
 from rsae.export import export_jumprelu
+from rsae.io import RunLock
+
+harvesting = importlib.import_module("rsae.commands.harvest")
+export_command = importlib.import_module("rsae.commands.export")
 
 DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
 
@@ -84,6 +90,85 @@ def test_an_rsae_without_thresholds_is_refused():
     coder = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2)), support="topk")
     with pytest.raises(ConfigError, match="no thresholds"):
         export_jumprelu(coder, Activations.from_tensor(coders.inputs(20)))
+
+
+@pytest.fixture
+def text(tmp_path):
+    """A text of which no run of words occurs twice, as JSON lines."""
+    rng = random.Random(0)
+    texts = [" ".join("x" * rng.randint(1, 15) for _ in range(150)) for _ in range(30)]
+    lines = [json.dumps({"title": str(i), "text": text}) for i, text in enumerate(texts)]
+    (tmp_path / "text.jsonl").write_text("\n".join(lines))
+    return tmp_path / "text.jsonl"
+
+
+@pytest.fixture
+def harvest_command(text, monkeypatch, capsys):
+    """`rsae harvest … --json` of the small host; what it printed."""
+    monkeypatch.setattr(harvesting, "load_host", lambda name: FakeHost(d_model=12))
+
+    def run(out, *more, code=0):
+        fixed = ["--text", str(text), "--tokens", "2000", "--context-size", "16", "--json"]
+        assert main(["harvest", "--out", str(out), *fixed, *more]) == code
+        printed = capsys.readouterr()
+        return json.loads(printed.out) if code == 0 else printed.err
+
+    return run
+
+
+def test_harvest_writes_a_store_of_several_hooks_and_goes_on(harvest_command, tmp_path, capsys):
+    found = harvest_command(tmp_path / "s", "--hook", *HOOKS)
+    assert found["kind"] == "activations"
+    assert found["hooks"] == list(HOOKS)
+    assert found["shards"]["finished"] == found["shards"]["planned"]
+    assert 2000 <= found["tokens"]["train"] < 2000 + 16
+    assert main(["info", str(tmp_path / "s"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) | {"out": found["out"]} == found
+    shard = next((tmp_path / "s").glob("*/train-00000.safetensors"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-8])
+    assert harvest_command(tmp_path / "s", "--hook", *HOOKS) == found
+    assert shard.read_bytes() == whole
+
+
+def test_harvest_refuses_the_folder_of_another_text_or_run(harvest_command, tmp_path):
+    harvest_command(tmp_path / "s", "--hook", HOOKS[0])
+    assert "hook_names" in harvest_command(tmp_path / "s", "--hook", HOOKS[1], code=2)
+    with RunLock(tmp_path / "s"):
+        assert "another run" in harvest_command(tmp_path / "s", "--hook", HOOKS[0], code=2)
+    assert "no hook" in harvest_command(tmp_path / "t", "--hook", "blocks.9", code=2)
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("of_a_store", [True, False])
+def test_export_says_what_the_plain_sae_loses(
+    harvest_command, tmp_path, capsys, monkeypatch, of_a_store
+):
+    curved().save_model(tmp_path / "rsae")
+    monkeypatch.setattr(export_command, "load_host", lambda name: FakeHost(d_model=12))
+    flags = ["--out", str(tmp_path / "plain"), "--json"]
+    if of_a_store:
+        harvest_command(tmp_path / "s", "--hook", *HOOKS)
+        flags += ["--activations", str(tmp_path / "s")]
+    assert main(["export", str(tmp_path / "rsae"), "--as", "jumprelu", *flags]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["mse_increase"] == pytest.approx(found["mse"] / found["mse_rsae"] - 1)
+    sae = sae_lens.SAE.load_from_disk(tmp_path / "plain")
+    assert sae.cfg.metadata.hook_name == HOOKS[0]
+    assert main(["teacher", "inspect", str(tmp_path / "plain"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["family"] == "jumprelu"
+
+
+def test_export_refuses_what_has_no_rsae_and_activations_of_another_width(tmp_path, capsys):
+    assert main(["export", DEMO[0], "--out", str(tmp_path / "plain")]) == 2
+    assert "holds no RSAE" in capsys.readouterr().err
+    curved().save_model(tmp_path / "rsae")
+    host = FakeHost(d_model=6)
+    harvest(host, {"calibration": tokens(host, 3)}, HOOKS[0], tmp_path / "s")
+    flags = ["--out", str(tmp_path / "plain"), "--activations", str(tmp_path / "s")]
+    assert main(["export", str(tmp_path / "rsae"), *flags]) == 2
+    assert "12" in capsys.readouterr().err
+    assert not (tmp_path / "plain").exists()
 
 
 @pytest.mark.parametrize("arguments", [["--tokens", "0"], ["--context-size", "4"]])

@@ -31,7 +31,7 @@ class Setting:
             or else the packaged model.
         hook_name: a residual-stream hook; None: what the dictionaries say.
         text: a path for `rsae.text.documents`; None: the packaged text.
-        n_tokens: at most so many held-out tokens.
+        n_tokens: held-out tokens, in whole sequences: so many or a few more, as far as there are.
         context_size: tokens per sequence, BOS included.
         seed: of the split into training and held-out documents, and of the choice of tokens. The
             same as that of `rsae upgrade`, so that what one trains on, the other does not use.
