@@ -93,7 +93,12 @@ def _add_setting(command: argparse.ArgumentParser) -> None:
     add("--host", help="language model (default: the dictionary's own, or the packaged one)")
     add("--hook", help="residual-stream hook (default: the dictionary's own)")
     add("--text", type=Path, help="txt, jsonl or a folder (default: the packaged text)")
-    add("--tokens", type=int, default=32_768, help="about so many, in whole sequences (%(default)s)")
+    add(
+        "--tokens",
+        type=int,
+        default=32_768,
+        help="about so many, in whole sequences (default %(default)s)",
+    )
     add("--context", type=int, default=128, help="tokens per sequence (default %(default)s)")
     add("--seed", type=int, default=0, help="of the held-out split (default %(default)s)")
     add("--cache", type=Path, help="folder of activations and measurements kept for next time")
