@@ -153,3 +153,41 @@ def test_a_line_with_two_limits_ends_in_a_typed_error():
     # every r of this type has one limit at both ends, the sigmoid has two
     with pytest.raises(remez.RemezError):
         remez.fit(remez.targets.sigmoid, (5, 5), (-math.inf, math.inf), precision=20)
+
+
+@pytest.mark.parametrize(
+    ("text", "degree", "domain"),
+    [
+        ("sign(x)", (3, 3), [(-2, "-0.1"), ("0.2", 1)]),
+        ("sign(x)", (6, 6), [(-2, "-0.1"), ("0.2", 1)]),
+        ("step(x)", (8, 8), [(-1, "-0.05"), ("0.05", 3)]),
+    ],
+)
+def test_gaps_without_symmetry(text, degree, domain):
+    coarse = remez.fit(parse(text), degree, domain)
+    fine = remez.fit(parse(text), degree, domain, precision=20)
+    assert float(fine.error) == pytest.approx(coarse.error, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "degree", "domain"),
+    [
+        ("hard_tanh(x)", (7, 6), (-2, 2)),
+        ("hard_sigmoid(x)", (6, 6), (-4, 4)),
+        ("exp(-abs(x - 1))", (8, 8), (-math.inf, math.inf)),
+    ],
+)
+def test_kinks_anywhere_are_reference_points(text, degree, domain):
+    fit = remez.fit(parse(text), degree, domain, precision=20)
+    kinks = parse(text).singular_points(-10, 10)
+    assert any(abs(x - kink) < 1e-18 for x in fit.reference for kink in kinks)
+
+
+def test_the_line_without_symmetry():
+    # exp(-(x - 3)^2) is exp(-t) in t = (x - 3)^2: type (8, 8) has the error of CRAM's (4, 4)
+    fit = remez.fit(parse("exp(-(x - 3)**2)"), (8, 8), (-math.inf, math.inf), precision=32)
+    assert relative(fit.error, ERRORS["half-line"][3]) < mp.mpf(10) ** -30
+    # without a zero on the line q is of even degree: (9, 9) is no better
+    odd = remez.fit(parse("exp(-(x - 3)**2)"), (9, 9), (-math.inf, math.inf), precision=32)
+    assert odd.defect == 1
+    assert relative(fit.error, odd.error) < mp.mpf(10) ** -30

@@ -25,6 +25,7 @@ from mpmath import mp
 
 from .arithmetic import Arithmetic, Number, fastest
 from .errors import ConvergenceError, RemezError
+from .expression import as_expression
 from .precise_exchange import Curve, Reference, Scan, polish, settle
 from .precise_levelling import spread
 from .precise_rational import PreciseRational
@@ -37,6 +38,7 @@ __all__ = ["fit_precise"]
 
 GUARD = 15  # digits kept beyond those that are asked for
 PATIENCE = 14  # exchanges of a stage: from a good start it takes two or three
+WINDOW = 100.0  # of an unbounded domain, in which an expression is asked for its kinks
 DETECT = 60  # digits with which symmetry is looked for
 
 
@@ -115,13 +117,18 @@ def _double(problem: Problem) -> Fit | None:
 
 
 def _rough_hints(problem: Problem) -> tuple[float, ...]:
-    """Where f may not be smooth, as double precision sees it."""
+    """Where f may not be smooth, as its expression and double precision see it."""
     from .survey import survey
 
+    expression, found = as_expression(problem.fn), set()
+    if expression is not None:
+        low, high = (min(max(end, -WINDOW), WINDOW) for end in problem.domain.hull)
+        found.update(expression.singular_points(low, high))
     try:
-        return tuple(map(float, survey(problem, problem.target()).singular))
+        found.update(map(float, survey(problem, problem.target()).singular))
     except (RemezError, ArithmeticError, ValueError, TypeError):
-        return ()
+        pass  # double precision cannot say
+    return tuple(sorted(found))
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +277,7 @@ def _finish(search: _Search, found: _Found, precision: int, method: str) -> Fit:
         crowding = _crowding(arithmetic, points)
     with arithmetic.digits(precision + GUARD + lost + crowding):
         curve = search.curve(degree)
-        points = [arithmetic.number(s) for s in points]
+        points = inside(curve, points)  # an end that is no dyadic number has moved
         start = Reference(points, curve.levelled(points, None), 1.0, 0)
         tolerance = arithmetic.number(10) ** -(precision + 2)
         reference = start if exact else polish(curve, start, tolerance, 20)

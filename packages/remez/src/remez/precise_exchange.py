@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .arithmetic import Arithmetic, Number
-from .precise_levelling import Levelled, level, sign_changes
+from .precise_levelling import Levelled, branches, level, sign_changes
 
 __all__ = ["Curve", "Reference", "Scan", "polish", "settle"]
 
@@ -77,10 +77,17 @@ class Curve:
         parts = [self.part(s) for s in merged]
         breaks = {i for i in range(len(parts) - 1) if parts[i] != parts[i + 1]}
         q = None if self.pinned else q
+        if q is None and breaks:
+            several = branches(self.arithmetic, ts, values, steps, self.degree, breaks)
+            if several:
+                return min(several, key=lambda found: self._peak(found, points))
         found = level(self.arithmetic, ts, values, steps, self.degree, q, breaks)
         if q is not None and sign_changes(found.q, breaks):  # the iteration went astray
             found = level(self.arithmetic, ts, values, steps, self.degree, None, breaks)
         return found
+
+    def _peak(self, levelled: Levelled, points: Sequence[Number]) -> Number:
+        return max(map(abs, self.errors(levelled, _samples(self, points))[0]))
 
     def errors(self, levelled: Levelled, points: Sequence[Number]) -> tuple[list, list]:
         """``w (f - r)`` and the denominator at sampling coordinates."""
@@ -158,13 +165,21 @@ def settle(curve: Curve, points: Sequence[Number], limit: int, floor: Number) ->
         error = abs(levelled.error)
         excess = float(scan.peak / error) - 1 if error > floor else math.inf
         if excess < SETTLED and scan.one_sign:
-            at = zip(points, (scan.samples[i] for i in scan.extrema), strict=True)
-            points = [top if top in curve.singular else s for s, top in at]
+            tops = [scan.samples[i] for i in scan.extrema]
+            points = _moved_to(points, [s for s in tops if s in curve.singular])
             return Reference(points, levelled, excess, iteration)
         points = [_vertex(curve, scan.samples, scan.errors, i) for i in scan.extrema]
         _, q = curve.errors(levelled, points)
         q = q if excess < 0.1 else None
     return None
+
+
+def _moved_to(points: list[Number], singular: Sequence[Number]) -> list[Number]:
+    """The points, the nearest one moved to each of the singular points."""
+    points = list(points)
+    for z in singular:
+        points[min(range(len(points)), key=lambda i, z=z: abs(points[i] - z))] = z
+    return points
 
 
 def polish(curve: Curve, start: Reference, tolerance: Number, limit: int) -> Reference:

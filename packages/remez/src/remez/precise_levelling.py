@@ -35,8 +35,9 @@ from dataclasses import dataclass
 
 from .arithmetic import Arithmetic, Matrix, Number
 
-__all__ = ["Levelled", "level", "sign_changes"]
+__all__ = ["Levelled", "branches", "level", "sign_changes"]
 
+STEPS = 6  # of Rayleigh quotient iteration, which triples the digits
 SQUARINGS = 5  # of the matrix whose dominant eigenvector is sought: its 32nd power
 
 
@@ -115,12 +116,30 @@ def level(
             gap of the domain lies there.
     """
     pencil = _Pencil.of(arithmetic, points, values, steps, degree[1])
-    if q is None:
-        q = pencil.refined(_least_changing(pencil.candidates(), breaks))
-    q = pencil.refined(q)
-    error = pencil.rayleigh(q)
-    p = [arithmetic.number(b * (f - s * error)) for b, f, s in zip(q, values, steps, strict=True)]
-    return Levelled(arithmetic, list(points), p, q, error, degree)
+    q = _least_changing(map(pencil.converged, pencil.candidates()), breaks) if q is None else q
+    return pencil.levelled(points, values, steps, degree, pencil.refined(q))
+
+
+def branches(
+    arithmetic: Arithmetic,
+    points: Sequence[Number],
+    values: Sequence[Number],
+    steps: Sequence[Number],
+    degree: tuple[int, int],
+    breaks: Collection[int],
+) -> list[Levelled]:
+    """All that `level` may return where q keeps its sign on every interval.
+
+    On one interval there is at most one; with gaps there is one for each pattern of signs, at
+    most. Empty when there is none.
+    """
+    pencil = _Pencil.of(arithmetic, points, values, steps, degree[1])
+    found = map(pencil.converged, pencil.candidates())
+    return [
+        pencil.levelled(points, values, steps, degree, q)
+        for q in found
+        if not sign_changes(q, breaks)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +184,19 @@ class _Pencil:
             [number(w * s) for w, s in zip(scale, steps, strict=True)],
         )
 
+    def levelled(
+        self,
+        points: Sequence[Number],
+        values: Sequence[Number],
+        steps: Sequence[Number],
+        degree: tuple[int, int],
+        q: list[Number],
+    ) -> Levelled:
+        """The rational with that denominator."""
+        number, error = self.arithmetic.number, self.rayleigh(q)
+        p = [number(b * (f - s * error)) for b, f, s in zip(q, values, steps, strict=True)]
+        return Levelled(self.arithmetic, list(points), p, q, error, degree)
+
     def rayleigh(self, q: Sequence[Number]) -> Number:
         """E for which A - E B annihilates q in the mean: second order in q's error."""
         top = sum(a * b * b for a, b in zip(self.value_diagonal, q, strict=True))
@@ -187,6 +219,21 @@ class _Pencil:
                 continue
             return self._values([row[0] for row in y])
         return list(q)
+
+    def converged(self, q: list[Number]) -> list[Number]:
+        """Rayleigh quotient iteration until the quotient has half of its digits.
+
+        A power of the matrix mixes eigenvectors of E and -E; what has not converged is no
+        candidate, whatever signs its values have.
+        """
+        close = self.arithmetic.number(10) ** -(self.arithmetic.decimals // 2)
+        error = self.rayleigh(q)
+        for _ in range(STEPS):
+            q = self.refined(q)
+            last, error = error, self.rayleigh(q)
+            if abs(error - last) <= close * abs(error):
+                break
+        return q
 
     def candidates(self) -> Iterator[list[Number]]:
         """Denominators at the points: of the least |E|, most often the right one, then of all."""

@@ -70,7 +70,7 @@ class Reduction:
         place, unplace = _placement(arithmetic, low, high)
         value, weight = self._functions(arithmetic)
         pinned = tuple(self._pinned(arithmetic, unplace))
-        rough = [number((c - self.centre) ** self.power) for c in self.rough]
+        rough = [number(t) for t in sorted({(c - self.centre) ** self.power for c in self.rough})]
         return Curve(
             arithmetic,
             value,
@@ -274,10 +274,11 @@ def _rough_points(problem: Problem, hints: tuple[float, ...]) -> Iterator[Fracti
 
 def _is_rough(fn: Any, c: Fraction) -> bool:
     with mp.workdps(100):
-        centre = _mpf(c)
+        centre, noise = _mpf(c), mp.mpf(10) ** -80
         differences = []
         for exponent in (-25, -35):
             h = mp.mpf(10) ** exponent
-            second = mp.mpf(fn(centre + h)) - 2 * mp.mpf(fn(centre)) + mp.mpf(fn(centre - h))
-            differences.append(abs(second) / h)
+            middle = mp.mpf(fn(centre))
+            second = abs(mp.mpf(fn(centre + h)) - 2 * middle + mp.mpf(fn(centre - h)))
+            differences.append(second / h if second > noise * (1 + abs(middle)) else mp.zero)
         return bool(differences[1] > differences[0] * mp.mpf(10) ** -8)
