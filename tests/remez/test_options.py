@@ -56,18 +56,6 @@ def test_tolerance_finds_the_smallest_degree():
         remez.fit(np.exp, tol=1e-17)
 
 
-def test_unbounded_domains():
-    # 1/9.28903..., Gonchar and Rakhmanov 1989: errors fall by about 9.29 per degree
-    errors = [remez.fit(lambda x: np.exp(-x), (n, n), (0, np.inf)).error for n in (3, 4, 5)]
-    assert errors[0] / errors[1] == pytest.approx(9.29, rel=0.02)
-    assert errors[1] / errors[2] == pytest.approx(9.29, rel=0.02)
-    odd = remez.fit(lambda x: x / (1 + np.abs(x) ** 3), (7, 8), (-np.inf, np.inf))
-    assert odd.converged
-    assert abs(odd(1e30)) < 1e-20
-    with pytest.raises(remez.DegreeError, match="infinity"):
-        remez.fit(np.exp, (3, 2), (-np.inf, 0))
-
-
 def test_callback_sees_every_step():
     seen = []
     fit = remez.fit(np.exp, (4, 3), callback=seen.append)

@@ -100,6 +100,8 @@ def _program(
             np.hstack([numerator, -target - best * q_rows, -one]),
         ]
     )
+    if not np.isfinite(rows).all():
+        return None
     cost = np.zeros(rows.shape[1])
     cost[-1] = 1.0
     bounds = [(None, None)] * (m + 1) + [(-1, 1)] * (n + 1) + [(None, None)]

@@ -130,12 +130,14 @@ def _polish(
 def _denominator(
     rows: np.ndarray, height: np.ndarray, target: np.ndarray, slack: np.ndarray
 ) -> tuple[float, np.ndarray, bool] | None:
-    """lambda, ``sqrt(d_i) q(u_i)`` and whether q keeps its sign; None if LAPACK gives up.
+    """lambda, ``sqrt(d_i) q(u_i)`` and whether q keeps its sign; None if there is no answer.
 
     Rows enter the factorisation by decreasing size; those without slack come after it.
     """
     order = np.argsort(-height, kind="stable")
     count = int(np.count_nonzero(slack > 0))
+    if count < rows.shape[1]:
+        return None
     free, held = order[:count], order[count:]
     factors, tau, _, _ = lapack.dgeqrf(rows[free])
     basis, _, _ = lapack.dorgqr(factors, tau)

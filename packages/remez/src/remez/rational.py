@@ -83,9 +83,26 @@ class Rational:
         The sign is up to a common one; 0 where rounding hides it, and at infinity.
         """
         u = x - self.origin
-        if self.folded is None:
-            return _quotient(u, self.nodes, self.values, self.weights)
-        return _unfold(u, self.folded, self.degree)
+        if self.folded is not None:
+            return _unfold(u, self.folded, self.degree)
+        r, sign = _quotient(u, self.nodes, self.values, self.weights)
+        far = np.abs(u) > np.abs(self.nodes).max()
+        excess = self.degree[0] - self.degree[1]
+        if excess > 0 and far.any() and self.nodes[0] * self.nodes[-1] >= 0:
+            r[far], sign[far] = self._far(u[far], excess)
+        return r, sign
+
+    def _far(self, u: np.ndarray, excess: int) -> tuple[np.ndarray, np.ndarray]:
+        """`with_sign` beyond the nodes of a half-line, where r grows as ``u^excess``.
+
+        As ``sum_k w_k z_k^j = 0`` for j < excess, ``sum_k w_k/(u - z_k)``, which is lost to
+        cancellation there, is ``(u - a)^-excess sum_k w_k (z_k - a)^excess/(u - z_k)`` for any a.
+        """
+        side = np.sign(self.nodes[0] + self.nodes[-1])
+        a = -side * np.median(np.abs(self.nodes))
+        power = (self.nodes - a) ** excess
+        r, sign = _quotient(u, self.nodes, self.values / power, self.weights * power)
+        return (u - a) ** excess * r, sign * np.sign(u - a) ** excess
 
     def derivative(self) -> Callable[[Any], Any]:
         """The function r', ``sum_k w_k (r(x) - v_k)/(x - z_k)^2 / sum_k w_k/(x - z_k)``.

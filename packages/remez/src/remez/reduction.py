@@ -7,12 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
-from .errors import DegreeError, DomainError
+from . import infinity
+from .errors import DegreeError
 from .levelling import Levelled
 from .problem import Degree, Problem, Target
 from .rational import Folded, Rational
 
 FAR = 1e75  # stands for infinity
+LINE = 2.0**50  # and so does this, for u on the line without symmetry
 
 __all__ = ["Reduced", "Samples", "distinct", "reduce"]
 
@@ -56,7 +58,9 @@ class Reduced:
     """Approximate ``F(u) = f(x)/g(u)`` in u, which is x scaled and centred, or a map of it.
 
     ``y = |x - origin|/scale`` to the power 2 when f is even or odd about the origin, else
-    ``y = (x - origin)/scale``. Then ``u = y``, or ``u = 2y/(1 + y)`` on an unbounded domain.
+    ``y = (x - origin)/scale``. Then ``u = y``, or ``u = 2y/(1 + y)`` on an unbounded domain,
+    but for the line without symmetry, a closed curve that no such map makes an interval: there
+    u = y, cut off at ``± LINE``, which stand for infinity.
     g is ``sqrt(y)`` for odd f, and the power ``n - m`` of ``2 - u`` on an unbounded domain, so
     that the answer is a rational in x of the type that was asked for. Scales are powers of
     two, which is exact.
@@ -65,6 +69,8 @@ class Reduced:
         degree: the type in u.
         components: the intervals of u.
         height: the scale of f.
+        unbounded: whether u is mapped.
+        line: whether u is cut off.
         direction: -1 on ``(-inf, b]``, where ``y = (b - x)/scale``.
         fixed: interpolation conditions ``(u, F)``.
         singular: points at which extrema may cluster.
@@ -79,6 +85,7 @@ class Reduced:
     height: float
     parity: str | None = None
     unbounded: bool = False
+    line: bool = False
     direction: float = 1.0
     fixed: tuple[tuple[float, float], ...] = ()
     singular: tuple[float, ...] = ()
@@ -110,13 +117,13 @@ class Reduced:
         y = (x - self.origin) * (self.direction / self.scale)
         y = y if self.parity is None else y * y
         if not self.unbounded:
-            return y
+            return np.clip(y, -LINE, LINE) if self.line else y
         with np.errstate(invalid="ignore"):
             return np.where(np.isinf(y), 2.0, 2 * y / (1 + y))
 
     def x(self, u: np.ndarray) -> np.ndarray:
         """The points themselves, kept inside the domain."""
-        y = u
+        y = np.where(np.abs(u) < LINE, u, FAR * np.sign(u)) if self.line else u
         if self.unbounded:
             with np.errstate(divide="ignore"):
                 y = np.minimum(u / (2 - u), FAR if self.parity is None else FAR**2)
@@ -145,7 +152,7 @@ class Reduced:
         if self.parity is not None:
             y = y * y
         if not self.unbounded:
-            return Samples(y, f, w)
+            return Samples(np.clip(y, -LINE, LINE) if self.line else y, f, w)
         excess = self.degree[1] - self.degree[0]
         g = (2 / (1 + y)) ** excess
         return Samples(2 * y / (1 + y), f / g, w * g)
@@ -165,7 +172,8 @@ class Reduced:
     def rational(self, level: Levelled) -> Rational:
         """The answer in x.
 
-        Under ``u = 2y/(1 + y)`` a weight is multiplied by ``1 + y_k``; for ``y = x²`` each
+        Under ``u = 2y/(1 + y)`` a weight is multiplied by ``1 + y_k``, and for m > n divided by
+        its power m - n, by which the sum over m + 1 nodes exceeds q; for ``y = x²`` each
         support point splits in two, as ``1/(x² - s²)`` does.
         """
         m, n = self.degree
@@ -173,7 +181,7 @@ class Reduced:
         folded = None
         if self.unbounded:
             nodes = nodes / (2 - nodes)
-            weights = weights * (1 + nodes)
+            weights = weights * (1 + nodes) ** (1 - max(m - n, 0))
             values = values * (2 / (1 + nodes)) ** (n - m)
         if self.parity is not None:
             odd = self.parity == "odd"
@@ -204,8 +212,7 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
     of a half-line.
 
     Raises:
-        DomainError: no symmetry on the whole line.
-        DegreeError: m > n on an unbounded domain without a weight.
+        DegreeError, TargetError: no best approximation exists on an unbounded domain.
     """
     low, high = problem.domain.hull
     unbounded = not problem.domain.is_finite
@@ -218,13 +225,22 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         parity = _symmetry(problem, target, centre)
     m, n = problem.degree
     degree = _halved((m, n), parity)
+    if low == -np.inf and high == np.inf and parity is None and m > n:
+        raise DegreeError(
+            f"type {(m, n)} on the line needs an even or odd fn: take m <= n, or half-lines"
+        )
     if parity == "odd" and m == 0:  # the best is 0: an odd r of this type is
         parity, degree = None, (0, 0)
-    direction = 1.0
+    line, direction = parity is None and low == -np.inf and high == np.inf, 1.0
     if unbounded:
-        _check_unbounded(problem, parity)
-        direction = -1.0 if low == -np.inf and parity is None else 1.0
-        scale = _decay(problem, target, centre, direction)
+        if low == -np.inf and parity is None:
+            direction = -1.0
+        origin, scale = infinity.middle(problem, target, centre, 0.0 if line else direction)
+        if line:
+            centre, direction = origin, 1.0
+        odd = parity == "odd"
+        grown = (2 * degree[0] + odd, 2 * degree[1]) if parity else degree
+        infinity.check(problem, target, grown, centre, scale)
     else:
         centre = float(points[0]) if points.size and parity is None else centre
         scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
@@ -238,7 +254,8 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         scale,
         height,
         parity,
-        unbounded,
+        unbounded and not line,
+        line,
         direction,
     )
     ends = np.array(problem.domain.intervals)
@@ -247,7 +264,7 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
     fixed = []
     for x, y in problem.interpolate:
         u = float(bare.u(np.array(x)))
-        fixed.append((u, y / height / ((2 - u) ** (n - m) if unbounded else 1.0)))
+        fixed.append((u, y / height / ((2 - u) ** (n - m) if bare.unbounded else 1.0)))
     return replace(
         bare,
         components=np.sort(bare.u(ends), axis=None).reshape(-1, 2),
@@ -269,31 +286,6 @@ def _centre(low: float, high: float) -> float:
     if np.isinf(high):
         return low
     return high if np.isinf(low) else 0.5 * low + 0.5 * high
-
-
-def _check_unbounded(problem: Problem, parity: str | None) -> None:
-    low, high = problem.domain.hull
-    if problem.degree[0] > problem.degree[1] and problem.weight is None:
-        raise DegreeError(
-            f"type {problem.degree} grows at infinity: on an unbounded domain take m <= n, or a "
-            "weight that decays"
-        )
-    if low == -np.inf and high == np.inf and parity is None:
-        raise DomainError(
-            "on the whole line fn must be even or odd about 0: shift fn, or split the domain"
-        )
-
-
-def _decay(problem: Problem, target: Target, centre: float, direction: float) -> float:
-    """The distance at which half of the variation of f has happened, a power of two."""
-    distance = np.geomspace(1e-8, 1e8, 65)
-    x = centre + direction * distance
-    inside = problem.domain.contains(x)
-    steps = np.abs(np.diff(target(x[inside])))
-    if not steps.sum() > 0:
-        return 1.0
-    half = int(np.searchsorted(np.cumsum(steps), 0.5 * steps.sum()))
-    return float(2.0 ** np.round(np.log2(distance[inside][half])))
 
 
 def _symmetry(problem: Problem, target: Target, centre: float) -> str | None:

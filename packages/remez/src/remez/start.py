@@ -13,6 +13,7 @@ __all__ = ["base_grid", "chebyshev", "dense_grid", "resample", "warm"]
 # distances from a centre, and from zero, in units of the length of the domain
 NEAR = 10.0 ** -np.arange(1.0, 15.0, 1.5)
 ZERO = 10.0 ** -np.arange(16.0, 60.0, 2.0)
+VANISHING = 1e-8  # a weight below this share of the largest counts as zero at an end
 
 
 def base_grid(reduced: Reduced) -> Samples:
@@ -32,21 +33,33 @@ def base_grid(reduced: Reduced) -> Samples:
 def chebyshev(reduced: Reduced, grid: Samples) -> np.ndarray:
     """Chebyshev extrema, shared among the components by their length.
 
-    An end at which the weight vanishes is left out.
+    An end at which the weight vanishes is left out, and so is infinity on the line, where
+    angles stand for points: the whole line is divided evenly.
     """
+    if reduced.line:
+        return _by_angle(reduced)
     lengths = np.diff(reduced.components, axis=1).ravel()
     counts = np.maximum(np.floor(reduced.size * lengths / lengths.sum()), 1).astype(int)
     while counts.sum() != reduced.size:
         share = lengths / counts if counts.sum() < reduced.size else -lengths / counts
         counts[share.argmax()] += 1 if counts.sum() < reduced.size else -1
     weight = np.interp(reduced.components.ravel(), grid.u, grid.w).reshape(-1, 2)
-    skip = np.where(weight > 0, 0.0, 0.5)
+    skip = np.where(weight > VANISHING * grid.w.max(), 0.0, 0.5)
     parts = []
     for (low, high), count, (left, right) in zip(reduced.components, counts, skip, strict=True):
         steps = max(count - 1 + left + right, 1)
         t = -np.cos(np.pi * (np.arange(count) + (left if count > 1 else 0.5)) / steps)
         parts.append(0.5 * (low + high) + 0.5 * (high - low) * t)
     return np.concatenate(parts)
+
+
+def _by_angle(reduced: Reduced) -> np.ndarray:
+    """Points of the line, or of a union of its parts, at equal steps of arctan u."""
+    angles = np.arctan(reduced.components)
+    measure = np.cumsum(np.diff(angles, axis=1))
+    place = measure[-1] * (np.arange(reduced.size) + 0.5) / reduced.size
+    part = np.searchsorted(measure, place)
+    return np.tan(angles[part, 1] - (measure[part] - place))
 
 
 def dense_grid(reduced: Reduced, grid: Samples) -> Samples:
@@ -69,6 +82,9 @@ def resample(reduced: Reduced, old: np.ndarray) -> np.ndarray:
     Positions between neighbours are interpolated geometrically about the nearest centre when
     their distances from it differ much, as extrema that cluster at a singularity do.
     """
+    if reduced.line:
+        place = np.linspace(-0.5, old.size - 0.5, 2 * reduced.size + 1)[1::2]
+        return np.tan(np.interp(place, np.arange(old.size), np.arctan(old)))
     for centre in reduced.centres:
         distance = np.abs(old - centre)
         if old.size > 2 and distance.min() < 1e-8 * np.partition(distance, 1)[1]:
