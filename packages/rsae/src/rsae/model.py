@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from .activation import RationalActivation
+from .card import model_card
 from .errors import ConfigError
-from .io import make_folder, save_safetensors, write_json
+from .io import make_folder, save_safetensors, write_atomic, write_json
 
 if TYPE_CHECKING:
     from .teacher import Teacher
@@ -217,7 +218,9 @@ class RSAE(SAE[RSAEConfig]):
 
     @override
     def save_model(self, path: str | Path) -> tuple[Path, Path]:
-        """Write `sae_weights.safetensors`, then `cfg.json`, each whole or not at all.
+        """Write `sae_weights.safetensors`, `README.md` and `cfg.json`, each whole or not at all.
+
+        That is a model hub's layout; `cfg.json` comes last, so where it is the rest is too.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -226,6 +229,8 @@ class RSAE(SAE[RSAEConfig]):
         state_dict = self.state_dict()
         self.process_state_dict_for_saving(state_dict)
         weights = save_safetensors(folder / SAE_WEIGHTS_FILENAME, state_dict)
+        card = model_card(self)
+        write_atomic(folder / "README.md", lambda path: path.write_text(card, "utf-8") and None)
         config = write_json(folder / SAE_CFG_FILENAME, self.cfg.to_dict())
         return weights, config
 
