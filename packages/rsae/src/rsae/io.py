@@ -31,6 +31,7 @@ __all__ = [
     "sha256",
     "write_atomic",
     "write_json",
+    "write_text",
 ]
 
 _PARTIAL = ".partial"
@@ -115,7 +116,11 @@ def _flush_to_disk(path: Path) -> None:
 
 def write_json(path: Path | str, content: Any) -> Path:
     """Write ``content`` as indented JSON, atomically; NaN and infinity are refused."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path | str, text: str) -> Path:
+    """Write UTF-8 text, atomically."""
 
     def write(partial: Path) -> None:
         partial.write_text(text, encoding="utf-8")

@@ -18,7 +18,7 @@ from typing_extensions import override
 from .activation import RationalActivation
 from .card import model_card
 from .errors import ConfigError
-from .io import make_folder, save_safetensors, write_atomic, write_json
+from .io import make_folder, save_safetensors, write_json, write_text
 
 if TYPE_CHECKING:
     from .teacher import Teacher
@@ -229,8 +229,7 @@ class RSAE(SAE[RSAEConfig]):
         state_dict = self.state_dict()
         self.process_state_dict_for_saving(state_dict)
         weights = save_safetensors(folder / SAE_WEIGHTS_FILENAME, state_dict)
-        card = model_card(self)
-        write_atomic(folder / "README.md", lambda path: path.write_text(card, "utf-8") and None)
+        write_text(folder / "README.md", model_card(self))
         config = write_json(folder / SAE_CFG_FILENAME, self.cfg.to_dict())
         return weights, config
 

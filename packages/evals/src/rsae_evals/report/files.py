@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from rsae.errors import CorruptFileError
-from rsae.io import make_folder, read_json, write_atomic, write_json
+from rsae.io import make_folder, read_json, write_json, write_text
 from rsae_evals.comparison import Comparison
 from rsae_evals.report.markdown import markdown
 from rsae_evals.report.page import html
@@ -22,7 +21,7 @@ def write(comparison: Comparison, out: Path | str) -> Path:
     folder = make_folder(out)
     write_json(folder / "report.json", comparison.to_dict())
     for name, content in (("report.md", markdown(comparison)), ("report.html", html(comparison))):
-        write_atomic(folder / name, partial(_put, content))
+        write_text(folder / name, content)
     return folder
 
 
@@ -40,7 +39,3 @@ def read(path: Path | str) -> Comparison:
         raise CorruptFileError(
             f"{file} is no report of this version ({error}); run `rsae compare` again"
         ) from error
-
-
-def _put(content: str, path: Path) -> None:
-    path.write_text(content, encoding="utf-8")
