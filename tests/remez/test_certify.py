@@ -1,12 +1,14 @@
 """The judge must refuse what is not best, whatever its maker says."""
 
+from itertools import combinations, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import remez
-from remez import Rational, Status
+from remez import Rational, Status, kernels
 from remez.certify import judge
 from remez.problem import Problem
 
@@ -96,3 +98,22 @@ def test_no_dense_grid_finds_a_larger_error_than_the_reported_one(fn, degree, do
     for low, high in fit.domain.intervals:
         x = np.linspace(low, high, 400_001)
         assert np.abs(fn(x) - fit(x)).max() <= fit.error * (1 + 1e-6)
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=9), st.integers(0, 6))
+def test_runs_alternate_and_keep_what_is_large(error, count):
+    """Against all alternating choices: none has a larger smallest error."""
+    error = np.array(error, float) + 1e-3 * np.sin(np.arange(len(error)))  # no ties
+    chosen = kernels.alternating(error, count)
+    signs = np.sign(error[chosen])
+    assert (signs[1:] == -signs[:-1]).all()
+    choices = [
+        c
+        for c in combinations(range(error.size), chosen.size)
+        if all(error[i] * error[j] < 0 for i, j in pairwise(c))
+    ]
+    assert np.abs(error[chosen]).min(initial=np.inf) == max(
+        np.abs(error[list(c)]).min(initial=np.inf) for c in choices
+    )
+    if count:
+        assert chosen.size <= count

@@ -50,6 +50,25 @@ def test_best_error(name):
     assert fit.reference.size >= sum(degree) + 2 - fit.defect
 
 
+# no value is known; accepted means that the alternation was checked
+HARD = {
+    "hat": (lambda x: np.maximum(1 - np.abs(x), 0), (8, 8), (-2, 2)),
+    "two lengths": (np.sign, (3, 3), [(-1, -0.1), (1e3, 2e3)]),
+    "steep end": (special.zeta, (6, 6), (1.01, 10)),
+    "kink off the middle": (lambda x: np.abs(x - 1 / np.pi) + np.sin(x), (10, 9), (-1, 1)),
+    "four intervals": (
+        lambda x: 1.0 * (np.abs(x) < 2.7),
+        (8, 8),
+        [(-4, -3), (-2, -1), (1, 2.5), (3, 4)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_hard_ones_are_solved(name):
+    assert remez.fit(*HARD[name]).converged
+
+
 @pytest.mark.parametrize(("degree", "least"), [(60, 0.999), (80, 0.999)])
 def test_high_degrees_are_level(degree, least):
     fit = remez.fit(np.abs, (degree, degree))

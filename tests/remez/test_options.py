@@ -48,6 +48,23 @@ def test_weight_zero_at_an_end():
     assert fit.status is Status.CONVERGED
 
 
+def test_relative_error_at_a_zero_of_the_target():
+    """An odd r has relative error; elsewhere the zero is demanded, and kept to the last digit."""
+    odd = remez.fit(np.sin, (5, 4), (-1.5, 1.5), weight="relative")
+    held = remez.fit(np.sin, (5, 4), (0, 1.5), weight="relative", interpolate=[(0, 0)])
+    for fit in (odd, held):
+        x = np.concatenate([1.5 * np.geomspace(1e-18, 1, 2000), [1.5]])
+        assert np.abs(fit(x) / np.sin(x) - 1).max() <= 1.01 * fit.error
+        assert fit(0.0) == 0
+    assert held.error < odd.error < 1e-7
+
+
+def test_conditions_hold_to_the_last_digit():
+    fit = remez.fit(np.exp, (5, 4), interpolate=[(-0.4, math.exp(-0.4)), (0.5, math.exp(0.5))])
+    assert fit(-0.4) == pytest.approx(math.exp(-0.4), rel=4e-16)
+    assert fit(0.5) == pytest.approx(math.exp(0.5), rel=4e-16)
+
+
 def test_tolerance_finds_the_smallest_degree():
     fit = remez.fit(np.exp, tol=1e-6)
     assert fit.degree == (3, 3)  # E(2, 2) = 8.7e-5, E(3, 3) = 1.6e-7

@@ -150,7 +150,7 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
     weight = problem.weight_of(x, f)
     with np.errstate(all="ignore"):
         r, sign = rational.with_sign(x)
-        error = np.where(weight == 0, 0.0, weight * (f - r))
+        error = np.where((weight == 0) | (f == r), 0.0, weight * (f - r))
         error[np.isnan(error)] = np.inf
         return _Curve(x, weight * f, error, sign)
 

@@ -40,6 +40,8 @@ def correct(
     points = points[points.w > 0]
     q, error = _begin(points, near)
     upper, lower = np.abs(points.w * error).max(), 0.0
+    if not np.isfinite(upper):
+        return None
     for _ in range(rounds):
         fine = upper <= FINE * lower
         trial = upper if fine else max(0.25 * upper, np.sqrt(lower * upper))

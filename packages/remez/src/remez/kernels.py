@@ -156,13 +156,14 @@ def newton_system(u, f, slope, nodes, weights, error, unit, excess):  # type: ig
     fastmath={"contract", "reassoc", "arcp"},
 )
 def residual(u, f, w, nodes, values, weights):  # type: ignore[no-untyped-def]
-    """Weighted error ``w (f - r)``, and the sign that q has at all points, 0 if it has both.
+    """Weighted error ``w (f - r)``, and the sign that q has at all points, 0 if it has none.
 
     The error is summed from the differences ``f - v_k``, so it is not the difference of two
     rounded numbers of the size of f.
     """
     error = np.empty(u.size)
     positive = 0
+    broken = False
     for i in range(u.size):
         top = 0.0
         bottom = 0.0
@@ -174,13 +175,17 @@ def residual(u, f, w, nodes, values, weights):  # type: ignore[no-untyped-def]
             above += u[i] < nodes[k]
         out = top / bottom
         if not abs(out) < 1e308:
+            out = np.inf
             for k in range(nodes.size):
                 if u[i] == nodes[k]:
                     out = f[i] - values[k]
                     bottom = weights[k]
-        error[i] = w[i] * out
+            broken = broken or out == np.inf
+        error[i] = w[i] * out if w[i] != 0.0 and out != 0.0 else 0.0
         positive += (bottom > 0) == (above % 2 == 0)
-    return error, (1 if positive == u.size else -1 if positive == 0 else 0)
+    if broken or 0 < positive < u.size:
+        return error, 0
+    return error, 1 if positive else -1
 
 
 @njit(

@@ -76,8 +76,9 @@ def level(
         (2018), doi:10.1137/17M1132409; A. Ruttan, Lecture Notes in Math. 1045 (1984).
     """
     m, n = degree
-    nodes = spread(u.size, max(m, n) + 1, inner)
-    rows, height, scale = kernels.lagrange_rows(u, slack, spread(u.size, n + 1, inner), nodes)
+    nodes = _through(spread(u.size, max(m, n) + 1, inner), slack)
+    support = _through(spread(u.size, n + 1, inner), slack)
+    rows, height, scale = kernels.lagrange_rows(u, slack, support, nodes)
     sign = _alternating(u.size)
     low, high = f.min(), f.max()
     centre = 0.5 * (low + high) if m >= n else 0.0
@@ -99,6 +100,18 @@ def level(
         if change < 1e-4 or (sound and change < np.inf):
             weights, error, sound = better, refined, True
     return Levelled(u[nodes], f[nodes] - error * slope[nodes], weights, error, sound)
+
+
+def _through(indices: np.ndarray, slack: np.ndarray) -> np.ndarray:
+    """The indices, moved to the points without slack, where r then takes its value exactly."""
+    if slack.min() > 0:
+        return indices
+    moved = indices.copy()
+    for held in np.flatnonzero(slack == 0)[: indices.size]:
+        free = np.flatnonzero(slack[moved] > 0)
+        if held not in moved:
+            moved[free[np.abs(moved[free] - held).argmin()]] = held
+    return np.sort(moved)
 
 
 def _polish(

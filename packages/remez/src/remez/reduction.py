@@ -14,6 +14,7 @@ from .problem import Degree, Problem, Target
 from .rational import Folded, Rational
 
 FAR = 1e75  # stands for infinity
+STEEP = 20
 LINE = 2.0**50  # and so does this, for u on the line without symmetry
 
 __all__ = ["Reduced", "Samples", "distinct", "reduce"]
@@ -148,7 +149,9 @@ class Reduced:
         y = (x - self.origin) * (self.direction / self.scale)
         f = f / self.height
         if self.parity == "odd":
-            f, w = np.divide(f, y, out=np.zeros_like(f), where=y != 0), w * np.abs(y)
+            away = y != 0  # at 0 the error is 0
+            f = np.divide(f, y, out=np.zeros_like(f), where=away)
+            w = np.multiply(w, np.abs(y), out=np.zeros_like(f), where=away)
         if self.parity is not None:
             y = y * y
         if not self.unbounded:
@@ -208,8 +211,8 @@ class Reduced:
 def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None) -> Reduced:
     """Scale, centre, and divide out a symmetry that the problem says or the samples show.
 
-    Without symmetry the origin is the strongest of the ``singular`` points, or the finite end
-    of a half-line.
+    Without symmetry the origin is the strongest of the ``singular`` points, an end at which f
+    is steep, or the finite end of a half-line.
 
     Raises:
         DegreeError, TargetError: no best approximation exists on an unbounded domain.
@@ -242,7 +245,8 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         grown = (2 * degree[0] + odd, 2 * degree[1]) if parity else degree
         infinity.check(problem, target, grown, centre, scale)
     else:
-        centre = float(points[0]) if points.size and parity is None else centre
+        if parity is None:
+            centre = _origin(problem, points, values)
         scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
 
     bare = Reduced(
@@ -286,6 +290,26 @@ def _centre(low: float, high: float) -> float:
     if np.isinf(high):
         return low
     return high if np.isinf(low) else 0.5 * low + 0.5 * high
+
+
+def _origin(problem: Problem, singular: np.ndarray, values: np.ndarray) -> float:
+    """The point about which x should keep its relative accuracy.
+
+    A zero that is demanded under a relative weight; the strongest singular point; an end with
+    `STEEP` times the mean slope, where rounding x changes f most; else the middle.
+    """
+    low, high = problem.domain.hull
+    zeros = [x for x, y in problem.interpolate if y == 0 and problem.weight == "relative"]
+    if zeros:
+        return zeros[0]
+    if singular.size:
+        return float(singular[0])
+    x = problem.domain.spread(17)
+    with np.errstate(all="ignore"):
+        slopes = np.abs(np.diff(values)[[0, -1]] / np.diff(x)[[0, -1]]) * np.ptp(x)
+    if slopes.max() > STEEP * np.ptp(values):
+        return low if slopes[0] >= slopes[1] else high
+    return _centre(low, high)
 
 
 def _symmetry(problem: Problem, target: Target, centre: float) -> str | None:
