@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 from tests.rsae.teacher.formats import convert
@@ -35,7 +36,9 @@ def main() -> None:
     add("--preset", choices=["default", "paper"], default="default")
     args = parser.parse_args()
     store = ActivationStore.open(args.activations)
-    table = Table("teacher", "format", "MSE", "strict L0", "MSE, %", "strict L0, %", "")
+    table = Table(
+        "teacher", "format", "MSE", "strict L0", "MSE, %", "strict L0, %", "", box=MARKDOWN
+    )
     worst = 0.0
     for name in args.teacher:
         teacher = load_teacher(name)
