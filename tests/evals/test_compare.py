@@ -238,10 +238,11 @@ def test_what_was_measured_is_not_measured_again(teacher, heldout, tmp_path):
     assert again == first
     compare({"teacher": teacher, "rsae": better}, heldout, metrics=[metric], cache=tmp_path)
     assert metric.measured == 2
-    for file in tmp_path.iterdir():
-        file.write_bytes(b"damaged")
-    assert compare({"teacher": teacher}, heldout, metrics=[metric], cache=tmp_path) == first
-    assert metric.measured == 3
+    for damage in (lambda content: b"damaged", lambda content: content[:-1] + b"\x7f"):
+        for file in tmp_path.iterdir():
+            file.write_bytes(damage(file.read_bytes()))
+        assert compare({"teacher": teacher}, heldout, metrics=[metric], cache=tmp_path) == first
+    assert metric.measured == 4
 
 
 def test_equal_coders_are_measured_once(teacher, heldout):

@@ -179,12 +179,19 @@ def test_a_folder_in_use_or_of_another_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("part", ["rsae_init", "threshold_only", "."])
-@pytest.mark.parametrize("name", ["sae_weights.safetensors", "cfg.json"])
-def test_a_finished_stage_that_was_damaged_is_one_line(tmp_path, part, name):
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("sae_weights.safetensors", lambda b: b[:-40]),
+        ("sae_weights.safetensors", lambda b: b[:-40] + bytes([b[-40] ^ 1]) + b[-39:]),
+        ("cfg.json", lambda b: b[:-40]),
+    ],
+)
+def test_a_finished_stage_that_was_damaged_is_one_line(tmp_path, part, name, damage):
     short = replace(CONFIG, train=replace(CONFIG.train, steps=1))
     rsae.upgrade(world_teacher("jumprelu"), X, short, out=tmp_path)
     file = tmp_path / part / name
-    file.write_bytes(file.read_bytes()[:-40])
+    file.write_bytes(damage(file.read_bytes()))
     message = refused(
         CorruptFileError, world_teacher("jumprelu"), X, short, out=tmp_path, resume=True
     )

@@ -17,7 +17,7 @@ from typing import Any, Self
 import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from rsae.errors import CorruptFileError, LockedError, OutputError
@@ -25,6 +25,7 @@ from rsae.errors import CorruptFileError, LockedError, OutputError
 __all__ = [
     "RunLock",
     "load_safetensors",
+    "load_safetensors_and_metadata",
     "make_folder",
     "read_json",
     "save_safetensors",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 _PARTIAL = ".partial"
+_CHECKSUM = "rsae_sha256"
 
 _CAUSES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder, then run again",
@@ -146,15 +148,14 @@ def read_json(path: Path | str) -> Any:
 def save_safetensors(
     path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> Path:
-    """Write named tensors as one safetensors file, atomically.
+    """Write named tensors as one safetensors file, atomically, with a checksum in its header.
 
     The file is serialised in memory first: the library's own writer maps the file, and a full
     disk would then be a signal instead of an error.
     """
-    content = safetensors.torch.save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata=dict(metadata) if metadata else None,
-    )
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    said = dict(metadata or {})
+    content = safetensors.torch.save(kept, {**said, _CHECKSUM: _checksum(kept, said)})
 
     def write(partial: Path) -> None:
         partial.write_bytes(content)
@@ -165,16 +166,35 @@ def save_safetensors(
 def load_safetensors(path: Path | str) -> dict[str, Tensor]:
     """Read all tensors of a safetensors file; the header is checked and nothing is unpickled.
 
+    The format has no checksum; files of `save_safetensors` have one in their header, and it is
+    compared.
+
     Raises:
-        CorruptFileError: the file is missing, truncated, or no safetensors file.
+        CorruptFileError: the file is missing, truncated, changed, or no safetensors file.
     """
+    return load_safetensors_and_metadata(path)[0]
+
+
+def load_safetensors_and_metadata(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """As `load_safetensors`, and the strings of the header beside the tensors."""
     source = _existing_file(path)
     try:
-        return safetensors.torch.load_file(source)
+        tensors = safetensors.torch.load_file(source)
+        with safe_open(source, framework="pt") as file:
+            said = dict(file.metadata() or {})
+        if said.pop(_CHECKSUM, None) not in (None, _checksum(tensors, said)):
+            raise ValueError("its checksum is wrong")
+        return tensors, said
     except (SafetensorError, KeyError, ValueError) as error:
         raise CorruptFileError(
             f"{source} is damaged or no safetensors file ({error}); restore it or make it again"
         ) from error
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    lines = [f"{name} {tensors[name].dtype} {sha256(tensors[name])}" for name in sorted(tensors)]
+    lines += [f"{name} {metadata[name]}" for name in sorted(metadata)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _existing_file(path: Path | str) -> Path:
