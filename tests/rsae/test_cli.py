@@ -23,6 +23,24 @@ def test_help_needs_neither_torch_nor_saelens():
         assert f"    {command} " in text
 
 
+def test_a_reader_that_has_had_enough_is_no_traceback():
+    code = (
+        "import argparse, sys, rsae_cli.program as program\n"
+        "run = lambda args: print('x' * 10**6) or 0\n"
+        "parser = argparse.ArgumentParser()\n"
+        "parser.set_defaults(run=run)\n"
+        "program.build_parser = lambda: parser\n"
+        "sys.exit(program.main([]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout.read(10) == b"x" * 10
+    process.stdout.close()
+    assert process.wait() == 141
+    assert process.stderr.read() == b""
+
+
 def test_every_command_says_what_json_and_debug_do():
     choices = build_parser()._subparsers._group_actions[0].choices
     for name in set(choices) - {"teacher"}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -12,6 +13,7 @@ from rsae_cli.parsers import add_export, add_harvest, add_info, add_teacher, add
 _PLUGINS = "rsae.commands"
 _USER_ERROR = 2
 _INTERRUPTED = 130
+_READER_GONE = 141
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -37,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         return int(args.run(args))
+    except BrokenPipeError:  # whoever reads us, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_GONE
     except KeyboardInterrupt:
         again = "with --resume " if hasattr(args, "resume") else ""
         print(f"rsae: stopped; the same command {again}goes on from here", file=sys.stderr)
