@@ -191,3 +191,21 @@ def test_the_line_without_symmetry():
     odd = remez.fit(parse("exp(-(x - 3)**2)"), (9, 9), (-math.inf, math.inf), precision=32)
     assert odd.defect == 1
     assert relative(fit.error, odd.error) < mp.mpf(10) ** -30
+
+
+@pytest.mark.parametrize("degree", [(16, 8), (5, 25), (20, 10)])
+def test_types_far_from_the_diagonal(degree):
+    # full steps diverge from a few per cent above the best
+    fit = remez.fit(remez.targets.sqrt, degree, (0, 1), precision=20)
+    assert relative(fit.error, fit.levelled_error) < mp.mpf(10) ** -19
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"), [("tan(x)", ("-0.7", "0.7")), ("1/(1 + sqrt(x))", (0, math.inf))]
+)
+def test_ends_are_the_best_to_all_digits(text, domain):
+    # 0.49 is no dyadic number; at 10^digits the second still is 10^(-digits/2) off its limit
+    fit = remez.fit(parse(text), (4, 4), domain, precision=30)
+    with mp.workdps(400):
+        errors = [abs(parse(text)(x) - fit.rational._value(x)) for x in fit.reference]
+        assert max(errors) / min(errors) < 1 + mp.mpf(10) ** -30

@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -37,6 +38,7 @@ from .result import Fit, Status
 __all__ = ["fit_precise"]
 
 GUARD = 15  # digits kept beyond those that are asked for
+RAISES = 4  # of the digits, when rounding keeps the error from being level
 PATIENCE = 14  # exchanges of a stage: from a good start it takes two or three
 WINDOW = 100.0  # of an unbounded domain, in which an expression is asked for its kinks
 DETECT = 60  # digits with which symmetry is looked for
@@ -76,7 +78,7 @@ def fit_precise(
     method, found = "warm start", search.near(start) if start is not None else None
     if found is None:
         method, found = "continuation", search.climb()
-    if found is None and (former := _double(problem)) is not None:
+    if found is None and (former := _double(reduction)) is not None:
         method, found = "double start", search.near(former)
     if found is None:
         raise ConvergenceError(
@@ -89,14 +91,16 @@ def fit_precise(
     return fit
 
 
-def _double(problem: Problem) -> Fit | None:
-    """The double fit, when it converged."""
+def _double(reduction: Reduction) -> Fit | None:
+    """The double fit of the type that is sought, when it converged."""
     from .fitting import fit
 
+    problem, power = reduction.problem, reduction.power
+    m, n = reduction.degree
     try:
         found = fit(
             problem.fn,  # type: ignore[arg-type]
-            problem.degree,
+            (power * m + (reduction.parity == "odd"), power * n),
             problem.domain,
             weight=problem.weight,
             parity=problem.parity,
@@ -120,14 +124,13 @@ def _rough_hints(problem: Problem) -> tuple[float, ...]:
     """Where f may not be smooth, as its expression and double precision see it."""
     from .survey import survey
 
-    expression, found = as_expression(problem.fn), set()
+    found: set[float] = set()
+    expression = as_expression(problem.fn)
     if expression is not None:
         low, high = (min(max(end, -WINDOW), WINDOW) for end in problem.domain.hull)
         found.update(expression.singular_points(low, high))
-    try:
+    with suppress(RemezError, ArithmeticError, ValueError, TypeError):  # double cannot say
         found.update(map(float, survey(problem, problem.target()).singular))
-    except (RemezError, ArithmeticError, ValueError, TypeError):
-        pass  # double precision cannot say
     return tuple(sorted(found))
 
 
@@ -225,11 +228,11 @@ class _Search:
         self, degree: tuple[int, int], path: list[tuple[int, list[Number]]], goal: int, digits: int
     ) -> tuple[Reference, int, bool] | None:
         """Settle at one type: the reference, the digits it took, and whether f was reached."""
-        tries = [path, path[-1:]] if len(path) > 1 else [path]
+        tries = [path, path[-1:], []][2 - min(len(path), 2) :]
         while tries:
             with self.arithmetic.digits(digits):
                 curve = self.curve(degree)
-                start = resample(curve, tries[0], goal) if path else first(curve)
+                start = resample(curve, tries[0], goal) if tries[0] else first(curve)
                 reference = self._settle(curve, start)
                 if reference is None:
                     tries.pop(0)
@@ -272,15 +275,25 @@ def _finish(search: _Search, found: _Found, precision: int, method: str) -> Fit:
     degree, points, exact = found.degree, found.points, found.exact
     arithmetic = search.arithmetic
     with arithmetic.digits(found.digits):
-        rough = search.curve(degree).levelled(points, None)
+        curve = search.curve(degree)
+        rough = curve.levelled(inside(curve, points), None)
         lost = 0 if exact else search.lost(abs(rough.error))
         crowding = _crowding(arithmetic, points)
-    with arithmetic.digits(precision + GUARD + lost + crowding):
-        curve = search.curve(degree)
-        points = inside(curve, points)  # an end that is no dyadic number has moved
-        start = Reference(points, curve.levelled(points, None), 1.0, 0)
-        tolerance = arithmetic.number(10) ** -(precision + 2)
-        reference = start if exact else polish(curve, start, tolerance, 20)
+    digits, steps = precision + GUARD + lost + crowding, 0
+    for _ in range(RAISES):
+        with arithmetic.digits(digits):
+            curve = search.curve(degree)
+            points = inside(curve, points)  # an end that is no dyadic number has moved
+            reference = Reference(points, curve.levelled(points, None), 1.0, steps)
+            tolerance = arithmetic.number(10) ** -(precision + 2)
+            if exact:
+                break
+            reference = polish(curve, reference, tolerance, 20)
+            points, steps = reference.points, reference.iterations
+            if not tolerance < reference.excess < 1e-6:
+                break
+            digits += 5 + math.ceil(arithmetic.log(reference.excess / tolerance) / math.log(10))
+    with arithmetic.digits(digits):
         rational = _rational(search.reduction, curve, reference, precision)
         scan = Scan.of(curve, reference.levelled, reference.points)
         low, high = reference.error, reference.error * (1 + max(reference.excess, 0))

@@ -23,6 +23,8 @@ from .precise_levelling import Levelled, branches, level, sign_changes
 __all__ = ["Curve", "Reference", "Scan", "polish", "settle"]
 
 SAMPLES = 5  # parts into which a scan cuts every gap between points
+NEAR = 0.5  # the same, from which a step that makes it larger is halved
+STALLED = 1e-10  # the same, below which only rounding makes it larger
 SETTLED = 1e-3  # max |error| / levelled error - 1 from which Newton's method takes over
 
 
@@ -155,22 +157,28 @@ def settle(curve: Curve, points: Sequence[Number], limit: int, floor: Number) ->
     An error of at most ``floor`` everywhere is rounding: f is that rational, and the search ends.
     """
     points, q = list(points), None
+    near, least = points, NEAR  # the points of the least excess, once that is small
     for iteration in range(1, limit + 1):
         levelled = curve.levelled(points, q)
         scan = Scan.of(curve, levelled, points)
         if scan.peak <= floor and scan.one_sign:
             return Reference(points, levelled, 0.0, iteration)
-        if len(scan.extrema) < curve.size:
+        tops = [_vertex(curve, scan.samples, scan.errors, i) for i in scan.extrema]
+        heights, q = curve.errors(levelled, tops)  # samples may be far from the tops
+        error, peak = abs(levelled.error), max(scan.peak, *map(abs, heights))
+        excess = float(peak / error) - 1 if error > floor else math.inf
+        enough = len(tops) == curve.size
+        if least < NEAR and (excess > 2 * least or not enough):  # too far: half of the step
+            points, q = _between(curve, near, points), None
+            continue
+        if not enough:
             return None
-        error = abs(levelled.error)
-        excess = float(scan.peak / error) - 1 if error > floor else math.inf
         if excess < SETTLED and scan.one_sign:
-            tops = [scan.samples[i] for i in scan.extrema]
             points = _moved_to(points, [s for s in tops if s in curve.singular])
             return Reference(points, levelled, excess, iteration)
-        points = [_vertex(curve, scan.samples, scan.errors, i) for i in scan.extrema]
-        _, q = curve.errors(levelled, points)
-        q = q if excess < 0.1 else None
+        if excess < NEAR:
+            near, least = points, excess
+        points, q = tops, q if excess < 0.1 else None
     return None
 
 
@@ -178,7 +186,8 @@ def _moved_to(points: list[Number], singular: Sequence[Number]) -> list[Number]:
     """The points, the nearest one moved to each of the singular points."""
     points = list(points)
     for z in singular:
-        points[min(range(len(points)), key=lambda i, z=z: abs(points[i] - z))] = z
+        distances = [abs(s - z) for s in points]
+        points[distances.index(min(distances))] = z
     return points
 
 
@@ -186,16 +195,28 @@ def polish(curve: Curve, start: Reference, tolerance: Number, limit: int) -> Ref
     """Newton's method on the extrema until the error exceeds the levelled one by ``tolerance``."""
     points, levelled = [_snapped(curve, s) for s in start.points], start.levelled
     iterations = start.iterations
-    excess: Number = math.inf
+    near, least = points, math.inf
     third = _third(curve, points, levelled)
     for _ in range(limit):
         iterations += 1
-        points, excess = _newton(curve, levelled, points, third)
+        moved, excess = _newton(curve, levelled, points, third)
         if excess <= tolerance:
+            return Reference(moved, levelled, excess, iterations)
+        if least < STALLED and excess > least:  # rounding: more digits are needed
             break
+        if excess > 2 * least:  # too far: half of the step
+            points = _between(curve, near, points)
+            levelled = curve.levelled(points, None)
+            continue
+        near, least, points = points, excess, moved
         _, q = curve.errors(levelled, points)
         levelled = curve.levelled(points, q)
-    return Reference(points, levelled, excess, iterations)
+    return Reference(near, curve.levelled(near, None), least, iterations)
+
+
+def _between(curve: Curve, near: Sequence[Number], far: Sequence[Number]) -> list[Number]:
+    """Half of the way from one reference to another."""
+    return [curve.arithmetic.number((a + b) / 2) for a, b in zip(near, far, strict=True)]
 
 
 def _third(curve: Curve, points: Sequence[Number], levelled: Levelled) -> Number:

@@ -2,12 +2,13 @@
 
 Even f becomes a function of t = (x - c)^2, odd f is (x - c) times one; the error of the latter
 carries the weight sqrt(t). Unbounded domains are sampled in s with t = base + s / (1 - |s|);
-their infinite ends are put at 10^digits, where f and r equal their limits to the last digit.
+their infinite ends are put so far out that f equals its limit to the last digit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -67,8 +68,9 @@ class Reduction:
         number = arithmetic.number
         parts = self.intervals()
         low, high = parts[0][0], parts[-1][1]
-        place, unplace = _placement(arithmetic, low, high)
         value, weight = self._functions(arithmetic)
+        far = _far(arithmetic, lambda t: weight(t) * value(t), low, high, self.base(arithmetic))
+        place, unplace = _placement(arithmetic, low, high, far)
         pinned = tuple(self._pinned(arithmetic, unplace))
         rough = [number(t) for t in sorted({(c - self.centre) ** self.power for c in self.rough})]
         return Curve(
@@ -108,7 +110,7 @@ class Reduction:
     def unplace(self, arithmetic: Arithmetic, t: Any) -> Number:
         """The sampling coordinate of t."""
         parts = self.intervals()
-        return _placement(arithmetic, parts[0][0], parts[-1][1])[1](t)
+        return _placement(arithmetic, parts[0][0], parts[-1][1], None)[1](t)
 
     def to_t(self, arithmetic: Arithmetic, xs: list[Any]) -> list[Number]:
         """t of points x, one for each pair of mirror images, increasing."""
@@ -199,13 +201,31 @@ def _infinite(x: Any) -> bool:
     return isinstance(x, float) and abs(x) == float("inf")
 
 
-def _placement(arithmetic: Arithmetic, low: Any, high: Any) -> tuple[Callable, Callable]:
+def _far(arithmetic: Arithmetic, fn: Callable, low: Any, high: Any, base: Number) -> Number:
+    """What stands for infinity: 10^digits, its square where fn moves from here to there, and so on.
+
+    Where fn cannot be evaluated any more, it stays.
+    """
+    signs = [sign for sign, end in ((-1, low), (1, high)) if _infinite(end)]
+    far = arithmetic.number(10) ** arithmetic.decimals
+    with suppress(TargetError):
+        for _ in range(2):
+            values = [(fn(sign * far), fn(sign * far * far), fn(base + sign)) for sign in signs]
+            if all(abs(a - b) * far <= abs(b) + abs(c) for a, b, c in values):
+                break
+            far = far * far
+    return arithmetic.number(far)
+
+
+def _placement(
+    arithmetic: Arithmetic, low: Any, high: Any, far: Number
+) -> tuple[Callable, Callable]:
     """``s -> t`` and back."""
     number = arithmetic.number
     if not (_infinite(low) or _infinite(high)):
         return (lambda s: s), number
     base = number(0 if _infinite(low) and _infinite(high) else high if _infinite(low) else low)
-    far, one = number(10) ** arithmetic.decimals, number(1)
+    one = number(1)
 
     def place(s: Number) -> Number:
         if abs(s) >= one:

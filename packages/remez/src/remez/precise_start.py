@@ -13,7 +13,7 @@ from .precise_exchange import Curve
 
 __all__ = ["chebyshev", "first", "inside", "resample"]
 
-MANY = 41  # points among which the best constant's two are looked for
+MANY = 121  # points at which f is looked at
 
 
 def inside(curve: Curve, points: Sequence[Number]) -> list[Number]:
@@ -39,15 +39,29 @@ def _shares(counts: Sequence[float], total: int) -> list[int]:
 
 
 def first(curve: Curve) -> list[Number]:
-    """Chebyshev points; for two points those of them, out of many, where f is least and largest."""
-    if curve.size != 2 or curve.pinned:
+    """Points where f varies; two of them where it is least and largest."""
+    if curve.pinned:
         return chebyshev(curve, curve.size)
     many = chebyshev(curve, MANY)
     values = [curve.value(curve.place(s)) for s in many]
-    found = sorted(
-        {min(range(MANY), key=values.__getitem__), max(range(MANY), key=values.__getitem__)}
-    )
-    return [many[i] for i in found] if len(found) == 2 else chebyshev(curve, curve.size)
+    if curve.size == 2 and min(values) < max(values):
+        return [many[i] for i in sorted(values.index(pick(values)) for pick in (min, max))]
+    low, high = curve.intervals[0][0], curve.intervals[-1][1]
+    height = max(values) - min(values)
+    share = [0.0]
+    for (s, y), (t, z) in itertools.pairwise(zip(many, values, strict=True)):
+        vary = float(abs(z - y) / height) if height > 0 else 0.0
+        share.append(share[-1] + vary + float((t - s) / (high - low)))
+    wanted = np.linspace(0.0, share[-1], curve.size)
+    return _usable(curve, [many[i] for i in _nearest(np.array(share), wanted)])
+
+
+def _nearest(share: np.ndarray, wanted: np.ndarray) -> list[int]:
+    """Increasing indices of the shares next to those wanted."""
+    found = np.searchsorted(share, wanted - 1e-12)
+    for i in range(1, found.size):
+        found[i] = max(found[i], found[i - 1] + 1)
+    return [int(k) for k in found - max(found[-1] - share.size + 1, 0)]
 
 
 def chebyshev(curve: Curve, size: int) -> list[Number]:
@@ -89,7 +103,8 @@ def _respaced(
     if reach and len(parts[0]) > 2:
         spacing = spacing + reach * (spacing - _spacing(arithmetic, parts[0], count))
     shrink = number((len(part) / count) ** 2)
-    low, high = number(a + (part[0] - a) * shrink), number(b - (b - part[-1]) * shrink)
+    low = number(max(a + (part[0] - a) * shrink, 2 * part[0] - part[1]))
+    high = number(min(b - (b - part[-1]) * shrink, 2 * part[-1] - part[-2]))
     lengths = [arithmetic.exp(float(v)) for v in spacing]
     unit = (high - low) / sum(lengths)
     out = [low]

@@ -188,7 +188,7 @@ def _maximum(a: Ball, b: Ball) -> Ball:
 
 _exp = _method("exp")
 _sigmoid = _lift(
-    lambda x: 1 / (1 + (-x).exp()),
+    lambda x: x.exp() / (1 + x.exp()) if x < 0 else 1 / (1 + (-x).exp()),
     lambda s: s.exp() / (1 + s.exp()) if s[0] < 0 else 1 / (1 + (-s).exp()),
 )
 
