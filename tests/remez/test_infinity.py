@@ -20,7 +20,7 @@ def test_unbounded_domains():
         remez.fit(np.exp, (3, 2), (-np.inf, 0))
 
 
-@given(st.floats(0, 2 * np.pi), st.sampled_from([(2, 2), (4, 4), (6, 6)]))
+@given(st.floats(0, 2 * np.pi), st.sampled_from([(2, 2), (4, 4), (6, 6), (8, 8)]))
 @settings(max_examples=20, deadline=None)
 def test_the_line_is_a_circle(turn, degree):
     """With x = tan(t/2) turning t is a real Moebius map of x, which keeps the type (n, n)."""

@@ -65,6 +65,11 @@ def test_conditions_hold_to_the_last_digit():
     assert fit(0.5) == pytest.approx(math.exp(0.5), rel=4e-16)
 
 
+def test_an_exact_rational_under_conditions():
+    exact = [(x, 1 / (x + 3)) for x in (-0.3, 0.7)]
+    assert remez.fit(lambda x: 1 / (x + 3), (10, 7), interpolate=exact).error < 1e-14
+
+
 def test_tolerance_finds_the_smallest_degree():
     fit = remez.fit(np.exp, tol=1e-6)
     assert fit.degree == (3, 3)  # E(2, 2) = 8.7e-5, E(3, 3) = 1.6e-7

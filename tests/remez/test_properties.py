@@ -8,6 +8,8 @@ from tests.remez.strategies import cases, smooth_cases
 
 import remez
 from remez import Status
+from remez.problem import Problem
+from remez.survey import survey
 
 EPS = np.finfo(float).eps
 
@@ -113,3 +115,17 @@ def test_agrees_with_brasil(n):
     ours = remez.fit(np.sqrt, (n, n), (0, 1)).error
     assert ours == pytest.approx(theirs, rel=1e-2)
     assert ours <= theirs * (1 + 1e-6)
+
+
+@given(st.floats(-0.9, 0.9), st.sampled_from([0.3, 0.5, 1.0, 1.5]))
+def test_a_kink_is_found_and_is_no_jump(centre, power):
+    problem = Problem.of(lambda x: np.abs(x - centre) ** power + np.sin(x), (4, 4))
+    seen = survey(problem, problem.target())
+    assert seen.fault is None
+    assert np.abs(seen.singular - centre).min() < 1e-7
+
+
+@given(st.floats(-0.9, 0.9), st.floats(-3, 0))
+def test_a_jump_is_found(place, size):
+    problem = Problem.of(lambda x: np.sin(x) + 10**size * (x > place), (4, 4))
+    assert survey(problem, problem.target()).fault is Status.JUMP

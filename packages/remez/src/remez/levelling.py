@@ -107,9 +107,9 @@ def _through(indices: np.ndarray, slack: np.ndarray) -> np.ndarray:
     if slack.min() > 0:
         return indices
     moved = indices.copy()
-    for held in np.flatnonzero(slack == 0)[: indices.size]:
+    for held in np.flatnonzero(slack == 0):
         free = np.flatnonzero(slack[moved] > 0)
-        if held not in moved:
+        if free.size and held not in moved:
             moved[free[np.abs(moved[free] - held).argmin()]] = held
     return np.sort(moved)
 

@@ -13,6 +13,8 @@ __all__ = ["base_grid", "chebyshev", "dense_grid", "resample", "warm"]
 # distances from a centre, and from zero, in units of the length of the domain
 NEAR = 10.0 ** -np.arange(1.0, 15.0, 1.5)
 ZERO = 10.0 ** -np.arange(16.0, 60.0, 2.0)
+# a circle's worth of points of half the line, and on to infinity
+ANGLES = np.concatenate([np.tan(0.5 * np.pi * np.arange(1, 40) / 40), np.geomspace(30, 1e6, 40)])
 VANISHING = 1e-8  # a weight below this share of the largest counts as zero at an end
 
 
@@ -22,6 +24,8 @@ def base_grid(reduced: Reduced) -> Samples:
     near = length * NEAR
     centres = reduced.centres[:, None]
     parts = [reduced.components, centres + near, centres - near, length * ZERO, -length * ZERO]
+    if reduced.line:
+        parts += [ANGLES, -ANGLES]
     u = np.concatenate([part.ravel() for part in parts])
     u.sort()
     ends = reduced.components
@@ -83,8 +87,7 @@ def resample(reduced: Reduced, old: np.ndarray) -> np.ndarray:
     their distances from it differ much, as extrema that cluster at a singularity do.
     """
     if reduced.line:
-        place = np.linspace(-0.5, old.size - 0.5, 2 * reduced.size + 1)[1::2]
-        return np.tan(np.interp(place, np.arange(old.size), np.arctan(old)))
+        return _distinct(_around(old, reduced.size), reduced.components)
     for centre in reduced.centres:
         distance = np.abs(old - centre)
         if old.size > 2 and distance.min() < 1e-8 * np.partition(distance, 1)[1]:
@@ -104,6 +107,14 @@ def resample(reduced: Reduced, old: np.ndarray) -> np.ndarray:
         new = np.where(wide & nearest, bent, new)
         new = _towards(new, centre, old, low, high, fraction)
     return _distinct(_crowd(new, reduced, np.sqrt(reduced.size / old.size)), reduced.components)
+
+
+def _around(old: np.ndarray, size: int) -> np.ndarray:
+    """``size`` points on the line, a circle of angles, distributed as ``old`` is."""
+    angle = np.arctan(old)
+    closed = np.concatenate([[angle[-1] - np.pi], angle, [angle[0] + np.pi]])
+    place = (np.arange(size) + 0.5) * old.size / size + 0.5
+    return np.sort(np.tan(np.interp(place, np.arange(closed.size), closed)))
 
 
 def _crowd(u: np.ndarray, reduced: Reduced, power: float) -> np.ndarray:

@@ -35,8 +35,9 @@ def step_degrees(
     """
     m, n = reduced.degree
     low = min(m, n)
+    stride = 2 if reduced.line else 1  # where q of odd degree has a zero
     last: State | None = None
-    k = 0
+    k = (n - low) % stride
     while True:
         small = reduced.with_degree((m - low + k, n - low + k))
         final = {"max_iterations": max_iterations, "callback": callback}
@@ -56,7 +57,7 @@ def step_degrees(
             last = state
         if k == low:
             return
-        k = min(k + max(1, k // 6), low)
+        k = min(k + stride * max(1, k // 6), low)
 
 
 def _by_half_steps(
