@@ -25,12 +25,12 @@ from rsae.cli import main
 
 D_IN, D_SAE, VOCABULARY = 6, 24, 20
 PARTS = ("rsae_init", "control", "threshold_only", ".")
-STAGES = (
+STAGES = (  # what each leaves first, as patterns of files
     "activations/blocks.0.hook_resid_post/train-00000.safetensors",
     "gate.json",
-    "control.checkpoint",
-    "threshold_only.checkpoint",
-    "rsae.checkpoint",
+    "control*.checkpoint",
+    "threshold_only*.checkpoint",
+    "rsae*.checkpoint",
     "measurements",
     "report.json",
 )
@@ -128,7 +128,7 @@ def prepare(folder: Path) -> None:
 def at_every_stage(folder: Path, out: Path) -> int:
     """Kill at the first sign of each stage, one after the other in one folder."""
     return sum(
-        kill_when(start(folder, out), lambda sign=sign: (out / sign).exists()) for sign in STAGES
+        kill_when(start(folder, out), lambda sign=sign: any(out.glob(sign))) for sign in STAGES
     )
 
 

@@ -171,6 +171,14 @@ def test_export_refuses_what_has_no_rsae_and_activations_of_another_width(tmp_pa
     assert not (tmp_path / "plain").exists()
 
 
+def test_export_does_not_overwrite_an_rsae(tmp_path, capsys):
+    curved().save_model(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main(["export", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "another folder" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize("arguments", [["--tokens", "0"], ["--context-size", "4"]])
 def test_harvest_refuses_what_leaves_nothing(tmp_path, capsys, arguments):
     command = ["harvest", "--hook", HOOKS[0], "--out", str(tmp_path / "s"), *arguments]

@@ -178,6 +178,14 @@ def test_a_folder_in_use_or_of_another_run_is_refused(tmp_path):
     refused(CorruptFileError, origin, X, short, out=tmp_path, resume=True)
 
 
+def test_the_folder_of_an_sae_is_no_folder_for_a_run(tmp_path):
+    """Such as the teacher's own: it would be overwritten, or taken for a finished stage."""
+    (tmp_path / "cfg.json").write_text("{}")
+    message = refused(ConfigError, world_teacher("jumprelu"), X, CONFIG, out=tmp_path, resume=True)
+    assert "choose another folder" in message
+    assert (tmp_path / "cfg.json").read_text() == "{}"
+
+
 @pytest.mark.parametrize("part", ["rsae_init", "threshold_only", "."])
 @pytest.mark.parametrize(
     ("name", "damage"),

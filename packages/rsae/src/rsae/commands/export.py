@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ..activations import Activations, ActivationStore
-from ..describe import load_rsae
-from ..errors import HookError, StoreError
+from ..describe import is_rsae, load_rsae
+from ..errors import ConfigError, HookError, StoreError
 from ..export import export_jumprelu
 from ..hosts import load_host
 from ..model import RSAE
@@ -21,6 +21,10 @@ _CONTEXT = 128
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; its options are those of `rsae_cli.parsers`."""
+    if is_rsae(args.out):
+        raise ConfigError(
+            f"{args.out} holds an RSAE, which the plain SAE would overwrite; choose another folder"
+        )
     coder = load_rsae(args.path)
     hook = coder.cfg.metadata.get("hook_name")
     if not hook:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sae_lens.constants import SAE_CFG_FILENAME
 from torch import Tensor
 
 from ..activations import Activations, ActivationStore
@@ -182,7 +183,7 @@ class _Run:
 
     def _start(self, folder: Path | None, gate: GateFit, x: Tensor) -> RSAE:
         kept = folder / "rsae_init" if folder else None
-        if kept and (kept / "cfg.json").exists():
+        if kept and (kept / SAE_CFG_FILENAME).exists():
             return load_rsae(kept)
         start = calibrate(self.teacher, gate, x.to(self.teacher.device))
         if kept:
@@ -191,7 +192,7 @@ class _Run:
 
     def _arm(self, folder: Path | None, name: ArmName, start: RSAE) -> RSAE:
         kept = folder / _FOLDERS[name] if folder else None
-        if kept and (kept / "cfg.json").exists():
+        if kept and (kept / SAE_CFG_FILENAME).exists():
             return load_rsae(kept)
         checkpoint = folder / f"{name}.checkpoint" if folder else None
         arm: Arm = finetune(
@@ -252,6 +253,8 @@ def _claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
     """Write down which run this folder is for, or check that it is for this one."""
     file = make_folder(folder) / _RUN_FILE
     if not file.exists():
+        if (folder / SAE_CFG_FILENAME).exists():
+            raise ConfigError(f"{folder} holds an SAE of no run; choose another folder")
         write_json(file, identity)
         return
     if not resume:
