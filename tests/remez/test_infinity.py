@@ -62,6 +62,12 @@ def test_growth_under_a_weight(scale, degree):
     assert (np.abs(growing(far) - fit(far)) * (scale + far) ** -excess).max() < 1.01 * fit.error
 
 
+def test_a_tolerance_on_the_line():
+    fit = remez.fit(bump, tol=1e-2, domain=LINE)
+    assert fit.degree == (4, 4)
+    assert remez.fit(bump, (0, 1), tol=1e-2, domain=LINE).degree == (3, 4)
+
+
 LINE = (-np.inf, np.inf)
 HALF = (0, np.inf)
 

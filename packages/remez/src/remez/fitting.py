@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .certify import judge
+from .domain import Domain
 from .errors import ConvergenceError, DegreeError, TargetError
 from .exchange import Outcome, State, exchange
 from .problem import Problem, Target
@@ -118,12 +119,14 @@ def _reach(
     throw: bool,
     options: dict[str, Any],
 ) -> Fit:
-    """Raise both degrees by one until the error is at most ``tol``."""
+    """Raise both degrees until the error is at most ``tol``."""
     excess = int(degree[0]) - int(degree[1])
     if not tol > 0:
         raise DegreeError(f"tol = {tol} can never be reached: give a positive error")
     best: Fit | None = start
-    for k in range(MAX_DEGREE + 1):
+    line = Domain.of(domain).hull == (-np.inf, np.inf)  # where q of odd degree has a zero
+    first = max(-excess, 0) % 2 if line else 0
+    for k in range(first, MAX_DEGREE + 1, 2 if line else 1):
         one = fit(
             fn,
             (k + max(excess, 0), k + max(-excess, 0)),
