@@ -151,7 +151,8 @@ def test_unusable_texts_are_one_line(tmp_path, content, message):
         read(tmp_path / "none.csv")
 
 
-def test_too_few_texts_are_refused():
-    few = LabelledTexts("few", ("a",) * 20, {"kind": ("x", "y") * 10})
+@pytest.mark.parametrize("pairs", [1, 2, 10])
+def test_too_few_texts_are_refused(pairs):
+    few = LabelledTexts("few", ("a",) * 2 * pairs, {"kind": ("x", "y") * pairs})
     with pytest.raises(EvaluationError, match="too few"):
         problems(few)

@@ -81,8 +81,8 @@ def _balanced(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     positives = among[labels[among] == positive]
     others = [among[labels[among] == c] for c in sorted(set(labels[among]) - {None, positive})]
-    share = -(-len(positives) // len(others))
-    drawn = np.concatenate([rng.permutation(other)[:share] for other in others])
+    share = -(-len(positives) // max(1, len(others)))
+    drawn = np.concatenate([among[:0], *(rng.permutation(other)[:share] for other in others)])
     negatives = rng.permutation(drawn)[: len(positives)]
     chosen = np.concatenate([rng.permutation(positives)[: len(negatives)], negatives])
     return chosen, np.arange(len(chosen)) < len(negatives)
