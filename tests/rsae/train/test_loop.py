@@ -103,6 +103,15 @@ def test_numbers_that_never_are_finite_end_in_one_line():
     assert "\n" not in str(caught.value)
 
 
+def test_a_coder_without_any_code_left_ends_in_one_line():
+    coder = start()
+    with torch.no_grad():
+        coder.threshold.fill_(1e6)
+    with pytest.raises(TrainingError) as caught:
+        run(coder)
+    assert "lost every code" in str(caught.value)
+
+
 def test_l0_is_brought_back_at_once_when_a_batch_leaves_its_bounds():
     coder, records = start(), []
     with torch.no_grad():

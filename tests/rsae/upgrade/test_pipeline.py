@@ -99,6 +99,18 @@ def test_an_upgrade_from_end_to_end(family):
     assert result.threshold_only.rational.degree == (0, 0)
 
 
+def test_rates_that_are_too_high_do_not_make_a_weak_control():
+    """It is trained sixteen times slower too, and the better of both is kept."""
+    origin = world_teacher("topk")
+    wild = replace(CONFIG, train=replace(CONFIG.train, lr=4.0, bias_lr=4.0))
+    seen = []
+    control = rsae.upgrade(origin, X, wild, on_step=seen.append).control
+    assert {r["rates"] for r in seen if r["arm"] == "control"} == {1.0, 1 / 16}
+    x = sample_of(X).calibration.tensor()
+    fast = next(r for r in reversed(seen) if r["arm"] == "control" and r["rates"] == 1)
+    assert measure(control, x).mse < fast["mse"] / 2
+
+
 def test_the_papers_setting_trains_and_keeps_exact_zeros():
     for family in FAMILIES:
         config = preset("paper", family)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from ..errors import ConfigError
@@ -34,7 +34,7 @@ class TrainConfig:
         clip: a gradient is scaled down to `clip` times the running mean of its norm.
         precision: of the dense product; everything else is float32 always.
         dead_after: tokens after which a feature that never fired counts as dead; the threshold
-            of a dead feature shrinks by 1 % per step until it fires.
+            of a dead feature shrinks by 0.1 % per step until it fires.
         checkpoint_every: steps between two checkpoints.
         controller: how L0 is held.
 
@@ -44,8 +44,8 @@ class TrainConfig:
 
     steps: int = 400
     batch_size: int = 1024
-    lr: float = 2e-2
-    bias_lr: float = 4e-3
+    lr: float = 5e-2
+    bias_lr: float = 1e-2
     rational_lr: float = 5e-3
     warmup: float = 0.05
     decay: float = 0.3
@@ -67,6 +67,11 @@ class TrainConfig:
             raise ConfigError("clip is above 0")
         if self.precision not in get_args(Precision):
             raise ConfigError(f"precision is one of {get_args(Precision)}, not {self.precision!r}")
+
+    def scaled(self, factor: float) -> TrainConfig:
+        """The same training at `factor` times every rate."""
+        rates = {name: factor * getattr(self, name) for name in ("lr", "bias_lr", "rational_lr")}
+        return replace(self, **rates)
 
     def rate(self, step: int) -> float:
         """Factor on every rate at a step: a trapezium from 0 over 1 to 0."""

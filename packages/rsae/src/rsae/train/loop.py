@@ -62,8 +62,8 @@ def train(
 
         loss = E|x - x_hat|^2 / Var x + lambda * penalty / penalty_0
 
-    Adam; lambda from the bounded controller. A batch whose loss or gradient is not finite sends
-    the run back to the last good state at half the rates. Interrupted (`KeyboardInterrupt`), it
+    Adam; lambda from the bounded controller. A batch whose loss or gradient is not finite, or in
+    which no code is left, sends the run back to the last good state at half the rates. Interrupted (`KeyboardInterrupt`), it
     leaves a checkpoint behind; started again with the same arguments, it goes on from there and
     ends where an uninterrupted run ends, but for rounding.
 
@@ -119,7 +119,8 @@ def _slower(good: Snapshot, failed: Progress) -> Snapshot:
     restarts = failed.restarts + 1
     if restarts > _MAX_RESTARTS:
         raise TrainingError(
-            f"training left the finite numbers {restarts} times at step {failed.step}; "
+            f"training left the finite numbers, or lost every code, {restarts} times, the last "
+            f"at step {failed.step}; "
             "lower the learning rates or check the activations"
         )
     slow_down = failed.slow_down / 2
@@ -150,7 +151,7 @@ class _Run:
         self.progress = snapshot.progress
 
     def step(self, x: Tensor) -> dict[str, Any] | None:
-        """One optimiser step; its numbers, or None where they are not finite."""
+        """One optimiser step; its numbers, or None where they are not finite or no code is left."""
         config, progress = self.config, self.progress
         weight = progress.controller.weight
         step = forward(
@@ -161,12 +162,11 @@ class _Run:
         loss = error / self.units.variance + weight * cost / self.units.penalty
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = self._clip()
-        if not math.isfinite(loss.item() + norm):
+        norm, l0 = self._clip(), step.l0.item()
+        if not math.isfinite(loss.item() + norm) or l0 == 0:
             return None
         self._set_rates()
         self.optimizer.step()
-        l0 = step.l0.item()
         self._after(step, l0, len(x))
         self.progress = replace(
             progress,

@@ -205,9 +205,10 @@ class _Run:
             checkpoint=checkpoint,
             on_step=self._tell(name),
         )
-        if kept and checkpoint:
+        if folder and kept:
             arm.coder.save_model(kept)
-            checkpoint.unlink(missing_ok=True)
+            for file in folder.glob(f"{name}*.checkpoint"):
+                file.unlink()
         return arm.coder
 
     def _tell(self, name: ArmName) -> Report | None:

@@ -39,7 +39,7 @@ class _State(ProgressColumn):
 
 
 class StepBar:
-    """One bar per arm, with L0, MSE and lambda.
+    """One bar per training, with L0, MSE and lambda.
 
     Args:
         progress: where to draw.
@@ -52,7 +52,8 @@ class StepBar:
 
     def show(self, record: dict[str, Any]) -> None:
         """Draw the numbers of one step."""
-        arm = record["arm"]
+        slow = "" if record["rates"] == 1 else ", slow"
+        arm = record["arm"] + slow
         if arm not in self._tasks:
             self._tasks[arm] = self.progress.add_task(arm, total=self.steps, state="")
         state = f"L0 {record['l0']:.1f}  MSE {record['mse']:.4g}  λ {record['lambda']:.3g}"
