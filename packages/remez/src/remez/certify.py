@@ -29,7 +29,7 @@ PROMISE = 1e-6  # a step of the climb that would raise the maximum by less is no
 ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
 # evenly spaced points, in every component, against features that no hint tells of
 EVEN = np.linspace(0, 1, 257)
-GAP = np.linspace(0, 1, 9)[1:-1]  # points between two hints
+GAP = np.linspace(0, 1, 13)[1:-1]  # points between two hints
 BEND = 0.5 * (1 - np.cos(np.pi * GAP))
 TAIL = np.geomspace(1e-9, 0.5, 12)
 NEAR = np.geomspace(1e-18, 1, 40)
