@@ -5,8 +5,9 @@
 
 One row per teacher: MSE of the untouched teacher, of its fine-tuned copy (control), of trained
 thresholds without a rational, and of the RSAE, as means over seeds; then the RSAE's difference to
-the last two in percent, with a 95 % Student interval over the seeds. Seeds that are already in the
-JSON file are not run again.
+the last two in percent, with a 95 % Student interval over the seeds. Then what each stage took:
+seconds, tokens per second of training (the control is trained twice), and the peak memory of the
+process. Seeds that are already in the JSON file are not run again.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import platform
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -25,6 +27,7 @@ from rsae.activations import ActivationStore
 from rsae.io import write_json
 from rsae.teacher import load_teacher
 from rsae.upgrade.config import UpgradeConfig
+from rsae.upgrade.estimate import peak_memory_gib
 from rsae.upgrade.measure import measure
 from rsae.upgrade.pipeline import sample_of
 from rsae_evals import reconstruction
@@ -58,11 +61,17 @@ def main() -> None:
         runs = [found[f"{name} {args.activations} {args.steps} {s}"] for s in range(args.seeds)]
         table.add_row(Path(name).name, *row(runs))
     Console(width=170).print(table)
+    every = [
+        found[f"{t} {args.activations} {args.steps} {s}"]
+        for t in args.teacher
+        for s in range(args.seeds)
+    ]
+    Console(width=170).print(costs(every))
     print(f"{args.seeds} seeds, {args.steps} steps, {platform.processor() or platform.machine()}")
 
 
-def one_seed(name: str, store: ActivationStore, steps: int, seed: int) -> dict[str, list[float]]:
-    """[MSE, strict L0] on the held-out tokens, by arm."""
+def one_seed(name: str, store: ActivationStore, steps: int, seed: int) -> dict[str, Any]:
+    """[MSE, strict L0] on the held-out tokens by arm; seconds and tokens by stage; memory."""
     teacher = load_teacher(name)
     hook = str(teacher.metadata["hook_name"])
     sample = sample_of(store, hook)
@@ -75,13 +84,32 @@ def one_seed(name: str, store: ActivationStore, steps: int, seed: int) -> dict[s
     for arm in ARMS[1:]:
         measured = measure(getattr(result, arm), heldout)
         arms[arm] = [measured.mse, measured.l0]
-    return arms
+    trained = steps * config.train.batch_size
+    tokens = dict.fromkeys(("threshold_only", "rsae"), trained) | {"control": 2 * trained}
+    return {
+        "arms": arms,
+        "seconds": dict(result.seconds),
+        "tokens": tokens,
+        "peak_memory_gib": peak_memory_gib(),
+    }
 
 
-def row(runs: list[dict[str, list[float]]]) -> list[str]:
+def costs(runs: list[dict[str, Any]]) -> Table:
+    """Median seconds and tokens per second of each stage, over all runs that had it."""
+    memory = max(run["peak_memory_gib"] for run in runs)
+    table = Table("stage", "median s", "tokens/s", title=f"peak memory {memory:.2f} GiB")
+    for stage in dict.fromkeys(stage for run in runs for stage in run["seconds"]):
+        having = [run for run in runs if stage in run["seconds"]]
+        seconds = np.median([run["seconds"][stage] for run in having])
+        tokens = having[0]["tokens"].get(stage)
+        table.add_row(stage, f"{seconds:.1f}", f"{tokens / seconds:.0f}" if tokens else "")
+    return table
+
+
+def row(runs: list[dict[str, Any]]) -> list[str]:
     """Cells of one teacher: L0s, MSEs, differences with intervals."""
-    mse = {arm: np.array([run[arm][0] for run in runs]) for arm in ARMS}
-    l0 = {arm: np.mean([run[arm][1] for run in runs]) for arm in ARMS}
+    mse = {arm: np.array([run["arms"][arm][0] for run in runs]) for arm in ARMS}
+    l0 = {arm: np.mean([run["arms"][arm][1] for run in runs]) for arm in ARMS}
     sparsity = f"{l0['teacher']:.2f} / {l0['control']:.2f} / {l0['rsae']:.2f}"
     differences = [
         interval(100 * (mse["rsae"] / mse[arm] - 1)) for arm in ("control", "threshold_only")

@@ -26,6 +26,7 @@ from rsae.upgrade.measure import measure
 
 VARIANTS: dict[str, tuple[ArmName, dict[str, Any]]] = {
     "threshold-only": ("threshold_only", {}),
+    "a trained scale alone, type (0, 0)": ("rsae", {"gate": {"degree": [0, 0]}}),
     "magnitude (3, 2), the default": ("rsae", {}),
     "magnitude (5, 4)": ("rsae", {"gate": {"degree": [5, 4]}}),
     "magnitude (9, 8)": ("rsae", {"gate": {"degree": [9, 8]}}),
