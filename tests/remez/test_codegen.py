@@ -83,6 +83,17 @@ def test_compiled_c_keeps_within_the_stated_bound(fits, name, dtype, scheme, tmp
 
 
 @needs_gcc
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_input_exceeds_the_bound(fits, dtype, tmp_path):
+    # every float32 of [1, 2]: 2^23 + 1 of them
+    code = fits["log"].code("c", dtype)
+    x = np.arange(0x3F800000, 0x40000001, dtype=np.uint32).view(np.float32)
+    y = run_c(code, x, tmp_path)
+    error = np.abs(np.log(x.astype(float)) - y).max()
+    assert 0.5 * code.error <= error <= code.bound
+
+
+@needs_gcc
 def test_fused_multiply_add_keeps_the_bound(fits, tmp_path):
     code = fits["gelu"].code("c", "float32")
     x = inputs(fits["gelu"], "float32")
