@@ -44,9 +44,9 @@ class TrainConfig:
 
     steps: int = 400
     batch_size: int = 1024
-    lr: float = 5e-2
-    bias_lr: float = 1e-2
-    rational_lr: float = 5e-3
+    lr: float = 3e-2
+    bias_lr: float = 6e-3
+    rational_lr: float = 2e-3
     warmup: float = 0.05
     decay: float = 0.3
     window: float = 0.3
