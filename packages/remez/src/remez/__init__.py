@@ -12,10 +12,12 @@ from importlib import import_module
 from typing import Any
 
 __all__ = [
+    "CodeError",
     "ConvergenceError",
     "DegreeError",
     "Domain",
     "DomainError",
+    "ExpressionError",
     "Fit",
     "Problem",
     "Rational",
@@ -30,9 +32,11 @@ __all__ = [
 ]
 
 _HOME = {
+    "CodeError": "errors",
     "ConvergenceError": "errors",
     "DegreeError": "errors",
     "DomainError": "errors",
+    "ExpressionError": "errors",
     "RemezError": "errors",
     "TargetError": "errors",
     "Domain": "domain",

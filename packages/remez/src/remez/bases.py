@@ -19,7 +19,7 @@ from numpy.polynomial import chebyshev as chebyshev_series
 from numpy.polynomial import polynomial as power_series
 
 from .domain import Domain
-from .errors import DomainError
+from .errors import CodeError, DomainError
 from .factors import factors_of
 from .polynomials import Variable, chebyshev_pair, monomial_pair, variable_of
 
@@ -213,6 +213,7 @@ def safe_pade(fit: Any) -> SafePade:
 
     Raises:
         DomainError: the domain is unbounded.
+        CodeError: q changes its sign, in a gap of the domain.
 
     Example:
         >>> import numpy as np, remez
@@ -227,6 +228,11 @@ def safe_pade(fit: Any) -> SafePade:
     with mp.workdps(WORKING_DIGITS):
         p, q = monomial_pair(fit.rational, variable)
         lowest = _minimum(q, variable, fit.domain)
+        if lowest <= 0:
+            raise CodeError(
+                "q changes its sign in a gap of the domain, which 1 + |Q| cannot do: fit on "
+                "its hull, or raise m"
+            )
         p, q = [c / lowest for c in p], [c / lowest for c in q]
         q[0] -= 1
     return _measured(SafePade(_floats(p), _floats(q), fit.domain.hull), fit)

@@ -106,7 +106,8 @@ def judge(
     error, worst = float(size[top]), float(curve.x[top])
     points = _alternation(problem, curve, count)
     lower = float(size[points].min()) if points.size >= count else 0.0
-    status = _status(curve, error, lower, resolved)
+    poles = not _keeps_sign(problem, curve)
+    status = _status(curve, error, lower, resolved, poles)
     reference = curve.x[points] if points.size >= count else hints
     return Verdict(status, error, min(lower, error), reference, defect, worst)
 
@@ -122,9 +123,17 @@ def _explored(
     return _climb(problem, rational, target, curve), resolved
 
 
-def _status(curve: _Curve, error: float, lower: float, resolved: Status | None) -> Status:
-    if (curve.q.max() > 0 > curve.q.min()) or not np.isfinite(error):
-        return Status.POLE  # the grid holds the real part of every root of q
+def _keeps_sign(problem: Problem, curve: _Curve) -> bool:
+    """Whether q does, on every interval: the grid holds the real part of each of its roots."""
+    inside = [curve.q[(a <= curve.x) & (curve.x <= b)] for a, b in problem.domain.intervals]
+    return not any(q.max() > 0 > q.min() for q in inside)
+
+
+def _status(
+    curve: _Curve, error: float, lower: float, resolved: Status | None, poles: bool
+) -> Status:
+    if poles or not np.isfinite(error):
+        return Status.POLE
     noise = ROUNDING * EPS * curve.size()
     if error <= noise:
         return Status.NOISE_FLOOR

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from . import kernels
-from .levelling import Levelled
+from .levelling import Levelled, sides
 from .reduction import Reduced, Samples
 
-__all__ = ["correct"]
+__all__ = ["correct", "improvable"]
 
+FEASIBLE = -1e-9  # delta/E below which a linear program has found a smaller error
 FINE = 1.02  # bracket of the error at which bisection hands over to differential correction
 
 
@@ -19,7 +20,8 @@ def correct(
     r"""A reference for ``reduced`` from the best approximation on the given points.
 
     Whether some ``p/q`` has ``w |f - p/q| < E`` on the points is a linear program: minimise
-    delta subject to ``w |f q - p| - E q <= delta q_k``. E is bisected, geometrically; once its
+    delta subject to ``w |f q - p| - E |q| <= delta |q_k|``, |q| being q times the signs that it
+    is to have. E is bisected, geometrically; once its
     bracket is small, E is the error reached, which is differential correction and converges
     quadratically. Rows are divided by the last q, and p and q are kept in bases orthonormal on
     the points with weight ``1/q_k``.
@@ -38,6 +40,7 @@ def correct(
         doi:10.1137/0709044.
     """
     points = points[points.w > 0]
+    side = sides(points.u, reduced.turns)
     q, error = _begin(points, near)
     upper, lower = np.abs(points.w * error).max(), 0.0
     if not np.isfinite(upper):
@@ -45,13 +48,13 @@ def correct(
     for _ in range(rounds):
         fine = upper <= FINE * lower
         trial = upper if fine else max(0.25 * upper, np.sqrt(lower * upper))
-        step = _program(points, reduced.degree, q, trial)
-        if step is None:
+        step = _program(points, reduced, q, trial)
+        if step is None or not step[2] < FEASIBLE * trial or not (step[1] > 0).all():
             if fine:
                 break
             lower = trial
             continue
-        error_next = points.f - step[0] / step[1]
+        error_next = points.f - side * step[0] / step[1]
         size = np.abs(points.w * error_next).max()
         if not size < upper:
             break
@@ -62,6 +65,16 @@ def correct(
     signed = points.w * error * reduced.flips(points.u)
     kept = kernels.alternating(signed, reduced.size)
     return points.u[kept] if kept.size == reduced.size else None
+
+
+def improvable(reduced: Reduced, points: Samples, error: float) -> bool:
+    """Whether p/q with the reduced problem's signs can have an error below ``error``.
+
+    False says that none can, on the points; True may also mean that rounding hides it.
+    """
+    points = points[points.w > 0]
+    found = _program(points, reduced, np.ones(points.u.size), error)
+    return found is None or found[2] < FEASIBLE * error
 
 
 def _begin(points: Samples, near: Levelled | None) -> tuple[np.ndarray, np.ndarray]:
@@ -82,12 +95,16 @@ def _begin(points: Samples, near: Levelled | None) -> tuple[np.ndarray, np.ndarr
 
 
 def _program(
-    points: Samples, degree: tuple[int, int], q: np.ndarray, best: float
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """One linear program, rows divided by q_k; values of the next p and q, None if it fails."""
+    points: Samples, reduced: Reduced, q: np.ndarray, best: float
+) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """One linear program, rows divided by q_k; values of the next p and |q|, and delta/best.
+
+    None if it fails.
+    """
     from scipy.optimize import linprog
 
-    m, n = degree
+    m, n = reduced.degree
+    side = sides(points.u, reduced.turns)[:, None]
     with np.errstate(all="ignore"):
         basis = _orthonormal(points.u, 1 / q, max(m, n) + 1)
     if not np.isfinite(basis).all():
@@ -95,11 +112,12 @@ def _program(
     p_rows, q_rows = basis[:, : m + 1], basis[:, : n + 1]
     target = (points.w * points.f)[:, None] * q_rows
     numerator = points.w[:, None] * p_rows
+    height = best * side * q_rows
     one = np.full((points.u.size, 1), best)
     rows = np.vstack(
         [
-            np.hstack([-numerator, target - best * q_rows, -one]),
-            np.hstack([numerator, -target - best * q_rows, -one]),
+            np.hstack([-numerator, target - height, -one]),
+            np.hstack([numerator, -target - height, -one]),
         ]
     )
     if not np.isfinite(rows).all():
@@ -115,11 +133,11 @@ def _program(
         bounds=bounds,
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
-    if found.x is None or not found.x[-1] < -1e-9 * best:
+    if found.x is None:
         return None
     p_next = p_rows @ found.x[: m + 1] * q
-    q_next = q_rows @ found.x[m + 1 : -1] * q
-    return (p_next, q_next) if (q_next > 0).all() else None
+    q_next = side[:, 0] * (q_rows @ found.x[m + 1 : -1]) * q
+    return p_next, q_next, float(found.x[-1])
 
 
 def _orthonormal(u: np.ndarray, start: np.ndarray, count: int) -> np.ndarray:

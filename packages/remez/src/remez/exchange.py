@@ -145,7 +145,7 @@ def _level(reduced: Reduced, reference: Samples) -> Levelled | None:
         return None
     if not (np.isfinite(slack).all() and (np.diff(u) > 0).all()):
         return None
-    return level(u, f, slack, reduced.degree, reduced.unbounded)
+    return level(u, f, slack, reduced.degree, reduced.unbounded, reduced.turns)
 
 
 def _apart(reduced: Reduced, u: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ class Extrema:
     Attributes:
         points, error: where they are, and the weighted error there.
         largest: its maximum on everything sampled.
-        sound: whether q keeps its sign on everything sampled.
+        sound: whether q keeps its sign on everything sampled, but at the reduced problem's turns.
     """
 
     points: Samples
@@ -52,7 +52,7 @@ def search(
     ends = reduced.components
     between = kernels.fill(reference.u, ends, reduced.centres, FRACTIONS)
     curve, _ = grid.merge(reference, reduced.sample(between))
-    error, sign = _residual(level, curve)
+    error, sign = _residual(reduced, level, curve)
     sound = sign != 0
     noise = 8 * EPS * reference.height
     for attempt in range(rounds + 1):
@@ -69,7 +69,7 @@ def search(
             break
         trial.sort()
         fresh = reduced.sample(trial)
-        new_error, new_sign = _residual(level, fresh)
+        new_error, new_sign = _residual(reduced, level, fresh)
         sound = sound and new_sign == sign
         curve, order = curve.merge(fresh)
         error = np.concatenate([error, new_error])[order]
@@ -109,8 +109,9 @@ def _swap(reduced: Reduced, old: Samples, level: Levelled, new: Samples, error: 
     return old[keep].merge(new)[0]
 
 
-def _residual(level: Levelled, points: Samples) -> tuple[np.ndarray, int]:
-    return kernels.residual(points.u, points.f, points.w, level.nodes, level.values, level.weights)
+def _residual(reduced: Reduced, level: Levelled, points: Samples) -> tuple[np.ndarray, int]:
+    parts = level.nodes, level.values, level.weights
+    return kernels.residual(points.u, points.f, points.w, *parts, np.array(reduced.turns, float))
 
 
 def _inside(u: np.ndarray, components: np.ndarray) -> np.ndarray:

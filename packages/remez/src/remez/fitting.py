@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from .certify import judge
 from .domain import Domain
 from .errors import ConvergenceError, DegreeError, TargetError
 from .exchange import Outcome, State, exchange
+from .patterns import CLOSE, Search, patterns
 from .problem import Problem, Target
 from .reduction import Reduced, reduce
 from .result import Fit, Status
@@ -21,6 +24,7 @@ from .survey import survey
 __all__ = ["answer", "conclude", "fit"]
 
 MAX_DEGREE = 120  # where the search for a degree that reaches tol= gives up
+PATTERNS = 255  # of signs that q may have on a union, beyond the first: all on nine intervals
 
 
 def fit(
@@ -63,7 +67,8 @@ def fit(
 
     Returns:
         A `Fit`; `Fit.method` names the link that answered: "warm start", "chebyshev",
-        "degree stepping" or "differential correction".
+        "degree stepping", "differential correction", or "another pattern" of signs that q has
+        on the intervals of a union: a pole in a gap may do better than none.
 
     Raises:
         TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.
@@ -107,6 +112,8 @@ def fit(
         found.append(candidate)
         if candidate.converged:
             break
+    if found and len(problem.domain.intervals) > 1 and problem.degree[1] > 0:
+        found = _compared(problem, target, found, max_iterations, callback)
     return conclude(found, throw)
 
 
@@ -195,6 +202,39 @@ def _chain(
         yield answer(problem, target, small, outcome, "degree stepping")
     for small, outcome in step_degrees(reduced, grid, dense_grid(reduced, grid), **options):
         yield answer(problem, target, small, outcome, "differential correction")
+
+
+def _compared(
+    problem: Problem,
+    target: Target,
+    found: list[Fit],
+    max_iterations: int,
+    callback: Callable[[State], Any] | None,
+) -> list[Fit]:
+    """The best fit among all patterns of signs that q may have on the intervals.
+
+    Where one of the others could neither be solved nor be excluded the status says so.
+    """
+    best = max(found, key=lambda one: (one.converged, -one.error))
+    if best.status is Status.NOISE_FLOOR:
+        return [best]
+    singular = survey(problem, target).singular
+    first, *others = islice(patterns(problem, target, singular), PATTERNS + 1)
+    settled = len(others) < PATTERNS
+    for reduced in others if best.converged else [*others, first]:
+        if reduced is first and not best.converged:
+            break
+        below = (1 - CLOSE) * best.error / reduced.height if best.converged else np.inf
+        search = Search(reduced, below, callback)
+        outcomes = search.outcomes(best.reference, max_iterations)
+        fits = (answer(problem, target, reduced, one, "another pattern") for one in outcomes)
+        rival = next((fit for fit in fits if fit.converged), None)
+        if rival is not None and (not best.converged or rival.error < (1 - CLOSE) * best.error):
+            best = rival
+        settled = settled and (rival is not None or search.excluded)
+    if best.status is Status.CONVERGED and not settled:
+        best = replace(best, status=Status.OPEN)
+    return [best]
 
 
 def answer(

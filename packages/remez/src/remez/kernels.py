@@ -79,14 +79,14 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
     return rows, height, scale
 
 
-@njit("Tuple((i8, i8))(f8[:,::1])", cache=True)
-def steadiest(columns):  # type: ignore[no-untyped-def]
-    """The column with the fewest entries of the rarer sign, and how many these are."""
+@njit("Tuple((i8, i8))(f8[:,::1], f8[::1])", cache=True)
+def steadiest(columns, side):  # type: ignore[no-untyped-def]
+    """The column whose signs differ least from ``side`` or its opposite, and in how many."""
     best, fewest = 0, columns.shape[0]
     positive = np.zeros(columns.shape[1], np.int64)
     for i in range(columns.shape[0]):
         for k in range(columns.shape[1]):
-            positive[k] += columns[i, k] > 0
+            positive[k] += columns[i, k] * side[i] > 0
     for k in range(columns.shape[1]):
         rare = min(positive[k], columns.shape[0] - positive[k])
         if rare < fewest:
@@ -150,13 +150,15 @@ def newton_system(u, f, slope, nodes, weights, error, unit, excess):  # type: ig
 
 
 @njit(
-    "Tuple((f8[::1], i8))(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])",
+    "Tuple((f8[::1], i8))(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])",
     cache=True,
     error_model="numpy",
     fastmath={"contract", "reassoc", "arcp"},
 )
-def residual(u, f, w, nodes, values, weights):  # type: ignore[no-untyped-def]
+def residual(u, f, w, nodes, values, weights, turns):  # type: ignore[no-untyped-def]
     """Weighted error ``w (f - r)``, and the sign that q has at all points, 0 if it has none.
+
+    It is the sign of q right of all ``turns``, at each of which it is expected to change.
 
     The error is summed from the differences ``f - v_k``, so it is not the difference of two
     rounded numbers of the size of f.
@@ -173,6 +175,8 @@ def residual(u, f, w, nodes, values, weights):  # type: ignore[no-untyped-def]
             top += term * (f[i] - values[k])
             bottom += term
             above += u[i] < nodes[k]
+        for turn in turns:
+            above += u[i] < turn
         out = top / bottom
         if not abs(out) < 1e308:
             out = np.inf

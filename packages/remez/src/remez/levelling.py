@@ -10,7 +10,7 @@ from scipy.linalg import lapack  # without NumPy's checks, which cost more than 
 
 from . import kernels
 
-__all__ = ["Levelled", "level", "spread"]
+__all__ = ["Levelled", "level", "sides", "spread"]
 
 EPS = float(np.finfo(float).eps)
 NEWTON = 12  # steps at most
@@ -25,7 +25,7 @@ class Levelled:
     Attributes:
         nodes, values, weights: support points, values there, barycentric weights.
         error: lambda in ``f - r = (-1)^i lambda / w`` on the reference.
-        sound: whether the denominator keeps one sign on the reference.
+        sound: whether the denominator has the signs on the reference that it should have.
     """
 
     nodes: np.ndarray
@@ -51,6 +51,7 @@ def level(
     slack: np.ndarray,
     degree: tuple[int, int],
     inner: bool = False,
+    turns: tuple[float, ...] = (),
 ) -> Levelled | None:
     r"""Solve ``f_i - p(u_i)/q(u_i) = (-1)^i lambda slack_i`` on m + n + 2 increasing points.
 
@@ -66,10 +67,11 @@ def level(
         slack: 1/weight; 0 demands interpolation.
         degree: (m, n) with ``m + n + 2 = u.size``.
         inner: keep the last point out of the support (it is infinity).
+        turns: where q is to change its sign, in gaps of the domain.
 
     Returns:
-        The solution whose denominator keeps its sign on the reference, else the one with the
-        fewest changes of sign; None if the linear algebra fails.
+        The solution whose denominator keeps its sign on the reference, but at the turns, else
+        the one with the fewest wrong signs; None if the linear algebra fails.
 
     References:
         S.-I. Filip, Y. Nakatsukasa, L. N. Trefethen, B. Beckermann, SIAM J. Sci. Comput. 40
@@ -82,7 +84,8 @@ def level(
     sign = _alternating(u.size)
     low, high = f.min(), f.max()
     centre = 0.5 * (low + high) if m >= n else 0.0
-    solved = _denominator(rows, height, sign * (f - centre), slack)
+    side = sides(u, turns)
+    solved = _denominator(rows, height, sign * (f - centre), slack, side)
     if solved is None:
         return None
     error, q, sound = solved
@@ -90,7 +93,7 @@ def level(
     weights = weights / np.abs(weights).max()
     slope = sign * slack
     if abs(error) * slack.max() < POLISH * (high - low):
-        start = weights if sound else sign[: nodes.size] * np.abs(weights)
+        start = weights if sound else sign[: nodes.size] * side[nodes] * np.abs(weights)
         better, refined, change = start, error, np.inf
         for _ in range(NEWTON):
             unit = max(abs(refined), EPS * (high - low))
@@ -141,9 +144,13 @@ def _polish(
 
 
 def _denominator(
-    rows: np.ndarray, height: np.ndarray, target: np.ndarray, slack: np.ndarray
+    rows: np.ndarray,
+    height: np.ndarray,
+    target: np.ndarray,
+    slack: np.ndarray,
+    side: np.ndarray,
 ) -> tuple[float, np.ndarray, bool] | None:
-    """lambda, ``sqrt(d_i) q(u_i)`` and whether q keeps its sign; None if there is no answer.
+    """lambda, ``sqrt(d_i) q(u_i)`` and whether q has the signs ``side``; None without an answer.
 
     Rows enter the factorisation by decreasing size; those without slack come after it.
     """
@@ -163,11 +170,19 @@ def _denominator(
     if info != 0:
         return None
     columns = basis @ vectors
-    best, changes = kernels.steadiest(columns)
+    best, changes = kernels.steadiest(columns, side[order])
     q = np.empty(height.size)
     q[order] = columns[:, best]
     q[free] /= np.sqrt(slack[free])
-    return float(errors[best]), (q if q.sum() > 0 else -q), changes == 0
+    return float(errors[best]), (q if q @ side > 0 else -q), changes == 0
+
+
+def sides(u: np.ndarray, turns: tuple[float, ...]) -> np.ndarray:
+    """The sign of ``prod (u - turn)``."""
+    out = np.ones(u.size)
+    for turn in turns:
+        out[u < turn] *= -1
+    return out
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,7 +31,7 @@ from .precise_exchange import Curve, Reference, Scan, polish, settle
 from .precise_levelling import spread
 from .precise_rational import PreciseRational
 from .precise_reduction import Reduction, reduce
-from .precise_start import chebyshev, first, inside, resample
+from .precise_start import chebyshev, compared, double_fit, first, folded, inside, resample
 from .problem import Problem
 from .result import Fit, Status
 
@@ -72,52 +72,41 @@ def fit_precise(
     """
     arithmetic = arithmetic or fastest()
     problem = replace(problem, domain=problem.domain.decimal())
+    limit = math.inf
+    if len(problem.domain.intervals) > 1 and problem.degree[1] > 0:
+        problem, double = compared(problem)
+        if double is not None:
+            start, limit = double, double.error
     with arithmetic.digits(DETECT):
         reduction = reduce(problem, arithmetic, _rough_hints(problem))
     search = _Search(reduction, arithmetic, max_iterations, callback)
-    method, found = "warm start", search.near(start) if start is not None else None
-    if found is None:
-        method, found = "continuation", search.climb()
-    if found is None and (former := _double(reduction)) is not None:
-        method, found = "double start", search.near(former)
-    if found is None:
+    best: Fit | None = None
+    for method, found in _attempts(search, start):
+        fit = _finish(search, found, precision, method)
+        if fit.converged and fit.error > 1.001 * limit:
+            fit = replace(fit, status=Status.OPEN)
+        best = fit if best is None or fit.converged else best
+        if fit.converged:
+            return fit
+    if best is None:
         raise ConvergenceError(
             f"no alternating error was found on the way to type {problem.degree}: lower the "
             "degree, or split the domain where fn is singular"
         )
-    fit = _finish(search, found, precision, method)
-    if throw and not fit.converged:
-        raise ConvergenceError(fit.status.value, fit)
-    return fit
+    if throw:
+        raise ConvergenceError(best.status.value, best)
+    return best
 
 
-def _double(reduction: Reduction) -> Fit | None:
-    """The double fit of the type that is sought, when it converged."""
-    from .fitting import fit
-
-    problem, power = reduction.problem, reduction.power
-    m, n = reduction.degree
-    try:
-        found = fit(
-            problem.fn,  # type: ignore[arg-type]
-            (power * m + (reduction.parity == "odd"), power * n),
-            problem.domain,
-            weight=problem.weight,
-            parity=problem.parity,
-            interpolate=problem.interpolate or None,
-            throw=False,
-        )
-    except (
-        RemezError,
-        ArithmeticError,
-        ValueError,
-        TypeError,
-        OverflowError,
-        IndexError,
-        AttributeError,
-    ):
-        return None  # double precision cannot say; the continuation will
-    return found
+def _attempts(search: _Search, start: Fit | None) -> Iterator[tuple[str, _Found]]:
+    """What the starts lead to, one after another."""
+    if start is not None and (found := search.near(start)) is not None:
+        yield "warm start", found
+    if (found := search.climb()) is not None:
+        yield "continuation", found
+    former = double_fit(folded(search.reduction)) if start is None else None
+    if former is not None and (found := search.near(former)) is not None:
+        yield "double start", found
 
 
 def _rough_hints(problem: Problem) -> tuple[float, ...]:

@@ -286,7 +286,8 @@ def _rough_points(problem: Problem, hints: tuple[float, ...]) -> Iterator[Fracti
     """Candidates inside the domain at which second differences do not vanish like h^2."""
     candidates = {0.0, *hints}
     for c in candidates:
-        for exact in {Fraction(c), Fraction(c).limit_denominator(1000)}:
+        short = Fraction(c).limit_denominator(1000)
+        for exact in {Fraction(c), short, Fraction(float(short))}:
             inside = any(a < exact < b for a, b in problem.domain.intervals)
             if inside and _is_rough(problem.fn, exact):
                 yield exact

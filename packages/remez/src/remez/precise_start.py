@@ -1,17 +1,22 @@
-"""First references of the exchange in any precision: Chebyshev, resampled, moved apart."""
+"""First references in any precision: Chebyshev, resampled, moved apart; double fits."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .arithmetic import Arithmetic, Number
+from .errors import RemezError
 from .precise_exchange import Curve
+from .precise_reduction import Reduction
+from .problem import Problem
+from .result import Fit, Status
 
-__all__ = ["chebyshev", "first", "inside", "resample"]
+__all__ = ["chebyshev", "compared", "double_fit", "first", "folded", "inside", "resample"]
 
 MANY = 121  # points at which f is looked at
 
@@ -138,3 +143,50 @@ def _usable(curve: Curve, points: list[Number]) -> list[Number]:
             s = number(s + (other - s) / 5)
         out.append(s)
     return out
+
+
+def compared(problem: Problem) -> tuple[Problem, Fit | None]:
+    """On a union, the double fit as the start: it has compared the signs that q may have there.
+
+    Its q may lack the symmetry of f, and no symmetry is looked for then.
+    """
+    double = double_fit(problem)
+    if double is None or double.status is not Status.CONVERGED:
+        return problem, None
+    if double.rational.folded is None:
+        problem = replace(problem, parity=None)
+    return problem, double
+
+
+def folded(reduction: Reduction) -> Problem:
+    """The problem with the least type that has the reduced one's freedom."""
+    (m, n), power = reduction.degree, reduction.power
+    degree = (power * m + (reduction.parity == "odd"), power * n)
+    return replace(reduction.problem, degree=degree)
+
+
+def double_fit(problem: Problem) -> Fit | None:
+    """The double fit, unless double precision cannot evaluate f."""
+    from .fitting import fit
+
+    try:
+        found = fit(
+            problem.fn,  # type: ignore[arg-type]
+            problem.degree,
+            problem.domain,
+            weight=problem.weight,
+            parity=problem.parity,
+            interpolate=problem.interpolate or None,
+            throw=False,
+        )
+    except (
+        RemezError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        IndexError,
+        AttributeError,
+    ):
+        return None  # double precision cannot say; the continuation will
+    return found

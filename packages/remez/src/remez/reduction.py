@@ -9,7 +9,7 @@ import numpy as np
 
 from . import infinity
 from .errors import DegreeError
-from .levelling import Levelled
+from .levelling import Levelled, sides
 from .problem import Degree, Problem, Target
 from .rational import Folded, Rational
 
@@ -75,6 +75,7 @@ class Reduced:
         direction: -1 on ``(-inf, b]``, where ``y = (b - x)/scale``.
         fixed: interpolation conditions ``(u, F)``.
         singular: points at which extrema may cluster.
+        turns: points of gaps between components at which q changes its sign.
     """
 
     problem: Problem
@@ -90,6 +91,7 @@ class Reduced:
     direction: float = 1.0
     fixed: tuple[tuple[float, float], ...] = ()
     singular: tuple[float, ...] = ()
+    turns: tuple[float, ...] = ()
 
     def with_degree(self, degree: Degree) -> Reduced:
         """The same problem at another type in u."""
@@ -162,10 +164,7 @@ class Reduced:
 
     def flips(self, u: np.ndarray) -> np.ndarray:
         """The sign of ``prod (u - fixed)``: the error alternates after multiplication with it."""
-        out = np.ones(u.size)
-        for point, _ in self.fixed:
-            out[u < point] *= -1
-        return out
+        return sides(u, tuple(point for point, _ in self.fixed))
 
     def hints(self, u: np.ndarray) -> np.ndarray:
         """The points in x, with their mirror images."""

@@ -32,6 +32,10 @@ class Status(Enum):
         "reached the noise floor: the best error is too close to the rounding of fn to be "
         "resolved in double; use precision= for more"
     )
+    OPEN = (
+        "open: best among denominators with these signs on the intervals, but a pole in a gap of "
+        "the domain may do better, which was not excluded; fit each interval, or lower the degree"
+    )
     NOT_LEVELLED = (
         "not levelled: the extrema of the error differ by more than the tolerance; raise "
         "max_iterations or change the degree"

@@ -45,7 +45,8 @@ def chebyshev(reduced: Reduced, grid: Samples) -> np.ndarray:
     lengths = np.diff(reduced.components, axis=1).ravel()
     counts = np.maximum(np.floor(reduced.size * lengths / lengths.sum()), 1).astype(int)
     while counts.sum() != reduced.size:
-        share = lengths / counts if counts.sum() < reduced.size else -lengths / counts
+        with np.errstate(divide="ignore"):  # there may be more components than points
+            share = lengths / counts if counts.sum() < reduced.size else -lengths / counts
         counts[share.argmax()] += 1 if counts.sum() < reduced.size else -1
     weight = np.interp(reduced.components.ravel(), grid.u, grid.w).reshape(-1, 2)
     skip = np.where(weight > VANISHING * grid.w.max(), 0.0, 0.5)

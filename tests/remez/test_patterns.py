@@ -1,0 +1,63 @@
+"""A pole in a gap of the domain: the best rational may have one."""
+
+import numpy as np
+import pytest
+
+import remez
+
+GAPPED = [(-1, -0.1), (0.1, 1)]
+
+
+def test_a_pole_in_the_gap_is_found_where_it_does_better():
+    """Type (2, 1) has room for sign's jump only as a pole between the intervals."""
+    fit = remez.fit(np.sign, (2, 1), [(-2, -0.1), (0.2, 1)])
+    assert fit.error == pytest.approx(0.3296853, rel=1e-6)
+    (pole,) = fit.poles()
+    assert -0.1 < pole.real < 0.2
+
+
+def test_the_reciprocal_of_zolotarevs_approximant_is_best_in_type_even_over_odd():
+    """1/r has the error of r when both are scaled: (E - 1, E + 1) are turned into each other."""
+    straight = remez.fit(np.sign, (3, 2), GAPPED)
+    turned = remez.fit(np.sign, (2, 3), GAPPED)
+    assert turned.error == pytest.approx(straight.error, rel=1e-5)
+    assert np.abs(turned.poles()).min() < 1e-8
+    assert np.abs(straight.poles().imag).min() > 0
+
+
+def test_a_rational_with_a_pole_in_a_gap_is_recovered():
+    fit = remez.fit(lambda x: (x + 2) / (x * x - 0.0025), (2, 3), GAPPED)
+    assert fit.converged
+    assert fit.error < 1e-12
+    assert np.sort(fit.poles().real) == pytest.approx([-0.05, 0.05])
+
+
+def test_patterns_that_are_no_symmetric_ones_are_searched():
+    """An even function on four intervals, with the pole of its best rational in one of two gaps."""
+    domain = [(-3, -2.2), (-1.8, -0.5), (0.5, 1.8), (2.2, 3)]
+
+    def step(x):
+        return np.where(np.abs(x) > 2, 1.0, 0.0)
+
+    fits = [remez.fit(step, (1, n), domain) for n in (1, 2)]
+    assert fits[1].error < fits[0].error <= 0.5 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("fn", [np.sign, np.exp, lambda x: np.abs(x - 0.3)])
+def test_no_rational_with_random_poles_in_the_gaps_does_better(fn):
+    """Interpolants at random points, of type (1, 1), with a pole in the gap of our choice."""
+    fit = remez.fit(fn, (1, 1), GAPPED)
+    x = np.concatenate([np.linspace(a, b, 400) for a, b in GAPPED])
+    for pole in np.linspace(-0.09, 0.09, 13):
+        basis = np.stack([np.ones_like(x), 1 / (x - pole)], 1)
+        coefficients = np.linalg.lstsq(basis, fn(x), rcond=None)[0]
+        assert np.abs(basis @ coefficients - fn(x)).max() >= fit.levelled_error * (1 - 1e-9)
+
+
+def test_what_was_not_excluded_is_not_claimed(monkeypatch):
+    domain = [(-3, -2), (-1, 0.3), (2, 3)]
+    assert remez.fit(np.exp, (2, 2), domain).converged
+    monkeypatch.setattr("remez.fitting.PATTERNS", 2)  # there are three besides the first
+    fit = remez.fit(np.exp, (2, 2), domain, throw=False)
+    assert fit.status is remez.Status.OPEN
+    assert not fit.converged
