@@ -161,10 +161,30 @@ def test_impossible_degrees(degree):
         remez.fit(np.exp, degree)
 
 
+def test_a_function_with_more_humps_than_the_type_has_alternations_is_best_met_by_a_constant():
+    fit = remez.fit(lambda x: np.maximum(np.sin(20 * x), 0), (3, 3))
+    assert (fit.defect, fit.error) == (3, pytest.approx(0.5, rel=1e-6))
+
+
 def test_convergence_error_carries_the_best_fit():
     with pytest.raises(remez.ConvergenceError) as caught:
-        remez.fit(lambda x: np.maximum(np.sin(20 * x), 0), (3, 3), max_iterations=1)
+        remez.fit(lambda x: np.maximum(np.sin(20 * x), 0), (12, 12), max_iterations=1)
     assert not caught.value.fit.converged
-    fit = remez.fit(lambda x: np.maximum(np.sin(20 * x), 0), (3, 3), max_iterations=1, throw=False)
+    fit = remez.fit(
+        lambda x: np.maximum(np.sin(20 * x), 0), (12, 12), max_iterations=1, throw=False
+    )
     assert not fit.converged
     assert "NOT" in repr(fit)
+
+
+@pytest.mark.parametrize("degree", [(2, 1), (4, 1), (4, 3), (6, 5)])
+def test_a_constant_plus_an_odd_function_is_degenerate_in_type_even_over_odd(degree):
+    """The best is a constant plus the best of the odd part, of type (m - 1, n - 1)."""
+
+    def logistic(x):
+        return 1 / (1 + np.exp(-x))
+
+    fit = remez.fit(logistic, degree, (-3, 3))
+    odd = remez.fit(lambda x: logistic(x) - 0.5, degree, (-3, 3))
+    assert fit.defect == 1
+    assert fit.error == pytest.approx(odd.error, rel=1e-3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from . import kernels
@@ -11,6 +13,14 @@ from .reduction import Reduced, Samples
 __all__ = ["correct", "improvable"]
 
 FEASIBLE = -1e-9  # delta/E below which a linear program has found a smaller error
+RESOLVED = 1e-8  # of max |w f|: programs solved to 1e-10 cannot tell smaller errors apart
+# the simplex method may cycle at such tolerances: what takes this long has failed
+LIMITS: Any = {
+    "primal_feasibility_tolerance": 1e-10,
+    "dual_feasibility_tolerance": 1e-10,
+    "maxiter": 5000,
+    "time_limit": 1.0,
+}
 FINE = 1.02  # bracket of the error at which bisection hands over to differential correction
 
 
@@ -103,6 +113,8 @@ def _program(
     """
     from scipy.optimize import linprog
 
+    if best < RESOLVED * points.height:
+        return None
     m, n = reduced.degree
     side = sides(points.u, reduced.turns)[:, None]
     with np.errstate(all="ignore"):
@@ -131,9 +143,9 @@ def _program(
         A_ub=rows / scale,
         b_ub=np.zeros(rows.shape[0]),
         bounds=bounds,
-        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+        options=LIMITS,
     )
-    if found.x is None:
+    if found.x is None or found.status != 0:
         return None
     p_next = p_rows @ found.x[: m + 1] * q
     q_next = side[:, 0] * (q_rows @ found.x[m + 1 : -1]) * q

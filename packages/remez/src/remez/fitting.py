@@ -48,7 +48,8 @@ def fit(
     <= n without zeros in the domain. A relaxed Remez exchange levels the error on m + n + 2
     points; the result is accepted only if its error alternates on m + n + 2 - defect points,
     if the bracket of the best error that follows from it is tight to 1e-3, or to the rounding
-    of fn, and if no pole lies in the domain (`remez.certify`).
+    of fn, and if no pole lies in the domain (`remez.certify`). On a union of intervals the signs
+    of q on them are compared as well (`remez.patterns`).
 
     Args:
         fn: real function, vectorised or not (found out).

@@ -166,6 +166,8 @@ def _denominator(
         below = lapack.dtrtrs(factors[: basis.shape[1]], rows[held].T, trans=1)[0].T
         matrix += below.T @ (target[held][:, None] * below)
         basis = np.vstack([basis, below])
+    if not np.isfinite(matrix).all():  # of which LAPACK would complain on stderr
+        return None
     errors, vectors, info = lapack.dsyevd(matrix)
     if info != 0:
         return None

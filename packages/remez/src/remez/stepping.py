@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import kernels
 from .correction import correct
 from .exchange import EPS, Outcome, State, exchange
 from .levelling import Levelled
@@ -29,9 +30,10 @@ def step_degrees(
 ) -> Iterator[tuple[Reduced, Outcome]]:
     """Solve at (m - n + k, k) or (k, n - m + k) for growing k, and yield the last outcome.
 
-    A lower degree is yielded too if it reproduces the target to rounding. With ``dense``
-    points, a degree at which the resampled reference leads nowhere is started by linear
-    programs on these.
+    A lower degree is yielded too if it reproduces the target to rounding, or if its error
+    alternates so often that it is the best of the full type, which is degenerate then. With
+    ``dense`` points, a degree at which the resampled reference leads nowhere is started by
+    linear programs on these.
     """
     m, n = reduced.degree
     low = min(m, n)
@@ -40,7 +42,7 @@ def step_degrees(
     k = (n - low) % stride
     while True:
         small = reduced.with_degree((m - low + k, n - low + k))
-        final = {"max_iterations": max_iterations, "callback": callback}
+        final: dict[str, Any] = {"max_iterations": max_iterations, "callback": callback}
         options: dict[str, Any] = final if k == low else ROUGH
         start = chebyshev(small, grid) if last is None else resample(small, _places(last))
         outcome = exchange(small, start, grid, **options)
@@ -53,11 +55,23 @@ def step_degrees(
         state = outcome.state
         if state is not None and state.extrema.sound and (k == low or state.exact):
             yield small, outcome
-        if _good(state):
+        if state is not None and _good(state):
             last = state
+            if k < low and _degenerate(small, last, low - k):
+                outcome = exchange(small, last.reference.u, grid, **final)
+                if outcome.state is not None:
+                    yield small, outcome
         if k == low:
             return
-        k = min(k + stride * max(1, k // 6), low)
+        k = min(k + stride * max(1, k // 6), low - stride if k < low - stride else low)
+
+
+def _degenerate(small: Reduced, state: State, defect: int) -> bool:
+    """Whether the error alternates on ``defect`` more points than the type of ``small`` asks."""
+    signed = state.extrema.error * small.flips(state.extrema.points.u)
+    kept = kernels.alternating(signed, small.size + defect)
+    high = np.abs(signed[kept]) > 0.5 * state.extrema.largest
+    return kept.size == small.size + defect and bool(high.all())
 
 
 def _by_half_steps(
