@@ -29,6 +29,7 @@ from rsae.io import write_json
 from rsae.teacher import load_teacher
 from rsae.upgrade.config import UpgradeConfig
 from rsae.upgrade.estimate import peak_memory_gib
+from rsae.upgrade.finetune import trainings
 from rsae.upgrade.measure import match_l0, measure
 from rsae.upgrade.pipeline import sample_of
 from rsae_evals import reconstruction
@@ -93,7 +94,7 @@ def one_seed(name: str, store: ActivationStore, steps: int, seed: int) -> dict[s
         measured = measure(coder, heldout)
         arms[arm] = [measured.mse, measured.l0]
     trained = steps * config.train.batch_size
-    tokens = dict.fromkeys(("threshold_only", "rsae"), trained) | {"control": 2 * trained}
+    tokens = {arm: trained * trainings(arm) for arm in ("control", "threshold_only", "rsae")}
     return {
         "arms": arms,
         "seconds": dict(result.seconds),

@@ -63,9 +63,9 @@ def train(
         loss = E|x - x_hat|^2 / Var x + lambda * penalty / penalty_0
 
     Adam; lambda from the bounded controller. A batch whose loss or gradient is not finite, or in
-    which no code is left, sends the run back to the last good state at half the rates. Interrupted (`KeyboardInterrupt`), it
-    leaves a checkpoint behind; started again with the same arguments, it goes on from there and
-    ends where an uninterrupted run ends, but for rounding.
+    which no code is left, sends the run back to the last good state at half the rates.
+    Interrupted (`KeyboardInterrupt`), it leaves a checkpoint behind; started again with the same
+    arguments, it goes on from there and ends where an uninterrupted run ends, but for rounding.
 
     Args:
         coder: the coder; parameters without `requires_grad` stay as they are.

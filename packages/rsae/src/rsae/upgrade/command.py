@@ -22,6 +22,7 @@ from ..text import Tokens
 from ..train.trackers import JsonLines, external_tracker
 from .config import UpgradeConfig, config_from_toml, preset
 from .estimate import estimate, peak_memory_gib
+from .finetune import trainings
 from .pipeline import UpgradeResult, sample_of, upgrade
 from .progress import StepBar, progress_on
 
@@ -163,7 +164,9 @@ def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[st
         "out": str(job.out),
         "seed": job.config.seed,
         "seconds": dict(result.seconds),
-        "training_tokens_per_second": {name: tokens / s for name, s in trained.items()},
+        "training_tokens_per_second": {
+            name: trainings(name) * tokens / s for name, s in trained.items()
+        },
         "peak_memory_gib": peak_memory_gib(),
         "gate": {"error": result.certificate.error, "source": result.certificate.source},
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..teacher import Teacher
 from .config import UpgradeConfig
-from .finetune import arms_to_train
+from .finetune import arms_to_train, trainings
 
 __all__ = ["estimate", "peak_memory_gib"]
 
@@ -24,7 +24,6 @@ def estimate(teacher: Teacher, config: UpgradeConfig, n_tokens: int) -> dict[str
     """Seconds and peak memory to expect, to within a factor of two on a laptop's CPU."""
     train, weights = config.train, 2 * teacher.d_in * teacher.d_sae
     arms = arms_to_train(teacher, config)
-    trainings = len(arms) + ("control" in arms)  # the control is trained at two rates
     product = 2 * train.batch_size * teacher.d_in * teacher.d_sae
     batch = train.batch_size * teacher.d_sae
     size = 4 * (_COPIES * weights + 3 * batch + n_tokens * teacher.d_in / 2)
@@ -36,7 +35,9 @@ def estimate(teacher: Teacher, config: UpgradeConfig, n_tokens: int) -> dict[str
         "arms": list(arms),
         "steps_per_arm": train.steps,
         "harvest_seconds": round(n_tokens / _TOKENS_PER_SECOND),
-        "training_seconds": round(trainings * train.steps * product * _OVERHEAD / _FLOPS),
+        "training_seconds": round(
+            sum(map(trainings, arms)) * train.steps * product * _OVERHEAD / _FLOPS
+        ),
         "peak_memory_gib": round(_BASE_GIB + size / _GIB, 1),
     }
 

@@ -20,7 +20,7 @@ from .calibrate import with_trainable_thresholds
 from .config import UpgradeConfig
 from .measure import match_l0, measure, spread
 
-__all__ = ["Arm", "ArmName", "arms_to_train", "finetune"]
+__all__ = ["Arm", "ArmName", "arms_to_train", "finetune", "trainings"]
 
 ArmName = Literal["control", "threshold_only", "rsae"]
 OnStep = Callable[[dict[str, Any]], None]
@@ -51,6 +51,11 @@ def arms_to_train(teacher: Teacher, config: UpgradeConfig) -> tuple[ArmName, ...
     if teacher.family == "jumprelu" and config.objective == "family":
         return ("threshold_only", "rsae")
     return ("control", "threshold_only", "rsae")
+
+
+def trainings(name: str) -> int:
+    """How often an arm is trained: the control at each of its rates, the others once."""
+    return len(_CONTROL_RATES) if name == "control" else 1
 
 
 def finetune(
