@@ -6,12 +6,14 @@ Apart from `rsae_evals`, whose import loads torch and SAELens: help is there at 
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rsae_cli.parsers import add_habits, when_run
+
 __all__ = ["register"]
+
+_COMMANDS = "rsae_evals.cli"
 
 
 def register(subparsers: Any) -> None:
@@ -33,7 +35,7 @@ def _add_eval(subparsers: Any) -> None:
     _add_setting(command)
     _add_measures(command)
     command.add_argument("--out", type=Path, help="write a report into this folder")
-    command.set_defaults(run=_when_run("run_eval"))
+    command.set_defaults(run=when_run(_COMMANDS, "run_eval"))
 
 
 def _add_compare(subparsers: Any) -> None:
@@ -57,7 +59,7 @@ def _add_compare(subparsers: Any) -> None:
     command.add_argument(
         "--out", type=Path, default=Path("rsae-report"), help="folder of the report (%(default)s)"
     )
-    command.set_defaults(run=_when_run("run_compare"))
+    command.set_defaults(run=when_run(_COMMANDS, "run_compare"))
 
 
 def _add_probe(subparsers: Any) -> None:
@@ -72,7 +74,7 @@ def _add_probe(subparsers: Any) -> None:
     _add_setting(command)
     command.add_argument("--out", type=Path, help="write a report into this folder")
     command.set_defaults(
-        run=_when_run("run_probe"), pareto=[], level=0.95, no_downstream=True, probe=True
+        run=when_run(_COMMANDS, "run_probe"), pareto=[], level=0.95, no_downstream=True, probe=True
     )
 
 
@@ -84,8 +86,8 @@ def _add_report(subparsers: Any) -> None:
     )
     command.add_argument("path", type=Path, help="report.json, or a folder that holds one")
     command.add_argument("--out", type=Path, help="folder of the report (default: where it is)")
-    _add_habits(command)
-    command.set_defaults(run=_when_run("run_report"))
+    add_habits(command, "print the comparison as JSON")
+    command.set_defaults(run=when_run(_COMMANDS, "run_report"))
 
 
 def _add_setting(command: argparse.ArgumentParser) -> None:
@@ -102,7 +104,7 @@ def _add_setting(command: argparse.ArgumentParser) -> None:
     add("--context", type=int, default=128, help="tokens per sequence (default %(default)s)")
     add("--seed", type=int, default=0, help="of the held-out split (default %(default)s)")
     add("--cache", type=Path, help="folder of activations and measurements kept for next time")
-    _add_habits(command)
+    add_habits(command, "print the comparison as JSON")
 
 
 def _add_arms(command: argparse.ArgumentParser) -> None:
@@ -129,18 +131,3 @@ def _add_labels(command: argparse.ArgumentParser) -> None:
         help="labelled texts to probe with, csv or jsonl with a column `text` and one for each "
         "task (default: packaged reviews and news, by domain and sentiment)",
     )
-
-
-def _add_habits(command: argparse.ArgumentParser) -> None:
-    """What every command has."""
-    command.add_argument("--json", action="store_true", help="print the comparison as JSON")
-    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-
-
-def _when_run(name: str) -> Callable[[argparse.Namespace], int]:
-    """A command that is imported only when it runs."""
-
-    def run(args: argparse.Namespace) -> int:
-        return int(getattr(importlib.import_module("rsae_evals.cli"), name)(args))
-
-    return run

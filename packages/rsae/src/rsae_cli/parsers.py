@@ -41,8 +41,8 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add("--tracker", choices=["wandb", "tensorboard"], help="where else the numbers go")
     add("--dry-run", action="store_true", help="say what it would do and cost, then stop")
     add("--resume", action="store_true", help="go on with what OUT holds")
-    _add_habits(parser, "a summary as JSON on stdout")
-    parser.set_defaults(run=_when_run("rsae.upgrade.command"))
+    add_habits(parser, "a summary as JSON on stdout")
+    parser.set_defaults(run=when_run("rsae.upgrade.command"))
 
 
 def add_harvest(subparsers: _SubParsersAction[Any]) -> None:
@@ -59,8 +59,8 @@ def add_harvest(subparsers: _SubParsersAction[Any]) -> None:
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
     add("--context-size", type=int, default=128, help="tokens per sequence (%(default)s)")
     add("--out", type=Path, required=True, help="folder of the activations")
-    _add_habits(parser, "what was written, as JSON on stdout")
-    parser.set_defaults(run=_when_run("rsae.commands.harvest"))
+    add_habits(parser, "what was written, as JSON on stdout")
+    parser.set_defaults(run=when_run("rsae.commands.harvest"))
 
 
 def add_teacher(subparsers: _SubParsersAction[Any]) -> None:
@@ -70,8 +70,8 @@ def add_teacher(subparsers: _SubParsersAction[Any]) -> None:
     inspect = actions.add_parser("inspect", help="format, family, shapes, thresholds, metadata")
     inspect.add_argument("path", metavar="PATH", help=_SAE)
     inspect.add_argument("--format", help="by default found by content")
-    _add_habits(inspect, "as JSON")
-    inspect.set_defaults(run=_when_run("rsae.commands.teacher"))
+    add_habits(inspect, "as JSON")
+    inspect.set_defaults(run=when_run("rsae.commands.teacher"))
 
 
 def add_info(subparsers: _SubParsersAction[Any]) -> None:
@@ -80,8 +80,8 @@ def add_info(subparsers: _SubParsersAction[Any]) -> None:
         "info", help="say what an RSAE, an SAE or a folder of activations is"
     )
     parser.add_argument("path", metavar="PATH", help=_SAE)
-    _add_habits(parser, "as JSON")
-    parser.set_defaults(run=_when_run("rsae.commands.info"))
+    add_habits(parser, "as JSON")
+    parser.set_defaults(run=when_run("rsae.commands.info"))
 
 
 def add_export(subparsers: _SubParsersAction[Any]) -> None:
@@ -97,19 +97,20 @@ def add_export(subparsers: _SubParsersAction[Any]) -> None:
     add("--as", dest="architecture", choices=["jumprelu"], default="jumprelu")
     add("--out", type=Path, required=True, help="folder of the plain SAE")
     add("--activations", type=Path, help="a store made by rsae harvest; its calibration split")
-    _add_habits(parser, "the loss as JSON on stdout")
-    parser.set_defaults(run=_when_run("rsae.commands.export"))
+    add_habits(parser, "the loss as JSON on stdout")
+    parser.set_defaults(run=when_run("rsae.commands.export"))
 
 
-def _add_habits(parser: argparse.ArgumentParser, json: str) -> None:
+def add_habits(parser: argparse.ArgumentParser, json: str) -> None:
+    """What every command has; `json` says what it prints."""
     parser.add_argument("--json", action="store_true", help=json)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
-def _when_run(module: str) -> Callable[[argparse.Namespace], int]:
-    """A command that imports its module only when it runs."""
+def when_run(module: str, name: str = "run") -> Callable[[argparse.Namespace], int]:
+    """A command `module.name(args)` whose module is imported only when it runs."""
 
     def run(args: argparse.Namespace) -> int:
-        return int(importlib.import_module(module).run(args))
+        return int(getattr(importlib.import_module(module), name)(args))
 
     return run
