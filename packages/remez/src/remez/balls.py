@@ -212,7 +212,7 @@ def _middle(a: arb, b: arb) -> arb:
 
 
 def _horner(polynomial: arb_poly, x: Germ) -> Germ:
-    value = x._of(0)
+    value = 0 * x
     for c in reversed(polynomial.coeffs()):
         value = value * x + c
     return value
