@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import remez
 from remez import DegreeError, DomainError, zolotarev
 
 # 40-digit evaluation of the elliptic closed form, delta = 0.01
@@ -36,6 +37,61 @@ def test_error_alternates_on_the_gapped_set(r, exponent, low):
         extreme = np.abs(error) > 0.98 * s.error
         runs = 1 + np.count_nonzero(np.diff(np.sign(error[extreme])))
         assert runs == max(degree) + 1
+        places = zolotarev.alternation(max(degree), s.delta)
+        at = s(places) - 1
+        np.testing.assert_allclose(np.abs(at), s.error, rtol=1e-6)
+        assert (at[1:] * at[:-1] < 0).all()
+        assert (places[0], places[-1]) == (s.delta, 1)
+
+
+def of_order(count, delta):
+    """The error of the best to sign that has count + 1 extrema on either side."""
+    return zolotarev.sign((count, count - 1) if count % 2 else (count - 1, count), delta).error
+
+
+def met_at_once(fit, error):
+    assert fit.method == "zolotarev"
+    assert fit.iterations == 1
+    assert fit.error == pytest.approx(error, rel=1e-4)
+
+
+@given(st.integers(1, 9), st.floats(-3, -0.2), st.booleans(), st.booleans())
+def test_square_roots_in_relative_error_are_met_at_once(count, exponent, reciprocal, turned):
+    delta = 10.0**exponent
+    error = of_order(count, delta)
+    if error < 1e-8:
+        return
+    low, high = (-3.0, -2.0) if turned else (2 * delta**2, 2.0)
+
+    def square(x):
+        return delta**2 + (1 - delta**2) * (high - x) if turned else x
+
+    def fn(x):
+        return 1 / np.sqrt(square(x)) if reciprocal else np.sqrt(square(x))
+
+    m, n = count // 2, (count - 1) // 2
+    degree = (n, m) if reciprocal else (m, n)
+    met_at_once(remez.fit(fn, degree, (low, high), weight="relative"), error)
+
+
+@given(st.integers(1, 9), st.lists(st.floats(0.02, 3), min_size=3, max_size=3), st.floats(-5, 5))
+def test_steps_between_any_two_intervals_are_met_at_once(count, lengths, start):
+    a, b, c, d = np.cumsum([start, *lengths]).tolist()
+    gap = (c - b) * (d - a)
+    ratio = gap / (c - a) / (d - b)
+    error = 1.5 * of_order(count, ratio / (1 + np.sqrt(1 - ratio)) ** 2)
+    if error < 1e-8:
+        return
+    met_at_once(remez.fit(lambda x: 2 - 3.0 * (x > b), (count, count), [(a, b), (c, d)]), error)
+
+
+@pytest.mark.parametrize("delta", [0.1, 1e-3, 1e-8])
+@pytest.mark.parametrize("degree", [(5, 4), (5, 5), (4, 4)])
+def test_sign_and_step_on_a_symmetric_gapped_set_are_met_at_once(degree, delta):
+    domain = [(-1, -delta), (delta, 1)]
+    met_at_once(remez.fit(np.sign, degree, domain), of_order(degree[0], delta))
+    step = remez.fit(lambda x: np.heaviside(x, 0.5), degree, domain)
+    met_at_once(step, of_order(degree[0], delta) / 2)
 
 
 @given(st.floats(-4, -0.3), st.integers(1, 3))

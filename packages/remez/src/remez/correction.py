@@ -10,18 +10,23 @@ from . import kernels
 from .levelling import Levelled, sides
 from .reduction import Reduced, Samples
 
-__all__ = ["correct", "improvable"]
+__all__ = ["Stuck", "correct", "improvable"]
 
 FEASIBLE = -1e-9  # delta/E below which a linear program has found a smaller error
 RESOLVED = 1e-8  # of max |w f|: programs solved to 1e-10 cannot tell smaller errors apart
-# the simplex method may cycle at such tolerances: what takes this long has failed
+# the simplex method may cycle at such tolerances: what takes this long is stuck
 LIMITS: Any = {
     "primal_feasibility_tolerance": 1e-10,
     "dual_feasibility_tolerance": 1e-10,
     "maxiter": 5000,
     "time_limit": 1.0,
 }
+LIMIT = 1  # the status that tells of it
 FINE = 1.02  # bracket of the error at which bisection hands over to differential correction
+
+
+class Stuck(Exception):
+    """The simplex method ran into its limits, and would again at any higher degree."""
 
 
 def correct(
@@ -44,6 +49,9 @@ def correct(
 
     Returns:
         The alternating extrema, or None if there are fewer than needed.
+
+    Raises:
+        Stuck: see there.
 
     References:
         I. Barrodale, M. J. D. Powell, F. D. K. Roberts, SIAM J. Numer. Anal. 9 (1972),
@@ -80,10 +88,14 @@ def correct(
 def improvable(reduced: Reduced, points: Samples, error: float) -> bool:
     """Whether p/q with the reduced problem's signs can have an error below ``error``.
 
-    False says that none can, on the points; True may also mean that rounding hides it.
+    False says that none can, on the points; True may also mean that rounding hides it, or that
+    the program was too hard.
     """
     points = points[points.w > 0]
-    found = _program(points, reduced, np.ones(points.u.size), error)
+    try:
+        found = _program(points, reduced, np.ones(points.u.size), error)
+    except Stuck:
+        return True
     return found is None or found[2] < FEASIBLE * error
 
 
@@ -145,6 +157,8 @@ def _program(
         bounds=bounds,
         options=LIMITS,
     )
+    if found.status == LIMIT:
+        raise Stuck
     if found.x is None or found.status != 0:
         return None
     p_next = p_rows @ found.x[: m + 1] * q

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .certify import judge
+from .closed_form import zolotarev
 from .domain import Domain
 from .errors import ConvergenceError, DegreeError, TargetError
 from .exchange import Outcome, State, exchange
@@ -67,9 +68,9 @@ def fit(
         throw: raise when the result is not accepted; else return it with its status.
 
     Returns:
-        A `Fit`; `Fit.method` names the link that answered: "warm start", "chebyshev",
-        "degree stepping", "differential correction", or "another pattern" of signs that q has
-        on the intervals of a union: a pole in a gap may do better than none.
+        A `Fit`; `Fit.method` names the link that answered: "warm start", "zolotarev",
+        "chebyshev", "degree stepping", "differential correction", or "another pattern" of signs
+        that q has on the intervals of a union: a pole in a gap may do better than none.
 
     Raises:
         TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.
@@ -190,9 +191,12 @@ def _chain(
                 yield answer(problem, target, reduced, outcome, "warm start")
     reduced = reduce(problem, target)
     grid = base_grid(reduced)
-    outcome = exchange(reduced, chebyshev(reduced, grid), grid, **options)
-    if outcome.state is not None:
-        yield answer(problem, target, reduced, outcome, "chebyshev")
+    for method, first in (("zolotarev", zolotarev), ("chebyshev", chebyshev)):
+        reference = first(reduced, grid)
+        if reference is not None:
+            outcome = exchange(reduced, reference, grid, **options)
+            if outcome.state is not None:
+                yield answer(problem, target, reduced, outcome, method)
     found = survey(problem, target)
     if found.fault is not None:
         place = "" if found.where is None else f" (near x = {found.where:.17g})"

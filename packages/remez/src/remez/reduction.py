@@ -15,6 +15,7 @@ from .rational import Folded, Rational
 
 FAR = 1e75  # stands for infinity
 STEEP = 20
+SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
 LINE = 2.0**50  # and so does this, for u on the line without symmetry
 
 __all__ = ["Reduced", "Samples", "distinct", "reduce"]
@@ -245,7 +246,7 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         infinity.check(problem, target, grown, centre, scale)
     else:
         if parity is None:
-            centre = _origin(problem, points, values)
+            centre = _origin(problem, target, points)
         scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
 
     bare = Reduced(
@@ -291,11 +292,11 @@ def _centre(low: float, high: float) -> float:
     return high if np.isinf(low) else 0.5 * low + 0.5 * high
 
 
-def _origin(problem: Problem, singular: np.ndarray, values: np.ndarray) -> float:
+def _origin(problem: Problem, target: Target, singular: np.ndarray) -> float:
     """The point about which x should keep its relative accuracy.
 
     A zero that is demanded under a relative weight; the strongest singular point; an end with
-    `STEEP` times the mean slope, where rounding x changes f most; else the middle.
+    `STEEP` times the mean slope, where rounding x changes w f most; else the middle.
     """
     low, high = problem.domain.hull
     zeros = [x for x, y in problem.interpolate if y == 0 and problem.weight == "relative"]
@@ -303,12 +304,19 @@ def _origin(problem: Problem, singular: np.ndarray, values: np.ndarray) -> float
         return zeros[0]
     if singular.size:
         return float(singular[0])
-    x = problem.domain.spread(17)
-    with np.errstate(all="ignore"):
-        slopes = np.abs(np.diff(values)[[0, -1]] / np.diff(x)[[0, -1]]) * np.ptp(x)
-    if slopes.max() > STEEP * np.ptp(values):
+    step = SHORT * (high - low)
+    near = _variation(problem, target, np.array([low, low + step, high - step, high]))
+    slopes = near[[0, 2]] / SHORT
+    if slopes.max() > STEEP * _variation(problem, target, problem.domain.spread(17)).sum():
         return low if slopes[0] >= slopes[1] else high
     return _centre(low, high)
+
+
+def _variation(problem: Problem, target: Target, x: np.ndarray) -> np.ndarray:
+    """How much f changes between neighbouring points, weighted."""
+    f = target(x)
+    w = problem.weight_of(x, f)
+    return np.abs(np.diff(f)) * np.minimum(w[1:], w[:-1])
 
 
 def _symmetry(problem: Problem, target: Target, centre: float) -> str | None:

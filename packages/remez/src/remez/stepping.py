@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels
-from .correction import correct
+from .correction import Stuck, correct
 from .exchange import EPS, Outcome, State, exchange
 from .levelling import Levelled
 from .reduction import Reduced, Samples
@@ -51,7 +51,10 @@ def step_degrees(
             outcome = _by_half_steps(small, last, grid, options) or outcome
         if dense is not None and not _good(outcome.state, enough):
             near = None if last is None else last.level
-            outcome = _corrected(small, grid, dense, near, options) or outcome
+            try:
+                outcome = _corrected(small, grid, dense, near, options) or outcome
+            except Stuck:
+                dense = None
         state = outcome.state
         if state is not None and state.extrema.sound and (k == low or state.exact):
             yield small, outcome

@@ -26,7 +26,7 @@ from numpy.polynomial import polynomial
 
 from .errors import DegreeError, DomainError
 
-__all__ = ["Composite", "SignApproximant", "composite", "sign"]
+__all__ = ["Composite", "SignApproximant", "alternation", "composite", "sign"]
 
 _DIGITS = 40  # working digits: 1 - l'^2 = delta^2 must survive for delta down to 1e-12
 
@@ -154,6 +154,31 @@ def sign(degree: tuple[int, int], delta: float) -> SignApproximant:
     0.00241396
     """
     return _sign(degree, delta)[0]
+
+
+def alternation(count: int, delta: float) -> np.ndarray:
+    r"""Where on ``[delta, 1]`` the best approximant of sign has its extreme errors, with N = count.
+
+    ``x_i = delta / dn(i K'/N; l')`` for i = 0 … N, increasing from delta to 1; ``x_i x_(N-i) =
+    delta``.
+
+    Raises:
+        DomainError: delta outside (0, 1).
+
+    >>> print(alternation(2, 0.25))
+    [0.25 0.5  1.  ]
+    """
+    from mpmath import mp
+
+    with mp.workdps(_DIGITS):
+        width = _check_delta(delta)
+        parameter = 1 - width**2
+        step = mp.ellipk(parameter) / count
+        half = [
+            float(width / mp.ellipfun("dn", i * step, m=parameter)) for i in range(count // 2 + 1)
+        ]
+    lower = np.array(half[: (count + 1) // 2])
+    return np.concatenate([half, delta / lower[::-1]])
 
 
 def composite(layers: int, delta: float) -> Composite:
