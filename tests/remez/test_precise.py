@@ -10,7 +10,9 @@ from mpmath import mp
 import remez
 from remez.arithmetic import MpmathArithmetic
 from remez.expression import parse
-from remez.precise import fit_precise
+from remez.precise import finish, fit_precise
+from remez.precise_reduction import reduce
+from remez.precise_search import Search
 
 # m + n + 2 alternating extrema levelled to 1e-39 at 60 to 480 digits by a separate program;
 # type (14, 14) on the half-line also is CRAM's alpha_0, Pusa, arXiv:1206.2880
@@ -209,3 +211,56 @@ def test_ends_are_the_best_to_all_digits(text, domain):
     with mp.workdps(400):
         errors = [abs(parse(text)(x) - fit.rational._value(x)) for x in fit.reference]
         assert max(errors) / min(errors) < 1 + mp.mpf(10) ** -30
+
+
+@pytest.mark.parametrize(
+    ("text", "degree", "domain"),
+    [("gelu(x)", (3, 1), (-3, 3)), ("silu(x)", (5, 3), (-1, 1)), ("softplus(x)", (5, 1), (-3, 3))],
+)
+def test_a_degenerate_best_is_found_at_its_lower_type(text, degree, domain):
+    # f - x/2 is even, so the best of type (m, n), both odd, m > n, is x/2 + one of (m - 1, n - 1)
+    m, n = degree
+    fit = remez.fit(parse(text), degree, domain, precision=30)
+    even = remez.fit(parse(f"{text} - x/2"), (m - 1, n - 1), domain, precision=30)
+    assert (fit.converged, fit.defect, even.defect) == (True, 1, 0)
+    assert relative(fit.error, even.error) < mp.mpf(10) ** -28
+    with mp.workdps(50):
+        errors = [parse(text)(x) - fit(mp.mpf(x)) for x in fit.reference]
+        assert min(map(abs, errors)) > fit.error * (1 - mp.mpf(10) ** -20)
+    assert len(errors) == m + n + 1
+    assert all(a * b < 0 for a, b in itertools.pairwise(errors))
+
+
+@pytest.mark.parametrize(
+    ("text", "degree", "defect"),
+    [
+        ("x/(1 + x**2)", (5, 5), 3),
+        ("(x + 2)/(x**2 + 3)", (4, 4), 2),
+        ("(x + 2)/(x**2 + 3)", (7, 3), 1),
+        ("37/10 + 0*x", (4, 6), 4),
+        ("0*x", (1, 3), 3),
+    ],
+)
+def test_an_exact_fit_states_its_lowest_type(text, degree, defect):
+    fit = remez.fit(parse(text), degree, precision=30)
+    assert (fit.converged, fit.defect) == (True, defect)
+    assert fit.error < mp.mpf(10) ** -40
+    assert fit.defect == remez.fit(parse(text), degree).defect
+
+
+@pytest.mark.parametrize(("degree", "domain"), [((0, 3), (-1, 1)), ((1, 3), (-5, 5))])
+def test_zero_may_be_the_best(degree, domain):
+    # sin is m + 2 times as large as it gets, with alternating sign; the defect of 0 is n
+    fit = remez.fit(remez.targets.sin, degree, domain, precision=30)
+    assert (fit.converged, fit.defect) == (True, 3)
+    with mp.workdps(40):
+        assert relative(fit.error, mp.sin(min(domain[1], mp.pi / 2))) < mp.mpf(10) ** -28
+        assert max(abs(fit(mp.mpf(x))) for x in fit.reference) < mp.mpf(10) ** -25
+
+
+def test_a_lower_type_that_alternates_too_seldom_is_not_the_best():
+    problem = remez.Problem.of(remez.targets.exp, (3, 3), (-1, 1))
+    arithmetic = MpmathArithmetic()
+    search = Search(reduce(problem, arithmetic), arithmetic, 40, None)
+    fit = finish(search, search.climb((2, 2)), 20, "lower type")
+    assert fit.status is remez.Status.NO_ALTERNATION

@@ -2,7 +2,8 @@
 
 The start is a former fit's reference where there is one, else continuation: the type grows from
 (0, 0) to (m, n), each reference extrapolated from the spacings of the two before. Where that
-fails, the double fit's reference is tried.
+fails, the double fit's reference is tried, and then smaller types: a degenerate best of type (m, n)
+is one of type (m - d, n - d) whose error alternates on m + n + 2 - d points.
 
 >>> import remez
 >>> from mpmath import mp
@@ -17,8 +18,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,12 @@ from mpmath import mp
 from .arithmetic import Arithmetic, Number, fastest
 from .errors import ConvergenceError, RemezError
 from .expression import as_expression
-from .precise_exchange import Curve, Reference, Scan, polish, settle
+from .precise_exchange import Curve, Reference, Scan, alternation, crests, polish
 from .precise_levelling import spread
 from .precise_rational import PreciseRational
 from .precise_reduction import Reduction, reduce
-from .precise_start import chebyshev, compared, double_fit, first, folded, inside, resample
+from .precise_search import Found, Search
+from .precise_start import compared, double_fit, folded, inside
 from .problem import Problem
 from .result import Fit, Status
 
@@ -39,7 +40,6 @@ __all__ = ["fit_precise"]
 
 GUARD = 15  # digits kept beyond those that are asked for
 RAISES = 4  # of the digits, when rounding keeps the error from being level
-PATIENCE = 14  # exchanges of a stage: from a good start it takes two or three
 WINDOW = 100.0  # of an unbounded domain, in which an expression is asked for its kinks
 DETECT = 60  # digits with which symmetry is looked for
 
@@ -79,10 +79,10 @@ def fit_precise(
             start, limit = double, double.error
     with arithmetic.digits(DETECT):
         reduction = reduce(problem, arithmetic, _rough_hints(problem))
-    search = _Search(reduction, arithmetic, max_iterations, callback)
+    search = Search(reduction, arithmetic, max_iterations, callback)
     best: Fit | None = None
     for method, found in _attempts(search, start):
-        fit = _finish(search, found, precision, method)
+        fit = finish(search, found, precision, method)
         if fit.converged and fit.error > 1.001 * limit:
             fit = replace(fit, status=Status.OPEN)
         best = fit if best is None or fit.converged else best
@@ -98,15 +98,20 @@ def fit_precise(
     return best
 
 
-def _attempts(search: _Search, start: Fit | None) -> Iterator[tuple[str, _Found]]:
-    """What the starts lead to, one after another."""
+def _attempts(search: Search, start: Fit | None) -> Iterator[tuple[str, Found]]:
+    """What the starts lead to, one after another; type (m, 0) is where r = 0 is found."""
     if start is not None and (found := search.near(start)) is not None:
         yield "warm start", found
     if (found := search.climb()) is not None:
         yield "continuation", found
-    former = double_fit(folded(search.reduction)) if start is None else None
-    if former is not None and (found := search.near(former)) is not None:
-        yield "double start", found
+    if start is None:
+        start = double_fit(folded(search.reduction))
+        if start is not None and (found := search.near(start)) is not None:
+            yield "double start", found
+    if start is None or start.status is not Status.CONVERGED or start.defect > 0:
+        for degree in [*search.reduction.lower(), (search.reduction.degree[0], 0)]:
+            if (found := search.climb(degree)) is not None:
+                yield "lower type", found
 
 
 def _rough_hints(problem: Problem) -> tuple[float, ...]:
@@ -123,146 +128,11 @@ def _rough_hints(problem: Problem) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """Where a search ended: the type in t, the points, and the digits it worked with.
-
-    ``exact`` says that f is a rational of this type, as far as those digits tell.
-    """
-
-    degree: tuple[int, int]
-    points: list[Number]
-    digits: int
-    exact: bool
-
-
-class _Search:
-    """Reference hunting for one reduced problem."""
-
-    def __init__(
-        self,
-        reduction: Reduction,
-        arithmetic: Arithmetic,
-        limit: int,
-        callback: Callable[..., Any] | None,
-    ) -> None:
-        self.reduction = reduction
-        self.arithmetic = arithmetic
-        self.limit = limit
-        self.callback = callback
-        self.evaluations = 0
-
-    def curve(self, degree: tuple[int, int]) -> Curve:
-        """The curve at the current working precision."""
-        curve = self.reduction.curve(self.arithmetic, degree)
-
-        def counted(t: Number) -> Number:
-            self.evaluations += 1
-            return curve.value(t)
-
-        return replace(curve, value=counted)
-
-    def near(self, former: Fit) -> _Found | None:
-        """Settle from a former fit's reference: (degree, sampling coordinates, digits)."""
-        error = float(former.error)
-        resolved = former.status is Status.CONVERGED and error > 0
-        if not resolved or former.defect > self.reduction.defect:
-            return None
-        degree = self.reduction.degree
-        digits = 30 + self.lost(self.arithmetic.number(error))
-        with self.arithmetic.digits(digits):
-            curve = self.curve(degree)
-            points = self.reduction.to_t(self.arithmetic, list(former.reference))
-            kept = inside(curve, [self.reduction.unplace(self.arithmetic, t) for t in points])
-            if len(kept) != curve.size:
-                return None
-            reference = self._settle(curve, kept)
-            if reference is None or not error / 2 < float(reference.error) < 2 * error:
-                return None
-            return _Found(degree, reference.points, digits, False)
-
-    def climb(self) -> _Found | None:
-        """Grow the type from the least one, each start resampled from the last reference."""
-        top, least = max(self.reduction.degree), self._least()
-        at, digits = least - 1, 30
-        path: list[tuple[int, list[Number]]] = []
-        while at < top:
-            for step in dict.fromkeys((max(1, (at + 1) // 3), max(1, (at + 1) // 6), 1, 2, 3, 4)):
-                goal = min(at + step, top)
-                degree = self._towards(goal, top)
-                found = self._stage(degree, path, goal, digits)
-                if found is not None:
-                    break
-            else:
-                return None
-            reference, digits, exact = found
-            if exact:
-                return _Found(degree, reference.points, digits, True)
-            path, at = [*path[-1:], (goal, reference.points)], goal
-            digits = 30 + 2 * self.lost(reference.error)
-        return _Found(degree, path[-1][1], digits, False)
-
-    def _towards(self, goal: int, top: int) -> tuple[int, int]:
-        """The type (m, n) goal/top, rounded; on the line to one without a zero of q."""
-        m, n = self.reduction.degree
-        small = (round(m * goal / top), round(n * goal / top)) if top else (0, 0)
-        return small if goal == top else self.reduction.attainable(small)
-
-    def _least(self) -> int:
-        """The first goal whose type has room for all of the prescribed values."""
-        top, pins = max(self.reduction.degree), len(self.reduction.problem.interpolate)
-        return next(k for k in range(top + 1) if k == top or sum(self._towards(k, top)) >= pins)
-
-    def _stage(
-        self, degree: tuple[int, int], path: list[tuple[int, list[Number]]], goal: int, digits: int
-    ) -> tuple[Reference, int, bool] | None:
-        """Settle at one type: the reference, the digits it took, and whether f was reached."""
-        tries = [path, path[-1:], []][2 - min(len(path), 2) :]
-        while tries:
-            with self.arithmetic.digits(digits):
-                curve = self.curve(degree)
-                start = resample(curve, tries[0], goal) if tries[0] else first(curve)
-                reference = self._settle(curve, start)
-                if reference is None:
-                    tries.pop(0)
-                    continue
-                exact = bool(reference.error <= self.floor)
-            if not exact or digits >= 120:
-                return reference, digits, exact
-            digits *= 2
-        return None
-
-    def _settle(self, curve: Curve, points: list[Number]) -> Reference | None:
-        if self.callback is not None:
-            self.callback(curve.degree, points)
-        try:
-            return settle(curve, points, min(self.limit, PATIENCE), self.floor)
-        except ZeroDivisionError:
-            return None
-
-    @cached_property
-    def height(self) -> Number:
-        """The size of f, from a few points."""
-        with self.arithmetic.digits(30):
-            curve = self.curve((8, 8))
-            values = [abs(curve.value(curve.place(s))) for s in chebyshev(curve, curve.size)]
-            return max((v for v in values if v > 0), default=self.arithmetic.number(1))
-
-    @property
-    def floor(self) -> Number:
-        """What cannot be told from rounding at the working precision."""
-        return self.height * self.arithmetic.number(10) ** (12 - self.arithmetic.decimals)
-
-    def lost(self, error: Number) -> int:
-        """Decimal digits by which f exceeds the error."""
-        gap = self.arithmetic.log(self.height) - self.arithmetic.log(error)
-        return max(0, math.ceil(gap / math.log(10)))
-
-
-def _finish(search: _Search, found: _Found, precision: int, method: str) -> Fit:
-    """Polish at full precision, and write the answer in x."""
+def finish(search: Search, found: Found, precision: int, method: str) -> Fit:
+    """Polish at full precision, write the answer in x, and judge it."""
+    found = search.lowest(found) if found.exact else found
     degree, points, exact = found.degree, found.points, found.exact
-    arithmetic = search.arithmetic
+    arithmetic, reduction = search.arithmetic, replace(search.reduction, degree=found.degree)
     with arithmetic.digits(found.digits):
         curve = search.curve(degree)
         rough = curve.levelled(inside(curve, points), None)
@@ -275,38 +145,50 @@ def _finish(search: _Search, found: _Found, precision: int, method: str) -> Fit:
             points = inside(curve, points)  # an end that is no dyadic number has moved
             reference = Reference(points, curve.levelled(points, None), 1.0, steps)
             tolerance = arithmetic.number(10) ** -(precision + 2)
-            if exact:
+            if not exact:
+                reference = polish(curve, reference, tolerance, 20)
+            scan = Scan.of(curve, reference.levelled, reference.points)
+            tops = reference.points if exact else crests(curve, reference, scan)
+            errors, _ = curve.errors(reference.levelled, tops)
+            high = max(scan.peak, *map(abs, errors))
+            if exact or reference.excess > 1e-6 or high <= reference.error * (1 + tolerance):
                 break
-            reference = polish(curve, reference, tolerance, 20)
             points, steps = reference.points, reference.iterations
-            if not tolerance < reference.excess < 1e-6:
-                break
-            digits += 5 + math.ceil(arithmetic.log(reference.excess / tolerance) / math.log(10))
+            if reference.excess > tolerance:
+                digits += 5 + math.ceil(arithmetic.log(reference.excess / tolerance) / math.log(10))
+            else:  # an extremum that is not in the reference is higher
+                points = [tops[i] for i in alternation(curve, tops, errors, curve.size)]
     with arithmetic.digits(digits):
-        rational = _rational(search.reduction, curve, reference, precision)
-        scan = Scan.of(curve, reference.levelled, reference.points)
-        low, high = reference.error, reference.error * (1 + max(reference.excess, 0))
-        sampled = arithmetic.number(scan.peak)
-        level = sampled <= high * (1 + tolerance) and reference.excess <= tolerance
-        settled = scan.one_sign and (exact or level)
-        low, high = (arithmetic.mpf(arithmetic.number(x)) for x in (low, max(high, sampled)))
+        null = all(
+            abs(p) <= tolerance * reference.error * abs(q)
+            for p, q in zip(reference.levelled.p, reference.levelled.q, strict=True)
+        )
+        spare = [a - b for a, b in zip(search.reduction.degree, degree, strict=True)]
+        count = curve.size + (0 if null else max(spare))  # m + n + 2 - defect
+        kept = alternation(curve, tops, errors, count)
+        low = min((abs(errors[i]) for i in kept), default=0) if len(kept) == count else 0
         if exact:
-            low, high = min(low, high), arithmetic.mpf(sampled)
-        xs = search.reduction.to_x([arithmetic.mpf(curve.place(s)) for s in reference.points])
+            low = min(reference.error, high)
+        status = Status.CONVERGED
+        if not scan.one_sign:
+            status = Status.POLE
+        elif not exact and high > low * (1 + 4 * tolerance):
+            status = Status.NOT_LEVELLED if low > 0 else Status.NO_ALTERNATION
+        rational = _rational(reduction, curve, reference, precision)
+        low, high = (arithmetic.mpf(arithmetic.number(x)) for x in (low, high))
+        xs = reduction.to_x([arithmetic.mpf(curve.place(tops[i])) for i in kept])
     with mp.workdps(precision):
         return Fit(
             rational,  # type: ignore[arg-type]
-            search.reduction.problem,
+            reduction.problem,
             +high,
             +low,
             np.array(xs, object),
-            Status.CONVERGED if settled else Status.NOT_LEVELLED,
+            status,
             iterations=reference.iterations,
             evaluations=search.evaluations,
             method=f"{method}, {arithmetic.name}",
-            defect=search.reduction.defect
-            + min(a - b for a, b in zip(search.reduction.degree, degree, strict=True))
-            * search.reduction.power,
+            defect=reduction.problem.degree[1] if null else reduction.defect,
             precision=precision,
         )
 

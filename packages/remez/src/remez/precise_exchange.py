@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from .arithmetic import Arithmetic, Number
 from .precise_levelling import Levelled, branches, level, sign_changes
 
-__all__ = ["Curve", "Reference", "Scan", "polish", "settle"]
+__all__ = ["Curve", "Reference", "Scan", "alternation", "crests", "polish", "settle"]
 
 SAMPLES = 5  # parts into which a scan cuts every gap between points
 NEAR = 0.5  # the same, from which a step that makes it larger is halved
 STALLED = 1e-10  # the same, below which only rounding makes it larger
+HIGH = 0.9  # of the largest error, from which on other extrema are climbed
+CLIMBS = 12  # Newton steps from a sample to the top: enough for a thousand digits
 SETTLED = 1e-3  # max |error| / levelled error - 1 from which Newton's method takes over
 
 
@@ -145,7 +147,7 @@ class Scan:
         return cls(
             samples,
             errors,
-            _alternation(curve, samples, errors),
+            alternation(curve, samples, errors, curve.size),
             max(map(abs, errors)),
             not sign_changes(denominators, breaks),
         )
@@ -214,6 +216,21 @@ def polish(curve: Curve, start: Reference, tolerance: Number, limit: int) -> Ref
     return Reference(near, curve.levelled(near, None), least, iterations)
 
 
+def crests(curve: Curve, reference: Reference, scan: Scan) -> list[Number]:
+    """The points of a polished reference, and all other extrema that come near the largest."""
+    size = [abs(e) for e in scan.errors]
+    tops = [
+        scan.samples[i]
+        for i, height in enumerate(size)
+        if height > HIGH * scan.peak and height == max(size[max(i - 1, 0) : i + 2])
+    ]
+    tops = _distinct([*reference.points, *tops])
+    third = _third(curve, reference.points, reference.levelled)
+    for _ in range(CLIMBS if len(tops) > len(reference.points) else 0):
+        tops, _ = _newton(curve, reference.levelled, tops, third)
+    return tops
+
+
 def _between(curve: Curve, near: Sequence[Number], far: Sequence[Number]) -> list[Number]:
     """Half of the way from one reference to another."""
     return [curve.arithmetic.number((a + b) / 2) for a, b in zip(near, far, strict=True)]
@@ -278,8 +295,10 @@ def _distinct(numbers: list[Number]) -> list[Number]:
     return ordered[:1] + [y for x, y in itertools.pairwise(ordered) if y > x]
 
 
-def _alternation(curve: Curve, samples: Sequence[Number], errors: Sequence[Number]) -> list[int]:
-    """Indices of extrema of alternating sign: the largest of every run, trimmed to the size."""
+def alternation(
+    curve: Curve, samples: Sequence[Number], errors: Sequence[Number], count: int
+) -> list[int]:
+    """Indices of extrema of alternating sign: the largest of every run, at most ``count``."""
     runs: list[list[int]] = []
     last = 0
     for i, (s, e) in enumerate(zip(samples, errors, strict=True)):
@@ -293,7 +312,7 @@ def _alternation(curve: Curve, samples: Sequence[Number], errors: Sequence[Numbe
         last = sign
     extrema = [max(run, key=lambda i: abs(errors[i])) for run in runs]
     size = {i: abs(errors[i]) for i in extrema}
-    while (excess := len(extrema) - curve.size) > 0:
+    while (excess := len(extrema) - count) > 0:
         ends = (extrema[0], extrema[-1])
         least = min(extrema, key=lambda i: size[i])
         if excess == 1 or least in ends:

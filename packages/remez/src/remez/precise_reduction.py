@@ -54,6 +54,17 @@ class Reduction:
             n - self.power * self.degree[1],
         )
 
+    def halved(self, degree: tuple[int, int]) -> tuple[int, int]:
+        """The largest type in t of the rationals of a type in x that have the symmetry."""
+        m, n = degree
+        return self.attainable(((m - (self.parity == "odd")) // self.power, n // self.power))
+
+    def lower(self) -> list[tuple[int, int]]:
+        """The types in t of less in both degrees in x, large ones first: of degenerate bests."""
+        m, n = self.problem.degree
+        types = [(m - d, n - d) for d in range(1, min(m, n) + 1) if m - d >= (self.parity == "odd")]
+        return list(dict.fromkeys(one for one in map(self.halved, types) if one != self.degree))
+
     def intervals(self) -> list[tuple[Any, Any]]:
         """The domain in t, ends as fractions or infinities."""
         ends = self.problem.domain.exact or self.problem.domain.intervals
@@ -188,13 +199,11 @@ def reduce(problem: Problem, arithmetic: Arithmetic, hints: tuple[float, ...] = 
     if parity == "auto":
         parity = _symmetry(problem, centre, high) if symmetric else None
         parity = parity if _mirrored(problem, centre, parity) else None
-    m, n = problem.degree
-    reduced = {"even": (m // 2, n // 2), "odd": ((m - 1) // 2, n // 2)}.get(parity or "", (m, n))
-    if reduced[0] < 0:
-        parity, reduced = None, (m, n)
     rough = tuple(sorted(set(_rough_points(problem, hints))))
-    reduction = Reduction(problem, reduced, parity, centre if parity else Fraction(0), rough)
-    return replace(reduction, degree=reduction.attainable(reduced))
+    if parity == "odd" and problem.degree[0] == 0:  # the best is 0: an odd r of this type is
+        return Reduction(problem, (0, 0), None, Fraction(0), rough)
+    reduction = Reduction(problem, (0, 0), parity, centre if parity else Fraction(0), rough)
+    return replace(reduction, degree=reduction.halved(problem.degree))
 
 
 def _infinite(x: Any) -> bool:
