@@ -11,9 +11,11 @@ from .extrema import Extrema, choose, search
 from .levelling import Levelled, level
 from .reduction import Reduced, Samples
 
-__all__ = ["Outcome", "State", "exchange"]
+__all__ = ["Outcome", "State", "exchange", "solve"]
 
 EPS = float(np.finfo(float).eps)
+ROUNDING = 64 * EPS  # of f and of r, relative
+NEARLY = 0.01  # a gap that is worth a judgement
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,19 @@ class State:
     @property
     def exact(self) -> bool:
         """Whether the rational is sound and reproduces the target to rounding."""
-        return self.extrema.sound and self.extrema.largest <= 64 * EPS * self.reference.height
+        return self.extrema.sound and self.extrema.largest <= ROUNDING * self.reference.height
+
+    @property
+    def lost(self) -> bool:
+        """Whether the levelled error is rounding, but the true one is not."""
+        return abs(self.level.error) <= 4 * EPS * self.reference.height and not self.exact
+
+    @property
+    def nearly(self) -> bool:
+        """Whether the rational is sound and may be the best, to `NEARLY` or to rounding."""
+        largest = self.extrema.largest
+        rounding = ROUNDING * self.reference.height
+        return self.extrema.sound and largest * (1 - NEARLY) <= abs(self.level.error) + rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +85,9 @@ def exchange(
             callback(state)
         better = best is None or (state.extrema.sound, -state.gap) > (best.extrema.sound, -best.gap)
         stalled = 0 if better else stalled + 1
-        lost = lost + 1 if _lost(state) else 0
-        if lost >= 2:
-            return Outcome(best, iteration)
+        lost = (lost + 1 if state.extrema.sound else 2) if state.lost else 0
         best = state if better else best
-        if terminate(reduced, state, stalled, tolerance):
+        if lost >= 2 or terminate(reduced, state, stalled, tolerance):
             return Outcome(best, iteration)
         if state.extrema.sound or previous is None:
             previous = state.reference
@@ -97,12 +109,6 @@ def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) ->
     return stalled >= (2 if state.gap < 1e-3 else 8)
 
 
-def _lost(state: State) -> bool:
-    """Whether the levelled error is below rounding while the true one is far above."""
-    size = state.reference.height
-    return abs(state.level.error) <= 2 * EPS * size and state.extrema.largest > 1e4 * EPS * size
-
-
 def _step(
     reduced: Reduced,
     proposal: Samples,
@@ -117,7 +123,7 @@ def _step(
     """
     fallback: State | None = None
     for attempt in range(8):
-        levelled = _level(reduced, proposal)
+        levelled = solve(reduced, proposal)
         if levelled is not None and (levelled.sound or previous is None):
             found = search(reduced, levelled, proposal, grid)
             state = State(proposal, levelled, found, iteration)
@@ -132,18 +138,21 @@ def _step(
     return fallback
 
 
-def _level(reduced: Reduced, reference: Samples) -> Levelled | None:
-    with np.errstate(divide="ignore"):
-        u, f, slack = reference.u, reference.f, 1 / reference.w
+def solve(reduced: Reduced, reference: Samples) -> Levelled | None:
+    """The rational levelled on the reference, under the conditions; None if there is none."""
+    u, f = reference.u, reference.f
+    if not ((reference.w > 0).all() and (u[1:] > u[:-1]).all()):
+        return None
+    slack = 1 / reference.w
     if reduced.fixed:
         points, values = np.array(reduced.fixed).T
         order = np.argsort(np.concatenate([u, points]))
         u = np.concatenate([u, points])[order]
         f = np.concatenate([f, values])[order]
         slack = np.concatenate([slack, np.zeros(points.size)])[order]
+        if not (u[1:] > u[:-1]).all():
+            return None
     if u.size != sum(reduced.degree) + 2:
-        return None
-    if not (np.isfinite(slack).all() and (np.diff(u) > 0).all()):
         return None
     return level(u, f, slack, reduced.degree, reduced.unbounded, reduced.turns)
 

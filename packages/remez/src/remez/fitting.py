@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -19,10 +19,12 @@ from .problem import Problem, Target
 from .reduction import Reduced, reduce
 from .result import Fit, Status
 from .start import base_grid, chebyshev, dense_grid, warm
-from .stepping import lowest, step_degrees
+from .stepping import from_half, step_degrees, with_lowest
 from .survey import survey
 
-__all__ = ["answer", "conclude", "fit"]
+__all__ = ["accepted", "conclude", "fit"]
+
+Candidate = tuple[Reduced, Outcome, str]  # with the name of the link
 
 MAX_DEGREE = 120  # where the search for a degree that reaches tol= gives up
 PATTERNS = 255  # of signs that q may have on a union, beyond the first: all on nine intervals
@@ -69,8 +71,9 @@ def fit(
 
     Returns:
         A `Fit`; `Fit.method` names the link that answered: "warm start", "zolotarev",
-        "chebyshev", "degree stepping", "differential correction", or "another pattern" of signs
-        that q has on the intervals of a union: a pole in a gap may do better than none.
+        "chebyshev", "half the degree", "degree stepping", "differential correction", or "another
+        pattern" of signs that q has on the intervals of a union: a pole in a gap may do better
+        than none.
 
     Raises:
         TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.
@@ -109,11 +112,7 @@ def fit(
             throw=throw,
         )
     target = problem.target()
-    found: list[Fit] = []
-    for candidate in _chain(problem, target, start, max_iterations, callback):
-        found.append(candidate)
-        if candidate.converged:
-            break
+    found = accepted(problem, target, _chain(problem, target, start, max_iterations, callback))
     if found and len(problem.domain.intervals) > 1 and problem.degree[1] > 0:
         found = _compared(problem, target, found, max_iterations, callback)
     return conclude(found, throw)
@@ -173,30 +172,47 @@ def conclude(found: list[Fit], throw: bool) -> Fit:
     return best
 
 
+def accepted(problem: Problem, target: Target, chain: Iterable[Candidate]) -> list[Fit]:
+    """Fits up to the first that is accepted; an answer that is exact at the lowest type that is.
+
+    To judge one takes as long as some steps of an exchange, so that what is not nearly level
+    waits until nothing else is left.
+    """
+    found: list[Fit] = []
+    waiting: list[Candidate] = []
+    for reduced, outcome, method in chain:
+        for small, one in with_lowest(reduced, outcome):
+            candidate = small, one, method
+            if one.state is not None and one.state.nearly:
+                found.append(_judged(problem, target, *candidate))
+                if found[-1].converged:
+                    return found
+            elif one.state is not None:
+                waiting.append(candidate)
+    return found + [_judged(problem, target, *candidate) for candidate in waiting]
+
+
 def _chain(
     problem: Problem,
     target: Target,
     start: Fit | None,
     max_iterations: int,
     callback: Callable[[State], Any] | None,
-) -> Iterator[Fit]:
-    """Answers of the links, one after another, until the caller is content."""
+) -> Iterator[Candidate]:
+    """What the links lead to, one after another, until the caller is content."""
     options: dict[str, Any] = {"max_iterations": max_iterations, "callback": callback}
     if start is not None:
         reduced = reduce(problem, target, np.array([start.rational.origin]))
         near = warm(reduced, start.reference)
         if near is not None:
-            outcome = exchange(reduced, near, base_grid(reduced), **options)
-            if outcome.state is not None:
-                yield answer(problem, target, reduced, outcome, "warm start")
+            yield reduced, exchange(reduced, near, base_grid(reduced), **options), "warm start"
     reduced = reduce(problem, target)
     grid = base_grid(reduced)
     for method, first in (("zolotarev", zolotarev), ("chebyshev", chebyshev)):
         reference = first(reduced, grid)
         if reference is not None:
-            outcome = exchange(reduced, reference, grid, **options)
-            if outcome.state is not None:
-                yield answer(problem, target, reduced, outcome, method)
+            yield reduced, exchange(reduced, reference, grid, **options), method
+    yield reduced, from_half(reduced, grid, **options), "half the degree"
     found = survey(problem, target)
     if found.fault is not None:
         place = "" if found.where is None else f" (near x = {found.where:.17g})"
@@ -204,9 +220,9 @@ def _chain(
     reduced = reduce(problem, target, found.singular)
     grid = base_grid(reduced)
     for small, outcome in step_degrees(reduced, grid, None, **options):
-        yield answer(problem, target, small, outcome, "degree stepping")
+        yield small, outcome, "degree stepping"
     for small, outcome in step_degrees(reduced, grid, dense_grid(reduced, grid), **options):
-        yield answer(problem, target, small, outcome, "differential correction")
+        yield small, outcome, "differential correction"
 
 
 def _compared(
@@ -232,8 +248,8 @@ def _compared(
         below = (1 - CLOSE) * best.error / reduced.height if best.converged else np.inf
         search = Search(reduced, below, callback)
         outcomes = search.outcomes(best.reference, max_iterations)
-        fits = (answer(problem, target, reduced, one, "another pattern") for one in outcomes)
-        rival = next((fit for fit in fits if fit.converged), None)
+        chain = ((reduced, one, "another pattern") for one in outcomes)
+        *_, rival = [None, *accepted(problem, target, chain)]
         if rival is not None and (not best.converged or rival.error < (1 - CLOSE) * best.error):
             best = rival
         settled = settled and (rival is not None or search.excluded)
@@ -242,25 +258,10 @@ def _compared(
     return [best]
 
 
-def answer(
-    problem: Problem, target: Target, reduced: Reduced, outcome: Outcome, method: str
-) -> Fit:
-    """The outcome as a `Fit`, with the judge's verdict.
-
-    An answer that is exact to rounding is given at the lowest type that is.
-    """
-    fit = _judged(problem, target, reduced, outcome, method)
-    if fit.status is Status.NOISE_FLOOR and outcome.state is not None and outcome.state.exact:
-        lower = lowest(reduced, outcome.state)
-        if lower is not None:
-            exact = _judged(problem, target, *lower, method)
-            return exact if exact.converged else fit
-    return fit
-
-
 def _judged(
     problem: Problem, target: Target, reduced: Reduced, outcome: Outcome, method: str
 ) -> Fit:
+    """The outcome as a `Fit`, with the judge's verdict."""
     assert outcome.state is not None
     rational = reduced.rational(outcome.state.level)
     verdict = judge(problem, rational, reduced.hints(outcome.state.reference.u), target)

@@ -220,7 +220,8 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
     low, high = problem.domain.hull
     unbounded = not problem.domain.is_finite
     points = np.empty(0) if singular is None else singular
-    values = target(problem.domain.spread(17))
+    x = problem.domain.spread(17)
+    values = target(x)
     height = 2.0 ** np.round(np.log2(max(np.abs(values).max(), 1e-300)))
     centre = _centre(low, high)
     parity = problem.parity
@@ -246,7 +247,7 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         infinity.check(problem, target, grown, centre, scale)
     else:
         if parity is None:
-            centre = _origin(problem, target, points)
+            centre = _origin(problem, target, points, x, values)
         scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
 
     bare = Reduced(
@@ -292,7 +293,9 @@ def _centre(low: float, high: float) -> float:
     return high if np.isinf(low) else 0.5 * low + 0.5 * high
 
 
-def _origin(problem: Problem, target: Target, singular: np.ndarray) -> float:
+def _origin(
+    problem: Problem, target: Target, singular: np.ndarray, x: np.ndarray, values: np.ndarray
+) -> float:
     """The point about which x should keep its relative accuracy.
 
     A zero that is demanded under a relative weight; the strongest singular point; an end with
@@ -305,18 +308,20 @@ def _origin(problem: Problem, target: Target, singular: np.ndarray) -> float:
     if singular.size:
         return float(singular[0])
     step = SHORT * (high - low)
-    near = _variation(problem, target, np.array([low, low + step, high - step, high]))
-    slopes = near[[0, 2]] / SHORT
-    if slopes.max() > STEEP * _variation(problem, target, problem.domain.spread(17)).sum():
+    ends = np.array([low, low + step, high - step, high])
+    slopes = _variation(problem, ends, target(ends))[[0, 2]] / SHORT
+    if slopes.max() > STEEP * _variation(problem, x, values).sum():
         return low if slopes[0] >= slopes[1] else high
     return _centre(low, high)
 
 
-def _variation(problem: Problem, target: Target, x: np.ndarray) -> np.ndarray:
+def _variation(problem: Problem, x: np.ndarray, f: np.ndarray) -> np.ndarray:
     """How much f changes between neighbouring points, weighted."""
-    f = target(x)
+    steps = np.abs(f[1:] - f[:-1])
+    if problem.weight is None:
+        return steps
     w = problem.weight_of(x, f)
-    return np.abs(np.diff(f)) * np.minimum(w[1:], w[:-1])
+    return steps * np.minimum(w[1:], w[:-1])
 
 
 def _symmetry(problem: Problem, target: Target, centre: float) -> str | None:

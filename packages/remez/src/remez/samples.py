@@ -12,7 +12,7 @@ from .correction import correct
 from .domain import Domain
 from .errors import DegreeError, TargetError
 from .exchange import exchange
-from .fitting import answer, conclude
+from .fitting import accepted, conclude
 from .problem import Problem
 from .reduction import Reduced, Samples, reduce
 from .result import Fit
@@ -66,14 +66,11 @@ def fit_samples(
     target = problem.target()
     reduced = Discrete(**_fields(reduce(problem, target)))
     points = reduced.sample(reduced.u(np.array(problem.samples[0])))  # type: ignore[index]
-    found = []
-    for method, start in _starts(reduced, points):
-        outcome = exchange(reduced, start, points, max_iterations=max_iterations)
-        if outcome.state is not None:
-            found.append(answer(problem, target, reduced, outcome, method))
-            if found[-1].converged:
-                break
-    return conclude(found, throw)
+    chain = (
+        (reduced, exchange(reduced, start, points, max_iterations=max_iterations), method)
+        for method, start in _starts(reduced, points)
+    )
+    return conclude(accepted(problem, target, chain), throw)
 
 
 def _fields(reduced: Reduced) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 
 from . import kernels
 from .correction import Stuck, correct
-from .exchange import EPS, Outcome, State, exchange
+from .exchange import EPS, Outcome, State, exchange, solve
 from .levelling import Levelled
 from .reduction import Reduced, Samples
 from .start import base_grid, chebyshev, resample
 
-__all__ = ["lowest", "step_degrees"]
+__all__ = ["from_half", "step_degrees", "with_lowest"]
 
 # enough for a reference to go on from
 ROUGH: dict[str, Any] = {"max_iterations": 12, "tolerance": 0.01}
@@ -67,6 +68,18 @@ def step_degrees(
         if k == low:
             return
         k = min(k + stride * max(1, k // 6), low - stride if k < low - stride else low)
+
+
+def from_half(reduced: Reduced, grid: Samples, **options: Any) -> Outcome:
+    """By way of half the degree, which is near enough where f is analytic."""
+    m, n = reduced.degree
+    low = min(m, n)
+    k = low // 2 + (low // 2 + n - low) % 2 * reduced.line
+    small = reduced.with_degree((m - low + k, n - low + k))
+    half = exchange(small, chebyshev(small, grid), grid, **ROUGH)
+    if k == low or half.state is None or not _good(half.state):
+        return Outcome(None, half.iterations)
+    return exchange(reduced, resample(reduced, _places(half.state)), grid, **options)
 
 
 def _degenerate(small: Reduced, state: State, defect: int) -> bool:
@@ -131,18 +144,37 @@ def _good(state: State | None, gap: float = 0.2) -> bool:
     return state.exact or state.gap < (gap if state.extrema.largest > rounding else 0.2)
 
 
-def lowest(reduced: Reduced, found: State) -> tuple[Reduced, Outcome] | None:
-    """The lowest type on the diagonal that reproduces the target as well as ``found`` does.
+def with_lowest(reduced: Reduced, outcome: Outcome) -> Iterator[tuple[Reduced, Outcome]]:
+    """The lowest type that reproduces the target to rounding, if there is one, and the outcome.
 
-    One levelling finds it: on any reference it is the only solution, with lambda = 0.
+    It is looked for where the outcome is exact, or would be but for rounding.
     """
-    enough = max(found.extrema.largest, 16 * EPS * found.reference.height)
-    for defect in range(min(reduced.problem.degree), 0, -1):
-        small = reduced.lowered(defect)
-        if small is None:
-            continue
-        grid = base_grid(small)
-        outcome = exchange(small, chebyshev(small, grid), grid, max_iterations=1)
+    state = outcome.state
+    if state is not None and (state.exact or state.lost):
+        enough = max(16 * EPS * state.reference.height, state.exact * state.extrema.largest)
+        lower = _lowest(reduced, enough)
+        if lower is not None:
+            yield lower
+    yield reduced, outcome
+
+
+def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
+    """The lowest type on the diagonal with an error of at most ``enough``, which is rounding.
+
+    On any reference |lambda| is a lower bound on the best error. So the type is looked for by
+    bisection among those whose lambda is rounding; one levelling then finds the rational.
+    """
+    lowered = (reduced.lowered(defect) for defect in range(min(reduced.problem.degree), 0, -1))
+    types = [small for small in lowered if small is not None]
+    grid = base_grid(reduced)
+
+    def possible(small: Reduced) -> bool:
+        solved = solve(small, small.sample(chebyshev(small, grid)))
+        return solved is not None and abs(solved.error) <= enough
+
+    for small in types[bisect_left(types, True, key=possible) :]:
+        points = base_grid(small) if small.unbounded else grid  # there they depend on m - n
+        outcome = exchange(small, chebyshev(small, points), points, max_iterations=1)
         state = outcome.state
         if state is not None and state.exact and state.extrema.largest <= enough:
             return small, outcome
