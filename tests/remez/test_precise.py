@@ -248,6 +248,14 @@ def test_an_exact_fit_states_its_lowest_type(text, degree, defect):
     assert fit.defect == remez.fit(parse(text), degree).defect
 
 
+@pytest.mark.parametrize("degree", [(0, 4), (1, 7), (6, 7)])
+def test_an_exact_fit_on_the_line_has_the_coefficients_of_f(degree):
+    f = parse("1/(2 + x**2 - x)**2")
+    fit = remez.fit(f, degree, (-math.inf, math.inf), precision=30)
+    with mp.workdps(40):
+        assert all(abs(fit(mp.mpf(x)) - f(mp.mpf(x))) < mp.mpf(10) ** -30 for x in (-2, 0, 0.5, 9))
+
+
 @pytest.mark.parametrize(("degree", "domain"), [((0, 3), (-1, 1)), ((1, 3), (-5, 5))])
 def test_zero_may_be_the_best(degree, domain):
     # sin is m + 2 times as large as it gets, with alternating sign; the defect of 0 is n

@@ -165,16 +165,15 @@ def finish(search: Search, found: Found, precision: int, method: str) -> Fit:
         )
         spare = [a - b for a, b in zip(search.reduction.degree, degree, strict=True)]
         count = curve.size + (0 if null else max(spare))  # m + n + 2 - defect
-        kept = alternation(curve, tops, errors, count)
+        kept = list(range(len(tops))) if exact else alternation(curve, tops, errors, count)
         low = min((abs(errors[i]) for i in kept), default=0) if len(kept) == count else 0
-        if exact:
-            low = min(reference.error, high)
-        status = Status.CONVERGED
-        if not scan.one_sign:
-            status = Status.POLE
-        elif not exact and high > low * (1 + 4 * tolerance):
-            status = Status.NOT_LEVELLED if low > 0 else Status.NO_ALTERNATION
-        rational = _rational(reduction, curve, reference, precision)
+        rational, slack = _rational(reduction, curve, reference, precision, exact)
+        high = max(high, slack)
+        low = min(reference.error, high) if exact else low
+        enough = search.height * 100 * tolerance if exact else low * (1 + 4 * tolerance)
+        status = Status.CONVERGED if high <= enough else Status.NOT_LEVELLED
+        status = Status.NO_ALTERNATION if low == 0 < high and not exact else status
+        status = status if scan.one_sign else Status.POLE
         low, high = (arithmetic.mpf(arithmetic.number(x)) for x in (low, high))
         xs = reduction.to_x([arithmetic.mpf(curve.place(tops[i])) for i in kept])
     with mp.workdps(precision):
@@ -203,9 +202,12 @@ def _crowding(arithmetic: Arithmetic, points: Sequence[Number]) -> int:
 
 
 def _rational(
-    reduction: Reduction, curve: Curve, reference: Reference, precision: int
-) -> PreciseRational:
-    """Coefficients in u = (t - origin)/scale, with digits raised until they give r back."""
+    reduction: Reduction, curve: Curve, reference: Reference, precision: int, exact: bool
+) -> tuple[PreciseRational, Number]:
+    """Coefficients in u = (t - origin)/scale, with digits raised until they give r back.
+
+    Also by how much they do not, weighted, at most.
+    """
     arithmetic, levelled = curve.arithmetic, reference.levelled
     ts = levelled.points
     low, high = ts[0], ts[-2] if reduction.unbounded else ts[-1]
@@ -222,10 +224,9 @@ def _rational(
         )
         scale = arithmetic.number(max(high - origin, origin - low))
     wanted = [p / q for p, q in zip(levelled.p, levelled.q, strict=True)]
-    bound = (
-        reference.error if reference.error > 0 else abs(max(wanted, key=abs))
-    ) * arithmetic.number(10) ** -(precision + 1)
     weights = [curve.weight(t) for t in ts]
+    height = max(abs(v) * w for v, w in zip(wanted, weights, strict=True)) if exact else 0
+    bound = max(reference.error, height) * arithmetic.number(10) ** -(precision + 1)
     digits = arithmetic.decimals
     for _ in range(8):
         digits += 10 + len(ts) // 2
@@ -242,10 +243,11 @@ def _rational(
             )
             p, q = [arithmetic.number(c / top) for c in p], [arithmetic.number(c / top) for c in q]
             got = [_horner(p, v) / _horner(q, v) for v in u]
-            if all(abs(a - b) * w <= bound for a, b, w in zip(got, wanted, weights, strict=True)):
+            slack = max(abs(a - b) * w for a, b, w in zip(got, wanted, weights, strict=True))
+            if slack <= bound:
                 break
     odd = reduction.parity == "odd"
-    return PreciseRational(
+    rational = PreciseRational(
         tuple(map(arithmetic.mpf, p)),
         tuple(map(arithmetic.mpf, q)),
         (reduction.power * curve.degree[0] + odd, reduction.power * curve.degree[1]),
@@ -257,6 +259,7 @@ def _rational(
         arithmetic.mpf(origin),
         arithmetic.mpf(scale),
     )
+    return rational, slack
 
 
 def _coefficients(

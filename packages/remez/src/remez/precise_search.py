@@ -100,11 +100,18 @@ class Search:
         return Found(full, path[-1][1], digits, False)
 
     def lowest(self, exact: Found) -> Found:
-        """The lowest type that reproduces f as well: levelling on any reference finds it."""
-        for degree in reversed(self.reduction.lower()):
-            found = self._stage(degree, [], 0, exact.digits)
-            if found is not None and found[2]:
-                return Found(degree, found[0].points, exact.digits, True)
+        """f in lowest terms: one levelling on any reference tells whether a type reproduces it.
+
+        Not on one out at infinity, from which the coefficients could not be told.
+        """
+        with self.arithmetic.digits(exact.digits):
+            for less in ((1, 1), (1, 0), (0, 1)):
+                while min(degree := (exact.degree[0] - less[0], exact.degree[1] - less[1])) >= 0:
+                    curve = self.curve(degree)
+                    reference = self._settle(curve, chebyshev(curve, curve.size + 2)[1:-1], 1)
+                    if reference is None or reference.error > self.floor:
+                        break
+                    exact = replace(exact, degree=degree, points=reference.points)
         return exact
 
     def _towards(self, full: tuple[int, int], goal: int) -> tuple[int, int]:
@@ -137,20 +144,23 @@ class Search:
             digits *= 2
         return None
 
-    def _settle(self, curve: Curve, points: list[Number]) -> Reference | None:
+    def _settle(
+        self, curve: Curve, points: list[Number], patience: int = PATIENCE
+    ) -> Reference | None:
         if self.callback is not None:
             self.callback(curve.degree, points)
         try:
-            return settle(curve, points, min(self.limit, PATIENCE), self.floor)
+            return settle(curve, points, min(self.limit, patience), self.floor)
         except ZeroDivisionError:
             return None
 
     @cached_property
     def height(self) -> Number:
-        """The size of f, from a few points."""
+        """The size of w f, from a few points."""
         with self.arithmetic.digits(30):
             curve = self.curve((8, 8))
-            values = [abs(curve.value(curve.place(s))) for s in chebyshev(curve, curve.size)]
+            points = map(curve.place, chebyshev(curve, curve.size))
+            values = [abs(curve.weight(t) * curve.value(t)) for t in points]
             return max((v for v in values if v > 0), default=self.arithmetic.number(1))
 
     @property
