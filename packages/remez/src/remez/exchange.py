@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,24 +61,25 @@ class Outcome:
 
 def exchange(
     reduced: Reduced,
-    start: np.ndarray,
+    starts: Iterable[np.ndarray],
     grid: Samples,
     *,
     max_iterations: int = 40,
     tolerance: float = 1e-6,
     callback: Callable[[State], None] | None = None,
 ) -> Outcome:
-    """Run the exchange from the reference ``start``.
+    """Run the exchange from the best of the references ``starts``.
 
+    That is the one with the largest levelled error, which is a lower bound on the best error.
     It ends when the error is level to ``tolerance``, when rounding forbids more, when no
     progress was made for some steps, or when no sound rational is found near the reference.
     """
-    proposal = reduced.sample(_apart(reduced, start))
+    proposal, levelled = _best(reduced, [_apart(reduced, start) for start in starts])
     best: State | None = None
     previous: Samples | None = None
     stalled = lost = 0
     for iteration in range(1, max_iterations + 1):
-        state = _step(reduced, proposal, previous, grid, iteration)
+        state = _step(reduced, proposal, levelled, previous, grid, iteration)
         if state is None:
             return Outcome(best, iteration)
         if callback is not None:
@@ -94,7 +95,18 @@ def exchange(
         proposal = choose(reduced, state.reference, state.level, state.extrema)
         if np.array_equal(state.reference.u, proposal.u):
             return Outcome(best, iteration)
+        levelled = solve(reduced, proposal)
     return Outcome(best, max_iterations)
+
+
+def _best(reduced: Reduced, starts: list[np.ndarray]) -> tuple[Samples, Levelled | None]:
+    tried = [(proposal, solve(reduced, proposal)) for proposal in map(reduced.sample, starts)]
+
+    def bound(one: tuple[Samples, Levelled | None]) -> float:
+        levelled = one[1]
+        return abs(levelled.error) if levelled is not None and levelled.sound else -1.0
+
+    return max(tried, key=bound)
 
 
 def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) -> bool:
@@ -112,18 +124,18 @@ def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) ->
 def _step(
     reduced: Reduced,
     proposal: Samples,
+    levelled: Levelled | None,
     previous: Samples | None,
     grid: Samples,
     iteration: int,
 ) -> State | None:
-    """Level on the proposal, or on a point of the way back to the previous reference.
+    """What was levelled on the proposal, or is on a point of the way back to the previous one.
 
     The way back is taken while q changes sign: on the reference up to eight times, elsewhere
     up to three.
     """
     fallback: State | None = None
     for attempt in range(8):
-        levelled = solve(reduced, proposal)
         if levelled is not None and (levelled.sound or previous is None):
             found = search(reduced, levelled, proposal, grid)
             state = State(proposal, levelled, found, iteration)
@@ -135,6 +147,7 @@ def _step(
         if previous is None:
             break
         proposal = reduced.sample(_between(previous.u, proposal.u))
+        levelled = solve(reduced, proposal)
     return fallback
 
 

@@ -18,7 +18,7 @@ from .patterns import CLOSE, Search, patterns
 from .problem import Problem, Target
 from .reduction import Reduced, reduce
 from .result import Fit, Status
-from .start import base_grid, chebyshev, dense_grid, warm
+from .start import Densities, base_grid, dense_grid, warm
 from .stepping import from_half, step_degrees, with_lowest
 from .survey import survey
 
@@ -205,14 +205,15 @@ def _chain(
         reduced = reduce(problem, target, np.array([start.rational.origin]))
         near = warm(reduced, start.reference)
         if near is not None:
-            yield reduced, exchange(reduced, near, base_grid(reduced), **options), "warm start"
+            yield reduced, exchange(reduced, [near], base_grid(reduced), **options), "warm start"
     reduced = reduce(problem, target)
     grid = base_grid(reduced)
-    for method, first in (("zolotarev", zolotarev), ("chebyshev", chebyshev)):
-        reference = first(reduced, grid)
-        if reference is not None:
-            yield reduced, exchange(reduced, reference, grid, **options), method
-    yield reduced, from_half(reduced, grid, **options), "half the degree"
+    known = zolotarev(reduced, grid)
+    if known is not None:
+        yield reduced, exchange(reduced, [known], grid, **options), "zolotarev"
+    densities = Densities.of(reduced, grid)
+    yield reduced, exchange(reduced, densities.references(reduced), grid, **options), "chebyshev"
+    yield reduced, from_half(reduced, grid, densities, **options), "half the degree"
     found = survey(problem, target)
     if found.fault is not None:
         place = "" if found.where is None else f" (near x = {found.where:.17g})"

@@ -13,6 +13,7 @@ __all__ = [
     "climb",
     "fill",
     "lagrange_rows",
+    "measures",
     "newton_system",
     "quotient",
     "residual",
@@ -21,7 +22,7 @@ __all__ = [
 
 
 @njit(
-    "Tuple((f8[:,::1], f8[::1], f8[::1]))(f8[::1], f8[::1], i8[::1], i8[::1])",
+    "Tuple((f8[:,::1], i8[::1], f8[::1]))(f8[::1], f8[::1], i8[::1], i8[::1])",
     cache=True,
     error_model="numpy",
 )
@@ -29,9 +30,9 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
     """``sqrt(d_i/d_k) l_k(u_i)`` times ``sqrt(slack_i)``, products taken in logarithms.
 
     d_i = 1/prod_j |u_i - u_j| over all points, l_k the Lagrange polynomials of the support.
-    Rows whose slack is 0 are left without that factor. Returns the rows, the largest size in
-    each (-1 where the slack is 0), and ``-log(sqrt(d_k) prod_(j in nodes, j != k) |u_k - u_j|)``
-    for the nodes.
+    Rows whose slack is 0 are left without that factor. Returns the rows by decreasing largest
+    size, those without slack last; the points that they belong to; and
+    ``-log(sqrt(d_k) prod_(j in nodes, j != k) |u_k - u_j|)`` for the nodes.
     """
     size, count = u.size, support.size
     chosen = np.zeros(size, np.bool_)
@@ -76,22 +77,50 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
     scale = np.empty(nodes.size)
     for k in range(nodes.size):
         scale[k] = -0.5 * log_d[nodes[k]] - log_n[nodes[k]]
-    return rows, height, scale
+    order = np.empty(size, np.int64)
+    for i in range(size):
+        place = i
+        while place > 0 and height[order[place - 1]] < height[i]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = i
+    return rows[order], order, scale
 
 
-@njit("Tuple((i8, i8))(f8[:,::1], f8[::1])", cache=True)
-def steadiest(columns, side):  # type: ignore[no-untyped-def]
-    """The column whose signs differ least from ``side`` or its opposite, and in how many."""
-    best, fewest = 0, columns.shape[0]
-    positive = np.zeros(columns.shape[1], np.int64)
-    for i in range(columns.shape[0]):
-        for k in range(columns.shape[1]):
-            positive[k] += columns[i, k] * side[i] > 0
+@njit(
+    "Tuple((i8, f8[::1], b1))(f8[:,::1], i8[::1], f8[::1], f8[::1], i8[::1], f8[::1])",
+    cache=True,
+    error_model="numpy",
+)
+def steadiest(columns, order, slack, side, nodes, scale):  # type: ignore[no-untyped-def]
+    """The column whose signs differ least from ``side`` or its opposite, as weights of the nodes.
+
+    Rows of ``columns`` are ``sqrt(d_i slack_i) q(u_i)`` for i in ``order``, without that slack
+    which is 0. Returns which one it is, the weights, the largest of size 1, and whether all its
+    signs agree.
+    """
+    size = order.size
+    best, fewest, flip = 0, size, 1.0
     for k in range(columns.shape[1]):
-        rare = min(positive[k], columns.shape[0] - positive[k])
+        positive = 0
+        for i in range(size):
+            positive += columns[i, k] * side[order[i]] > 0
+        rare = min(positive, size - positive)
         if rare < fewest:
             best, fewest = k, rare
-    return best, fewest
+            flip = 1.0 if 2 * positive > size else -1.0
+    q = np.empty(size)
+    for i in range(size):
+        root = np.sqrt(slack[order[i]]) if slack[order[i]] > 0 else 1.0
+        q[order[i]] = flip * columns[i, best] / root
+    weights = np.empty(nodes.size)
+    top = scale.max()
+    largest = 0.0
+    for k in range(nodes.size):
+        sign = 1.0 if k % 2 == 0 else -1.0
+        weights[k] = sign * q[nodes[k]] * np.exp(scale[k] - top)
+        largest = max(largest, abs(weights[k]))
+    return best, weights / largest, fewest == 0
 
 
 @njit(
@@ -264,6 +293,42 @@ def fill(points, components, centres, fractions):  # type: ignore[no-untyped-def
                     filled += 1
             low = high
     return out[:filled]
+
+
+@njit("Tuple((f8[::1], f8[::1]))(f8[::1], f8[::1], f8[:,::1])", cache=True, error_model="numpy")
+def measures(u, f, components):  # type: ignore[no-untyped-def]
+    """Two measures of the components up to each of the points: Chebyshev's, and of bends.
+
+    The first is 1 in all. The second is the integral of ``|D^4 f|^(1/4)``, on each cell the mean
+    of what the fourth divided differences say that the cell is part of. Rounding adds about
+    ``eps^(1/4)`` for each cell, however narrow.
+    """
+    even, bends = np.zeros(u.size), np.zeros(u.size)
+    total, count = np.zeros(u.size), np.zeros(u.size)
+    part = np.empty(5)
+    length = (components[:, 1] - components[:, 0]).sum()
+    before = 0.0
+    for low, high in components:
+        share = (high - low) / length
+        for i in range(u.size):
+            if u[i] >= low:
+                along = min(max((2 * u[i] - low - high) / (high - low), -1.0), 1.0)
+                even[i] = before + share * (1 - np.arccos(along) / np.pi)
+            if u[i] < low or i + 4 >= u.size or u[i + 4] > high:
+                continue
+            part[:] = f[i : i + 5]
+            for order in range(1, 5):
+                for j in range(5 - order):
+                    part[j] = (part[j + 1] - part[j]) / (u[i + j + order] - u[i + j])
+            bend = abs(part[0]) ** 0.25
+            for j in range(i + 1, i + 5):
+                total[j] += bend
+                count[j] += 1
+        before += share
+    for i in range(1, u.size):
+        step = total[i] / count[i] * (u[i] - u[i - 1]) if count[i] else 0.0
+        bends[i] = bends[i - 1] + step
+    return even, bends
 
 
 @njit("i8[::1](f8[::1], i8)", cache=True)

@@ -80,17 +80,16 @@ def level(
     m, n = degree
     nodes = _through(spread(u.size, max(m, n) + 1, inner), slack)
     support = _through(spread(u.size, n + 1, inner), slack)
-    rows, height, scale = kernels.lagrange_rows(u, slack, support, nodes)
-    sign = _alternating(u.size)
+    sign, side = _alternating(u.size), sides(u, turns)
     low, high = f.min(), f.max()
     centre = 0.5 * (low + high) if m >= n else 0.0
-    side = sides(u, turns)
-    solved = _denominator(rows, height, sign * (f - centre), slack, side)
+    rows, order, scale = kernels.lagrange_rows(u, slack, support, nodes)
+    solved = _eigen(rows, (sign * (f - centre))[order], slack[order])
     if solved is None:
         return None
-    error, q, sound = solved
-    weights = sign[: nodes.size] * q[nodes] * np.exp(scale - scale.max())
-    weights = weights / np.abs(weights).max()
+    errors, columns = solved
+    best, weights, sound = kernels.steadiest(columns, order, slack, side, nodes, scale)
+    error = float(errors[best])
     slope = sign * slack
     if abs(error) * slack.max() < POLISH * (high - low):
         start = weights if sound else sign[: nodes.size] * side[nodes] * np.abs(weights)
@@ -143,40 +142,27 @@ def _polish(
     return weights * (1 + part * change), error + part * growth * unit, size
 
 
-def _denominator(
-    rows: np.ndarray,
-    height: np.ndarray,
-    target: np.ndarray,
-    slack: np.ndarray,
-    side: np.ndarray,
-) -> tuple[float, np.ndarray, bool] | None:
-    """lambda, ``sqrt(d_i) q(u_i)`` and whether q has the signs ``side``; None without an answer.
+def _eigen(
+    rows: np.ndarray, target: np.ndarray, slack: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """All lambda, and ``sqrt(d_i slack_i) q(u_i)`` for each in columns; None without an answer.
 
-    Rows enter the factorisation by decreasing size; those without slack come after it.
+    Rows come by decreasing size, those without slack last, which stay out of the factorisation.
     """
-    order = np.argsort(-height, kind="stable")
-    count = int(np.count_nonzero(slack > 0))
+    count = int(np.count_nonzero(slack))
     if count < rows.shape[1]:
         return None
-    free, held = order[:count], order[count:]
-    factors, tau, _, _ = lapack.dgeqrf(rows[free])
+    factors, tau, _, _ = lapack.dgeqrf(rows[:count])
     basis, _, _ = lapack.dorgqr(factors, tau)
-    matrix = basis.T @ ((target[free] / slack[free])[:, None] * basis)
-    if held.size:
-        below = lapack.dtrtrs(factors[: basis.shape[1]], rows[held].T, trans=1)[0].T
-        matrix += below.T @ (target[held][:, None] * below)
+    matrix = basis.T @ ((target[:count] / slack[:count])[:, None] * basis)
+    if count < slack.size:
+        below = lapack.dtrtrs(factors[: basis.shape[1]], rows[count:].T, trans=1)[0].T
+        matrix += below.T @ (target[count:, None] * below)
         basis = np.vstack([basis, below])
     if not np.isfinite(matrix).all():  # of which LAPACK would complain on stderr
         return None
     errors, vectors, info = lapack.dsyevd(matrix)
-    if info != 0:
-        return None
-    columns = basis @ vectors
-    best, changes = kernels.steadiest(columns, side[order])
-    q = np.empty(height.size)
-    q[order] = columns[:, best]
-    q[free] /= np.sqrt(slack[free])
-    return float(errors[best]), (q if q @ side > 0 else -q), changes == 0
+    return (errors, basis @ vectors) if info == 0 else None
 
 
 def sides(u: np.ndarray, turns: tuple[float, ...]) -> np.ndarray:

@@ -18,7 +18,7 @@ from .correction import improvable
 from .exchange import Outcome, State, exchange
 from .problem import Problem, Target
 from .reduction import Reduced, reduce
-from .start import base_grid, chebyshev, dense_grid, warm
+from .start import Densities, base_grid, dense_grid, warm
 from .stepping import step_degrees
 
 __all__ = ["Search", "patterns"]
@@ -80,9 +80,11 @@ class Search:
         """What exchanges lead to, from several starts, until the pattern is excluded."""
         reduced, grid = self.reduced, base_grid(self.reduced)
         options: dict[str, Any] = {"max_iterations": max_iterations, "callback": self._watch}
-        for start in (chebyshev(reduced, grid), warm(reduced, former)):
-            if start is not None and not self.excluded:
-                outcome = exchange(reduced, start, grid, **options)
+        near = warm(reduced, former)
+        usual = list(Densities.of(reduced, grid).references(reduced))
+        for starts in (usual, [] if near is None else [near]):
+            if starts and not self.excluded:
+                outcome = exchange(reduced, starts, grid, **options)
                 if outcome.state is not None and outcome.state.extrema.sound:
                     yield outcome
         dense = dense_grid(reduced, grid)

@@ -67,7 +67,7 @@ def fit_samples(
     reduced = Discrete(**_fields(reduce(problem, target)))
     points = reduced.sample(reduced.u(np.array(problem.samples[0])))  # type: ignore[index]
     chain = (
-        (reduced, exchange(reduced, start, points, max_iterations=max_iterations), method)
+        (reduced, exchange(reduced, [start], points, max_iterations=max_iterations), method)
         for method, start in _starts(reduced, points)
     )
     return conclude(accepted(problem, target, chain), throw)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from . import kernels
 from .reduction import Reduced, Samples, distinct
 
-__all__ = ["base_grid", "chebyshev", "dense_grid", "resample", "warm"]
+__all__ = ["Densities", "base_grid", "dense_grid", "resample", "warm"]
 
 # distances from a centre, and from zero, in units of the length of the domain
 NEAR = 10.0 ** -np.arange(1.0, 15.0, 1.5)
 ZERO = 10.0 ** -np.arange(16.0, 60.0, 2.0)
 # a circle's worth of points of half the line, and on to infinity
 ANGLES = np.concatenate([np.tan(0.5 * np.pi * np.arange(1, 40) / 40), np.geomspace(30, 1e6, 40)])
+CHEBYSHEV = 1 - np.cos(np.pi * np.arange(65) / 64)  # on [0, 2]
+BENT = 0.6  # of the measure
 VANISHING = 1e-8  # a weight below this share of the largest counts as zero at an end
 
 
@@ -34,28 +39,83 @@ def base_grid(reduced: Reduced) -> Samples:
     return sampled[distinct(sampled.u)]
 
 
-def chebyshev(reduced: Reduced, grid: Samples) -> np.ndarray:
-    """Chebyshev extrema, shared among the components by their length.
+@dataclass(frozen=True, eq=False)
+class Densities:
+    """Where references may begin: measures between whose equal shares lie their points.
 
-    An end at which the weight vanishes is left out, and so is infinity on the line, where
-    angles stand for points: the whole line is divided evenly.
+    One is Chebyshev's, divided among the components by their length. The other is a sum of it
+    and of the integral of ``|D^4 f|^(1/4)``, the density of the knots of a good cubic spline,
+    which makes up `BENT` of the whole: it is dense where f bends.
+
+    References:
+        C. de Boor, Good approximation by splines with variable knots II, Lecture Notes in
+        Math. 363 (1974), doi:10.1007/BFb0069121.
+
+    Attributes:
+        u: points, increasing.
+        measures: each up to each of the points.
+        parts: which of the points belong to each component.
+        skip: the part of a share before the first point of a component, and after the last: a
+            half at an end at which the weight vanishes, which is left out.
     """
-    if reduced.line:
-        return _by_angle(reduced, reduced.size)
-    lengths = np.diff(reduced.components, axis=1).ravel()
-    counts = np.maximum(np.floor(reduced.size * lengths / lengths.sum()), 1).astype(int)
-    while counts.sum() != reduced.size:
+
+    u: np.ndarray
+    measures: tuple[np.ndarray, ...]
+    parts: tuple[slice, ...]
+    skip: np.ndarray
+
+    @classmethod
+    def of(cls, reduced: Reduced, grid: Samples) -> Densities:
+        """Of f, and so of all types with the same difference of degrees."""
+        ends = reduced.components
+        half = 0.5 * (ends[:, 1:] - ends[:, :1])
+        points, _ = grid.merge(reduced.sample((ends[:, :1] + half * CHEBYSHEV).ravel()))
+        points = points[points.w > 0]
+        even, bends = kernels.measures(points.u, points.f, ends)
+        measures = [even]
+        if bends[-1] > 0:
+            measures.append((1 - BENT) * even + BENT / bends[-1] * bends)
+        weight = np.interp(ends.ravel(), grid.u, grid.w)
+        skip = np.where(weight > VANISHING * grid.w.max(), 0.0, 0.5).reshape(-1, 2)
+        start = np.searchsorted(points.u, ends[:, 0]).tolist()
+        stop = np.searchsorted(points.u, ends[:, 1], "right").tolist()
+        return cls(points.u, tuple(measures), tuple(map(slice, start, stop)), skip)
+
+    def references(self, reduced: Reduced) -> Iterator[np.ndarray]:
+        """One for each measure, Chebyshev's first.
+
+        On the line, where angles stand for points, there is one only, at equal angles: the line
+        is divided evenly, and infinity is left out.
+        """
+        if reduced.line:
+            yield _by_angle(reduced, reduced.size)
+            return
+        for measure in self.measures:
+            spans = [measure[part] for part in self.parts]
+            counts = _counts([span[-1] - span[0] for span in spans], reduced.size)
+            places = [self._places(*one) for one in zip(spans, counts, self.skip, strict=True)]
+            parts = zip(places, spans, self.parts, strict=True)
+            yield np.concatenate([np.interp(at, span, self.u[part]) for at, span, part in parts])
+
+    @staticmethod
+    def _places(span: np.ndarray, count: int, skip: np.ndarray) -> np.ndarray:
+        """``count`` places at equal shares of what a component has of a measure."""
+        left, right = skip
+        t = (np.arange(count) + (left if count > 1 else 0.5)) / max(count - 1 + left + right, 1)
+        return (1 - t) * span[0] + t * span[-1]
+
+
+def _counts(masses: Sequence[float], size: int) -> Sequence[int]:
+    """``size`` points divided among the components by their masses, at least one for each."""
+    if len(masses) == 1:
+        return [size]
+    masses = np.array(masses)
+    counts = np.maximum(np.floor(size * masses / masses.sum()), 1).astype(int)
+    while counts.sum() != size:
         with np.errstate(divide="ignore"):  # there may be more components than points
-            share = lengths / counts if counts.sum() < reduced.size else -lengths / counts
-        counts[share.argmax()] += 1 if counts.sum() < reduced.size else -1
-    weight = np.interp(reduced.components.ravel(), grid.u, grid.w).reshape(-1, 2)
-    skip = np.where(weight > VANISHING * grid.w.max(), 0.0, 0.5)
-    parts = []
-    for (low, high), count, (left, right) in zip(reduced.components, counts, skip, strict=True):
-        steps = max(count - 1 + left + right, 1)
-        t = -np.cos(np.pi * (np.arange(count) + (left if count > 1 else 0.5)) / steps)
-        parts.append(0.5 * (low + high) + 0.5 * (high - low) * t)
-    return np.concatenate(parts)
+            share = masses / counts if counts.sum() < size else -masses / counts
+        counts[share.argmax()] += 1 if counts.sum() < size else -1
+    return counts.tolist()
 
 
 def _by_angle(reduced: Reduced, count: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from .correction import Stuck, correct
 from .exchange import EPS, Outcome, State, exchange, solve
 from .levelling import Levelled
 from .reduction import Reduced, Samples
-from .start import base_grid, chebyshev, resample
+from .start import Densities, base_grid, resample
 
 __all__ = ["from_half", "step_degrees", "with_lowest"]
 
@@ -45,8 +45,11 @@ def step_degrees(
         small = reduced.with_degree((m - low + k, n - low + k))
         final: dict[str, Any] = {"max_iterations": max_iterations, "callback": callback}
         options: dict[str, Any] = final if k == low else ROUGH
-        start = chebyshev(small, grid) if last is None else resample(small, _places(last))
-        outcome = exchange(small, start, grid, **options)
+        if last is None:
+            starts = Densities.of(small, grid).references(small)
+        else:
+            starts = [resample(small, _places(last))]
+        outcome = exchange(small, starts, grid, **options)
         enough = 1e-3 if k == low else 0.2
         if last is not None and not _good(outcome.state, enough):
             outcome = _by_half_steps(small, last, grid, options) or outcome
@@ -62,7 +65,7 @@ def step_degrees(
         if state is not None and _good(state):
             last = state
             if k < low and _degenerate(small, last, low - k):
-                outcome = exchange(small, last.reference.u, grid, **final)
+                outcome = exchange(small, [last.reference.u], grid, **final)
                 if outcome.state is not None:
                     yield small, outcome
         if k == low:
@@ -70,16 +73,16 @@ def step_degrees(
         k = min(k + stride * max(1, k // 6), low - stride if k < low - stride else low)
 
 
-def from_half(reduced: Reduced, grid: Samples, **options: Any) -> Outcome:
+def from_half(reduced: Reduced, grid: Samples, densities: Densities, **options: Any) -> Outcome:
     """By way of half the degree, which is near enough where f is analytic."""
     m, n = reduced.degree
     low = min(m, n)
     k = low // 2 + (low // 2 + n - low) % 2 * reduced.line
     small = reduced.with_degree((m - low + k, n - low + k))
-    half = exchange(small, chebyshev(small, grid), grid, **ROUGH)
+    half = exchange(small, densities.references(small), grid, **ROUGH)
     if k == low or half.state is None or not _good(half.state):
         return Outcome(None, half.iterations)
-    return exchange(reduced, resample(reduced, _places(half.state)), grid, **options)
+    return exchange(reduced, [resample(reduced, _places(half.state))], grid, **options)
 
 
 def _degenerate(small: Reduced, state: State, defect: int) -> bool:
@@ -100,9 +103,9 @@ def _by_half_steps(
             continue
         half = reduced.with_degree(degree)
         points = base_grid(half) if half.unbounded else grid  # there they depend on m - n
-        state = exchange(half, resample(half, _places(last)), points, **ROUGH).state
+        state = exchange(half, [resample(half, _places(last))], points, **ROUGH).state
         if state is not None and _good(state):
-            outcome = exchange(reduced, resample(reduced, _places(state)), grid, **options)
+            outcome = exchange(reduced, [resample(reduced, _places(state))], grid, **options)
             if _good(outcome.state):
                 return outcome
     return None
@@ -129,7 +132,7 @@ def _corrected(
         if start is None:
             return outcome
         seen: list[State] = []
-        outcome = exchange(reduced, start, grid, **{**options, "callback": seen.append})
+        outcome = exchange(reduced, [start], grid, **{**options, "callback": seen.append})
         if _good(outcome.state) or not seen:
             return outcome
         dense, _ = dense.merge(seen[0].extrema.points)
@@ -167,15 +170,17 @@ def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
     lowered = (reduced.lowered(defect) for defect in range(min(reduced.problem.degree), 0, -1))
     types = [small for small in lowered if small is not None]
     grid = base_grid(reduced)
+    densities = Densities.of(reduced, grid)
 
     def possible(small: Reduced) -> bool:
-        solved = solve(small, small.sample(chebyshev(small, grid)))
+        solved = solve(small, small.sample(next(densities.references(small))))
         return solved is not None and abs(solved.error) <= enough
 
     for small in types[bisect_left(types, True, key=possible) :]:
         points = base_grid(small) if small.unbounded else grid  # there they depend on m - n
-        outcome = exchange(small, chebyshev(small, points), points, max_iterations=1)
-        state = outcome.state
-        if state is not None and state.exact and state.extrema.largest <= enough:
-            return small, outcome
+        for start in densities.references(small):
+            outcome = exchange(small, [start], points, max_iterations=1)
+            state = outcome.state
+            if state is not None and state.exact and state.extrema.largest <= enough:
+                return small, outcome
     return None
