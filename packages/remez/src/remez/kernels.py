@@ -84,7 +84,11 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
             order[place] = order[place - 1]
             place -= 1
         order[place] = i
-    return rows[order], order, scale
+    sorted_rows = np.empty((size, count))
+    for i in range(size):
+        for k in range(count):
+            sorted_rows[i, k] = rows[order[i], k]
+    return sorted_rows, order, scale
 
 
 @njit(
@@ -114,13 +118,17 @@ def steadiest(columns, order, slack, side, nodes, scale):  # type: ignore[no-unt
         root = np.sqrt(slack[order[i]]) if slack[order[i]] > 0 else 1.0
         q[order[i]] = flip * columns[i, best] / root
     weights = np.empty(nodes.size)
-    top = scale.max()
+    top = scale[0]
+    for k in range(nodes.size):
+        top = max(top, scale[k])
     largest = 0.0
     for k in range(nodes.size):
         sign = 1.0 if k % 2 == 0 else -1.0
         weights[k] = sign * q[nodes[k]] * np.exp(scale[k] - top)
         largest = max(largest, abs(weights[k]))
-    return best, weights / largest, fewest == 0
+    for k in range(nodes.size):
+        weights[k] /= largest
+    return best, weights, fewest == 0
 
 
 @njit(
@@ -306,9 +314,11 @@ def measures(u, f, components):  # type: ignore[no-untyped-def]
     even, bends = np.zeros(u.size), np.zeros(u.size)
     total, count = np.zeros(u.size), np.zeros(u.size)
     part = np.empty(5)
-    length = (components[:, 1] - components[:, 0]).sum()
-    before = 0.0
-    for low, high in components:
+    length = before = 0.0
+    for k in range(len(components)):
+        length += components[k, 1] - components[k, 0]
+    for k in range(len(components)):
+        low, high = components[k, 0], components[k, 1]
         share = (high - low) / length
         for i in range(u.size):
             if u[i] >= low:
@@ -316,7 +326,8 @@ def measures(u, f, components):  # type: ignore[no-untyped-def]
                 even[i] = before + share * (1 - np.arccos(along) / np.pi)
             if u[i] < low or i + 4 >= u.size or u[i + 4] > high:
                 continue
-            part[:] = f[i : i + 5]
+            for j in range(5):
+                part[j] = f[i + j]
             for order in range(1, 5):
                 for j in range(5 - order):
                     part[j] = (part[j + 1] - part[j]) / (u[i + j + order] - u[i + j])
