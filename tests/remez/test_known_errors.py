@@ -166,6 +166,14 @@ def test_a_function_with_more_humps_than_the_type_has_alternations_is_best_met_b
     assert (fit.defect, fit.error) == (3, pytest.approx(0.5, rel=1e-6))
 
 
+def test_what_alternates_by_itself_is_best_met_by_zero_whatever_n():
+    """0 = 0/1 has defect n, so that m + 2 extrema are enough: here 5, at multiples of pi."""
+    fit = remez.fit(np.cos, (3, 4), (-7.5, 7.5))
+    assert (fit.defect, fit.error) == (4, pytest.approx(1, rel=1e-6))
+    assert (fit(np.linspace(-7.5, 7.5)) == 0).all()
+    assert np.isfinite(fit.rational.weights).all()
+
+
 def test_convergence_error_carries_the_best_fit():
     with pytest.raises(remez.ConvergenceError) as caught:
         remez.fit(lambda x: np.maximum(np.sin(20 * x), 0), (12, 12), max_iterations=1)

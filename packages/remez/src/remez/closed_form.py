@@ -1,4 +1,4 @@
-r"""Problems that Zolotarev solved: the alternation points of the best are known beforehand.
+r"""Problems whose best is known beforehand: those that Zolotarev solved, or that 0 solves.
 
 The best approximation of sign on ``[-1, -delta] ∪ [delta, 1]`` (`remez.zolotarev`) is odd, so
 that ``s(x) = x R(x²)``, and R is the best to ``t^(-1/2)`` on ``[delta², 1]`` in relative error;
@@ -12,12 +12,18 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from . import kernels
+from .exchange import Outcome, State
+from .extrema import search
+from .levelling import Levelled
 from .reduction import Reduced, Samples
 from .zolotarev import alternation
 
-__all__ = ["zolotarev"]
+__all__ = ["zero", "zolotarev"]
 
 CLOSE = 1e-9  # relative: another function so close has the same best to the accuracy of a start
 
@@ -29,6 +35,18 @@ def zolotarev(reduced: Reduced, grid: Samples) -> np.ndarray | None:
     if len(reduced.components) == 2:
         return _step(reduced, grid)
     return _root(reduced, grid)
+
+
+def zero(reduced: Reduced, grid: Samples) -> tuple[Reduced, Outcome]:
+    """r = 0, the best where f alternates on m + 2 points: n less than others, so is its defect."""
+    constant = reduced.with_degree((0, 0))
+    level = Levelled(grid.u[-1:], np.zeros(1), np.ones(1), 0.0, True)
+    found = search(constant, level, grid[[0, -1]], grid)
+    kept = kernels.alternating(found.error, reduced.degree[0] + 2)
+    if kept.size < reduced.degree[0] + 2:
+        return constant, Outcome(None, 1)
+    level = replace(level, error=float(np.abs(found.error[kept]).min()))
+    return constant, Outcome(State(found.points[kept], level, found, 1), 1)
 
 
 def _root(reduced: Reduced, grid: Samples) -> np.ndarray | None:

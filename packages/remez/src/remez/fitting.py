@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .certify import judge
-from .closed_form import zolotarev
+from .closed_form import zero, zolotarev
 from .domain import Domain
 from .errors import ConvergenceError, DegreeError, TargetError
 from .exchange import Outcome, State, exchange
@@ -71,9 +71,9 @@ def fit(
 
     Returns:
         A `Fit`; `Fit.method` names the link that answered: "warm start", "zolotarev",
-        "chebyshev", "half the degree", "degree stepping", "differential correction", or "another
-        pattern" of signs that q has on the intervals of a union: a pole in a gap may do better
-        than none.
+        "chebyshev", "half the degree", "zero", "degree stepping", "differential correction", or
+        "another pattern" of signs that q has on the intervals of a union: a pole in a gap may do
+        better than none.
 
     Raises:
         TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.
@@ -214,6 +214,8 @@ def _chain(
     densities = Densities.of(reduced, grid)
     yield reduced, exchange(reduced, densities.references(reduced), grid, **options), "chebyshev"
     yield reduced, from_half(reduced, grid, densities, **options), "half the degree"
+    if reduced.degree[0] < reduced.degree[1] and not reduced.fixed:
+        yield *zero(reduced, grid), "zero"
     found = survey(problem, target)
     if found.fault is not None:
         place = "" if found.where is None else f" (near x = {found.where:.17g})"
