@@ -55,6 +55,9 @@ HARD = {
     "hat": (lambda x: np.maximum(1 - np.abs(x), 0), (8, 8), (-2, 2)),
     "two lengths": (np.sign, (3, 3), [(-1, -0.1), (1e3, 2e3)]),
     "steep end": (special.zeta, (6, 6), (1.01, 10)),
+    "narrow bump": (lambda x: np.exp(-1e5 * (x - 0.1) ** 2), (8, 8), (-1, 1)),
+    "odd but where it bends": (lambda x: np.tanh(1000 * x - 3), (8, 8), (-1, 1)),
+    "several kinks": (lambda x: np.clip(x, -1, 1), (5, 5), (-3, 3)),
     "kink off the middle": (lambda x: np.abs(x - 1 / np.pi) + np.sin(x), (10, 9), (-1, 1)),
     "four intervals": (
         lambda x: 1.0 * (np.abs(x) < 2.7),

@@ -65,7 +65,7 @@ def correct(
         return None
     for _ in range(rounds):
         fine = upper <= FINE * lower
-        trial = upper if fine else max(0.25 * upper, np.sqrt(lower * upper))
+        trial = upper if fine else max(0.25 * upper, np.sqrt(lower) * np.sqrt(upper))
         step = _program(points, reduced, q, trial)
         if step is None or not step[2] < FEASIBLE * trial or not (step[1] > 0).all():
             if fine:
@@ -112,7 +112,8 @@ def _begin(points: Samples, near: Levelled | None) -> tuple[np.ndarray, np.ndarr
     error = points.f - (near.weights * near.values / gap).sum(1) / total
     total[hit_row] = near.weights[hit_col]
     error[hit_row] = points.f[hit_row] - near.values[hit_col]
-    log = np.log(np.abs(gap)).sum(1) + np.log(np.abs(total))
+    with np.errstate(divide="ignore"):
+        log = np.log(np.abs(gap)).sum(1) + np.log(np.abs(total))
     return np.exp(log - log.max()), error
 
 

@@ -71,9 +71,9 @@ def fit(
 
     Returns:
         A `Fit`; `Fit.method` names the link that answered: "warm start", "zolotarev",
-        "chebyshev", "half the degree", "zero", "degree stepping", "differential correction", or
-        "another pattern" of signs that q has on the intervals of a union: a pole in a gap may do
-        better than none.
+        "chebyshev", "half the degree", "zero", "survey" (from where f was found to bend), "degree
+        stepping", "differential correction", or "another pattern" of signs that q has on the
+        intervals of a union: a pole in a gap may do better than none.
 
     Raises:
         TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.
@@ -220,8 +220,11 @@ def _chain(
     if found.fault is not None:
         place = "" if found.where is None else f" (near x = {found.where:.17g})"
         raise TargetError(found.fault.value + place)
-    reduced = reduce(problem, target, found.singular)
+    reduced = reduce(problem, target, found.singular, found.points)
     grid = base_grid(reduced)
+    seen, _ = grid.merge(reduced.sample(np.unique(reduced.u(found.points))))
+    starts = Densities.of(reduced, seen).references(reduced)
+    yield reduced, exchange(reduced, starts, seen, **options), "survey"
     for small, outcome in step_degrees(reduced, grid, None, **options):
         yield small, outcome, "degree stepping"
     for small, outcome in step_degrees(reduced, grid, dense_grid(reduced, grid), **options):
@@ -231,7 +234,7 @@ def _chain(
 def _compared(
     problem: Problem,
     target: Target,
-    found: list[Fit],
+    fits: list[Fit],
     max_iterations: int,
     callback: Callable[[State], Any] | None,
 ) -> list[Fit]:
@@ -239,11 +242,11 @@ def _compared(
 
     Where one of the others could neither be solved nor be excluded the status says so.
     """
-    best = max(found, key=lambda one: (one.converged, -one.error))
+    best = max(fits, key=lambda one: (one.converged, -one.error))
     if best.status is Status.NOISE_FLOOR:
         return [best]
-    singular = survey(problem, target).singular
-    first, *others = islice(patterns(problem, target, singular), PATTERNS + 1)
+    found = survey(problem, target)
+    first, *others = islice(patterns(problem, target, found), PATTERNS + 1)
     settled = len(others) < PATTERNS
     for reduced in others if best.converged else [*others, first]:
         if reduced is first and not best.converged:
@@ -252,7 +255,8 @@ def _compared(
         search = Search(reduced, below, callback)
         outcomes = search.outcomes(best.reference, max_iterations)
         chain = ((reduced, one, "another pattern") for one in outcomes)
-        *_, rival = [None, *accepted(problem, target, chain)]
+        rivals = accepted(problem, target, chain)
+        rival = next((one for one in rivals if one.converged), None)
         if rival is not None and (not best.converged or rival.error < (1 - CLOSE) * best.error):
             best = rival
         settled = settled and (rival is not None or search.excluded)

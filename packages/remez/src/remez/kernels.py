@@ -332,6 +332,8 @@ def measures(u, f, components):  # type: ignore[no-untyped-def]
                 for j in range(5 - order):
                     part[j] = (part[j + 1] - part[j]) / (u[i + j + order] - u[i + j])
             bend = abs(part[0]) ** 0.25
+            if not bend < np.inf:
+                continue
             for j in range(i + 1, i + 5):
                 total[j] += bend
                 count[j] += 1

@@ -20,25 +20,24 @@ from .problem import Problem, Target
 from .reduction import Reduced, reduce
 from .start import Densities, base_grid, dense_grid, warm
 from .stepping import step_degrees
+from .survey import Survey
 
 __all__ = ["Search", "patterns"]
 
 CLOSE = 1e-3  # an error smaller by less than this share is no better
 
 
-def patterns(
-    problem: Problem, target: Target, singular: np.ndarray | None = None
-) -> Iterator[Reduced]:
+def patterns(problem: Problem, target: Target, found: Survey) -> Iterator[Reduced]:
     """The reduced problem for every pattern of signs of q, beginning with that of one sign.
 
     A symmetry is divided out where it leaves the pattern as it is: the best is symmetric then.
     Where the pattern has a mirror image, one of the two is given, without symmetry.
     """
-    reduced = reduce(problem, target, singular)
+    reduced = reduce(problem, target, found.singular, found.points)
     yield from _turned(reduced)
     if reduced.degree == problem.degree:  # no symmetry
         return
-    plain = reduce(replace(problem, parity=None), target, singular)
+    plain = reduce(replace(problem, parity=None), target, found.singular)
     centre = float(plain.u(np.array(reduced.origin)))
     seen: set[tuple[float, ...]] = set()
     for turned in _turned(plain):

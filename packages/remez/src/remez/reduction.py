@@ -13,6 +13,7 @@ from .levelling import Levelled, sides
 from .problem import Degree, Problem, Target
 from .rational import Folded, Rational
 
+NONE = np.empty(0)
 FAR = 1e75  # stands for infinity
 STEEP = 20
 SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
@@ -208,25 +209,28 @@ class Reduced:
         )
 
 
-def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None) -> Reduced:
+def reduce(
+    problem: Problem, target: Target, singular: np.ndarray = NONE, seen: np.ndarray = NONE
+) -> Reduced:
     """Scale, centre, and divide out a symmetry that the problem says or the samples show.
 
     Without symmetry the origin is the strongest of the ``singular`` points, an end at which f
-    is steep, or the finite end of a half-line.
+    is steep, or the finite end of a half-line. Where f was ``seen`` to bend, too, a symmetry has
+    to hold.
 
     Raises:
         DegreeError, TargetError: no best approximation exists on an unbounded domain.
     """
     low, high = problem.domain.hull
     unbounded = not problem.domain.is_finite
-    points = np.empty(0) if singular is None else singular
     x = problem.domain.spread(17)
     values = target(x)
-    height = 2.0 ** np.round(np.log2(max(np.abs(values).max(), 1e-300)))
+    largest = max(np.abs(values).max(), np.abs(target(seen)).max() if seen.size else 0.0)
+    height = 2.0 ** np.round(np.log2(max(largest, 1e-300)))
     centre = _centre(low, high)
     parity = problem.parity
     if parity == "auto":
-        parity = _symmetry(problem, target, centre)
+        parity = _symmetry(problem, target, centre, seen)
     m, n = problem.degree
     degree = _halved((m, n), parity)
     if low == -np.inf and high == np.inf and parity is None and m > n:
@@ -247,7 +251,7 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         infinity.check(problem, target, grown, centre, scale)
     else:
         if parity is None:
-            centre = _origin(problem, target, points, x, values)
+            centre = _origin(problem, target, singular, x, values)
         scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
 
     bare = Reduced(
@@ -274,7 +278,7 @@ def reduce(problem: Problem, target: Target, singular: np.ndarray | None = None)
         bare,
         components=np.sort(bare.u(ends), axis=None).reshape(-1, 2),
         fixed=tuple(sorted(fixed)),
-        singular=tuple(np.unique(bare.u(points)).tolist()),
+        singular=tuple(np.unique(bare.u(singular)).tolist()),
     )
 
 
@@ -324,12 +328,12 @@ def _variation(problem: Problem, x: np.ndarray, f: np.ndarray) -> np.ndarray:
     return steps * np.minimum(w[1:], w[:-1])
 
 
-def _symmetry(problem: Problem, target: Target, centre: float) -> str | None:
-    """Even or odd about the centre, to rounding, at points without pattern."""
+def _symmetry(problem: Problem, target: Target, centre: float, seen: np.ndarray) -> str | None:
+    """Even or odd about the centre, to rounding, at points without pattern and those seen."""
     if problem.interpolate or not problem.domain.is_symmetric(centre):
         return None
-    d = np.abs(problem.domain.spread(10, 0.6180339887498949) - centre)
-    x = np.concatenate([centre + d, centre - d])
+    d = np.abs(np.concatenate([problem.domain.spread(10, 0.6180339887498949), seen]) - centre)
+    x = np.clip(np.concatenate([centre + d, centre - d]), *problem.domain.hull)
     f = target(x)
     w = problem.weight_of(x, f)
     right, left = f[: d.size], f[d.size :]

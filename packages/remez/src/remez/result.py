@@ -46,8 +46,8 @@ class Status(Enum):
     )
     POLE = "pole: every candidate had a pole in the domain; lower the degree, or step n down by one"
     JUMP = (
-        "jump: fn is discontinuous in the domain, so no rational comes closer than half the "
-        "jump; leave a gap around it"
+        "jump: fn is discontinuous in the domain, or so steep that neighbouring float64 differ by "
+        "more than the error; leave a gap around the jump, or shift a singular point to 0"
     )
     NOISY = (
         "noisy: fn carries noise above the error that this degree could reach; smooth fn, lower "

@@ -12,16 +12,20 @@ from .result import Status
 __all__ = ["Survey", "survey"]
 
 EPS = float(np.finfo(float).eps)
-PANELS = 16  # to begin with, in every component
+PANELS = 128  # to begin with, in every component: what is narrower may be missed
 AT_ONCE = 16  # panels halved in a round
 ROUNDS = 56  # a panel halved so often is as short as the numbers are dense
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """Singular points, strongest first, and what rules out an approximation, if anything."""
+    """Singular points, strongest first, and what rules out an approximation, if anything.
+
+    ``points`` are where f was looked at, which gather where it bends.
+    """
 
     singular: np.ndarray
+    points: np.ndarray
     fault: Status | None
     where: float | None = None
 
@@ -85,6 +89,7 @@ def _halves(target: Target, panels: np.ndarray) -> np.ndarray:
 
 def _findings(problem: Problem, target: Target, panels: np.ndarray, range_: float) -> Survey:
     width = panels[2] - panels[0]
+    points = panels[:2].ravel()
     a, b = _hull(problem)
     short = np.flatnonzero(width < 1e-7 * (b - a))
     order = short[np.argsort(width[short], kind="stable")]
@@ -94,12 +99,12 @@ def _findings(problem: Problem, target: Target, panels: np.ndarray, range_: floa
             found.append(_end_or_middle(problem, panels[:, i]))
     noise = _noise(problem, target)
     if noise > 64 * EPS * np.abs(panels[3:]).max():
-        return Survey(np.array(found), Status.NOISY, None)
+        return Survey(np.array(found), points, Status.NOISY)
     for c in found:
         fault = _fault(problem, target, c, range_, b - a)
         if fault is not None:
-            return Survey(np.array(found), fault, c)
-    return Survey(np.array(found), None)
+            return Survey(np.array(found), points, fault, c)
+    return Survey(np.array(found), points, None)
 
 
 def _end_or_middle(problem: Problem, panel: np.ndarray) -> float:
