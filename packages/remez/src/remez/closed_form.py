@@ -41,7 +41,7 @@ def zero(reduced: Reduced, grid: Samples) -> tuple[Reduced, Outcome]:
     """r = 0, the best where f alternates on m + 2 points: n less than others, so is its defect."""
     constant = reduced.with_degree((0, 0))
     level = Levelled(grid.u[-1:], np.zeros(1), np.ones(1), 0.0, True)
-    found = search(constant, level, grid[[0, -1]], grid)
+    found = search(constant, level, grid[np.array([0, -1])], grid)
     kept = kernels.alternating(found.error, reduced.degree[0] + 2)
     if kept.size < reduced.degree[0] + 2:
         return constant, Outcome(None, 1)
