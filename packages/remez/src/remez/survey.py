@@ -36,7 +36,8 @@ def survey(problem: Problem, target: Target) -> Survey:
     The distance falls fourfold per halving where f is smooth, twofold at a kink, by less at
     an algebraic singularity, and not at all at a jump. Divided by the power 3/2 of the width,
     the sharpness, it falls where f is smooth and grows at a kink. So the panels gather at the
-    singular points, at all of them at once.
+    singular points, at all of them at once. A half is taken to be as far from linear as a smooth
+    f would be, at least: a kink may lie in it just so that its middle is on the line.
     """
     ends = [_panels(a, b) for a, b in problem.domain.intervals]
     low = np.concatenate([e[:-1] for e in ends])
@@ -46,8 +47,9 @@ def survey(problem: Problem, target: Target) -> Survey:
     panels = np.array([low, middle, high, f_low, f_middle, f_high])
     range_ = np.ptp(panels[3:])
     floor = 16 * EPS * np.abs(panels[3:]).max()
+    due = np.zeros(low.size)
     for _ in range(ROUNDS):
-        bend = np.abs(panels[4] - 0.5 * (panels[3] + panels[5]))
+        bend = np.maximum(np.abs(panels[4] - 0.5 * (panels[3] + panels[5])), due)
         width = panels[2] - panels[0]
         bend[(bend <= floor) | (width <= 4 * EPS * np.abs(panels[1]))] = 0
         most = min(AT_ONCE, bend.size) - 1
@@ -58,6 +60,7 @@ def survey(problem: Problem, target: Target) -> Survey:
         if not worst.size:
             break
         panels = np.hstack([np.delete(panels, worst, axis=1), _halves(target, panels[:, worst])])
+        due = np.concatenate([np.delete(bend, worst), np.tile(0.25 * bend[worst], 2)])
     return _findings(problem, target, panels, range_)
 
 
@@ -137,7 +140,7 @@ def _fault(
     if size[-1] > 4 * size[-2] and size[-1] > range_:
         return Status.UNBOUNDED
     jump = np.abs(right - left)
-    if abs(jump[-1] - jump[-2]) < 0.05 * jump[-1] and jump[-1] > 1e-8 * range_:
+    if abs(jump[-1] - jump[-2]) < 0.05 * jump[-1] and jump[-1] > 1e-7 * range_:
         return Status.JUMP
     return None
 
