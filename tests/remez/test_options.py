@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import remez
-from remez import Status
+from remez import Status, correction
 
 
 def test_scalar_and_integer_callables():
@@ -100,6 +100,15 @@ def test_samples():
             remez.fit_samples(bad, np.ones(len(bad)), (1, 1))
     with pytest.raises(remez.TargetError):
         remez.fit_samples(x, np.where(x == x[0], np.nan, x), (1, 1))
+
+
+def test_linear_programs_that_get_nowhere_end_as_a_typed_failure(monkeypatch):
+    monkeypatch.setitem(correction.LIMITS, "maxiter", 1)
+    x = np.linspace(-1, 1, 101)
+    fit = remez.fit_samples(x, np.abs(x - 0.3), (6, 6), max_iterations=1, throw=False)
+    assert not fit.converged
+    fit = remez.fit(lambda t: np.abs(t - 0.3), (6, 6), max_iterations=1, throw=False)
+    assert not fit.converged
 
 
 def test_table_is_monotone_in_both_degrees():

@@ -100,6 +100,7 @@ def exchange(
 
 
 def _best(reduced: Reduced, starts: list[np.ndarray]) -> tuple[Samples, Levelled | None]:
+    """The start with the largest sound levelled error, and what was levelled on it."""
     tried = [(proposal, solve(reduced, proposal)) for proposal in map(reduced.sample, starts)]
 
     def bound(one: tuple[Samples, Levelled | None]) -> float:

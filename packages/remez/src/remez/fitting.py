@@ -20,7 +20,7 @@ from .reduction import Reduced, reduce
 from .result import Fit, Status
 from .start import Densities, base_grid, dense_grid, warm
 from .stepping import from_half, step_degrees, with_lowest
-from .survey import survey
+from .survey import Survey, survey
 
 __all__ = ["accepted", "conclude", "fit"]
 
@@ -202,7 +202,7 @@ def _chain(
     """What the links lead to, one after another, until the caller is content."""
     options: dict[str, Any] = {"max_iterations": max_iterations, "callback": callback}
     if start is not None:
-        reduced = reduce(problem, target, np.array([start.rational.origin]))
+        reduced = reduce(problem, target, Survey(np.array([start.rational.origin])))
         near = warm(reduced, start.reference)
         if near is not None:
             yield reduced, exchange(reduced, [near], base_grid(reduced), **options), "warm start"
@@ -220,7 +220,7 @@ def _chain(
     if found.fault is not None:
         place = "" if found.where is None else f" (near x = {found.where:.17g})"
         raise TargetError(found.fault.value + place)
-    reduced = reduce(problem, target, found.singular, found.points)
+    reduced = reduce(problem, target, found)
     grid = base_grid(reduced)
     seen, _ = grid.merge(reduced.sample(np.unique(reduced.u(found.points))))
     starts = Densities.of(reduced, seen).references(reduced)

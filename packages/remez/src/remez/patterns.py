@@ -33,11 +33,11 @@ def patterns(problem: Problem, target: Target, found: Survey) -> Iterator[Reduce
     A symmetry is divided out where it leaves the pattern as it is: the best is symmetric then.
     Where the pattern has a mirror image, one of the two is given, without symmetry.
     """
-    reduced = reduce(problem, target, found.singular, found.points)
+    reduced = reduce(problem, target, found)
     yield from _turned(reduced)
     if reduced.degree == problem.degree:  # no symmetry
         return
-    plain = reduce(replace(problem, parity=None), target, found.singular)
+    plain = reduce(replace(problem, parity=None), target, found)
     centre = float(plain.u(np.array(reduced.origin)))
     seen: set[tuple[float, ...]] = set()
     for turned in _turned(plain):

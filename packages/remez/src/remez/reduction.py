@@ -12,8 +12,8 @@ from .errors import DegreeError
 from .levelling import Levelled, sides
 from .problem import Degree, Problem, Target
 from .rational import Folded, Rational
+from .survey import Survey
 
-NONE = np.empty(0)
 FAR = 1e75  # stands for infinity
 STEEP = 20
 SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
@@ -209,14 +209,12 @@ class Reduced:
         )
 
 
-def reduce(
-    problem: Problem, target: Target, singular: np.ndarray = NONE, seen: np.ndarray = NONE
-) -> Reduced:
+def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Reduced:
     """Scale, centre, and divide out a symmetry that the problem says or the samples show.
 
-    Without symmetry the origin is the strongest of the ``singular`` points, an end at which f
-    is steep, or the finite end of a half-line. Where f was ``seen`` to bend, too, a symmetry has
-    to hold.
+    Without symmetry the origin is the strongest of the singular points that were ``found``, an
+    end at which f is steep, or the finite end of a half-line. A symmetry has to hold where f was
+    seen to bend, too.
 
     Raises:
         DegreeError, TargetError: no best approximation exists on an unbounded domain.
@@ -225,12 +223,13 @@ def reduce(
     unbounded = not problem.domain.is_finite
     x = problem.domain.spread(17)
     values = target(x)
-    largest = max(np.abs(values).max(), np.abs(target(seen)).max() if seen.size else 0.0)
+    found = found or Survey()
+    largest = max(np.abs(values).max(), np.abs(found.values).max(initial=0.0))
     height = 2.0 ** np.round(np.log2(max(largest, 1e-300)))
     centre = _centre(low, high)
     parity = problem.parity
     if parity == "auto":
-        parity = _symmetry(problem, target, centre, seen)
+        parity = _symmetry(problem, target, centre, found)
     m, n = problem.degree
     degree = _halved((m, n), parity)
     if low == -np.inf and high == np.inf and parity is None and m > n:
@@ -251,7 +250,7 @@ def reduce(
         infinity.check(problem, target, grown, centre, scale)
     else:
         if parity is None:
-            centre = _origin(problem, target, singular, x, values)
+            centre = _origin(problem, target, found.singular, x, values)
         scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
 
     bare = Reduced(
@@ -278,7 +277,7 @@ def reduce(
         bare,
         components=np.sort(bare.u(ends), axis=None).reshape(-1, 2),
         fixed=tuple(sorted(fixed)),
-        singular=tuple(np.unique(bare.u(singular)).tolist()),
+        singular=tuple(np.unique(bare.u(found.singular)).tolist()),
     )
 
 
@@ -328,20 +327,21 @@ def _variation(problem: Problem, x: np.ndarray, f: np.ndarray) -> np.ndarray:
     return steps * np.minimum(w[1:], w[:-1])
 
 
-def _symmetry(problem: Problem, target: Target, centre: float, seen: np.ndarray) -> str | None:
+def _symmetry(problem: Problem, target: Target, centre: float, found: Survey) -> str | None:
     """Even or odd about the centre, to rounding, at points without pattern and those seen."""
     if problem.interpolate or not problem.domain.is_symmetric(centre):
         return None
-    d = np.abs(np.concatenate([problem.domain.spread(10, 0.6180339887498949), seen]) - centre)
-    x = np.clip(np.concatenate([centre + d, centre - d]), *problem.domain.hull)
-    f = target(x)
-    w = problem.weight_of(x, f)
-    right, left = f[: d.size], f[d.size :]
-    if (np.abs(w[: d.size] - w[d.size :]) > 1e-13 * w[: d.size]).any():
+    x = problem.domain.spread(10, 0.6180339887498949)
+    here = np.concatenate([target(x), found.values])
+    x = np.concatenate([x, found.points])
+    mirrored = np.clip(2 * centre - x, *problem.domain.hull)
+    there = target(mirrored)
+    w = problem.weight_of(x, here)
+    if (np.abs(w - problem.weight_of(mirrored, there)) > 1e-13 * w).any():
         return None
-    close = 16 * np.finfo(float).eps * np.abs(f).max()
-    if np.abs(right - left).max() <= close:
+    close = 16 * np.finfo(float).eps * np.abs(here).max()
+    if np.abs(here - there).max() <= close:
         return "even"
-    if np.abs(right + left).max() <= close:
+    if np.abs(here + there).max() <= close:
         return "odd"
     return None

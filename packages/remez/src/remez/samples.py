@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .correction import correct
+from .correction import Stuck, correct
 from .domain import Domain
 from .errors import DegreeError, TargetError
 from .exchange import exchange
@@ -86,9 +87,10 @@ def _starts(reduced: Reduced, points: Samples) -> Any:
         index[i] = max(index[i], index[i - 1] + 1)
     over = np.arange(points.u.size - reduced.size, points.u.size)
     yield "chebyshev", points.u[np.minimum(index, over)]
-    start = correct(reduced, points, None, rounds=40)
-    if start is not None:
-        yield "differential correction", start
+    with suppress(Stuck):
+        start = correct(reduced, points, None, rounds=40)
+        if start is not None:
+            yield "differential correction", start
 
 
 def _problem(x: Any, y: Any, degree: Sequence[int], weight: Any) -> Problem:

@@ -78,9 +78,11 @@ def from_half(reduced: Reduced, grid: Samples, densities: Densities, **options: 
     m, n = reduced.degree
     low = min(m, n)
     k = low // 2 + (low // 2 + n - low) % 2 * reduced.line
+    if k == low:
+        return Outcome(None, 0)
     small = reduced.with_degree((m - low + k, n - low + k))
     half = exchange(small, densities.references(small), grid, **ROUGH)
-    if k == low or half.state is None or not _good(half.state):
+    if half.state is None or not _good(half.state):
         return Outcome(None, half.iterations)
     return exchange(reduced, [resample(reduced, _places(half.state))], grid, **options)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,14 +19,18 @@ ROUNDS = 56  # a panel halved so often is as short as the numbers are dense
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """Singular points, strongest first, and what rules out an approximation, if anything.
+    """What is known of the target.
 
-    ``points`` are where f was looked at, which gather where it bends.
+    Attributes:
+        singular: points, strongest first.
+        points, values: where f was looked at, which gather where it bends, and f there.
+        fault, where: what rules out an approximation, if anything.
     """
 
-    singular: np.ndarray
-    points: np.ndarray
-    fault: Status | None
+    singular: np.ndarray = field(default_factory=lambda: np.empty(0))
+    points: np.ndarray = field(default_factory=lambda: np.empty(0))
+    values: np.ndarray = field(default_factory=lambda: np.empty(0))
+    fault: Status | None = None
     where: float | None = None
 
 
@@ -92,7 +96,7 @@ def _halves(target: Target, panels: np.ndarray) -> np.ndarray:
 
 def _findings(problem: Problem, target: Target, panels: np.ndarray, range_: float) -> Survey:
     width = panels[2] - panels[0]
-    points = panels[:2].ravel()
+    seen = panels[:2].ravel(), panels[3:5].ravel()
     a, b = _hull(problem)
     short = np.flatnonzero(width < 1e-7 * (b - a))
     order = short[np.argsort(width[short], kind="stable")]
@@ -102,12 +106,12 @@ def _findings(problem: Problem, target: Target, panels: np.ndarray, range_: floa
             found.append(_end_or_middle(problem, panels[:, i]))
     noise = _noise(problem, target)
     if noise > 64 * EPS * np.abs(panels[3:]).max():
-        return Survey(np.array(found), points, Status.NOISY)
+        return Survey(np.array(found), *seen, Status.NOISY)
     for c in found:
         fault = _fault(problem, target, c, range_, b - a)
         if fault is not None:
-            return Survey(np.array(found), points, fault, c)
-    return Survey(np.array(found), points, None)
+            return Survey(np.array(found), *seen, fault, c)
+    return Survey(np.array(found), *seen)
 
 
 def _end_or_middle(problem: Problem, panel: np.ndarray) -> float:

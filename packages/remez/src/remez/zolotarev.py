@@ -163,13 +163,15 @@ def alternation(count: int, delta: float) -> np.ndarray:
     delta``.
 
     Raises:
-        DomainError: delta outside (0, 1).
+        DegreeError, DomainError: ``count < 1``, or delta outside (0, 1).
 
     >>> print(alternation(2, 0.25))
     [0.25 0.5  1.  ]
     """
     from mpmath import mp
 
+    if count < 1:
+        raise DegreeError(f"there is no approximant of order {count}: the first is 1")
     with mp.workdps(_DIGITS):
         width = _check_delta(delta)
         parameter = 1 - width**2
