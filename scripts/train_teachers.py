@@ -32,11 +32,11 @@ from sae_lens.training.sae_trainer import SAETrainer
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rsae.activations import Activations, ActivationStore, harvest
-from rsae.hosts import load_host
-from rsae.io import read_json, save_safetensors, write_json
-from rsae.teacher import load_teacher
-from rsae.text import documents, split, tokenize
+from rsae.data import Activations, ActivationStore, harvest
+from rsae.data.text import documents, split, tokenize
+from rsae.files import read_json, save_safetensors, write_json
+from rsae.language_model.host import load_host
+from rsae.pretrained import load_teacher
 from rsae_evals import reconstruction
 
 FAMILIES = ("relu", "jumprelu", "topk")

@@ -46,6 +46,6 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def host():
     """The embedded language model, loaded once per test process."""
-    from rsae.hosts import load_host
+    from rsae.language_model.host import load_host
 
     return load_host()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-import rsae_evals.probing as probing
+import rsae_evals.metrics.probing as probing
 
 OUT = Path(probing.__file__).parent / "data" / "vader.csv"
 PER_DOMAIN = {"positive": 240, "negative": 240, None: 120}

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from rsae.text import Tokens
+from rsae.data.text import Tokens
 
 
 @dataclass

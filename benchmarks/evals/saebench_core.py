@@ -17,9 +17,9 @@ from sae_bench.evals.core.main import run_evals
 from sae_bench.sae_bench_utils.general_utils import load_and_format_sae
 
 from rsae import RSAE, RationalActivation
-from rsae.teacher import Teacher
+from rsae.pretrained import Teacher
 from rsae_evals import downstream, reconstruction
-from rsae_evals.saebench import SAEBenchCoder
+from rsae_evals.integrations.saebench import SAEBenchCoder
 
 sys.path.insert(0, str(Path(__file__).parent))
 from peers import FrozenStore, HookedHost, small_model, small_sae, small_tokens

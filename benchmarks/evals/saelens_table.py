@@ -64,9 +64,9 @@ def small():
 def demo(n_sequences=32):
     from sae_lens import SAE
 
-    from rsae.hosts import load_host
-    from rsae.teacher import load_teacher
-    from rsae.text import Tokens, documents, split, tokenize
+    from rsae.data.text import Tokens, documents, split, tokenize
+    from rsae.language_model.host import load_host
+    from rsae.pretrained import load_teacher
 
     host = load_host()
     found = tokenize(host, split(documents())[1])

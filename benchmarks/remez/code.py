@@ -27,7 +27,7 @@ from rich.table import Table
 
 import remez
 from remez import targets
-from remez.codegen import generate
+from remez.code.generate import generate
 
 CASES = {
     "gelu": ((4, 4), (6, 6), (8, 8)),

@@ -22,10 +22,10 @@ from mpmath import mp
 from rich.console import Console
 
 import remez
-from remez.arithmetic import FlintArithmetic, MpmathArithmetic
-from remez.expression import parse
-from remez.precise import fit_precise
+from remez.functions.expression import parse
 from remez.problem import Problem
+from remez.rational.arithmetic import FlintArithmetic, MpmathArithmetic
+from remez.solver.precise.driver import fit_precise
 
 console = Console()
 Case = tuple[str, str, tuple[int, int], Any, int, str]

@@ -24,14 +24,14 @@ from rich.table import Table
 from scipy import stats
 
 import rsae
-from rsae.activations import ActivationStore
-from rsae.io import write_json
-from rsae.teacher import load_teacher
-from rsae.upgrade.config import UpgradeConfig
-from rsae.upgrade.estimate import peak_memory_gib
-from rsae.upgrade.finetune import trainings
-from rsae.upgrade.measure import match_l0, measure
-from rsae.upgrade.pipeline import sample_of
+from rsae.data import ActivationStore
+from rsae.files import write_json
+from rsae.metrics import match_l0, measure
+from rsae.pretrained import load_teacher
+from rsae.upgrading.config import UpgradeConfig
+from rsae.upgrading.estimate import peak_memory_gib
+from rsae.upgrading.finetune import trainings
+from rsae.upgrading.pipeline import sample_of
 from rsae_evals import reconstruction
 
 ARMS = ("teacher", "rsae_init", "control", "threshold_only", "rsae")

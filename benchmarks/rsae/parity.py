@@ -15,14 +15,14 @@ from tempfile import TemporaryDirectory
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
-from tests.rsae.teacher.formats import convert
+from tests.rsae.pretrained.formats import convert
 
-from rsae.activations import ActivationStore
-from rsae.teacher import FORMATS, Teacher, load_teacher
-from rsae.upgrade.calibrate import calibrate
-from rsae.upgrade.config import preset
-from rsae.upgrade.fit_gate import fit_gate
-from rsae.upgrade.measure import Measured, measure, spread
+from rsae.data import ActivationStore
+from rsae.metrics import Measured, measure, spread
+from rsae.pretrained import FORMATS, Teacher, load_teacher
+from rsae.upgrading.calibrate import calibrate
+from rsae.upgrading.config import preset
+from rsae.upgrading.initial_rational import fit_gate
 from rsae_evals import reconstruction
 
 ALLOWED = 0.1  # percent

@@ -15,14 +15,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rsae.activations import ActivationStore
-from rsae.io import write_json
-from rsae.teacher import load_teacher
-from rsae.upgrade import UpgradeConfig, fit_gate, sample_of
-from rsae.upgrade.calibrate import calibrate
-from rsae.upgrade.config import merge
-from rsae.upgrade.finetune import ArmName, finetune
-from rsae.upgrade.measure import measure
+from rsae.data import ActivationStore
+from rsae.files import write_json
+from rsae.metrics import measure
+from rsae.pretrained import load_teacher
+from rsae.upgrading import UpgradeConfig, fit_gate, sample_of
+from rsae.upgrading.calibrate import calibrate
+from rsae.upgrading.config import merge
+from rsae.upgrading.finetune import ArmName, finetune
 
 VARIANTS: dict[str, tuple[ArmName, dict[str, Any]]] = {
     "threshold-only": ("threshold_only", {}),

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rsae import RSAE, RationalActivation
-from rsae.teacher import Teacher
-from rsae.text import Tokens
+from rsae.data.text import Tokens
+from rsae.pretrained import Teacher
 
 D_IN, D_SAE, VOCAB, CONTEXT = 48, 40, 50, 16
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from rsae_evals.blocks import blocks
+from rsae_evals.data.blocks import blocks
 
 
 def test_blocks_recut_whatever_comes():

@@ -6,10 +6,11 @@ import json
 import pytest
 import torch
 
-from rsae.cli import main
 from rsae.errors import RsaeError
-from rsae_evals import cli, materials
-from rsae_evals.heldout import freeze
+from rsae_cli import main
+from rsae_evals.commands import evaluation as cli
+from rsae_evals.data import materials
+from rsae_evals.data.evaluation_set import freeze
 from rsae_evals.report import read, write
 from rsae_evals_cli import register
 
@@ -127,7 +128,7 @@ def test_a_damaged_rsae_is_one_line(rsae, tmp_path):
 def small_rsae(tmp_path):
     """An RSAE as `rsae upgrade` leaves it."""
     from rsae import RSAE, RationalActivation
-    from rsae.teacher import Teacher
+    from rsae.pretrained import Teacher
 
     eye, zero = torch.eye(D_IN), torch.zeros(D_IN)
     coder = RSAE.from_teacher(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from rsae_evals.comparison import (
+from rsae_evals.comparison.results import (
     ActivationCurve,
     Arm,
     Comparison,

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from rsae_evals import EvaluationError, downstream, freeze
+from rsae_evals.coder import as_coder
 from rsae_evals.metrics.downstream import Splicing, spaced
-from rsae_evals.protocols import as_coder
 
 
 class Scaled:

@@ -8,8 +8,8 @@ import torch
 
 from rsae import RSAE, RationalActivation
 from rsae_evals import freeze, reconstruction
-from rsae_evals.metrics.gate import activation_curve, best_rational, magnitudes
-from rsae_evals.protocols import as_coder
+from rsae_evals.analysis.activation_curve import activation_curve, best_rational, magnitudes
+from rsae_evals.coder import as_coder
 
 
 def with_rational(teacher, phi):

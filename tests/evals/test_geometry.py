@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from rsae_evals import freeze
-from rsae_evals.metrics.geometry import geometry
+from rsae_evals.analysis.geometry import geometry
+from rsae_evals.coder import as_coder
 from rsae_evals.metrics.sparsity import density_histogram, histogram
-from rsae_evals.protocols import as_coder
 
 
 def moved(coder, teacher, data):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from rsae.text import Tokens
+from rsae.data.text import Tokens
 from rsae_evals import downstream, probe
-from rsae_evals.probing import LabelledTexts
+from rsae_evals.metrics.probing import LabelledTexts
 
 pytestmark = pytest.mark.model
 HOOK = "blocks.12.hook_resid_post"

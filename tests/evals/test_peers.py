@@ -14,7 +14,7 @@ import torch
 from sae_lens.saes.sae import SAEMetadata
 
 from rsae_evals import EvaluationError, reconstruction
-from rsae_evals.saebench import SAEBenchCoder
+from rsae_evals.integrations.saebench import SAEBenchCoder
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks" / "evals"
 HOOK = "blocks.0.hook_resid_post"

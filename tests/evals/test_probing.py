@@ -8,11 +8,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
 from rsae_evals import EvaluationError, compare, freeze, probe
+from rsae_evals.coder import as_coder
+from rsae_evals.metrics.probing import LabelledTexts, Probing, packaged, read
+from rsae_evals.metrics.probing.pooling import pooled_codes
+from rsae_evals.metrics.probing.sparse import problems, top_features
 from rsae_evals.metrics.reconstruction import Reconstruction
-from rsae_evals.probing import LabelledTexts, Probing, packaged, read
-from rsae_evals.probing.pooling import pooled_codes
-from rsae_evals.probing.sparse import problems, top_features
-from rsae_evals.protocols import as_coder
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def test_teacher_rsae_saelens_and_bare_tensors_are_coders(teacher, rsae, data):
 def test_a_normalising_coder_reconstructs_in_the_units_of_x(data):
     d = data.shape[1]
     eye = torch.eye(d)
-    from rsae.teacher import Teacher
+    from rsae.pretrained import Teacher
 
     twice = Teacher(
         "relu", torch.cat([eye, -eye], 1), torch.zeros(2 * d), torch.cat([eye, -eye]),

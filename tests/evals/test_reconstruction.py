@@ -11,10 +11,10 @@ from sae_lens.evals import ExplainedVarianceCalculator
 from sklearn.metrics import mean_squared_error, r2_score
 from sklearn.metrics.pairwise import paired_cosine_distances
 
-from rsae.activations import Activations
+from rsae.data import Activations
 from rsae_evals import EvaluationError, freeze, reconstruction
+from rsae_evals.coder import as_coder
 from rsae_evals.metrics.reconstruction import Reconstruction
-from rsae_evals.protocols import as_coder
 
 SCALARS = (
     "mse", "explained_variance", "fvu", "l0", "l1", "cossim", "l2_ratio",

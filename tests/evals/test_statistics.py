@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rsae_evals import statistics
-from rsae_evals.measurement import Measurement
-from rsae_evals.statistics import intervals
+from rsae_evals.comparison import statistics
+from rsae_evals.comparison.statistics import intervals
+from rsae_evals.metrics.measurement import Measurement
 
 
 @pytest.fixture

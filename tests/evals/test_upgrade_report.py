@@ -6,10 +6,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from rsae.activations import Activations
-from rsae_evals.comparison import Verdict
+from rsae.data import Activations
+from rsae_evals.comparison.results import Verdict
+from rsae_evals.integrations.upgrade_report import evaluate_upgrade
 from rsae_evals.report import read
-from rsae_evals.upgrade_report import evaluate_upgrade
 
 ARMS = {"teacher": 0.5, "control": 0.7, "threshold_only": 0.8, "rsae_init": 0.5, "rsae": 0.9}
 

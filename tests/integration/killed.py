@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from tests.rsae.fake_host import HOOKS, FakeHost
-from tests.rsae.teacher.formats import Parts, saelens
+from tests.rsae.pretrained.formats import Parts, saelens
 
-from rsae.cli import main
+from rsae_cli import main
 
 D_IN, D_SAE, VOCABULARY = 6, 24, 20
 PARTS = ("rsae_init", "control", "threshold_only", ".")
@@ -67,7 +67,7 @@ def start(folder: Path, out: Path) -> int:
     child = os.fork()
     if child:
         return child
-    command = importlib.import_module("rsae.upgrade.command")
+    command = importlib.import_module("rsae.commands.upgrade")
     command.load_host = lambda name: Slow(d_model=D_IN, tokenizer=Tokenizer())
     with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):
         code = main([

@@ -11,8 +11,9 @@ from numpy.polynomial import chebyshev as chebyshev_series
 from numpy.polynomial import polynomial as power_series
 
 import remez
-from remez import bases, targets
-from remez.polynomials import chebyshev_pair, monomial, variable_of
+from remez import targets
+from remez.rational import bases
+from remez.rational.polynomials import chebyshev_pair, monomial, variable_of
 
 FORMS = (bases.chebyshev, bases.monomial, bases.continued_fraction, bases.product, bases.safe_pade)
 

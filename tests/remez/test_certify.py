@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import remez
 from remez import Rational, Status, kernels
-from remez.certify import judge
 from remez.problem import Problem
+from remez.verification.judge import judge
 
 
 def best():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import remez
-from remez.cli import main
+from remez.cli.program import main
 
 
 def run(capsys, *arguments):

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 import remez
 from remez import targets
-from remez.codegen import SCHEMES, generate
+from remez.code.candidates import DTYPES
+from remez.code.generate import SCHEMES, generate
+from remez.code.languages import LANGUAGES
+from remez.code.program import OPERATIONS, Program
+from remez.code.rounding_error import Arithmetic, evaluation_bound
 from remez.domain import Domain
-from remez.drafting import DTYPES
 from remez.errors import CodeError
-from remez.evaluation import Arithmetic, evaluation_bound
-from remez.languages import LANGUAGES
-from remez.program import OPERATIONS, Program
-from remez.zolotarev import composite
+from remez.rational.zolotarev import composite
 
 DEGREES = {"gelu": (8, 8), "tanh": (7, 6), "exp": (4, 4), "log": (4, 4)}
 NUMPY = {"float64": np.float64, "float32": np.float32, "bfloat16": np.float32}
@@ -225,6 +225,6 @@ def test_the_evaluation_bound_holds_for_any_program(tree, low, width):
 
 
 def _as_python(program):
-    from remez.languages import write
+    from remez.code.languages import write
 
     return write(program, "python", "float64", "r_", ["a random program"])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from remez.errors import ExpressionError
-from remez.expression import Expression, as_expression, parse
-from remez.forms import ARITY, OPERATORS
+from remez.functions.expression import Expression, as_expression, parse
+from remez.functions.primitives import ARITY, OPERATORS
 
 FUNCTIONS = sorted(ARITY.keys() - OPERATORS.keys())
 ONE_ARGUMENT = [name for name in FUNCTIONS if ARITY[name] == 1]
@@ -122,7 +122,7 @@ def test_parsing_never_evaluates(monkeypatch):
 @settings(max_examples=150, deadline=None)
 def test_float_values_are_those_of_python(text, x):
     """Against Python's own arithmetic on the same text, with NumPy's functions."""
-    from remez.forms.floating import FUNCTIONS as forms
+    from remez.functions.float64 import FUNCTIONS as forms
 
     names = {name: forms[name] for name in ONE_ARGUMENT} | {"pi": np.pi, "e": np.e}
     with np.errstate(all="ignore"):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import remez
-from remez import Status, correction
+from remez import Status
+from remez.solver import linear_programming as correction
 
 
 def test_scalar_and_integer_callables():

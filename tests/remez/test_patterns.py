@@ -57,7 +57,7 @@ def test_no_rational_with_random_poles_in_the_gaps_does_better(fn):
 def test_what_was_not_excluded_is_not_claimed(monkeypatch):
     domain = [(-3, -2), (-1, 0.3), (2, 3)]
     assert remez.fit(np.exp, (2, 2), domain).converged
-    monkeypatch.setattr("remez.fitting.PATTERNS", 2)  # there are three besides the first
+    monkeypatch.setattr("remez.solver.driver.PATTERNS", 2)  # there are three besides the first
     fit = remez.fit(np.exp, (2, 2), domain, throw=False)
     assert fit.status is remez.Status.OPEN
     assert not fit.converged

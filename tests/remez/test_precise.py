@@ -8,11 +8,11 @@ import pytest
 from mpmath import mp
 
 import remez
-from remez.arithmetic import MpmathArithmetic
-from remez.expression import parse
-from remez.precise import finish, fit_precise
-from remez.precise_reduction import reduce
-from remez.precise_search import Search
+from remez.functions.expression import parse
+from remez.rational.arithmetic import MpmathArithmetic
+from remez.solver.precise.driver import finish, fit_precise
+from remez.solver.precise.problem_reduction import reduce
+from remez.solver.precise.search import Search
 
 # m + n + 2 alternating extrema levelled to 1e-39 at 60 to 480 digits by a separate program;
 # type (14, 14) on the half-line also is CRAM's alpha_0, Pusa, arXiv:1206.2880

@@ -12,8 +12,8 @@ from mpmath import mp
 
 import remez
 from remez import Status
-from remez.certificate import Certificate, verify
-from remez.expression import parse
+from remez.functions.expression import parse
+from remez.verification.certificate import Certificate, verify
 
 pytest.importorskip("flint")
 

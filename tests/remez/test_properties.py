@@ -9,7 +9,7 @@ from tests.remez.strategies import cases, smooth_cases
 import remez
 from remez import Status
 from remez.problem import Problem
-from remez.survey import survey
+from remez.solver.survey import survey
 
 EPS = np.finfo(float).eps
 

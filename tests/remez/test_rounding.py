@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remez.rounding import reduce_lattice, round_pair, to_nearest
+from remez.code.coefficient_rounding import reduce_lattice, round_pair, to_nearest
 
 
 def pade_exp(t, order=3):

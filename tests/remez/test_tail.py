@@ -7,12 +7,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mpmath import mp
 
-from remez.expression import parse
+from remez.functions.expression import parse
 
 flint = pytest.importorskip("flint")
 
-from remez.balls import exact  # noqa: E402 - needs python-flint
-from remez.forms.tail import FUNCTIONS, Germ  # noqa: E402
+from remez.functions.tails import (  # noqa: E402
+    FUNCTIONS,
+    Germ,
+)
+from remez.verification.balls import exact  # noqa: E402 - needs python-flint
 
 TEXTS = (
     *("exp(-x)", "exp(x)", "x**3*exp(-x)", "exp(-x**2)/(1 + x)", "exp(1/x)", "expm1(-x)"),
@@ -81,6 +84,6 @@ def test_what_grows_or_is_unknown_has_no_values():
 
 
 def test_every_function_has_a_tail_form():
-    from remez.forms import ARITY
+    from remez.functions.primitives import ARITY
 
     assert FUNCTIONS.keys() == ARITY.keys()

@@ -7,8 +7,8 @@ from scipy import special
 
 from remez import targets
 from remez.errors import ExpressionError
-from remez.expression import parse
-from remez.forms import ARITY, OPERATORS
+from remez.functions.expression import parse
+from remez.functions.primitives import ARITY, OPERATORS
 
 ALL = list(targets.CATALOGUE.values())
 

@@ -41,7 +41,7 @@ def test_examples_of_docstrings_run_as_printed(name: str) -> None:
 
 
 def test_the_settings_page_shows_the_defaults(tmp_path: Path) -> None:
-    from rsae.upgrade.config import UpgradeConfig, config_from_toml
+    from rsae.upgrading.config import UpgradeConfig, config_from_toml
 
     page = (ROOT / "docs/rsae/configuration.md").read_text()
     file = tmp_path / "settings.toml"

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from rsae.data.text import Tokens
 from rsae.errors import HookError
-from rsae.hosts import SINK_POSITIONS
-from rsae.text import Tokens
+from rsae.language_model.host import SINK_POSITIONS
 
 HOOKS = ("blocks.0.hook_resid_post", "blocks.1.hook_resid_post")
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 
-from rsae.activations import Activations, ActivationStore, harvest, harvesting
+from rsae.data import Activations, ActivationStore, harvest, harvesting
 from rsae.errors import HookError, LockedError, StoreError
-from rsae.io import RunLock, sha256
+from rsae.files import RunLock, sha256
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rsae.cli import build_parser, main
+from rsae_cli import build_parser, main
 
 
 def test_help_needs_neither_torch_nor_saelens():

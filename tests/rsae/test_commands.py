@@ -11,11 +11,11 @@ from tests.rsae import coders
 from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 
 from rsae import RSAE, RationalActivation
-from rsae.activations import Activations, harvest
-from rsae.cli import main
+from rsae.data import Activations, harvest
 from rsae.errors import ConfigError
-from rsae.export import export_jumprelu
-from rsae.io import RunLock
+from rsae.files import RunLock
+from rsae.sae.export import export_jumprelu
+from rsae_cli import main
 
 harvesting = importlib.import_module("rsae.commands.harvest")
 export_command = importlib.import_module("rsae.commands.export")

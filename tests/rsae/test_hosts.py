@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rsae.errors import HookError, HostError
-from rsae.hosts import load_host
+from rsae.language_model.host import load_host
 
 
 @pytest.mark.model

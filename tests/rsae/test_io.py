@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from rsae.errors import CorruptFileError, LockedError, OutputError
-from rsae.io import (
+from rsae.files import (
     RunLock,
     load_safetensors,
     load_safetensors_and_metadata,
@@ -136,7 +136,7 @@ def test_two_runs_in_one_folder_are_refused_and_leftovers_removed(tmp_path):
 
 def test_the_lock_of_a_killed_process_is_gone(tmp_path):
     hold = (
-        "import sys, time; from rsae.io import RunLock\n"
+        "import sys, time; from rsae.files import RunLock\n"
         "with RunLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", hold, str(tmp_path)]

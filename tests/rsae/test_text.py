@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rsae.fake_host import FakeHost, tokens
 
+from rsae.data.text import Document, documents, split, tokenize
 from rsae.errors import TextError
-from rsae.text import Document, documents, split, tokenize
 
 
 @given(sizes=st.lists(st.integers(1, 400), min_size=2, max_size=30), seed=st.integers(0, 9))

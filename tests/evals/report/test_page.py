@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsae.errors import CorruptFileError, RsaeError
-from rsae_evals.comparison import Verdict
+from rsae_evals.comparison.results import Verdict
 from rsae_evals.report import html, markdown, read, write
 
 HOSTILE = [

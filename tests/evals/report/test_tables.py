@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsae_evals.comparison import Verdict
+from rsae_evals.comparison.results import Verdict
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question, readable, scope
 from rsae_evals.report.numbers import MINUS, number, percent, signed

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
-from rsae.train.entries import Entries, decode, gather_pre_acts
+from rsae.train.sparse_codes import Entries, decode, gather_pre_acts
 
 
 def world(seed: int, n: int = 5, d_in: int = 4, d_sae: int = 7):

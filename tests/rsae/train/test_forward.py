@@ -4,7 +4,7 @@ from tests.rsae.coders import FAMILIES, inputs, teacher
 
 from rsae import RSAE, RationalActivation
 from rsae.train.forward import forward
-from rsae.train.objectives import mse, penalty
+from rsae.train.losses import mse, penalty
 
 CURVED = RationalActivation([[1.0, 0.4, -0.2, 0.1]], [[0.3, 0.2, 0.5]], 2.0, 1.1)
 

@@ -5,7 +5,7 @@ import torch
 from tests.rsae.coders import sparse_world, world_teacher
 
 from rsae import RSAE, RationalActivation
-from rsae.activations import Activations
+from rsae.data import Activations
 from rsae.errors import CorruptFileError, TrainingError
 from rsae.train import TrainConfig, measure_units, train
 

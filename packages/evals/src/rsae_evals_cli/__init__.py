@@ -13,7 +13,7 @@ from rsae_cli.parsers import add_habits, when_run
 
 __all__ = ["register"]
 
-_COMMANDS = "rsae_evals.cli"
+_COMMANDS = "rsae_evals.commands.evaluation"
 
 
 def register(subparsers: Any) -> None:

@@ -41,21 +41,21 @@ _HOME = {
     "TargetError": "errors",
     "Domain": "domain",
     "Problem": "problem",
-    "Rational": "rational",
+    "Rational": "rational.barycentric",
     "Fit": "result",
     "Status": "result",
-    "fit": "fitting",
-    "fit_samples": "samples",
-    "Table": "walsh",
-    "table": "walsh",
+    "fit": "solver.driver",
+    "fit_samples": "solver.discrete",
+    "Table": "error_tables",
+    "table": "error_tables",
 }
-_MODULES = ("targets", "zolotarev")
+_MODULES = {"targets": "functions.catalogue", "zolotarev": "rational.zolotarev"}
 
 
 def __getattr__(name: str) -> Any:
     """Names are imported when first asked for, so that ``import remez`` stays instant."""
     if name in _MODULES:
-        return import_module(f".{name}", __name__)
+        return import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOME:
         raise AttributeError(f"module 'remez' has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)

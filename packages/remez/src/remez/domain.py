@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DomainError
+from remez.errors import DomainError
 
 __all__ = ["Domain"]
 

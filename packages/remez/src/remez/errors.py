@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .result import Fit
+    from remez.result import Fit
 
 __all__ = [
     "CodeError",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .result import Fit
-    from .walsh import Table
+    from remez.error_tables import Table
+    from remez.result import Fit
 
 __all__ = ["plot_error", "plot_table"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .domain import Domain
-from .errors import DegreeError, TargetError
+from remez.domain import Domain
+from remez.errors import DegreeError, TargetError
 
 __all__ = ["Problem", "Target"]
 

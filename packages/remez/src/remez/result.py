@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.polynomial import Chebyshev
 
-from .domain import Domain
-from .problem import Problem
-from .rational import Rational
+from remez.domain import Domain
+from remez.problem import Problem
+from remez.rational.barycentric import Rational
 
 if TYPE_CHECKING:
-    from .bases import SafePade
-    from .certificate import Certificate
+    from remez.rational.bases import SafePade
+    from remez.verification.certificate import Certificate
 
 __all__ = ["Fit", "Status"]
 
@@ -158,7 +158,7 @@ class Fit:
         The domain's ends stay the very floats that they are here, where `remez.fit` with
         ``precision=`` reads 0.1 as 1/10.
         """
-        from .precise import fit_precise
+        from remez.solver.precise.driver import fit_precise
 
         domain = self.problem.domain
         domain = replace(domain, exact=domain.exact or domain.intervals)
@@ -168,25 +168,25 @@ class Fit:
 
     def certify(self) -> Certificate:
         """A rigorous enclosure of the error, and a proof that r has no pole in the domain."""
-        from .certificate import certify
+        from remez.verification.certificate import certify
 
         return certify(self)
 
     def code(self, lang: str, dtype: str = "float64") -> Any:
-        """Source text that evaluates r, see `remez.codegen`."""
-        from .codegen import generate
+        """Source text that evaluates r, see `remez.code.generate`."""
+        from remez.code.generate import generate
 
         return generate(self, lang, dtype=dtype)
 
     def safe_pade(self) -> SafePade:
-        """r as ``P(t)/(1 + |Q(t)|)``, see `remez.bases`."""
-        from .bases import safe_pade
+        """r as ``P(t)/(1 + |Q(t)|)``, see `remez.rational.bases`."""
+        from remez.rational.bases import safe_pade
 
         return safe_pade(self)
 
     def plot(self, ax: Any = None) -> Any:
         """The error curve with its alternation marked (matplotlib); returns the axes."""
-        from .plotting import plot_error
+        from remez.plotting import plot_error
 
         return plot_error(self, ax)
 
@@ -214,7 +214,7 @@ class Fit:
         number: Any = float
         dtype: type = float
         if data["precision"] is not None:
-            from .precise_rational import PreciseRational, read_number
+            from remez.rational.multiprecision import PreciseRational, read_number
 
             rational, number, dtype = PreciseRational, read_number, object
         return cls(
@@ -239,6 +239,6 @@ def _plain(x: Any) -> float | str:
     """A float as it is, an mpmath number as exact text."""
     if not hasattr(x, "_mpf_"):
         return float(x)
-    from .precise_rational import write_number
+    from remez.rational.multiprecision import write_number
 
     return write_number(x)

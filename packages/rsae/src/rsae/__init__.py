@@ -3,10 +3,10 @@
 Importing this package registers the architecture "rational" with SAELens.
 """
 
-from .activation import RationalActivation
-from .model import RSAE, RSAEConfig
-from .teacher import Teacher, load_teacher
-from .upgrade import GateConfig, UpgradeConfig, UpgradeResult, upgrade
+from rsae.pretrained import Teacher, load_teacher
+from rsae.sae.activation import RationalActivation
+from rsae.sae.model import RSAE, RSAEConfig
+from rsae.upgrading import GateConfig, UpgradeConfig, UpgradeResult, upgrade
 
 __all__ = [
     "RSAE",

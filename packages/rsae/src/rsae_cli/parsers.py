@@ -42,7 +42,7 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add("--dry-run", action="store_true", help="say what it would do and cost, then stop")
     add("--resume", action="store_true", help="go on with what OUT holds")
     add_habits(parser, "a summary as JSON on stdout")
-    parser.set_defaults(run=when_run("rsae.upgrade.command"))
+    parser.set_defaults(run=when_run("rsae.commands.upgrade"))
 
 
 def add_harvest(subparsers: _SubParsersAction[Any]) -> None:

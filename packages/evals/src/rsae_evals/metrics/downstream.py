@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rsae_evals.coder import Coder, SparseCoder, as_coder
+from rsae_evals.data.evaluation_set import Heldout
 from rsae_evals.errors import EvaluationError
-from rsae_evals.heldout import Heldout
-from rsae_evals.measurement import Array, Measurement, Progress, Totals
-from rsae_evals.protocols import Coder, SparseCoder, as_coder
+from rsae_evals.metrics.measurement import Array, Measurement, Progress, Totals
 
 if TYPE_CHECKING:
-    from rsae.hosts import Host
-    from rsae.text import Tokens
+    from rsae.data.text import Tokens
+    from rsae.language_model.host import Host
 
 __all__ = ["Downstream", "Splicing", "downstream"]
 
@@ -141,7 +141,7 @@ class Splicing:
 
 def spaced(tokens: Tokens, max_sequences: int | None) -> Tokens:
     """At most ``max_sequences`` sequences, evenly spaced, so that every document has its share."""
-    from rsae.text import Tokens
+    from rsae.data.text import Tokens
 
     n = len(tokens.ids)
     if max_sequences is None or max_sequences >= n:

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsae.activations import Activations
-from rsae_evals.blocks import blocks, rows_for
+from rsae.data import Activations
+from rsae_evals.coder import Coder, SparseCoder, as_coder
+from rsae_evals.data.blocks import blocks, rows_for
+from rsae_evals.data.evaluation_set import Heldout
 from rsae_evals.errors import EvaluationError
-from rsae_evals.heldout import Heldout
-from rsae_evals.measurement import Array, Measurement, Progress, Totals
+from rsae_evals.metrics.measurement import Array, Measurement, Progress, Totals
 from rsae_evals.metrics.sparsity import firing, l1
-from rsae_evals.protocols import Coder, SparseCoder, as_coder
 
 __all__ = ["Reconstruction", "reconstruction"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rsae_evals.comparison import Comparison, Difference, Verdict
+from rsae_evals.comparison.results import Comparison, Difference, Verdict
 from rsae_evals.metrics import METRICS
 from rsae_evals.report.numbers import NARROW, number, percent
 from rsae_evals.report.tables import Change

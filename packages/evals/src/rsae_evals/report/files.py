@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rsae.errors import CorruptFileError
-from rsae.io import make_folder, read_json, write_json, write_text
-from rsae_evals.comparison import Comparison
+from rsae.files import make_folder, read_json, write_json, write_text
+from rsae_evals.comparison.results import Comparison
 from rsae_evals.report.markdown import markdown
 from rsae_evals.report.page import html
 

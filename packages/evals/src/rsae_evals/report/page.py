@@ -13,7 +13,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from rsae_evals.comparison import Comparison, Context, FeatureChange, Verdict
+from rsae_evals.comparison.results import Comparison, Context, FeatureChange, Verdict
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, arm_label, question, readable, scope
 from rsae_evals.report.numbers import number, signed

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rsae_evals.comparison import ActivationCurve, Arm, Comparison, Geometry, Histogram
+from rsae_evals.comparison.results import ActivationCurve, Arm, Comparison, Geometry, Histogram
 from rsae_evals.metrics import METRICS
 from rsae_evals.report.answer import Question, arm_label
 from rsae_evals.report.figures import FILL, INK, MUTED, Figure, canvas, inline, legend, series

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from rsae_evals.comparison import Comparison, Difference, FeatureChange
+from rsae_evals.comparison.results import Comparison, Difference, FeatureChange
 from rsae_evals.metrics import METRICS
 from rsae_evals.report.answer import Question, arm_label, held_out
 from rsae_evals.report.numbers import number

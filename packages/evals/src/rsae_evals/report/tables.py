@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsae_evals.comparison import Verdict
+from rsae_evals.comparison.results import Verdict
 from rsae_evals.report.numbers import number, signed
 
 SIGNS = {

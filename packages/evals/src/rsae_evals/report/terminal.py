@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from rsae_evals.comparison import Comparison, Verdict
+from rsae_evals.comparison.results import Comparison, Verdict
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question, readable
 from rsae_evals.report.numbers import signed

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from ..activations import Activations, ActivationStore
-from ..describe import is_rsae, load_rsae
-from ..errors import ConfigError, HookError, StoreError
-from ..export import export_jumprelu
-from ..hosts import load_host
-from ..model import RSAE
-from ..text import documents, tokenize
-from .output import show
+from rsae.commands.output import show
+from rsae.data import Activations, ActivationStore
+from rsae.data.text import documents, tokenize
+from rsae.errors import ConfigError, HookError, StoreError
+from rsae.language_model.host import load_host
+from rsae.sae.export import export_jumprelu
+from rsae.sae.load import is_rsae, load_rsae
+from rsae.sae.model import RSAE
 
 __all__ = ["run"]
 

@@ -6,13 +6,13 @@ import argparse
 
 from rich.console import Console
 
-from ..activations import harvest
-from ..describe import describe
-from ..errors import ConfigError
-from ..hosts import SINK_POSITIONS, load_host
-from ..splits import token_splits
-from ..upgrade.progress import progress_on
-from .output import show
+from rsae.commands.output import show
+from rsae.data import harvest
+from rsae.data.splits import token_splits
+from rsae.errors import ConfigError
+from rsae.language_model.host import SINK_POSITIONS, load_host
+from rsae.progress import progress_on
+from rsae.sae.load import describe
 
 __all__ = ["run"]
 

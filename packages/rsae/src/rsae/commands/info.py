@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..describe import describe
-from .output import show
+from rsae.commands.output import show
+from rsae.sae.load import describe
 
 __all__ = ["run"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from ..describe import describe_teacher
-from ..teacher import load_teacher
-from .output import show
+from rsae.commands.output import show
+from rsae.pretrained import load_teacher
+from rsae.sae.load import describe_teacher
 
 __all__ = ["run"]
 

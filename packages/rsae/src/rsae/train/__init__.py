@@ -1,9 +1,9 @@
 """Training: one loop, its objectives, its controller of sparsity, its checkpoints and trackers."""
 
-from .config import TrainConfig
-from .controller import ControllerConfig, L0Controller
-from .loop import TrainResult, train
-from .units import Units, measure_units
+from rsae.train.config import TrainConfig
+from rsae.train.controller import ControllerConfig, L0Controller
+from rsae.train.loop import TrainResult, train
+from rsae.train.scales import Units, measure_units
 
 __all__ = [
     "ControllerConfig",

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import CorruptFileError
-from ..io import load_safetensors_and_metadata, save_safetensors
-from ..model import RSAE
-from .controller import ControllerConfig, L0Controller
+from rsae.errors import CorruptFileError
+from rsae.files import load_safetensors_and_metadata, save_safetensors
+from rsae.sae.model import RSAE
+from rsae.train.controller import ControllerConfig, L0Controller
 
 __all__ = ["Progress", "Snapshot", "load_checkpoint", "save_checkpoint"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from ..errors import ConfigError
-from .controller import ControllerConfig
+from rsae.errors import ConfigError
+from rsae.train.controller import ControllerConfig
 
 __all__ = ["Precision", "TrainConfig"]
 

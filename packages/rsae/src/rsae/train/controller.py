@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from ..errors import ConfigError
+from rsae.errors import ConfigError
 
 __all__ = ["ControllerConfig", "L0Controller"]
 

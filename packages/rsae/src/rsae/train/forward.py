@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..model import RSAE
-from .entries import Entries, decode, gather_pre_acts
+from rsae.sae.model import RSAE
+from rsae.train.sparse_codes import Entries, decode, gather_pre_acts
 
 __all__ = ["Pass", "forward"]
 

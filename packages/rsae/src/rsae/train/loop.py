@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import TrainingError
-from ..model import RSAE
-from .checkpoint import Progress, Snapshot, load_checkpoint, save_checkpoint
-from .config import TrainConfig
-from .controller import L0Controller
-from .forward import Pass, forward
-from .objectives import Penalty, mse, penalty
-from .units import Units
+from rsae.errors import TrainingError
+from rsae.sae.model import RSAE
+from rsae.train.checkpoint import Progress, Snapshot, load_checkpoint, save_checkpoint
+from rsae.train.config import TrainConfig
+from rsae.train.controller import L0Controller
+from rsae.train.forward import Pass, forward
+from rsae.train.losses import Penalty, mse, penalty
+from rsae.train.scales import Units
 
 __all__ = ["TrainResult", "train"]
 

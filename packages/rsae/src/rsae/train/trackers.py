@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
-from ..errors import ConfigError, OutputError
+from rsae.errors import ConfigError, OutputError
 
 __all__ = ["JsonLines", "Tracker", "TrackerName", "external_tracker"]
 

@@ -1,0 +1,1 @@
+"""Beyond scalar metrics: decoder geometry and the learned activation function."""

@@ -1,0 +1,229 @@
+"""The learned activation against the best rational of its degree, on the data that it sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.interpolate import PchipInterpolator
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from rsae_evals.coder import Coder
+from rsae_evals.comparison.results import ActivationCurve
+from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.metrics.measurement import Array
+from rsae_evals.metrics.sparsity import histogram
+
+__all__ = ["Magnitudes", "activation_curve", "best_rational", "magnitudes"]
+
+_TOKENS, _BINS, _POINTS = 1024, 24, 240
+
+
+@dataclass(frozen=True, eq=False)
+class Magnitudes:
+    """MSE as a function of the shared magnitude m in z = base · m(u), everything else held fixed.
+
+    With the pre-activations of all codes in the support cut into K bins of equal count, and m
+    constant on each, the error is a quadratic,
+
+        MSE(m) = c - 2 bᵀm + mᵀGm,   G_kl = E⟨v_k, v_l⟩,  b_k = E⟨v_k, x - b_dec⟩,
+
+    v_k the part of the reconstruction that bin k contributes at m = 1. Its minimiser is the best
+    pointwise activation that this dictionary can have on these data.
+
+    Attributes:
+        u: (K,) mean argument of each bin. G: (K, K). b: (K,). c: E‖x - b_dec‖².
+        energy: (K,) mean of Σ base² per token in each bin, the weight of the data.
+        learned: (K,) the magnitude at work, energy-weighted in each bin.
+    """
+
+    u: Array
+    G: Array
+    b: Array
+    c: float
+    energy: Array
+    learned: Array
+
+    def mse(self, m: Array) -> float:
+        """MSE with magnitude ``m`` (K,) on the bins."""
+        return float(self.c - 2 * self.b @ m + m @ self.G @ m)
+
+    def optimum(self) -> Array:
+        """The magnitude of least MSE, (K,); slightly ridged where bins can stand for each other."""
+        ridge = 1e-8 * np.trace(self.G) / len(self.b)
+        return np.linalg.solve(self.G + ridge * np.eye(len(self.b)), self.b)
+
+
+@torch.no_grad()
+def magnitudes(coder: Coder, x: Tensor) -> Magnitudes | None:
+    """Bin the codes of ``x`` (n, d_in); None where fewer than two bins would be filled."""
+    h = coder.source.encode_pre_act(x)
+    z = coder.source.activate(h).float()
+    row, feature = torch.nonzero(z, as_tuple=True)
+    base, u = _base(coder, h, feature, row), _argument(coder.source, h, feature, row)
+    code = z[row, feature].double()
+    if len(row) < 10 * _BINS:
+        return None
+    edges = torch.quantile(_thinned(u), torch.linspace(0, 1, _BINS + 1, dtype=u.dtype)[1:-1])
+    bins = torch.bucketize(u.contiguous(), edges)
+    decoder = coder.weight("W_dec")
+    assert decoder is not None
+    spread = csr_array(
+        (base.numpy(), ((row * _BINS + bins).numpy(), feature.numpy())),
+        shape=(len(x) * _BINS, coder.d_sae),
+    )
+    v = torch.from_numpy(spread @ decoder.double().numpy()).view(len(x), _BINS, -1)
+    residual = x.double() - coder.decode(torch.zeros(1, coder.d_sae)).double()
+    energy = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, base**2)
+    dot = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, base * code)
+    count = torch.bincount(bins, minlength=_BINS).double()
+    where = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, u)
+    if (count == 0).any() or (energy == 0).any():
+        return None
+    n = len(x)
+    flat = v.permute(1, 0, 2).reshape(_BINS, -1)
+    return Magnitudes(
+        u=(where / count).numpy(),
+        G=(flat @ flat.T / n).numpy(),
+        b=(flat @ residual.reshape(-1) / n).numpy(),
+        c=float(residual.square().sum() / n),
+        energy=(energy / n).numpy(),
+        learned=(dot / energy).numpy(),
+    )
+
+
+def best_rational(found: Magnitudes, degree: tuple[int, int]) -> Array | None:
+    """The rational of type ``degree`` nearest to the optimum, weighted by the data, on the bins.
+
+    The optimum is joined by monotone cubics and handed to `remez.fit` with the weight
+    sqrt(energy): its best weighted uniform approximation. None where remez finds none, or where
+    the degree has as many parameters as there are bins (it then reaches the optimum itself).
+    """
+    import remez
+
+    if sum(degree) + 1 >= len(found.u):
+        return None
+    target = PchipInterpolator(found.u, found.optimum())
+    weight = PchipInterpolator(found.u, np.sqrt(found.energy / found.energy.max()).clip(1e-2))
+    span = (float(found.u[0]), float(found.u[-1]))
+    try:
+        fit = remez.fit(target, degree, span, weight=weight, parity=None, throw=False)
+    except remez.RemezError:
+        return None
+    values = np.asarray(fit(found.u), dtype=np.float64)
+    return values if np.isfinite(values).all() else None
+
+
+def activation_curve(coder: Coder, reference: Coder, heldout: Heldout) -> ActivationCurve | None:
+    """The activation of a feature with the median threshold, over real pre-activations.
+
+    ``metrics``, from codes of about a thousand tokens (see `Magnitudes`):
+
+        gate_mse           MSE with the learned magnitude, constant on each bin
+        gate_mse_optimal   MSE with the best pointwise magnitude of all
+        gate_mse_best      MSE with the best rational of the learned one's degree (None: no
+                           rational, or remez has no answer)
+        gate_error         energy-weighted rms of m - 1: how far from the teacher's primitive
+
+    None where the coder shows no pre-activations, or normalises its input.
+    """
+    source = coder.source
+    if not (hasattr(source, "encode_pre_act") and hasattr(source, "activate")):
+        return None
+    config = getattr(source, "cfg", source)
+    if getattr(config, "normalize_activations", "none") not in ("none", None):
+        return None
+    n = heldout.activations.n_tokens
+    x = heldout.activations.rows(torch.linspace(0, n - 1, min(_TOKENS, n)).long())
+    found = magnitudes(coder, x)
+    if found is None:
+        return None
+    degree = getattr(getattr(source, "rational", None), "degree", None)
+    best = best_rational(found, degree) if degree is not None else None
+    relative = found.energy / found.energy.sum()
+    metrics: dict[str, float | None] = {
+        "gate_mse": found.mse(found.learned),
+        "gate_mse_optimal": found.mse(found.optimum()),
+        "gate_mse_best": found.mse(best) if best is not None else None,
+        "gate_error": float(np.sqrt(relative @ (found.learned - 1) ** 2)),
+    }
+    return _curve(coder, reference, x, found, best, degree, metrics)
+
+
+@torch.no_grad()
+def _curve(
+    coder: Coder,
+    reference: Coder,
+    x: Tensor,
+    found: Magnitudes,
+    best: Array | None,
+    degree: tuple[int, int] | None,
+    metrics: dict[str, float | None],
+) -> ActivationCurve:
+    feature, threshold = _median_feature(coder)
+    pre = coder.source.encode_pre_act(x)
+    low, high = (float(torch.quantile(_thinned(pre.flatten()), q)) for q in (0.001, 0.9999))
+    high = max(high, float(found.u[-1]), 2 * abs(threshold))
+    h = torch.linspace(low, high, _POINTS)
+    learned = _alone(coder, h, feature)
+    teacher = h.double().numpy() * (h.numpy() > threshold)
+    if hasattr(reference.source, "activate") and reference.d_sae == coder.d_sae:
+        teacher = _alone(reference, h, feature)
+    curve = None
+    if best is not None:
+        offset = threshold if _form(coder.source) == "gate" else 0.0
+        inside = np.interp(h.numpy() - offset, found.u, best)
+        curve = tuple((h.double().numpy() * inside * (learned != 0)).tolist())
+    edges = np.linspace(low, high, 61)
+    return ActivationCurve(
+        h=tuple(h.tolist()),
+        learned=tuple(learned.tolist()),
+        teacher=tuple(teacher.tolist()),
+        best=curve,
+        threshold=threshold,
+        degree=degree,
+        pre_activations=histogram(pre.flatten().numpy(), edges),
+        metrics=metrics,
+    )
+
+
+def _alone(coder: Coder, h: Tensor, feature: int) -> Array:
+    """Codes of one feature at pre-activations ``h`` (n,), all other features silent."""
+    rows = torch.full((len(h), coder.d_sae), -1e6)
+    rows[:, feature] = h
+    return coder.source.activate(rows)[:, feature].double().numpy()
+
+
+def _median_feature(coder: Coder) -> tuple[int, float]:
+    threshold = coder.weight("threshold")
+    if threshold is None:
+        return 0, 0.0
+    feature = int(torch.argsort(threshold.float())[len(threshold) // 2])
+    return feature, float(threshold[feature])
+
+
+def _form(source: Any) -> str:
+    return str(getattr(getattr(source, "cfg", None), "form", "magnitude"))
+
+
+def _base(coder: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
+    """What the magnitude multiplies: the pre-activation, or in the direct form its scale."""
+    if _form(coder.source) == "direct":
+        return coder.source.feature_scale[feature].double()
+    return h[row, feature].double()
+
+
+def _argument(source: Any, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
+    """What the magnitude is a function of, for each code."""
+    u = h[row, feature].double()
+    if _form(source) == "gate":
+        u = u - source.threshold[feature].double()
+    return u / source.feature_scale[feature].double() if hasattr(source, "feature_scale") else u
+
+
+def _thinned(values: Tensor) -> Tensor:
+    """At most a million of the values, evenly spaced: `torch.quantile` takes no more than 16."""
+    return values[:: max(1, len(values) // 1_000_000)]

@@ -1,0 +1,197 @@
+"""What can be evaluated: anything that encodes activations and decodes codes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from rsae.files import sha256
+from rsae.pretrained import Teacher
+from rsae.pretrained.base import Family
+from rsae_evals.errors import EvaluationError
+
+__all__ = ["Coder", "SparseCoder", "as_coder"]
+
+_IN_AND_OUT_OF_ONE_SPACE = ("none", "expected_average_only_in")
+
+
+@runtime_checkable
+class SparseCoder(Protocol):
+    """Codes activations sparsely.
+
+    ``encode``: (…, d_in) → (…, d_sae), exact zeros where a feature does not fire. ``decode``:
+    (…, d_sae) → (…, d_in). An object may also have ``reconstruct`` (…, d_in) → (…, d_in), which is
+    then what x_hat means: a coder that normalises its input cannot undo that from codes alone.
+    """
+
+    @property
+    def d_in(self) -> int:
+        """Width of the activations."""
+        ...
+
+    @property
+    def d_sae(self) -> int:
+        """Number of features."""
+        ...
+
+    def encode(self, x: Tensor, /) -> Tensor:
+        """Codes of activations."""
+        ...
+
+    def decode(self, z: Tensor, /) -> Tensor:
+        """Activations of codes."""
+        ...
+
+
+class Coder:
+    """An evaluated object seen through one interface (make it with `as_coder`).
+
+    Attributes:
+        source: the object itself.
+        d_in, d_sae: widths of its input and of its dictionary.
+    """
+
+    def __init__(self, source: Any, d_in: int, d_sae: int) -> None:
+        self.source = source
+        self.d_in = d_in
+        self.d_sae = d_sae
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes of x, (…, d_in) → (…, d_sae), on the coder's device."""
+        z: Tensor = self.source.encode(x.to(self.device))
+        return z.to_dense() if z.is_sparse else z
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """Reconstruction from codes, (…, d_sae) → (…, d_in)."""
+        return self.source.decode(z)
+
+    @torch.no_grad()
+    def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes and reconstruction of x: (…, d_in) → (…, d_sae), (…, d_in)."""
+        z = self.encode(x)
+        normalization = getattr(self.source, "normalize_activations", None)
+        if not hasattr(self.source, "reconstruct") or normalization in _IN_AND_OUT_OF_ONE_SPACE:
+            return z, self.decode(z)
+        return z, self.source.reconstruct(x.to(self.device))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Encode and decode x, (…, d_in) → (…, d_in), in x's units."""
+        return self.run(x)[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are (the CPU for an object without tensors)."""
+        return next((t.device for _, t in _tensors(self.source)), torch.device("cpu"))
+
+    @property
+    def family(self) -> str:
+        """Its kind in a word: a teacher's family, or an SAE's architecture."""
+        config = getattr(self.source, "cfg", None)
+        if config is not None and callable(getattr(config, "architecture", None)):
+            return str(config.architecture())
+        return str(getattr(self.source, "family", "unknown"))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the object says of its origin (model_name, hook_name, training_documents, …)."""
+        found = getattr(self.source, "metadata", None)
+        if found is None:
+            found = getattr(getattr(self.source, "cfg", None), "metadata", None)
+        if found is None:
+            return {}
+        return dict(found) if isinstance(found, Mapping) else dict(found.to_dict())
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of its class, settings and weights; None where it shows no tensors."""
+        tensors = sorted(_tensors(self.source), key=lambda item: item[0])
+        if not tensors:
+            return None
+        digest = hashlib.sha256(
+            f"{type(self.source).__qualname__}{_settings(self.source)}".encode()
+        )
+        for name, tensor in tensors:
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}{sha256(tensor)}".encode())
+        return digest.hexdigest()
+
+    def weight(self, name: str) -> Tensor | None:
+        """The tensor ``name`` (W_enc, W_dec, …) of the object, or None."""
+        value = getattr(self.source, name, None)
+        return value.detach() if isinstance(value, Tensor) else None
+
+
+def as_coder(obj: Any) -> Coder:
+    """See ``obj`` as a coder.
+
+    Accepted: an `rsae.RSAE`, any SAELens SAE, an `rsae.pretrained.Teacher`, any object with
+    ``encode``, ``decode`` and widths (its own or its ``cfg``'s), and a bare object or mapping of
+    tensors ``W_enc, b_enc, W_dec, b_dec``, with ``threshold`` (JumpReLU), ``k`` (TopK) or neither
+    (ReLU).
+
+    Raises:
+        EvaluationError: it can neither encode nor show tensors.
+
+    Example:
+        >>> import torch
+        >>> from rsae_evals.coder import as_coder
+        >>> bare = {"W_enc": torch.eye(2), "b_enc": torch.zeros(2), "W_dec": torch.eye(2),
+        ...         "b_dec": torch.zeros(2)}
+        >>> as_coder(bare).reconstruct(torch.tensor([[1.0, -1.0]]))
+        tensor([[1., 0.]])
+    """
+    if isinstance(obj, Coder):
+        return obj
+    if isinstance(obj, Mapping) or not (hasattr(obj, "encode") and hasattr(obj, "decode")):
+        teacher = _from_tensors(obj)
+        return Coder(teacher, teacher.d_in, teacher.d_sae)
+    owner = obj if hasattr(obj, "d_in") and hasattr(obj, "d_sae") else getattr(obj, "cfg", None)
+    if owner is None or not (hasattr(owner, "d_in") and hasattr(owner, "d_sae")):
+        raise EvaluationError(
+            f"{type(obj).__name__} does not say its widths; give it attributes d_in and d_sae"
+        )
+    return Coder(obj, int(owner.d_in), int(owner.d_sae))
+
+
+def _from_tensors(obj: Any) -> Teacher:
+    """A teacher of the family that the tensors at hand imply."""
+    tensors = dict(obj) if isinstance(obj, Mapping) else {k: getattr(obj, k, None) for k in _NAMES}
+    missing = [name for name in _NAMES[:4] if tensors.get(name) is None]
+    if missing:
+        raise EvaluationError(
+            f"{type(obj).__name__} has neither encode and decode nor the tensors "
+            f"{', '.join(missing)}; pass an SAE, a teacher, or W_enc, b_enc, W_dec, b_dec"
+        )
+    threshold, k = tensors.get("threshold"), tensors.get("k")
+    family: Family = "jumprelu" if threshold is not None else "topk" if k is not None else "relu"
+    weights: dict[str, Any] = {name: tensors[name] for name in _NAMES[:4]}
+    return Teacher(family, threshold=threshold, k=k, **weights)
+
+
+_NAMES = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "k")
+
+
+def _tensors(obj: Any) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(obj, nn.Module):
+        yield from obj.state_dict().items()
+    else:
+        attributes = getattr(obj, "__dict__", {})
+        yield from ((k, v) for k, v in attributes.items() if isinstance(v, Tensor))
+
+
+def _settings(obj: Any) -> str:
+    """The scalars that, beside the tensors, decide what an object computes."""
+    owner = getattr(obj, "cfg", obj)
+    if is_dataclass(owner) and not isinstance(owner, type):
+        names = [f.name for f in fields(owner)]
+    else:
+        names = sorted(getattr(owner, "__dict__", {}))
+    plain = (bool, int, float, str, tuple, list)
+    values = {n: getattr(owner, n) for n in names if n not in ("source", "format", "metadata")}
+    return repr({n: v for n, v in values.items() if isinstance(v, plain)})

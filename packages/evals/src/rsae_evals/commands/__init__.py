@@ -1,0 +1,1 @@
+"""The commands `rsae eval`, `compare`, `probe` and `report`."""

@@ -1,0 +1,148 @@
+"""What `rsae eval`, `compare`, `probe` and `report` do; their options are in `rsae_evals_cli`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rsae.files import make_folder
+from rsae_evals.comparison.comparing import compare, default_metrics
+from rsae_evals.comparison.results import Comparison
+from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.materials import Setting, load_coder, prepare
+from rsae_evals.errors import EvaluationError
+from rsae_evals.metrics.measurement import Metric
+from rsae_evals.metrics.probing import Probing
+from rsae_evals.metrics.probing import read as read_labels
+from rsae_evals.metrics.reconstruction import Reconstruction
+from rsae_evals.progress import bars, progress_on
+from rsae_evals.provenance import provenance
+from rsae_evals.report import read, show, show_probing, write
+
+__all__ = ["run_compare", "run_eval", "run_probe", "run_report"]
+
+
+def run_eval(args: argparse.Namespace) -> int:
+    """Measure one dictionary, print what it is worth, and write a report where one is wanted."""
+    found = _measure(args, {_name(args.path): [load_coder(args.path)]}, {}, 0.95)
+    return _hand_over(found, args)
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    """Measure dictionaries on the same tokens, print which is better, write the report."""
+    arms = _arms(args.arms)
+    return _hand_over(_measure(args, arms, _arms(args.pareto), args.level), args)
+
+
+def run_probe(args: argparse.Namespace) -> int:
+    """Probe dictionaries for labelled concepts, and print the accuracies."""
+    found = _measure(args, _arms(args.arms), {}, args.level)
+    if args.json:
+        return _hand_over(found, args)
+    show_probing(found, Console())
+    if args.out:
+        _write(found, args.out, Console())
+    return 0
+
+
+def run_report(args: argparse.Namespace) -> int:
+    """Write report.html and report.md again from report.json, and print the table."""
+    found = read(args.path)
+    args.out = args.out or (args.path if args.path.is_dir() else args.path.parent)
+    return _hand_over(found, args)
+
+
+def _measure(
+    args: argparse.Namespace,
+    arms: Mapping[str, list[Any]],
+    pareto: Mapping[str, list[Any]],
+    level: float,
+) -> Comparison:
+    """Freeze the tokens that the options describe, and compare on them."""
+    if args.out:
+        make_folder(args.out)  # what cannot be written is told before minutes of measuring
+    setting = Setting(args.host, args.hook, args.text, args.tokens, args.context, args.seed)
+    cache = args.cache or _cache()
+    console = Console(stderr=True)
+    sources = [coder for coders in (*arms.values(), *pareto.values()) for coder in coders]
+    with bars(console) as progress:
+        heldout = prepare(setting, sources, cache, progress)
+    known = {
+        "host": heldout.host.name if heldout.host else None,
+        "hook_name": heldout.hook_name,
+        "text": str(args.text or "packaged"),
+        "seed": args.seed,
+    }
+    with progress_on(console) as report_progress:
+        return compare(
+            arms,
+            heldout,
+            metrics=_metrics(args, heldout),
+            pareto=pareto,
+            level=level,
+            cache=cache / "measurements",
+            provenance=known | provenance(),
+            progress=report_progress,
+        )
+
+
+def _metrics(args: argparse.Namespace, heldout: Heldout) -> list[Metric]:
+    """The metrics that the options ask for."""
+    metrics: list[Metric] = [Reconstruction()]
+    if not args.no_downstream:
+        metrics = default_metrics(heldout)
+    if args.probe or args.labels:
+        metrics.append(Probing(read_labels(args.labels) if args.labels else None))
+    return metrics
+
+
+def _hand_over(found: Comparison, args: argparse.Namespace) -> int:
+    """Write the report where one is wanted; print JSON, or else the table and where it lies."""
+    if args.json:
+        if args.out:
+            write(found, args.out)
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+        return 0
+    console = Console()
+    show(found, console)
+    if args.out:
+        _write(found, args.out, console)
+    return 0
+
+
+def _write(found: Comparison, out: Path, console: Console) -> None:
+    path = write(found, out) / "report.html"
+    console.print(f"Report: {path}", soft_wrap=True, highlight=False)
+
+
+def _arms(given: Iterable[str]) -> dict[str, list[Any]]:
+    """``NAME=PATH,PATH`` arguments as named lists of loaded dictionaries."""
+    arms: dict[str, list[Any]] = {}
+    for argument in given:
+        name, _, given_paths = argument.rpartition("=")
+        paths = given_paths.split(",")
+        if not all(paths):
+            raise EvaluationError(f"{argument!r} names no dictionary; give NAME=PATH or a path")
+        name = name or _name(paths[0])
+        if name in arms:
+            raise EvaluationError(
+                f"two arms are called {name}; name them apart, as in first={given_paths}"
+            )
+        arms[name] = [load_coder(path) for path in paths]
+    return arms
+
+
+def _name(path: str) -> str:
+    return Path(path).name or path
+
+
+def _cache() -> Path:
+    """The user's cache folder (XDG base directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "rsae" / "evals"

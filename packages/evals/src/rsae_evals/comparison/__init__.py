@@ -1,0 +1,1 @@
+"""Paired comparison of SAEs: differences, intervals and verdicts."""

@@ -1,0 +1,272 @@
+"""Teacher, control and RSAE on the same tokens: paired differences, intervals, verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsae_evals.analysis.portrait import portray
+from rsae_evals.coder import Coder, as_coder
+from rsae_evals.comparison.arms import describe_arm, finite, undefined_reasons
+from rsae_evals.comparison.pareto import area_between, curve, curve_warnings
+from rsae_evals.comparison.results import Comparison, Difference, ParetoArea, ParetoCurve
+from rsae_evals.comparison.statistics import Interval, intervals
+from rsae_evals.comparison.verdicts import conclude, judge, l0_warnings
+from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.leakage import refuse_training_tokens
+from rsae_evals.errors import ComparisonRefused, EvaluationError
+from rsae_evals.evaluation import Evaluation, evaluate, figures
+from rsae_evals.metrics.catalogue import METRICS
+from rsae_evals.metrics.downstream import Splicing
+from rsae_evals.metrics.measurement import Array, Measurement, Metric, Progress, Totals
+from rsae_evals.metrics.reconstruction import Reconstruction
+
+__all__ = ["Comparison", "compare", "default_metrics"]
+
+#: Sequences spliced into the language model by default: 16 thousand tokens at context 128.
+DEFAULT_SEQUENCES = 128
+
+_DISTANCE = "|{} - 1|"  # beside every metric that should be 1
+
+
+def default_metrics(heldout: Heldout) -> list[Metric]:
+    """Reconstruction, and splicing where there are a host and tokens."""
+    metrics: list[Metric] = [Reconstruction()]
+    if heldout.host is not None and heldout.tokens is not None:
+        metrics.append(Splicing(DEFAULT_SEQUENCES))
+    return metrics
+
+
+def compare(
+    arms: Mapping[str, Any],
+    heldout: Heldout,
+    *,
+    metrics: Sequence[Metric] | None = None,
+    pareto: Mapping[str, Sequence[Any]] | None = None,
+    level: float = 0.95,
+    cache: Path | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Measure arms on the same frozen tokens and say which is better.
+
+    Every earlier arm is the baseline of every later one, so give them in the order teacher,
+    control, …, RSAE. Differences are paired by sequence and by seed (see `statistics.intervals`);
+    a verdict is better or worse only where its interval excludes zero, and at strict L0s more
+    than 1 % apart only where one arm dominates (see `verdicts.judge`).
+
+    Args:
+        arms: name → a coder (anything `as_coder` takes), a list of them (one per training seed,
+            paired by position), or an `Evaluation` made earlier on the same tokens.
+        heldout: the frozen tokens (`freeze`).
+        metrics: what to measure; the first must be `Reconstruction`. Default: `default_metrics`.
+        pareto: name → coders of one arm at several L0s, for curves and the areas between them.
+        level: confidence level of the intervals.
+        cache: a folder for measurements, so that a stopped run goes on where it was.
+        provenance: versions, seeds, hashes, commands, kept with the result.
+        progress: called as progress(what, share done).
+
+    Raises:
+        ComparisonRefused: an arm was measured on other tokens, or trained on these.
+        EvaluationError: no arm, arms with different numbers of seeds, a level outside (0, 1), or
+            a coder that does not fit the activations.
+
+    Example:
+        >>> import torch
+        >>> from rsae_evals import compare, freeze
+        >>> eye, zero = torch.eye(4), torch.zeros(4)
+        >>> def relu(scale):
+        ...     return {"W_enc": eye, "b_enc": zero, "W_dec": scale * eye, "b_dec": zero}
+        >>> found = compare({"a": relu(0.5), "b": relu(1.0)}, freeze(torch.rand(1024, 4)))
+        >>> found.difference("mse", arm="b", baseline="a").verdict.value
+        'better'
+    """
+    metrics = list(metrics or default_metrics(heldout))
+    if not arms or not isinstance(metrics[0], Reconstruction):
+        raise EvaluationError("give at least one arm, and Reconstruction as the first metric")
+    if not 0 < level < 1:
+        raise EvaluationError(f"a level of {level} is no share between 0 and 1; 0.95 is usual")
+    seeds = {name: _seeds(name, given, heldout) for name, given in arms.items()}
+    _check_seeds(seeds)
+    coders = {name: [_coder(one) for one in given] for name, given in seeds.items()}
+    measured, floors = _measure(seeds, heldout, metrics, cache, progress)
+    values = {n: [figures(metrics, one) for one in found] for n, found in measured.items()}
+    l0 = {name: _mean(found, "l0") for name, found in values.items()}
+    differences = tuple(_differences(measured, values, metrics, level))
+    curves, areas = _pareto(pareto or {}, heldout, metrics, cache, progress)
+    portraits = portray({name: found[0] for name, found in coders.items()}, heldout, progress)
+    return Comparison(
+        arms=tuple(
+            describe_arm(
+                name, coders[name][0], measured[name], values[name], metrics, *portraits[name]
+            )
+            for name in coders
+        ),
+        differences=differences,
+        conclusions=tuple(conclude(pair, differences) for pair in combinations(coders, 2)),
+        tokens=_tokens(heldout, next(iter(measured.values()))[0]),
+        level=level,
+        pareto=curves,
+        areas=areas,
+        floors=floors,
+        warnings=(*l0_warnings(l0), *_hook_warnings(coders, heldout), *curve_warnings(curves)),
+        undefined=undefined_reasons(values),
+        provenance=dict(provenance or {}),
+    )
+
+
+def _seeds(name: str, given: Any, heldout: Heldout) -> list[Coder | Evaluation]:
+    """The arm's coders, or evaluations, one per seed; refused where tokens do not allow it."""
+    many = given if isinstance(given, Sequence) else [given]
+    seeds = [one if isinstance(one, Evaluation) else as_coder(one) for one in many]
+    for one in seeds:
+        refuse_training_tokens(name, _coder(one), heldout)
+        if isinstance(one, Evaluation) and one.tokens_sha256 != heldout.sha256:
+            raise ComparisonRefused(
+                f"{name} was measured on other tokens than these; evaluate every arm on the same"
+            )
+    return seeds
+
+
+def _coder(one: Coder | Evaluation) -> Coder:
+    return one.coder if isinstance(one, Evaluation) else one
+
+
+def _check_seeds(seeds: Mapping[str, Sequence[Any]]) -> None:
+    counts = {name: len(given) for name, given in seeds.items()}
+    if len(set(counts.values()) - {1}) > 1 or 0 in counts.values():
+        raise EvaluationError(
+            f"arms have {counts} seeds; give each the same number, paired by position, or one"
+        )
+
+
+def _measure(
+    seeds: Mapping[str, Sequence[Coder | Evaluation]],
+    heldout: Heldout,
+    metrics: Sequence[Metric],
+    cache: Path | None,
+    progress: Progress | None,
+) -> tuple[dict[str, list[dict[str, Measurement]]], dict[str, dict[str, float | None]]]:
+    """Measurements per arm and seed, metric after metric, and the figures of the floors."""
+    flat = [one for given in seeds.values() for one in given]
+    found: list[dict[str, Measurement]] = [
+        dict(one.measurements) if isinstance(one, Evaluation) else {} for one in flat
+    ]
+    floors: dict[str, dict[str, float | None]] = {}
+    for metric in metrics:
+        wanted = [i for i, known in enumerate(found) if metric.name not in known]
+        widest = max((_coder(one) for one in flat), key=lambda coder: coder.d_sae)
+        l0 = (
+            np.median(
+                [
+                    m[metrics[0].name].totals()["l0"] / m[metrics[0].name].totals()["n"]
+                    for m in found
+                ]
+            )
+            if metric is not metrics[0]
+            else 0.0
+        )
+        floor = metric.floors(widest.d_in, widest.d_sae, float(l0))
+        coders = [_coder(flat[i]) for i in wanted] + list(floor.values())
+        fresh = evaluate(coders, heldout, [metric], cache=cache, progress=progress)
+        for i, one in zip(wanted, fresh[: len(wanted)], strict=True):
+            found[i][metric.name] = one.measurements[metric.name]
+        for name, one in zip(floor, fresh[len(wanted) :], strict=True):
+            values = figures([metric], one.measurements)
+            floors[name] = {k: finite(v) for k, v in values.items()}
+    rest = iter(found)
+    return {name: [next(rest) for _ in given] for name, given in seeds.items()}, floors
+
+
+def _differences(
+    measured: Mapping[str, Sequence[Mapping[str, Measurement]]],
+    values: Mapping[str, Sequence[Mapping[str, float]]],
+    metrics: Sequence[Metric],
+    level: float,
+) -> Iterator[Difference]:
+    for pair in combinations(measured, 2):
+        baseline, arm = pair
+        found: dict[str, Interval] = {}
+        for metric in metrics:
+            of_arm, of_base = ([one[metric.name] for one in measured[n]] for n in (arm, baseline))
+            found |= intervals(of_arm, of_base, partial(_with_distance, metric), level)
+            found |= _without_interval(metric, of_arm, of_base)
+        l0 = (_mean(values[baseline], "l0"), _mean(values[arm], "l0"))
+        for name, interval in found.items():
+            if name in METRICS:
+                both = (_mean(values[baseline], name), _mean(values[arm], name))
+                distance = found.get(_DISTANCE.format(name))
+                yield judge(name, pair, interval, both, l0, distance)
+
+
+def _with_distance(metric: Metric, totals: Totals) -> dict[str, Array]:
+    """The metric's figures, and for those that should be 1 their distance from it."""
+    values = dict(metric.values(totals))
+    ones = [name for name in values if METRICS[name].better == "one"]
+    return values | {_DISTANCE.format(name): np.abs(values[name] - 1) for name in ones}
+
+
+def _without_interval(
+    metric: Metric, arm: Sequence[Measurement], baseline: Sequence[Measurement]
+) -> dict[str, Interval]:
+    of_arm, of_base = ([metric.fixed(one) for one in many] for many in (arm, baseline))
+    return {
+        name: Interval(_mean(of_arm, name) - _mean(of_base, name), math.nan, math.nan)
+        for name in of_arm[0]
+    }
+
+
+def _mean(seeds: Sequence[Mapping[str, float]], name: str) -> float:
+    return float(np.mean([one[name] for one in seeds]))
+
+
+def _pareto(
+    arms: Mapping[str, Sequence[Any]],
+    heldout: Heldout,
+    metrics: Sequence[Metric],
+    cache: Path | None,
+    progress: Progress | None,
+) -> tuple[tuple[ParetoCurve, ...], tuple[ParetoArea, ...]]:
+    """Curves of every quality metric over strict L0, and the areas between each pair of arms."""
+    curves: dict[tuple[str, str], ParetoCurve] = {}
+    for arm, given in arms.items():
+        coders = [as_coder(one) for one in given]
+        for coder in coders:
+            refuse_training_tokens(arm, coder, heldout)
+        found = evaluate(coders, heldout, metrics, cache=cache, progress=progress)
+        values = [figures(metrics, one.measurements) for one in found]
+        for name in values[0]:
+            if METRICS[name].better != "none" and name != "l0":
+                l0 = [one["l0"] for one in values]
+                curves[name, arm] = curve(arm, name, l0, [one[name] for one in values])
+    areas = [
+        area_between(curves[name, arm], curves[name, baseline])
+        for baseline, arm in combinations(arms, 2)
+        for name in dict.fromkeys(metric for metric, _ in curves)
+    ]
+    return tuple(curves.values()), tuple(area for area in areas if area is not None)
+
+
+def _hook_warnings(coders: Mapping[str, Sequence[Coder]], heldout: Heldout) -> list[str]:
+    stated = {name: found[0].metadata.get("hook_name") for name, found in coders.items()}
+    return [
+        f"{name} says it was trained at {hook}, these activations are of {heldout.hook_name}"
+        for name, hook in stated.items()
+        if hook and heldout.hook_name and hook != heldout.hook_name
+    ]
+
+
+def _tokens(heldout: Heldout, measured: Mapping[str, Measurement]) -> dict[str, Any]:
+    spliced = [one for one in measured.values() if "spliced" in one.sums]
+    return {
+        "n_tokens": heldout.activations.n_tokens,
+        "n_sequences": heldout.n_sequences,
+        "sha256": heldout.sha256,
+        "n_tokens_downstream": int(spliced[0].totals()["n"]) if spliced else None,
+    }

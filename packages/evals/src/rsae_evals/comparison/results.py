@@ -1,0 +1,209 @@
+"""What a comparison found: frozen objects, written to JSON and read back without loss.
+
+`rsae_evals.compare` makes them, `rsae_evals.report` shows them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from rsae_evals.serial import dataclass_from, to_plain
+
+#: A version of the layout of `Comparison.to_dict`; a reader refuses others.
+SCHEMA = 1
+
+
+class Verdict(Enum):
+    """What an interval of a paired difference says about an arm against its baseline."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    CANNOT_TELL = "cannot tell"
+    NOT_COMPARABLE = "not comparable"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """``counts[i]`` values lie in ``[edges[i], edges[i+1])``; len(edges) = len(counts) + 1."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ActivationCurve:
+    """The learned activation over the histogram of real pre-activations.
+
+    All curves are values of the code z at the pre-activations ``h`` of a feature with the median
+    threshold ``threshold``. ``teacher`` is the teacher's primitive there, ``best`` the best
+    rational of the same ``degree`` for the same data-weighted target (None: there is none).
+    ``metrics``: `gate_mse`, `gate_mse_optimal`, `gate_mse_best`, `gate_error` (see
+    `rsae_evals.analysis.activation_curve.activation_curve`).
+    """
+
+    h: tuple[float, ...]
+    learned: tuple[float, ...]
+    teacher: tuple[float, ...]
+    best: tuple[float, ...] | None
+    threshold: float
+    degree: tuple[int, int] | None
+    pre_activations: Histogram
+    metrics: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """A stretch of text on which a feature fires: tokens, the code on each, where it peaks."""
+
+    tokens: tuple[str, ...]
+    values: tuple[float, ...]
+    peak: int
+
+
+@dataclass(frozen=True)
+class FeatureChange:
+    """One feature before (reference arm) and after (this arm), with its top contexts."""
+
+    feature: int
+    decoder_cosine: float
+    firing_overlap: float | None
+    density_before: float
+    density_after: float
+    norm_ratio: float
+    contexts_before: tuple[Context, ...]
+    contexts_after: tuple[Context, ...]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How far the features of an arm moved from the arm ``reference``, matched by index.
+
+    ``decoder_cosine``: cosine of the decoder rows. ``firing_overlap``: Jaccard index of the
+    tokens on which the feature fires. ``norm_ratio``: decoder norm after / before. ``flows``:
+    number of features ``alive_alive, alive_dead, dead_alive, dead_dead`` (before_after).
+    ``changed``: the features that changed the most, most changed first.
+    """
+
+    reference: str
+    decoder_cosine: Histogram
+    firing_overlap: Histogram
+    norm_ratio: Histogram
+    medians: dict[str, float | None]
+    flows: dict[str, int]
+    changed: tuple[FeatureChange, ...]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm: its pooled metrics, the same by seed and by sequence, and what plots need.
+
+    ``metrics`` maps a name of `rsae_evals.metrics.METRICS` to its value, the mean over the arm's
+    seeds, or None where it is undefined (`Comparison.undefined` says why). ``per_seed`` holds the
+    values behind that mean; ``per_sequence`` the metrics that have a value on each sequence
+    (mse, l0, delta_ce, kl), in the order of the tokens, averaged over seeds; None marks a sequence
+    on which nothing counts. ``density`` is the histogram of log10 feature density of the features
+    alive; ``delta_ce`` that of the per-token CE difference spliced - clean. ``detail`` describes
+    the coder: class, source, d_in, d_sae, family, weights_sha256.
+    """
+
+    name: str
+    detail: dict[str, Any]
+    metrics: dict[str, float | None]
+    per_seed: dict[str, tuple[float | None, ...]]
+    per_sequence: dict[str, tuple[float | None, ...]]
+    density: Histogram
+    delta_ce: Histogram | None = None
+    activation: ActivationCurve | None = None
+    geometry: Geometry | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``value = metric(arm) - metric(baseline)`` on the same tokens, with its interval.
+
+    ``low, high`` is None where the metric has no interval; ``reason`` says in a few words why a
+    verdict is not simply that of the interval (empty otherwise).
+    """
+
+    metric: str
+    baseline: str
+    arm: str
+    value: float | None
+    low: float | None
+    high: float | None
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ParetoCurve:
+    """A metric over strict L0, by ascending L0."""
+
+    arm: str
+    metric: str
+    l0: tuple[float, ...]
+    value: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ParetoArea:
+    """Mean of metric(arm) - metric(baseline) over log L0 in the overlap ``low_l0..high_l0``."""
+
+    arm: str
+    baseline: str
+    metric: str
+    low_l0: float
+    high_l0: float
+    mean_difference: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arms measured on the same frozen tokens, and what their paired differences say.
+
+    ``differences`` holds every pair (an earlier arm as the baseline of a later one) and metric;
+    ``conclusions`` one verdict and sentence for each pair, as ``metric="overall"``. ``level`` is
+    the confidence level of every interval. ``tokens`` gives n_tokens, n_sequences, sha256 and,
+    for downstream metrics, n_tokens_downstream. ``floors`` holds what is reached untrained: name
+    (residual channels, random dictionary) → metric → value. ``undefined`` maps ``"arm/metric"``
+    to the reason why there is no value.
+    """
+
+    arms: tuple[Arm, ...]
+    differences: tuple[Difference, ...]
+    conclusions: tuple[Difference, ...]
+    tokens: dict[str, Any]
+    level: float
+    pareto: tuple[ParetoCurve, ...] = ()
+    areas: tuple[ParetoArea, ...] = ()
+    floors: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    undefined: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def arm(self, name: str) -> Arm:
+        """The arm called ``name`` (KeyError where there is none)."""
+        return {arm.name: arm for arm in self.arms}[name]
+
+    def difference(self, metric: str, arm: str, baseline: str) -> Difference:
+        """The paired difference of ``metric`` (``"overall"``: the conclusion) of that pair."""
+        for found in self.differences + self.conclusions:
+            if (found.metric, found.arm, found.baseline) == (metric, arm, baseline):
+                return found
+        raise KeyError((metric, arm, baseline))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` reads them back equal."""
+        return to_plain(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Comparison:
+        """Rebuild a comparison from `to_dict`; ValueError for another schema, or for no arm."""
+        if plain.get("schema") != SCHEMA:
+            raise ValueError(f"a comparison of schema {plain.get('schema')}, this reads {SCHEMA}")
+        if not plain["arms"]:
+            raise ValueError("a comparison of nothing")
+        return dataclass_from(cls, plain)

@@ -1,0 +1,123 @@
+"""From intervals to words: better, worse, cannot tell, not comparable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rsae_evals.comparison.results import Difference, Verdict
+from rsae_evals.comparison.statistics import Interval
+from rsae_evals.metrics.catalogue import METRICS
+
+__all__ = ["L0_TOLERANCE", "conclude", "judge", "matched"]
+
+#: Strict L0 of two arms within this share of each other counts as equal.
+L0_TOLERANCE = 0.01
+
+#: What an overall conclusion rests on, where measured.
+HEADLINES = ("mse", "delta_ce", "sae_top_5_test_accuracy")
+
+
+def matched(l0: float, baseline_l0: float) -> bool:
+    """Whether two strict L0s are within 1 % of the baseline's."""
+    return abs(l0 - baseline_l0) <= L0_TOLERANCE * abs(baseline_l0)
+
+
+def judge(
+    metric: str,
+    pair: tuple[str, str],
+    difference: Interval,
+    values: tuple[float, float],
+    l0: tuple[float, float],
+    distance: Interval | None = None,
+) -> Difference:
+    """The verdict on one metric of ``pair = (baseline, arm)``, by its interval.
+
+    A quality bought with features is no gain: where strict L0 differs by more than 1 %, "better"
+    stands only for the sparser arm and "worse" only for the denser one; all else is not
+    comparable.
+
+    Args:
+        metric: a name of `METRICS`.
+        pair: names of baseline and arm.
+        difference: arm - baseline.
+        values: the metric of baseline and arm.
+        l0: strict L0 of baseline and arm.
+        distance: for metrics that should be 1, the interval of the difference of |value - 1|.
+    """
+    verdict, reason = _by_interval(metric, distance or difference, values)
+    if metric == "l0":
+        if matched(l0[1], l0[0]):
+            verdict, reason = Verdict.CANNOT_TELL, "matched within 1 %"
+    elif not matched(l0[1], l0[0]) and METRICS[metric].better != "none":
+        denser = l0[1] > l0[0]
+        dominated = {Verdict.WORSE: denser, Verdict.BETTER: not denser}.get(verdict, False)
+        if not dominated:
+            verdict = Verdict.NOT_COMPARABLE
+            reason = f"strict L0 is {l0[1]:.4g} against {l0[0]:.4g}"
+    baseline, arm = pair
+    low, high = _finite(difference.low), _finite(difference.high)
+    return Difference(
+        metric, baseline, arm, _finite(difference.estimate), low, high, verdict, reason
+    )
+
+
+def _by_interval(
+    metric: str, interval: Interval, values: tuple[float, float]
+) -> tuple[Verdict, str]:
+    better = METRICS[metric].better
+    if better == "none":
+        return Verdict.CANNOT_TELL, "no side of it is better"
+    if math.isfinite(values[0]) and not math.isfinite(values[1]):
+        return Verdict.WORSE, "undefined for this arm, defined for the baseline"
+    if not math.isfinite(interval.low):
+        return Verdict.CANNOT_TELL, "no interval"
+    if interval.low <= 0 <= interval.high:
+        return Verdict.CANNOT_TELL, ""
+    up = interval.low > 0
+    return (Verdict.BETTER if up == (better == "higher") else Verdict.WORSE), ""
+
+
+def conclude(pair: tuple[str, str], differences: Sequence[Difference]) -> Difference:
+    """One verdict for a pair from its headline metrics: mse, ΔCE, probing with five features.
+
+    Better (worse) needs one of them better (worse) and none worse (better).
+    """
+    of_pair = {d.metric: d for d in differences if (d.baseline, d.arm) == pair}
+    headlines = [of_pair[name] for name in HEADLINES if name in of_pair]
+    by_verdict: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
+    for found in headlines:
+        by_verdict[found.verdict].append(METRICS[found.metric].label)
+    better, worse = by_verdict[Verdict.BETTER], by_verdict[Verdict.WORSE]
+    refused = [d for d in headlines if d.verdict is Verdict.NOT_COMPARABLE]
+    if worse and not better:
+        verdict, reason = Verdict.WORSE, f"worse in {_and(worse)}"
+    elif refused:
+        verdict, reason = Verdict.NOT_COMPARABLE, refused[0].reason
+    elif better and not worse:
+        verdict, reason = Verdict.BETTER, f"better in {_and(better)}"
+    elif better:
+        verdict, reason = Verdict.CANNOT_TELL, f"better in {_and(better)}, worse in {_and(worse)}"
+    else:
+        verdict, reason = Verdict.CANNOT_TELL, "no headline metric differs beyond its interval"
+    return Difference("overall", pair[0], pair[1], None, None, None, verdict, reason)
+
+
+def l0_warnings(l0: Mapping[str, float]) -> list[str]:
+    """A sentence for every pair of arms whose strict L0 differs by more than 1 %."""
+    names = list(l0)
+    return [
+        f"strict L0 of {b} is {l0[b]:.4g}, of {a} {l0[a]:.4g}: more than 1 % apart, so what "
+        "differs may be their sparsity; match them or compare whole Pareto curves"
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+        if not matched(l0[b], l0[a])
+    ]
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

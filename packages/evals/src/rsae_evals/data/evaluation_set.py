@@ -1,0 +1,88 @@
+"""What everything is evaluated on: one frozen set of held-out tokens and their activations."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from rsae.data import Activations
+from rsae_evals.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from rsae.data.text import Tokens
+    from rsae.language_model.host import Host
+
+#: Rows that count as one sequence where activations come without their tokens.
+ROWS_PER_SEQUENCE = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Heldout:
+    """Activations, the sequence each row came from, and the means to splice them back.
+
+    Make it with `freeze`. The same object is given to every metric and every coder.
+
+    Attributes:
+        activations: (n_tokens, d_in), special tokens left out, in the order of the tokens.
+        sequence: (n_tokens,) the index of each row's sequence, ascending from 0.
+        n_sequences: number of sequences.
+        tokens: the tokens behind the activations, or None.
+        host, hook_name: where downstream metrics splice, or None.
+    """
+
+    activations: Activations
+    sequence: np.ndarray
+    n_sequences: int
+    tokens: Tokens | None = None
+    host: Host | None = None
+    hook_name: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the activations and, where known, of the tokens."""
+        parts = [self.activations.sha256]
+        parts += [self.tokens.sha256] if self.tokens is not None else []
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def freeze(
+    activations: Activations | Tensor,
+    tokens: Tokens | None = None,
+    *,
+    host: Host | None = None,
+    hook_name: str | None = None,
+) -> Heldout:
+    """Freeze held-out activations, and where known their tokens, for an evaluation.
+
+    Without tokens, consecutive blocks of 128 rows stand for sequences: neighbours depend on one
+    another, and an interval must not count them as independent.
+
+    Args:
+        activations: (n_tokens, d_in), in order, without special tokens.
+        tokens: the tokens they are of; the non-special ones must be as many as the rows.
+        host: a language model, for downstream metrics.
+        hook_name: where in it the activations live.
+
+    Raises:
+        EvaluationError: no rows, values that are not finite, or tokens that do not fit.
+    """
+    if isinstance(activations, Tensor):
+        activations = Activations.from_tensor(activations)
+    n = activations.n_tokens
+    if n == 0:
+        raise EvaluationError("there are no activations to evaluate on; give some held-out tokens")
+    if tokens is None:
+        sequence = np.arange(n) // ROWS_PER_SEQUENCE
+        return Heldout(activations, sequence, int(sequence[-1]) + 1, None, host, hook_name)
+    rows = (~tokens.special).sum(dim=1).numpy()
+    if rows.sum() != n:
+        raise EvaluationError(
+            f"{n} activations do not fit {int(rows.sum())} non-special tokens; harvest the "
+            "activations of these tokens again"
+        )
+    sequence = np.repeat(np.arange(len(rows)), rows)
+    return Heldout(activations, sequence, len(rows), tokens, host, hook_name)

@@ -1,0 +1,113 @@
+"""What a command evaluates and on what: dictionaries by path, and frozen tokens of a host."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from rsae.data import harvest
+from rsae.data.text import documents, split, tokenize
+from rsae.language_model.host import SINK_POSITIONS, Host, load_host
+from rsae.pretrained import load_teacher
+from rsae.sae.load import is_rsae, load_rsae
+from rsae_evals.coder import Coder, as_coder
+from rsae_evals.data.evaluation_set import Heldout, freeze
+from rsae_evals.errors import EvaluationError
+
+__all__ = ["Setting", "load_coder", "prepare"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where held-out tokens come from.
+
+    Attributes:
+        host: a name for `rsae.language_model.host.load_host`; None: what the dictionaries say
+            of their origin, or else the packaged model.
+        hook_name: a residual-stream hook; None: what the dictionaries say.
+        text: a path for `rsae.data.text.documents`; None: the packaged text.
+        n_tokens: held-out tokens, in whole sequences: so many or a few more, as far as there are.
+        context_size: tokens per sequence, BOS included.
+        seed: of the split into training and held-out documents, and of the choice of tokens. The
+            same as that of `rsae upgrade`, so that what one trains on, the other does not use.
+    """
+
+    host: str | None = None
+    hook_name: str | None = None
+    text: Path | None = None
+    n_tokens: int = 32_768
+    context_size: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_tokens < 1 or self.context_size <= SINK_POSITIONS:
+            raise EvaluationError(
+                f"{self.n_tokens} tokens at a context of {self.context_size} are too few; give at "
+                f"least 1 token and a context above {SINK_POSITIONS}, for the first "
+                f"{SINK_POSITIONS} positions do not count"
+            )
+
+
+def load_coder(path: str | Path) -> Any:
+    """An RSAE's folder as an `rsae.RSAE`, anything else as an `rsae.pretrained.Teacher`.
+
+    Raises:
+        TeacherError: nothing there, or no dictionary of a known format.
+        CorruptFileError: a file is damaged.
+    """
+    return load_rsae(path) if is_rsae(path) else load_teacher(path)
+
+
+def prepare(
+    setting: Setting, sources: Sequence[Any], cache: Path, progress: Progress | None = None
+) -> Heldout:
+    """Freeze the held-out tokens of a setting and harvest their activations.
+
+    Activations are kept in ``cache`` under the hash of what they are of: a second command on the
+    same tokens does not run the host up to the hook again, and a run that was stopped goes on.
+
+    Raises:
+        EvaluationError: the dictionaries disagree on their origin, do not fit the host, or do not
+            say where in it they live.
+    """
+    coders = [as_coder(source) for source in sources]
+    hook_name = setting.hook_name or _agreed(coders, "hook_name", "--hook")
+    if hook_name is None:
+        raise EvaluationError(
+            "the dictionary does not say where in the model it lives; "
+            "add its hook, such as --hook blocks.12.hook_resid_post"
+        )
+    _, heldout = split(documents(setting.text), seed=setting.seed)
+    host = load_host(setting.host or _agreed(coders, "model_name", "--host"))
+    host.check_hook(hook_name)
+    for coder in coders:
+        if coder.d_in != host.d_model:
+            raise EvaluationError(
+                f"the dictionary codes {coder.d_in} dimensions and {host.name} has "
+                f"{host.d_model}; name the model it was trained on with --host"
+            )
+    tokens = tokenize(host, heldout, setting.context_size)
+    tokens = tokens.sample(min(setting.n_tokens, tokens.n_tokens), seed=setting.seed)
+    folder = cache / "activations" / _key(host, hook_name, tokens.sha256)
+    store = harvest(host, {"heldout": tokens}, hook_name, folder, progress=progress)
+    return freeze(store.split("heldout"), tokens, host=host, hook_name=hook_name)
+
+
+def _agreed(coders: Sequence[Coder], key: str, option: str) -> str | None:
+    """What all dictionaries that say something say, or None where none does."""
+    said = {str(coder.metadata[key]) for coder in coders if coder.metadata.get(key)}
+    if len(said) > 1:
+        raise EvaluationError(
+            f"the dictionaries were trained at different places ({', '.join(sorted(said))}); "
+            f"choose one with {option}"
+        )
+    return said.pop() if said else None
+
+
+def _key(host: Host, hook_name: str, tokens_sha256: str) -> str:
+    return hashlib.sha256(f"{host.name} {hook_name} {tokens_sha256}".encode()).hexdigest()[:16]

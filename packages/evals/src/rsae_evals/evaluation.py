@@ -1,0 +1,120 @@
+"""The one evaluation runner: every metric, every coder, the same tokens, measured once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rsae.errors import CorruptFileError
+from rsae.files import load_safetensors, make_folder, save_safetensors
+from rsae_evals.coder import Coder
+from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.metrics.measurement import Measurement, Metric, Progress
+
+__all__ = ["Evaluation", "evaluate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What one coder scored on one frozen set of tokens.
+
+    Attributes:
+        coder: the coder.
+        tokens_sha256: `Heldout.sha256` of what it was measured on.
+        measurements: metric name → measurement.
+    """
+
+    coder: Coder
+    tokens_sha256: str
+    measurements: dict[str, Measurement]
+
+
+def evaluate(
+    coders: Sequence[Coder],
+    heldout: Heldout,
+    metrics: Sequence[Metric],
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Evaluation]:
+    """Measure every coder by every metric, all coders of a metric in one pass, equal ones once.
+
+    Args:
+        coders: what to evaluate.
+        heldout: the frozen tokens, the same for all.
+        metrics: injected objects (see `rsae_evals.metrics.measurement.Metric`).
+        cache: a folder where measurements are kept under the hash of weights, tokens and metric;
+            one that is there is not made again, so a run that was stopped goes on.
+        progress: called as progress(what, share done).
+
+    Returns:
+        One evaluation per coder, in order.
+    """
+    found: list[dict[str, Measurement]] = [{} for _ in coders]
+    keys = [coder.fingerprint or f"no tensors, coder {i}" for i, coder in enumerate(coders)]
+    distinct = dict(zip(keys, coders, strict=True))
+    for metric in metrics:
+        paths = {key: _path(cache, coder, heldout, metric) for key, coder in distinct.items()}
+        known = {key: _read(path) for key, path in paths.items()}
+        missing = [key for key, one in known.items() if one is None]
+        if missing:
+            fresh = metric.measure([distinct[key] for key in missing], heldout, progress)
+            for key, measurement in zip(missing, fresh, strict=True):
+                known[key] = measurement
+                _write(paths[key], measurement)
+        for measurements, key in zip(found, keys, strict=True):
+            one = known[key]
+            assert one is not None
+            measurements[metric.name] = one
+    return [
+        Evaluation(coder, heldout.sha256, measurements)
+        for coder, measurements in zip(coders, found, strict=True)
+    ]
+
+
+def figures(metrics: Sequence[Metric], measurements: Mapping[str, Measurement]) -> dict[str, float]:
+    """All figures of one coder; NaN is "undefined"."""
+    out: dict[str, float] = {}
+    for metric in metrics:
+        measurement = measurements[metric.name]
+        values = metric.values(measurement.totals())
+        out |= {name: float(value) for name, value in values.items()}
+        out |= metric.fixed(measurement)
+    return out
+
+
+def _path(cache: Path | None, coder: Coder, heldout: Heldout, metric: Metric) -> Path | None:
+    fingerprint = coder.fingerprint
+    if cache is None or fingerprint is None:
+        return None
+    where = f"{heldout.host.name if heldout.host else None} {heldout.hook_name}"
+    key = f"{version('rsae-evals')} {fingerprint} {heldout.sha256} {where} {metric.name}"
+    return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+
+
+def _read(path: Path | None) -> Measurement | None:
+    """A cached measurement; None where there is none, or a damaged one, which is made again."""
+    if path is None or not path.exists():
+        return None
+    try:
+        arrays = {name: tensor.numpy() for name, tensor in load_safetensors(path).items()}
+    except CorruptFileError:
+        return None
+    sums = {k.removeprefix("sums."): v for k, v in arrays.items() if k.startswith("sums.")}
+    extras = {k.removeprefix("extras."): v for k, v in arrays.items() if k.startswith("extras.")}
+    return Measurement(sums, extras) if sums else None
+
+
+def _write(path: Path | None, measurement: Measurement) -> None:
+    if path is None:
+        return
+    arrays = {f"sums.{k}": v for k, v in measurement.sums.items()}
+    arrays |= {f"extras.{k}": v for k, v in measurement.extras.items()}
+    make_folder(path.parent)
+    save_safetensors(path, {k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})

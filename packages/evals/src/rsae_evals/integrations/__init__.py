@@ -1,0 +1,1 @@
+"""Adapters to SAEBench and to the end of `rsae upgrade`."""

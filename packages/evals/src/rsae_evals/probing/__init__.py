@@ -1,6 +1,0 @@
-"""k-sparse probing: how much of a labelled concept do k features hold?"""
-
-from rsae_evals.probing.metric import Probing, probe
-from rsae_evals.probing.texts import LabelledTexts, packaged, read
-
-__all__ = ["LabelledTexts", "Probing", "packaged", "probe", "read"]

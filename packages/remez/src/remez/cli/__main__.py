@@ -1,0 +1,7 @@
+"""`python -m remez.cli`."""
+
+import sys
+
+from remez.cli.program import main
+
+sys.exit(main())

@@ -1,0 +1,142 @@
+"""The command line: ``remez fit | table | certify | verify | code | plot | targets``.
+
+Results go to standard output and nothing else does: progress and errors go to standard error, an
+error in one line. Exit codes: 0 done, 1 not converged or refused, 2 a wrong request, 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from remez.cli import commands as do
+from remez.errors import ConvergenceError, ExpressionError, RemezError
+
+__all__ = ["main"]
+
+_OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?|-h|--", re.DOTALL)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    given = sys.argv[1:] if arguments is None else arguments
+    # a leading space keeps argparse from taking "-inf", "-1e-3" or "-x**2" for an option
+    options = parser.parse_args([f" {a}" if _is_value(a) else a for a in given])
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (RemezError, OSError, ImportError) as error:
+        if options.debug:
+            raise
+        return _complain(error, 1 if isinstance(error, ConvergenceError | do.Refused) else 2)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def _is_value(argument: str) -> bool:
+    """Whether an argument that begins with a minus is a number or an expression."""
+    return argument.startswith("-") and not _OPTION.fullmatch(argument)
+
+
+def _complain(error: object, code: int) -> int:
+    print(f"remez: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="remez", description="Best (minimax) rational approximation, with a certificate."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, summary, configure in _COMMANDS:
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.set_defaults(run=run)
+        command.add_argument("--debug", action="store_true", help="show where an error arises")
+        configure(command)
+    return parser
+
+
+def _output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--out", type=_path, metavar="FILE", help="write to a file instead")
+
+
+def _problem(command: argparse.ArgumentParser) -> None:
+    command.add_argument("function", type=str.strip, help='such as "exp(x)", or a target\'s name')
+    command.add_argument(
+        "--domain", nargs=2, type=_number, action="append", metavar=("A", "B"),
+        help="an interval; again for a union; inf and pi are numbers",
+    )  # fmt: skip
+    command.add_argument("--weight", type=str.strip, help='"relative", or an expression')
+
+
+def _fit_options(command: argparse.ArgumentParser) -> None:
+    _problem(command)
+    command.add_argument("--degree", nargs=2, type=int, metavar=("M", "N"))
+    command.add_argument("--tol", type=float, help="the smallest degree with this error")
+    command.add_argument("--precision", type=int, metavar="DIGITS", help="decimal digits")
+    _output(command)
+
+
+def _table_options(command: argparse.ArgumentParser) -> None:
+    _problem(command)
+    command.add_argument("--degree", nargs=2, type=int, default=(4, 4), metavar=("M", "N"))
+    _output(command)
+
+
+def _code_options(command: argparse.ArgumentParser) -> None:
+    _fit_options(command)
+    command.add_argument("--lang", default="c", help="c, python, numba or torch")
+    command.add_argument("--dtype", default="float64", help="float64, float32 or bfloat16")
+    command.add_argument("--scheme", default="horner", help="horner or estrin")
+    command.add_argument("--name", help="of the function")
+
+
+def _verify_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=_path, help="a certificate, as certify wrote it")
+    _output(command)
+
+
+def _number(text: str) -> Fraction | float:
+    """An end of an interval: a decimal, exactly; inf; or a constant such as ``-pi/2``."""
+    from remez.functions.expression import Number, parse
+
+    try:
+        if text.strip().lstrip("+-").lower() in ("inf", "infinity"):
+            return float(text)
+        expression = parse(text)
+        if isinstance(expression.tree, Number):
+            return expression.tree.value
+        low, high = (float(expression(x)) for x in (0.25, 0.75))
+    except ExpressionError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if low != high:
+        raise argparse.ArgumentTypeError(f"{text.strip()!r} is not a constant")
+    return low
+
+
+def _path(text: str) -> Path:
+    return Path(text.strip())
+
+
+_Configure = Callable[[argparse.ArgumentParser], None]
+_COMMANDS: tuple[tuple[str, Callable[[argparse.Namespace], int], str, _Configure], ...] = (
+    ("fit", do.run_fit, "Find the best rational approximation of a function.", _fit_options),
+    ("table", do.run_table, "Errors of all types up to --degree.", _table_options),
+    ("certify", do.run_certify, "Enclose the best error and prove there is no pole.", _fit_options),
+    ("verify", do.run_verify, "Prove a certificate again, without the solver.", _verify_options),
+    ("code", do.run_code, "Write a fit as C, Python, numba or torch.", _code_options),
+    ("plot", do.run_plot, "Draw the error curve.", _fit_options),
+    ("targets", do.run_targets, "List the functions of the catalogue.", _output),
+)

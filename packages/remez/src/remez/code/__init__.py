@@ -1,0 +1,1 @@
+"""Source code that evaluates a rational function, with a bound on its rounding error."""

@@ -1,0 +1,239 @@
+"""Candidate programs for a fit, with the error of their coefficients and of their arithmetic.
+
+Powers of the scaled variable are the least arithmetic. Where they lose digits around the centre of
+the hull, powers and factors are tried around its ends and the point where the rational clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from remez.code.coefficient_rounding import round_pair, to_nearest
+from remez.code.program import Program, of_composite, of_monomial, of_product
+from remez.code.rounding_error import Arithmetic, evaluation_bound
+from remez.domain import Domain
+from remez.functions.expression import as_expression
+from remez.rational import bases
+from remez.rational.polynomials import Variable, monomial_pair, variable_of
+from remez.rational.zolotarev import Composite
+from remez.verification.taylor_bounds import enclose_error
+
+__all__ = ["DTYPES", "Draft", "Kind", "draft_composite", "draft_fit"]
+
+SAMPLE = 4000  # points on which coefficients are rounded and errors are measured
+NOISE = 1e3 * np.finfo(float).eps  # errors below this part of |f| drown in its rounding
+MEASURED = 1 + 1e-6  # a maximum on a sample lies this little below the true one
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Coefficients of ``bits``, in an arithmetic that may be wider and has NumPy's ``name``."""
+
+    bits: int
+    arithmetic: Arithmetic
+    name: str
+
+
+_DOUBLE = Arithmetic(53, 2.0**-1074)
+_SINGLE = Arithmetic(24, 2.0**-150)
+
+DTYPES = {
+    "float64": Kind(53, _DOUBLE, "float64"),
+    "float32": Kind(24, _SINGLE, "float32"),
+    "bfloat16": Kind(8, _SINGLE, "float32"),
+}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A program, and errors in the norm of the fit.
+
+    Attributes:
+        program: the arithmetic.
+        form: how it is arranged, in words.
+        error: with the rounded coefficients, in exact arithmetic.
+        naive: the same with every coefficient rounded to nearest.
+        evaluation: a bound on what the rounding of the arithmetic adds.
+        certified: whether ``error`` is proven or measured.
+    """
+
+    program: Program
+    form: str
+    error: float
+    naive: float
+    evaluation: float
+    certified: bool = False
+
+    @property
+    def bound(self) -> float:
+        """The error of the computed values."""
+        return self.error + self.evaluation
+
+
+def draft_fit(fit: Any, kind: Kind, scheme: str) -> Draft:
+    """The candidate with the smallest bound; its error is proven where the target allows it."""
+    best = None
+    for draft in _candidates(fit, kind, scheme):
+        if best is None or draft.bound < best.bound:
+            best = draft
+        if best.bound < 1.5 * float(fit.error):
+            break
+    assert best is not None
+    return _certified(best, fit)
+
+
+def draft_composite(form: Composite, kind: Kind) -> tuple[Draft, Domain]:
+    """Layer after layer, every constant rounded to nearest; and the gapped set."""
+    layers = tuple(
+        replace(
+            layer,
+            scale=float(to_nearest(np.array(layer.scale), kind.bits)),
+            zeros_squared=to_nearest(layer.zeros_squared, kind.bits),
+            poles_squared=to_nearest(layer.poles_squared, kind.bits),
+        )
+        for layer in form.layers
+    )
+    rounded = replace(form, layers=layers)
+    domain = Domain.of([(-1.0, -form.delta), (form.delta, 1.0)])
+    error = float(np.abs(rounded(np.geomspace(form.delta, 1.0, SAMPLE)) - 1).max()) * MEASURED
+    program = of_composite(rounded)
+    evaluation = evaluation_bound(program, domain, kind.arithmetic)
+    return Draft(program, "composed layers", error, error, evaluation), domain
+
+
+def _candidates(fit: Any, kind: Kind, scheme: str) -> Iterator[Draft]:
+    variables = _variables(fit, kind)
+    for variable in variables:
+        yield _powers(fit, kind, scheme, variable)
+    for variable in variables:
+        yield _factors(fit, kind, variable)
+
+
+def _variables(fit: Any, kind: Kind) -> list[Variable]:
+    """Scaled by a power of two, shifted by a number of the type: the centre first."""
+    nodes = [fit.rational.origin + z for z in fit.rational.nodes]
+    variable = variable_of(fit.domain, nodes, binary=True)
+    if variable.mobius:  # the end of a half-line has to be met exactly
+        return [variable]
+    (low, high), origin = fit.domain.hull, float(fit.rational.origin)
+    shifts = [variable.shift, *([origin] if low <= origin <= high else []), low, high]
+    rounded = to_nearest(np.array(shifts), kind.bits).tolist()
+    return [
+        Variable(shift, variable.scale / (1 if k == 0 else 2))
+        for k, shift in enumerate(dict.fromkeys(rounded))
+    ]
+
+
+def _powers(fit: Any, kind: Kind, scheme: str, variable: Variable) -> Draft:
+    p, q = monomial_pair(fit.rational, variable)
+    largest = max(q, key=abs)
+    p, q = [c / largest for c in p], [c / largest for c in q]
+    x = bases.sample(fit.domain, variable, SAMPLE)
+    t = variable(x)
+    weight, error, unseen = _error_sample(fit, x, _ratio(p, q, t))
+    if kind.bits == 53:
+        rounded_p, rounded_q = _floats(p), _floats(q)
+        after = naive = float(fit.error) + _drift(p, q, t, weight)
+    else:
+        pair = round_pair(_floats(p), _floats(q), kind.bits, t, weight, error)
+        rounded_p, rounded_q = pair.p, pair.q
+        after, naive = unseen + pair.error, unseen + pair.naive
+    form = _folded(bases.Monomial(rounded_p, rounded_q, variable))
+    program = of_monomial(form, scheme)
+    words = f"{scheme.capitalize()} form in powers"
+    return Draft(program, words, after * MEASURED, naive, _evaluation(program, fit, kind))
+
+
+def _factors(fit: Any, kind: Kind, variable: Variable) -> Draft:
+    form = bases.product(fit, variable)
+    rounded = replace(
+        form,
+        gain=float(to_nearest(np.array(form.gain), kind.bits)),
+        zeros=_nearest_factors(form.zeros, kind.bits),
+        poles=_nearest_factors(form.poles, kind.bits),
+    )
+    x = bases.sample(fit.domain, variable, SAMPLE)
+    weight, error, unseen = _error_sample(fit, x, rounded(x))
+    after = unseen + float(np.abs(error).max())
+    if unseen:
+        after += float(np.abs(weight * (rounded(x) - np.asarray(fit(x), float))).max())
+    program = of_product(rounded)
+    return Draft(program, "factors", after * MEASURED, after, _evaluation(program, fit, kind))
+
+
+def _nearest_factors(
+    factors: tuple[tuple[float, float], ...], bits: int
+) -> tuple[tuple[float, float], ...]:
+    """Factors ``(t - a)² + b²`` whose a and b² are numbers of the type."""
+    rounded = to_nearest(np.array([(a, b * b) for a, b in factors]).reshape(-1, 2), bits)
+    return tuple((float(a), float(np.sqrt(square))) for a, square in rounded)
+
+
+def _certified(draft: Draft, fit: Any) -> Draft:
+    """The draft with a proven error, for a target known to ball arithmetic."""
+    expression, weight = as_expression(fit.problem.fn), fit.problem.weight
+    if expression is None or weight not in (None, "relative"):
+        return draft
+    bound = enclose_error(expression, draft.program, fit.domain, relative=weight == "relative")
+    if bound is None:
+        return draft
+    return replace(draft, error=bound, certified=True)
+
+
+def _error_sample(fit: Any, x: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(weight, weight * (f - r), error not contained in it) at the points.
+
+    Where f is not at hand, or its rounding hides the error, the error is left out of the sample
+    and added whole: the triangle inequality.
+    """
+    best = float(fit.error)
+    if fit.problem.fn is None:
+        return np.ones_like(x), np.zeros_like(x), best
+    f = fit.problem.target().raw(x)
+    weight = fit.problem.weight_of(x, f)
+    if best < NOISE * np.abs(weight * f).max():
+        return weight, np.zeros_like(x), best
+    error = weight * (f - r)
+    return weight, np.where(np.isfinite(error), error, 0.0), 0.0
+
+
+def _drift(p: list[Any], q: list[Any], t: np.ndarray, weight: np.ndarray) -> float:
+    """What rounding to nearest in double changes: ``max |weight (dP - r dQ)/Q|``."""
+    drift_p, drift_q = ([float(float(c) - c) for c in pair] for pair in (p, q))
+    change = np.polyval(drift_p[::-1], t) - _ratio(p, q, t) * np.polyval(drift_q[::-1], t)
+    return float(np.abs(weight * change / np.polyval(_floats(q)[::-1], t)).max())
+
+
+def _folded(form: bases.Monomial) -> bases.Monomial:
+    """The power of two of an affine variable moved into the coefficients, which is exact."""
+    variable = form.variable
+    if variable.mobius:
+        return form
+    p, q = (c * variable.scale ** np.arange(c.size) for c in (form.p, form.q))
+    sizes = np.abs(np.concatenate([p[p != 0], q[q != 0]]))
+    if sizes.size and (sizes.min() < 2.0**-100 or sizes.max() > 2.0**100):
+        return form
+    return replace(form, p=p, q=q, variable=replace(variable, scale=1.0))
+
+
+def _evaluation(program: Program, fit: Any, kind: Kind) -> float:
+    """The bound on rounding in the norm of the fit; infinite where there is none."""
+    problem, weight = fit.problem, None
+    if problem.weight is not None and problem.fn is not None:
+        target = problem.target()
+        weight = lambda x: problem.weight_of(x, target.raw(x))  # noqa: E731 - one use, closes over two
+    focus = float(fit.rational.origin)
+    return evaluation_bound(program, fit.domain, kind.arithmetic, weight, focus)
+
+
+def _floats(c: list[Any]) -> np.ndarray:
+    return np.array([float(value) for value in c])
+
+
+def _ratio(p: list[Any], q: list[Any], t: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.polyval(_floats(p)[::-1], t) / np.polyval(_floats(q)[::-1], t)

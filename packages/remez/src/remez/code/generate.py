@@ -1,0 +1,154 @@
+"""Source code that evaluates a fit, with an error bound that covers its own rounding.
+
+The stages: the rational in powers of a variable scaled by a power of two; coefficients rounded
+together to the target type (`rounding`); a straight-line program (`program`), the best of a few
+(`drafting`); a proof of its error in exact arithmetic (`enclosure`) and a rigorous bound on the
+rounding of its arithmetic (`evaluation`); text (`languages`).
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from remez.code.candidates import DTYPES, draft_composite, draft_fit
+from remez.code.languages import LANGUAGES, write
+from remez.code.program import Program
+from remez.domain import Domain
+from remez.errors import CodeError
+from remez.rational.zolotarev import Composite
+
+__all__ = ["SCHEMES", "Code", "generate"]
+
+SCHEMES = ("horner", "estrin")
+
+
+@dataclass(frozen=True)
+class Code:
+    """Generated source and what is known about its error; ``str(code)`` is the source.
+
+    All errors are in the norm of the fit, ``max weight |f - value|`` over its domain.
+
+    Attributes:
+        source: the text.
+        language: "c", "python", "numba" or "torch".
+        dtype: of the coefficients; bfloat16 coefficients are used in float32 arithmetic.
+        name: of the function.
+        program: the arithmetic, which can be run in NumPy.
+        best: the error of the fit.
+        error: the error with the rounded coefficients in exact arithmetic.
+        naive_error: the same with every coefficient rounded to nearest.
+        evaluation_error: a bound on what rounding in the arithmetic adds.
+        certified: whether `error` is proven by ball arithmetic rather than measured.
+    """
+
+    source: str
+    language: str
+    dtype: str
+    name: str
+    program: Program
+    best: float
+    error: float
+    naive_error: float
+    evaluation_error: float
+    certified: bool = False
+
+    @property
+    def bound(self) -> float:
+        """The error of the computed values: coefficients and arithmetic together."""
+        return self.error + self.evaluation_error
+
+    @property
+    def digits_lost(self) -> float:
+        """Decimal digits between the error of the fit and `bound`."""
+        return math.log10(self.bound / self.best) if self.best > 0 else math.inf
+
+    def __str__(self) -> str:
+        return self.source
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        names = ("language", "dtype", "name", "best", "error", "naive_error", "evaluation_error")
+        record = {name: getattr(self, name) for name in names}
+        return record | {"bound": self.bound, "certified": self.certified, "source": self.source}
+
+
+def generate(
+    source: Any,
+    language: str,
+    *,
+    dtype: str = "float64",
+    scheme: str = "horner",
+    name: str | None = None,
+) -> Code:
+    """Code for a fit or for a composite approximant of sign.
+
+    Args:
+        source: a `Fit`, or a `zolotarev.Composite`.
+        language: "c", "python", "numba" (a ufunc) or "torch".
+        dtype: "float64", "float32" or "bfloat16".
+        scheme: "horner", or "estrin" with its shorter chain of dependent operations.
+        name: of the function; by default that of the target.
+
+    Raises:
+        CodeError: an unknown language, type or scheme, a name that is no identifier, or a type too
+            narrow for any bound.
+        DomainError: the domain is the whole line.
+
+    Example:
+        >>> import numpy as np, remez
+        >>> code = remez.fit(np.exp, (2, 2)).code("python")
+        >>> print(str(code).splitlines()[-1])
+            return r
+        >>> code.bound < 1.001 * code.best
+        True
+    """
+    for value, allowed in ((language, LANGUAGES), (dtype, DTYPES), (scheme, SCHEMES)):
+        if value not in allowed:
+            raise CodeError(f"unknown {value!r}; choose one of {', '.join(allowed)}")
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+        raise CodeError(f"{name!r} is not a function name; use letters, digits and _")
+    kind = DTYPES[dtype]
+    if isinstance(source, Composite):
+        (draft, domain), best, text = draft_composite(source, kind), source.error, "sign(x)"
+    else:
+        draft, domain, best = draft_fit(source, kind, scheme), source.domain, float(source.error)
+        text = _text(source.problem.fn)
+    if not math.isfinite(draft.bound):
+        raise CodeError(f"the rounding error of {dtype} code cannot be bounded: use a wider type")
+    name = name or _identifier(text)
+    errors = draft.error, draft.naive, draft.evaluation, draft.certified
+    code = Code("", language, dtype, name, draft.program, best, *errors)
+    header = _header(code, text, source.degree, domain, draft.form)
+    return replace(code, source=write(draft.program, language, kind.name, name, header))
+
+
+def _text(fn: Any) -> str:
+    """The target as text: an expression, or the name of a callable."""
+    return str(getattr(fn, "text", None) or f"{getattr(fn, '__name__', 'f')}(x)")
+
+
+def _identifier(text: str) -> str:
+    head = text.partition("(")[0]
+    plain = head.isidentifier() and not keyword.iskeyword(head) and text.count("(") == 1
+    return f"{head}_approx" if plain else "rational"
+
+
+def _header(code: Code, text: str, degree: Any, domain: Domain, form: str) -> list[str]:
+    where = " and ".join(f"[{low:.17g}, {high:.17g}]" for low, high in domain.intervals)
+    arithmetic = DTYPES[code.dtype].name
+    wide = "" if code.dtype == arithmetic else f", arithmetic in {arithmetic}"
+    evidence = "certified" if code.certified else "measured"
+    saved = f"; {code.naive_error:.3g} if rounded one by one" if code.dtype != "float64" else ""
+    return [
+        f"{text} on {where}",
+        f"Best rational of type {degree}, {form}, {code.dtype} coefficients{wide}.",
+        f"  error of the best approximation    {code.best:.4g}",
+        f"  with these coefficients            {code.error:.4g}, {evidence}{saved}",
+        f"  rounding of the arithmetic adds    {code.evaluation_error:.3g} at most",
+        f"  together at most                   {code.bound:.4g}, "
+        f"{code.digits_lost:.2f} digits lost",
+        "Valid without -ffast-math and the like. Written by remez.",
+    ]

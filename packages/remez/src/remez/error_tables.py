@@ -1,0 +1,83 @@
+"""The table of best errors over numerator and denominator degree (Walsh's table)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from remez.errors import ConvergenceError
+from remez.result import Fit
+from remez.solver.driver import fit
+
+__all__ = ["Table", "table"]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Fits and errors over the types.
+
+    Attributes:
+        fits: ``fits[m][n]``, None where none was accepted.
+        errors: shape (M + 1, N + 1), the verified errors, NaN where none was accepted.
+    """
+
+    fits: tuple[tuple[Fit | None, ...], ...]
+    errors: np.ndarray
+
+    def plot(self, ax: Any = None) -> Any:
+        """log10 of the errors as a picture; returns the axes."""
+        from remez.plotting import plot_table
+
+        return plot_table(self, ax)
+
+
+def table(
+    fn: Callable[..., Any],
+    max_degree: int | tuple[int, int],
+    domain: Any = (-1, 1),
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Table:
+    """The errors of all types up to ``max_degree``, each started from its neighbour.
+
+    Args:
+        fn, domain: as in `remez.fit`.
+        max_degree: ``(M, N)``, or one number for both.
+        progress: called with ``(done, total)`` after each fit.
+        options: passed to `remez.fit`.
+
+    >>> print(np.array2string(table(np.exp, 1).errors, precision=4))
+    [[1.1752 0.2091]
+     [0.2788 0.021 ]]
+    """
+    top, bottom = (max_degree, max_degree) if isinstance(max_degree, int) else max_degree
+    total = (top + 1) * (bottom + 1)
+    fits: list[tuple[Fit | None, ...]] = []
+    for m in range(top + 1):
+        row: list[Fit | None] = []
+        for n in range(bottom + 1):
+            near = row[-1] if row else (fits[-1][0] if fits else None)
+            row.append(_attempt(fn, (m, n), domain, near, options))
+            if progress is not None:
+                progress(m * (bottom + 1) + n + 1, total)
+        fits.append(tuple(row))
+    errors = [[np.nan if one is None else one.error for one in row] for row in fits]
+    return Table(tuple(fits), np.array(errors))
+
+
+def _attempt(
+    fn: Callable[..., Any],
+    degree: tuple[int, int],
+    domain: Any,
+    near: Fit | None,
+    options: dict[str, Any],
+) -> Fit | None:
+    usable = near is not None and near.converged and near.defect == 0
+    try:
+        return fit(fn, degree, domain, start=near if usable else None, **options)
+    except ConvergenceError:
+        return None

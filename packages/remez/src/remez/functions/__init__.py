@@ -1,0 +1,1 @@
+"""What is approximated: expressions, the catalogue, the primitives in four arithmetics."""

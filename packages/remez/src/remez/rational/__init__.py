@@ -1,0 +1,1 @@
+"""Rational functions: representations, conversions to other bases, and Zolotarev's closed forms."""

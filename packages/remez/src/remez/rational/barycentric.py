@@ -1,0 +1,306 @@
+"""The rational function in barycentric form, and everything read off it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import Chebyshev
+
+__all__ = ["Folded", "Rational"]
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """An even rational as one in ``t = (x - origin)^2``, or an odd one as x times such.
+
+    Evaluated so, it keeps the accuracy that the doubled sum over ``± sqrt(t_k)`` loses to
+    cancellation far from the origin.
+
+    Attributes:
+        nodes, values, weights: of the barycentric form in t.
+        odd: whether r is ``(x - origin)`` times it.
+    """
+
+    nodes: np.ndarray
+    values: np.ndarray
+    weights: np.ndarray
+    odd: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        arrays = {key: getattr(self, key).tolist() for key in ("nodes", "values", "weights")}
+        return {**arrays, "odd": self.odd}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Folded:
+        """Read what `to_dict` wrote."""
+        nodes, values, weights = (np.array(data[k], float) for k in ("nodes", "values", "weights"))
+        return cls(nodes, values, weights, bool(data["odd"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Rational:
+    r"""``r(x) = sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, ``u = x - origin``.
+
+    The support points ``origin + z_k`` are where r takes the values ``v_k``. Coordinates are
+    kept relative to ``origin``, the target's strongest singularity, so that points which
+    cluster there keep their relative accuracy.
+
+    Args:
+        nodes: ``z_k``, shape (N,) with N >= max(m, n) + 1, increasing.
+        values: ``v_k``.
+        weights: ``w_k``.
+        degree: the type (m, n) of the rational that the sum stands for; N > max(m, n) + 1
+            or m != n means that the weights satisfy the conditions which lower the degree.
+        origin: see above.
+        folded: for even and odd r, the form in ``(x - origin)^2`` that is evaluated.
+
+    References:
+        J.-P. Berrut, L. N. Trefethen, SIAM Review 46 (2004), doi:10.1137/S0036144502417715.
+
+    >>> r = Rational(np.array([-1.0, 1.0]), np.array([0.5, 2.0]), np.array([1.0, 1.0]), (1, 1))
+    >>> float(r(1.0))
+    2.0
+    """
+
+    nodes: np.ndarray
+    values: np.ndarray
+    weights: np.ndarray
+    degree: tuple[int, int]
+    origin: float = 0.0
+    folded: Folded | None = None
+
+    def __call__(self, x: Any) -> Any:
+        """Value at ``x``, of any shape; NaN at NaN, the limit at infinity."""
+        return _shaped(lambda flat: self.with_sign(flat)[0], x)
+
+    def with_sign(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values at the points, shape (K,), and the sign of q there.
+
+        The sign is up to a common one; 0 where rounding hides it, and at infinity.
+        """
+        u = x - self.origin
+        if self.folded is not None:
+            return _unfold(u, self.folded, self.degree)
+        r, sign = _quotient(u, self.nodes, self.values, self.weights)
+        far = np.abs(u) > np.abs(self.nodes).max()
+        excess = self.degree[0] - self.degree[1]
+        if excess > 0 and far.any() and self.nodes[0] * self.nodes[-1] >= 0:
+            r[far], sign[far] = self._far(u[far], excess)
+        return r, sign
+
+    def _far(self, u: np.ndarray, excess: int) -> tuple[np.ndarray, np.ndarray]:
+        """`with_sign` beyond the nodes of a half-line, where r grows as ``u^excess``.
+
+        As ``sum_k w_k z_k^j = 0`` for j < excess, ``sum_k w_k/(u - z_k)``, which is lost to
+        cancellation there, is ``(u - a)^-excess sum_k w_k (z_k - a)^excess/(u - z_k)`` for any a.
+        """
+        side = np.sign(self.nodes[0] + self.nodes[-1])
+        a = -side * np.median(np.abs(self.nodes))
+        power = (self.nodes - a) ** excess
+        r, sign = _quotient(u, self.nodes, self.values / power, self.weights * power)
+        return (u - a) ** excess * r, sign * np.sign(u - a) ** excess
+
+    def derivative(self) -> Callable[[Any], Any]:
+        """The function r', ``sum_k w_k (r(x) - v_k)/(x - z_k)^2 / sum_k w_k/(x - z_k)``.
+
+        C. Schneider, W. Werner, Math. Comp. 47 (1986), doi:10.1090/S0025-5718-1986-0842136-8.
+        """
+
+        def slope(x: np.ndarray) -> np.ndarray:
+            u = x - self.origin
+            if self.folded is None:
+                return _slope(u, self.nodes, self.values, self.weights)
+            parts = self.folded.nodes, self.folded.values, self.folded.weights
+            inner = 2 * u * _slope(u * u, *parts)
+            return u * inner + _quotient(u * u, *parts)[0] if self.folded.odd else inner
+
+        return lambda x: _shaped(slope, x)
+
+    def poles(self) -> np.ndarray:
+        """The zeros of q, complex, at most n of them, sorted by real then imaginary part."""
+        if self.folded is None:
+            return self.origin + _sorted(_roots(self.nodes, self.weights, self.degree[1]))
+        count = self.degree[1] // 2
+        return self.origin + _unfolded(_roots(self.folded.nodes, self.folded.weights, count))
+
+    def zeros(self) -> np.ndarray:
+        """The zeros of p, complex, at most m of them, sorted by real then imaginary part."""
+        m = self.degree[0]
+        if self.folded is None:
+            return self.origin + _sorted(_roots(self.nodes, self.weights * self.values, m))
+        product = self.folded.weights * self.folded.values
+        roots = _unfolded(_roots(self.folded.nodes, product, m // 2))
+        return self.origin + _sorted(np.append(roots, 0.0) if self.folded.odd else roots)
+
+    def residues(self) -> np.ndarray:
+        """The residue at each of `poles()`, in that order.
+
+        Near a simple pole ``r ~ N/D`` with ``D' = -sum_k w_k/(x - z_k)^2``.
+        """
+        cauchy = 1 / ((self.poles() - self.origin)[:, None] - self.nodes)
+        return (cauchy @ (self.weights * self.values)) / (-(cauchy**2) @ self.weights)
+
+    def partial_fractions(self) -> tuple[np.ndarray, np.ndarray, Chebyshev]:
+        """``(poles, residues, polynomial part)``: r is their sum when the poles are simple."""
+        poles, residues = self.poles(), self.residues()
+        m, n = self.degree
+        low, high = self._span()
+        grid = 0.5 * (low + high) + 0.5 * (high - low) * np.cos(
+            np.pi * (np.arange(m + 2) + 0.5) / (m + 2)
+        )
+        rest = self(grid) - (residues / (grid[:, None] - poles)).sum(1).real
+        return poles, residues, Chebyshev.fit(grid, rest, max(m - n, 0), domain=[low, high])
+
+    def polynomials(self, hull: tuple[float, float] | None = None) -> tuple[Chebyshev, Chebyshev]:
+        """``(p, q)`` in the Chebyshev basis of ``hull``, scaled so that max |q| = 1, q > 0.
+
+        At high degree with clustered poles (|x| beyond type (20, 20), say) no polynomial
+        basis holds r in double precision: keep the barycentric form there.
+        """
+        low, high = hull or self._span()
+        m, n = self.degree
+        size = max(m, n) + 1
+        grid = 0.5 * (low + high) + 0.5 * (high - low) * np.cos(
+            np.pi * (np.arange(size) + 0.5) / size
+        )
+        q = self._denominator_at(grid)
+        values = self(grid)
+        q = q / q[np.abs(q).argmax()]
+        p_fit = Chebyshev.fit(grid, q * values, size - 1, domain=[low, high])
+        q_fit = Chebyshev.fit(grid, q, size - 1, domain=[low, high])
+        return p_fit.truncate(m + 1), q_fit.truncate(n + 1)
+
+    def _denominator_at(self, x: np.ndarray) -> np.ndarray:
+        """q up to a constant: ``prod_k (u - z_k) * sum_k w_k/(u - z_k)``, scaled to max 1."""
+        gap = (x - self.origin)[:, None] - self.nodes
+        hit_row, hit_col = np.nonzero(gap == 0)
+        gap[hit_row, hit_col] = 1.0
+        log = np.log(np.abs(gap)).sum(1)
+        sign = np.sign(gap).prod(1)
+        total = (self.weights / gap).sum(1)
+        total[hit_row] = self.weights[hit_col]
+        with np.errstate(divide="ignore"):
+            log = log + np.log(np.abs(total))
+        return sign * np.sign(total) * np.exp(log - log.max())
+
+    def _span(self) -> tuple[float, float]:
+        low, high = self.origin + self.nodes[0], self.origin + self.nodes[-1]
+        return (low, high) if low < high else (low - 1.0, high + 1.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types; floats survive JSON exactly."""
+        return {
+            "nodes": self.nodes.tolist(),
+            "values": self.values.tolist(),
+            "weights": self.weights.tolist(),
+            "degree": list(self.degree),
+            "origin": self.origin,
+            "folded": None if self.folded is None else self.folded.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Rational:
+        """Read what `to_dict` wrote."""
+        nodes, values, weights = (np.array(data[k], float) for k in ("nodes", "values", "weights"))
+        folded = None if data.get("folded") is None else Folded.from_dict(data["folded"])
+        m, n = data["degree"]
+        return cls(nodes, values, weights, (m, n), float(data["origin"]), folded)
+
+
+def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
+    """Apply ``fn`` to the flattened x, 4096 points at a time."""
+    x = np.asarray(x, float)
+    flat = x.ravel()
+    if flat.size <= 4096:
+        out = fn(flat).reshape(x.shape)
+    else:
+        parts = [fn(flat[i : i + 4096]) for i in range(0, flat.size, 4096)]
+        out = np.concatenate(parts).reshape(x.shape)
+    return out if out.ndim else float(out)
+
+
+def _quotient(
+    u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, and the sign of q."""
+    from remez import kernels
+
+    return kernels.quotient(
+        u,
+        np.ascontiguousarray(nodes, float),
+        np.ascontiguousarray(values, float),
+        np.ascontiguousarray(weights, float),
+    )
+
+
+def _unfold(
+    u: np.ndarray, folded: Folded, degree: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """``R(t)`` or ``u R(t)`` with ``t = u²``; for large t and m < n, ``(t R(t))/u``."""
+    t = u * u
+    even, sign = _quotient(t, folded.nodes, folded.values, folded.weights)
+    if not folded.odd:
+        return even, sign
+    with np.errstate(invalid="ignore"):
+        out = u * even
+    far = t > np.median(folded.nodes)
+    if degree[0] < degree[1] and far.any():
+        product = folded.nodes * folded.values
+        out[far] = _quotient(t[far], folded.nodes, product, folded.weights)[0] / u[far]
+    return out, sign
+
+
+def _slope(u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The derivative of `_quotient`.
+
+    The difference quotient of r and its value at the nearest node is formed from differences
+    of the values, and both sums are multiplied by the distance from that node.
+    """
+    rows = np.arange(u.size)
+    r, _ = _quotient(u, nodes, values, weights)
+    gap = u[:, None] - nodes
+    near = np.abs(gap).argmin(1)
+    here, weight = gap[rows, near], weights[near]
+    with np.errstate(all="ignore"):
+        cauchy = weights / gap
+        quotient = (r[:, None] - values) / gap
+    cauchy[rows, near] = quotient[rows, near] = 0.0
+    bottom = weight + here * cauchy.sum(1)
+    first = (cauchy * (values - values[near][:, None])).sum(1) / bottom
+    return (weight * first + here * (cauchy * quotient).sum(1)) / bottom
+
+
+def _roots(nodes: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarray:
+    """Zeros of ``sum_k c_k/(u - z_k)``: an eigenproblem in 1/(u - c), c far from a zero.
+
+    With y = 1/(u - c), every zero is an eigenvalue of ``diag(y) - (c' / sum c') y^T`` and
+    there is one spurious eigenvalue 0, as is each zero at infinity.
+    """
+    scale = np.abs(coefficients).max(initial=0.0)
+    if count == 0 or scale == 0:
+        return np.empty(0, complex)
+    c = coefficients / scale
+    spread = np.ptp(nodes) or 1.0
+    trial = nodes[0] - spread * np.array([0.37, 0.71, 1.13])
+    total = np.abs((c / (trial[:, None] - nodes)).sum(1))
+    shift = trial[total.argmax()]
+    y = 1 / (nodes - shift)
+    moved = c * y
+    eigenvalues = np.linalg.eigvals(np.diag(y) - np.outer(moved, y) / moved.sum())
+    largest = eigenvalues[np.argsort(-np.abs(eigenvalues))][:count]
+    largest = largest[np.abs(largest) > 1e-13 * np.abs(y).min()]
+    return shift + 1 / largest.astype(complex)
+
+
+def _unfolded(squares: np.ndarray) -> np.ndarray:
+    """Both square roots of each."""
+    root = np.sqrt(squares.astype(complex))
+    return _sorted(np.concatenate([-root, root]))
+
+
+def _sorted(roots: np.ndarray) -> np.ndarray:
+    return roots[np.lexsort((roots.imag, roots.real))]

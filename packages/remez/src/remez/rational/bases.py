@@ -1,0 +1,305 @@
+"""A rational in other bases; each form says what the conversion lost.
+
+The barycentric form that `Fit` keeps is the accurate one. These are for code, files and other
+people's formulas; the composite form of sign is in `zolotarev`. Conversions run in multiprecision
+(`polynomials`, `factors`); the stored coefficients are rounded to float64, and `loss` is the
+maximum of ``|form(x) - r(x)|`` measured in float64 on a grid of the domain: rounding and
+instability of the basis together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from mpmath import mp
+from numpy.polynomial import chebyshev as chebyshev_series
+from numpy.polynomial import polynomial as power_series
+
+from remez.domain import Domain
+from remez.errors import CodeError, DomainError
+from remez.rational.factors import factors_of
+from remez.rational.polynomials import Variable, chebyshev_pair, monomial_pair, variable_of
+
+__all__ = [
+    "Chebyshev",
+    "ContinuedFraction",
+    "Monomial",
+    "Product",
+    "SafePade",
+    "chebyshev",
+    "continued_fraction",
+    "monomial",
+    "product",
+    "safe_pade",
+]
+
+GRID = 2000  # points per interval on which a loss is measured
+WORKING_DIGITS = 100
+VANISHED = 1e-40  # relative size of a leading coefficient that is rounding of a zero
+
+
+@dataclass(frozen=True, eq=False)
+class Chebyshev:
+    """``sum_k p_k T_k(t) / sum_k q_k T_k(t)``: the stable choice on an interval."""
+
+    p: np.ndarray
+    q: np.ndarray
+    variable: Variable
+    loss: float = np.nan
+
+    def __call__(self, x: Any) -> Any:
+        """The value at ``x``, by Clenshaw's recurrence."""
+        t = self.variable(np.asarray(x, float))
+        return chebyshev_series.chebval(t, self.p) / chebyshev_series.chebval(t, self.q)
+
+
+@dataclass(frozen=True, eq=False)
+class Monomial:
+    """``sum_k p_k t^k / sum_k q_k t^k`` in the scaled variable: cheap, good to degree 20 or so."""
+
+    p: np.ndarray
+    q: np.ndarray
+    variable: Variable
+    loss: float = np.nan
+
+    def __call__(self, x: Any) -> Any:
+        """The value at ``x``, by Horner's rule."""
+        t = self.variable(np.asarray(x, float))
+        return power_series.polyval(t, self.p) / power_series.polyval(t, self.q)
+
+
+@dataclass(frozen=True, eq=False)
+class ContinuedFraction:
+    """``a_0(t) + 1/(a_1(t) + 1/(a_2(t) + ...))`` with polynomial quotients, by Euclid's algorithm.
+
+    For type (n, n) the quotients past the first are linear: n divisions and n additions of a
+    linear term, the least arithmetic of all the forms. It can lose digits where a partial
+    quotient vanishes; `loss` says how many.
+    """
+
+    quotients: tuple[np.ndarray, ...]
+    variable: Variable
+    loss: float = np.nan
+
+    def __call__(self, x: Any) -> Any:
+        """The value at ``x``, from the innermost quotient outwards."""
+        t = self.variable(np.asarray(x, float))
+        with np.errstate(divide="ignore"):
+            value = power_series.polyval(t, self.quotients[-1])
+            for quotient in self.quotients[-2::-1]:
+                value = power_series.polyval(t, quotient) + 1 / value
+        return value
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """``gain * prod_k n_k(t) / prod_k d_k(t)`` with factors of degree at most two.
+
+    A factor ``(a, b)`` is ``(t - a)² + b²``, a conjugate pair of roots, or ``t - a`` when b = 0.
+    It keeps the relative accuracy of roots that cluster at t = 0, and so works at degrees where no
+    sum of powers does.
+    """
+
+    gain: float
+    zeros: tuple[tuple[float, float], ...]
+    poles: tuple[tuple[float, float], ...]
+    variable: Variable
+    loss: float = np.nan
+
+    def __call__(self, x: Any) -> Any:
+        """The value at ``x``; numerator and denominator factors alternate against overflow."""
+        t = self.variable(np.asarray(x, float))
+        value = np.full_like(t, self.gain)
+        with np.errstate(all="ignore"):
+            for k in range(max(len(self.zeros), len(self.poles))):
+                if k < len(self.zeros):
+                    value = value * _factor(t, *self.zeros[k])
+                if k < len(self.poles):
+                    value = value / _factor(t, *self.poles[k])
+        return value
+
+
+def _factor(t: np.ndarray, a: float, b: float) -> np.ndarray:
+    return (t - a) ** 2 + b * b if b else t - a
+
+
+@dataclass(frozen=True, eq=False)
+class SafePade:
+    """``P(t) / (1 + |Q(t)|)``: a rational that has no pole whatever its coefficients are.
+
+    A rational p/q whose q > 0 on the domain is of this form without loss: divide both by the
+    minimum of q there, and Q = q - 1 >= 0. The constant term b_0 is what makes this possible.
+
+    Attributes:
+        p: coefficients p_0..p_m of P in powers of t.
+        q: coefficients b_0..b_n of Q in powers of t.
+        domain: the hull; ``t = (2 x - low - high) / (high - low)``.
+        loss: maximum of ``|form(x) - r(x)|`` on the domain, measured in float64.
+    """
+
+    p: np.ndarray
+    q: np.ndarray
+    domain: tuple[float, float]
+    loss: float = np.nan
+
+    def __call__(self, x: Any) -> Any:
+        """The value at ``x``."""
+        low, high = self.domain
+        t = (2 * np.asarray(x, float) - low - high) / (high - low)
+        return power_series.polyval(t, self.p) / (1 + np.abs(power_series.polyval(t, self.q)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, exact in JSON."""
+        return {
+            "p": self.p.tolist(),
+            "q": self.q.tolist(),
+            "domain": list(self.domain),
+            "loss": self.loss,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SafePade:
+        """Read what `to_dict` wrote."""
+        low, high = data["domain"]
+        return cls(np.array(data["p"]), np.array(data["q"]), (low, high), data["loss"])
+
+
+def chebyshev(fit: Any) -> Chebyshev:
+    """A fit in the Chebyshev basis of its domain's hull."""
+    variable = _variable(fit)
+    p, q = chebyshev_pair(fit.rational, variable)
+    return _measured(Chebyshev(_floats(p), _floats(q), variable), fit)
+
+
+def monomial(fit: Any) -> Monomial:
+    """A fit in powers of the scaled variable."""
+    variable = _variable(fit)
+    p, q = monomial_pair(fit.rational, variable)
+    return _measured(Monomial(_floats(p), _floats(q), variable), fit)
+
+
+def continued_fraction(fit: Any) -> ContinuedFraction:
+    """A fit as a continued fraction with polynomial quotients."""
+    variable = _variable(fit)
+    with mp.workdps(WORKING_DIGITS):
+        p, q = monomial_pair(fit.rational, variable)
+        quotients = tuple(map(_floats, _euclid(p, q)))
+    return _measured(ContinuedFraction(quotients, variable), fit)
+
+
+def product(fit: Any, variable: Variable | None = None) -> Product:
+    """A fit as a product of linear and quadratic factors over its zeros and poles.
+
+    Args:
+        fit: a `Fit`.
+        variable: by default scaled to the domain, and centred where the rational's own
+            coordinates are, if that lies in the hull.
+    """
+    if variable is None:
+        low, high = fit.domain.hull
+        origin = float(fit.rational.origin)
+        variable = _variable(fit)
+        if fit.domain.is_finite and low <= origin <= high:
+            variable = Variable(origin, 1 / max(high - origin, origin - low))
+    gain, zeros, poles = factors_of(fit.rational, variable)
+    return _measured(Product(gain, tuple(zeros), tuple(poles), variable), fit)
+
+
+def safe_pade(fit: Any) -> SafePade:
+    """A fit as ``P(t)/(1 + |Q(t)|)``; the domain must be bounded.
+
+    Raises:
+        DomainError: the domain is unbounded.
+        CodeError: q changes its sign, in a gap of the domain.
+
+    Example:
+        >>> import numpy as np, remez
+        >>> fit = remez.fit(np.tanh, (3, 2), (-2, 2))
+        >>> pade = fit.safe_pade()
+        >>> bool(pade.loss < 1e-15)
+        True
+    """
+    if not fit.domain.is_finite:
+        raise DomainError("a safe Padé form needs a bounded domain: fit on a finite interval")
+    variable = _variable(fit)
+    with mp.workdps(WORKING_DIGITS):
+        p, q = monomial_pair(fit.rational, variable)
+        lowest = _minimum(q, variable, fit.domain)
+        if lowest <= 0:
+            raise CodeError(
+                "q changes its sign in a gap of the domain, which 1 + |Q| cannot do: fit on "
+                "its hull, or raise m"
+            )
+        p, q = [c / lowest for c in p], [c / lowest for c in q]
+        q[0] -= 1
+    return _measured(SafePade(_floats(p), _floats(q), fit.domain.hull), fit)
+
+
+def sample(domain: Domain, variable: Variable, count: int = GRID) -> np.ndarray:
+    """Points of the domain, dense towards both ends of every interval."""
+    s = 0.5 - 0.5 * np.cos(np.pi * np.linspace(0, 1, count))
+    parts = []
+    for low, high in domain.intervals:
+        if np.isfinite(high - low):
+            parts.append(low + (high - low) * s)
+        else:
+            ends = sorted(1.0 if np.isinf(end) else variable(end) for end in (low, high))
+            t = ends[0] + (ends[1] - ends[0]) * s
+            parts.append(variable.inverse(t[t < 1]))
+    return np.concatenate(parts)
+
+
+def _variable(fit: Any) -> Variable:
+    rational = fit.rational
+    return variable_of(fit.domain, [rational.origin + z for z in rational.nodes])
+
+
+def _floats(coefficients: Sequence[Any]) -> np.ndarray:
+    return np.array([float(c) for c in coefficients])
+
+
+def _measured(form: Any, fit: Any) -> Any:
+    """The form with its loss filled in."""
+    x = sample(fit.domain, _variable(fit))
+    with np.errstate(all="ignore"):
+        gap = np.abs(form(x) - np.asarray(fit(x), float))
+    return replace(form, loss=float(np.max(np.where(np.isnan(gap), np.inf, gap))))
+
+
+def _euclid(p: list[Any], q: list[Any]) -> list[list[Any]]:
+    """The polynomial quotients of p/q, lowest coefficient first."""
+    p, q, quotients = _trimmed(p), _trimmed(q), []
+    while q:
+        quotient, remainder = _divide(p, q)
+        quotients.append(quotient)
+        p, q = q, _trimmed(remainder, max(map(abs, p)))
+    return quotients
+
+
+def _divide(p: list[Any], q: list[Any]) -> tuple[list[Any], list[Any]]:
+    rest, quotient = list(p), [mp.zero] * max(len(p) - len(q) + 1, 1)
+    for shift in range(len(p) - len(q), -1, -1):
+        quotient[shift] = rest[shift + len(q) - 1] / q[-1]
+        for k, c in enumerate(q):
+            rest[shift + k] -= quotient[shift] * c
+    return quotient, rest[: min(len(p), len(q) - 1)]
+
+
+def _trimmed(p: list[Any], scale: Any = None) -> list[Any]:
+    scale = scale or max(map(abs, p), default=mp.zero)
+    while p and abs(p[-1]) <= VANISHED * scale:
+        p = p[:-1]
+    return p
+
+
+def _minimum(q: list[Any], variable: Variable, domain: Domain) -> Any:
+    """The minimum of q over the domain: at an end or where q' = 0."""
+    slope = power_series.polyder(_floats(q))
+    critical = power_series.polyroots(slope) if np.any(slope) else np.empty(0)
+    inside = variable.inverse(critical[np.abs(critical.imag) < 1e-6].real)
+    ends = np.array(domain.intervals).ravel()
+    points = np.concatenate([inside[domain.contains(inside)], ends])
+    return min(mp.polyval(q[::-1], variable(mp.mpf(x))) for x in points.tolist())

@@ -1,0 +1,188 @@
+"""Degree stepping: climb the diagonal, each reference resampled from the one before."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from remez import kernels
+from remez.solver.exchange import EPS, Outcome, State, exchange, solve
+from remez.solver.levelling import Levelled
+from remez.solver.linear_programming import Stuck, correct
+from remez.solver.problem_reduction import Reduced, Samples
+from remez.solver.starts import Densities, base_grid, resample
+
+__all__ = ["from_half", "step_degrees", "with_lowest"]
+
+# enough for a reference to go on from
+ROUGH: dict[str, Any] = {"max_iterations": 12, "tolerance": 0.01}
+
+
+def step_degrees(
+    reduced: Reduced,
+    grid: Samples,
+    dense: Samples | None,
+    *,
+    max_iterations: int,
+    callback: Callable[[State], Any] | None,
+) -> Iterator[tuple[Reduced, Outcome]]:
+    """Solve at (m - n + k, k) or (k, n - m + k) for growing k, and yield the last outcome.
+
+    A lower degree is yielded too if it reproduces the target to rounding, or if its error
+    alternates so often that it is the best of the full type, which is degenerate then. With
+    ``dense`` points, a degree at which the resampled reference leads nowhere is started by
+    linear programs on these.
+    """
+    m, n = reduced.degree
+    low = min(m, n)
+    stride = 2 if reduced.line else 1  # where q of odd degree has a zero
+    last: State | None = None
+    k = (n - low) % stride
+    while True:
+        small = reduced.with_degree((m - low + k, n - low + k))
+        final: dict[str, Any] = {"max_iterations": max_iterations, "callback": callback}
+        options: dict[str, Any] = final if k == low else ROUGH
+        if last is None:
+            starts = Densities.of(small, grid).references(small)
+        else:
+            starts = [resample(small, _places(last))]
+        outcome = exchange(small, starts, grid, **options)
+        enough = 1e-3 if k == low else 0.2
+        if last is not None and not _good(outcome.state, enough):
+            outcome = _by_half_steps(small, last, grid, options) or outcome
+        if dense is not None and not _good(outcome.state, enough):
+            near = None if last is None else last.level
+            try:
+                outcome = _corrected(small, grid, dense, near, options) or outcome
+            except Stuck:
+                dense = None
+        state = outcome.state
+        if state is not None and state.extrema.sound and (k == low or state.exact):
+            yield small, outcome
+        if state is not None and _good(state):
+            last = state
+            if k < low and _degenerate(small, last, low - k):
+                outcome = exchange(small, [last.reference.u], grid, **final)
+                if outcome.state is not None:
+                    yield small, outcome
+        if k == low:
+            return
+        k = min(k + stride * max(1, k // 6), low - stride if k < low - stride else low)
+
+
+def from_half(reduced: Reduced, grid: Samples, densities: Densities, **options: Any) -> Outcome:
+    """By way of half the degree, which is near enough where f is analytic."""
+    m, n = reduced.degree
+    low = min(m, n)
+    k = low // 2 + (low // 2 + n - low) % 2 * reduced.line
+    if k == low:
+        return Outcome(None, 0)
+    small = reduced.with_degree((m - low + k, n - low + k))
+    half = exchange(small, densities.references(small), grid, **ROUGH)
+    if half.state is None or not _good(half.state):
+        return Outcome(None, half.iterations)
+    return exchange(reduced, [resample(reduced, _places(half.state))], grid, **options)
+
+
+def _degenerate(small: Reduced, state: State, defect: int) -> bool:
+    """Whether the error alternates on ``defect`` more points than the type of ``small`` asks."""
+    signed = state.extrema.error * small.flips(state.extrema.points.u)
+    kept = kernels.alternating(signed, small.size + defect)
+    high = np.abs(signed[kept]) > 0.5 * state.extrema.largest
+    return kept.size == small.size + defect and bool(high.all())
+
+
+def _by_half_steps(
+    reduced: Reduced, last: State, grid: Samples, options: dict[str, Any]
+) -> Outcome | None:
+    """By way of a type with one degree less: a way round blocks of nearly equal errors."""
+    m, n = reduced.degree
+    for degree in ((m - 1, n), (m, n - 1)):
+        if min(degree) < 0:
+            continue
+        half = reduced.with_degree(degree)
+        points = base_grid(half) if half.unbounded else grid  # there they depend on m - n
+        state = exchange(half, [resample(half, _places(last))], points, **ROUGH).state
+        if state is not None and _good(state):
+            outcome = exchange(reduced, [resample(reduced, _places(state))], grid, **options)
+            if _good(outcome.state):
+                return outcome
+    return None
+
+
+def _places(state: State) -> np.ndarray:
+    """The alternation points, those beyond the reference included."""
+    high = np.abs(state.extrema.error) > 0.5 * state.extrema.largest
+    points = state.extrema.points.u[high]
+    return points if points.size >= state.reference.u.size else state.reference.u
+
+
+def _corrected(
+    reduced: Reduced,
+    grid: Samples,
+    dense: Samples,
+    near: Levelled | None,
+    options: dict[str, Any],
+) -> Outcome | None:
+    """Start from the best on ``dense``; points that it left out are added, twice if need be."""
+    outcome: Outcome | None = None
+    for _ in range(3):
+        start = correct(reduced, dense, near)
+        if start is None:
+            return outcome
+        seen: list[State] = []
+        outcome = exchange(reduced, [start], grid, **{**options, "callback": seen.append})
+        if _good(outcome.state) or not seen:
+            return outcome
+        dense, _ = dense.merge(seen[0].extrema.points)
+    return outcome
+
+
+def _good(state: State | None, gap: float = 0.2) -> bool:
+    """Whether the state is near enough to the best, or to rounding, to go on from."""
+    if state is None or not state.extrema.sound:
+        return False
+    rounding = 1e4 * EPS * state.reference.height
+    return state.exact or state.gap < (gap if state.extrema.largest > rounding else 0.2)
+
+
+def with_lowest(reduced: Reduced, outcome: Outcome) -> Iterator[tuple[Reduced, Outcome]]:
+    """The lowest type that reproduces the target to rounding, if there is one, and the outcome.
+
+    It is looked for where the outcome is exact, or would be but for rounding.
+    """
+    state = outcome.state
+    if state is not None and (state.exact or state.lost):
+        enough = max(16 * EPS * state.reference.height, state.exact * state.extrema.largest)
+        lower = _lowest(reduced, enough)
+        if lower is not None:
+            yield lower
+    yield reduced, outcome
+
+
+def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
+    """The lowest type on the diagonal with an error of at most ``enough``, which is rounding.
+
+    On any reference |lambda| is a lower bound on the best error. So the type is looked for by
+    bisection among those whose lambda is rounding; one levelling then finds the rational.
+    """
+    lowered = (reduced.lowered(defect) for defect in range(min(reduced.problem.degree), 0, -1))
+    types = [small for small in lowered if small is not None]
+    grid = base_grid(reduced)
+    densities = Densities.of(reduced, grid)
+
+    def possible(small: Reduced) -> bool:
+        solved = solve(small, small.sample(next(densities.references(small))))
+        return solved is not None and abs(solved.error) <= enough
+
+    for small in types[bisect_left(types, True, key=possible) :]:
+        points = base_grid(small) if small.unbounded else grid  # there they depend on m - n
+        for start in densities.references(small):
+            outcome = exchange(small, [start], points, max_iterations=1)
+            state = outcome.state
+            if state is not None and state.exact and state.extrema.largest <= enough:
+                return small, outcome
+    return None

@@ -1,0 +1,113 @@
+"""Minimax on discrete samples: the same exchange, where only the samples can be extrema."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from remez.domain import Domain
+from remez.errors import DegreeError, TargetError
+from remez.problem import Problem
+from remez.result import Fit
+from remez.solver.driver import accepted, conclude
+from remez.solver.exchange import exchange
+from remez.solver.linear_programming import Stuck, correct
+from remez.solver.problem_reduction import Reduced, Samples, reduce
+
+__all__ = ["fit_samples"]
+
+
+@dataclass(frozen=True, eq=False)
+class Discrete(Reduced):
+    """A `Reduced` that has the samples only: any point stands for the nearest of them."""
+
+    def sample(self, u: np.ndarray) -> Samples:
+        """The samples nearest to the points, each once."""
+        x = np.array(self.problem.samples[0])  # type: ignore[index]
+        index = np.unique(np.searchsorted(0.5 * (x[1:] + x[:-1]), self.x(u)))
+        return super().sample(self.u(x[index]))
+
+
+def fit_samples(
+    x: Any,
+    y: Any,
+    degree: Sequence[int],
+    *,
+    weight: Any = None,
+    max_iterations: int = 60,
+    throw: bool = True,
+) -> Fit:
+    """The best rational approximation on a finite set: minimise ``max_i w_i |y_i - r(x_i)|``.
+
+    Args:
+        x: distinct points, shape (N,), in any order, more than m + n + 1 of them.
+        y: values there.
+        degree: ``(m, n)``.
+        weight: positive weights there; default 1.
+        max_iterations: of the exchange.
+        throw: raise when the result is not accepted; else return it with its status.
+
+    Returns:
+        A `Fit` whose error is over the samples; its denominator has no zero in their hull.
+
+    Raises:
+        TargetError: shapes differ, or a value is not finite.
+        DegreeError: too few samples for the degree.
+        ConvergenceError: no accepted answer was found.
+
+    >>> x = np.linspace(-1, 1, 201)
+    >>> print(f"{fit_samples(x, np.abs(x), (4, 4)).error:.3e}")
+    8.489e-03
+    """
+    problem = _problem(x, y, degree, weight)
+    target = problem.target()
+    reduced = Discrete(**_fields(reduce(problem, target)))
+    points = reduced.sample(reduced.u(np.array(problem.samples[0])))  # type: ignore[index]
+    chain = (
+        (reduced, exchange(reduced, [start], points, max_iterations=max_iterations), method)
+        for method, start in _starts(reduced, points)
+    )
+    return conclude(accepted(problem, target, chain), throw)
+
+
+def _fields(reduced: Reduced) -> dict[str, Any]:
+    return {name: getattr(reduced, name) for name in reduced.__dataclass_fields__}
+
+
+def _starts(reduced: Reduced, points: Samples) -> Any:
+    """Chebyshev-like indices, then linear programs on the samples."""
+    t = 0.5 - 0.5 * np.cos(np.pi * np.arange(reduced.size) / (reduced.size - 1))
+    index = np.round(t * (points.u.size - 1)).astype(int)
+    index = np.maximum.accumulate(np.maximum(index, np.arange(reduced.size)))
+    for i in range(1, index.size):
+        index[i] = max(index[i], index[i - 1] + 1)
+    over = np.arange(points.u.size - reduced.size, points.u.size)
+    yield "chebyshev", points.u[np.minimum(index, over)]
+    with suppress(Stuck):
+        start = correct(reduced, points, None, rounds=40)
+        if start is not None:
+            yield "differential correction", start
+
+
+def _problem(x: Any, y: Any, degree: Sequence[int], weight: Any) -> Problem:
+    x, y = np.ravel(np.asarray(x, float)), np.ravel(np.asarray(y, float))
+    w = np.ones_like(x) if weight is None else np.ravel(np.asarray(weight, float))
+    if not x.size == y.size == w.size:
+        raise TargetError(
+            f"x, y and weight have {x.size}, {y.size} and {w.size} entries: match them"
+        )
+    if not np.isfinite([x, y, w]).all():
+        raise TargetError("a sample is NaN or infinite: leave it out")
+    order = np.argsort(x)
+    x, y, w = x[order], y[order], w[order]
+    if x.size < sum(degree) + 2:
+        raise DegreeError(f"{x.size} samples are interpolated by type {tuple(degree)}: lower it")
+    if not (np.diff(x) > 0).all():
+        raise TargetError("a point x occurs twice: give each once")
+    rows = tuple(x.tolist()), tuple(y.tolist()), tuple(w.tolist())
+    domain = Domain.of((x[0], x[-1]))
+    return Problem(None, tuple(degree), domain, parity=None, samples=rows)  # type: ignore[arg-type]

@@ -1,0 +1,186 @@
+"""The relaxed exchange: level, find the extrema, exchange; back off when q changes sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from remez.solver.extrema import Extrema, choose, search
+from remez.solver.levelling import Levelled, level
+from remez.solver.problem_reduction import Reduced, Samples
+
+__all__ = ["Outcome", "State", "exchange", "solve"]
+
+EPS = float(np.finfo(float).eps)
+ROUNDING = 64 * EPS  # of f and of r, relative
+NEARLY = 0.01  # a gap that is worth a judgement
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """One step: a reference, the rational levelled on it, and the extrema of its error."""
+
+    reference: Samples
+    level: Levelled
+    extrema: Extrema
+    iteration: int
+
+    @property
+    def gap(self) -> float:
+        """``1 - |lambda| / max error``: 0 when the error is level."""
+        largest = self.extrema.largest
+        return 1 - abs(self.level.error) / largest if largest > 0 else 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether the rational is sound and reproduces the target to rounding."""
+        return self.extrema.sound and self.extrema.largest <= ROUNDING * self.reference.height
+
+    @property
+    def lost(self) -> bool:
+        """Whether the levelled error is rounding, but the true one is not."""
+        return abs(self.level.error) <= 4 * EPS * self.reference.height and not self.exact
+
+    @property
+    def nearly(self) -> bool:
+        """Whether the rational is sound and may be the best, to `NEARLY` or to rounding."""
+        largest = self.extrema.largest
+        rounding = ROUNDING * self.reference.height
+        return self.extrema.sound and largest * (1 - NEARLY) <= abs(self.level.error) + rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The best state that the exchange reached (None if it never found one), and steps taken."""
+
+    state: State | None
+    iterations: int
+
+
+def exchange(
+    reduced: Reduced,
+    starts: Iterable[np.ndarray],
+    grid: Samples,
+    *,
+    max_iterations: int = 40,
+    tolerance: float = 1e-6,
+    callback: Callable[[State], None] | None = None,
+) -> Outcome:
+    """Run the exchange from the best of the references ``starts``.
+
+    That is the one with the largest levelled error, which is a lower bound on the best error.
+    It ends when the error is level to ``tolerance``, when rounding forbids more, when no
+    progress was made for some steps, or when no sound rational is found near the reference.
+    """
+    proposal, levelled = _best(reduced, [_apart(reduced, start) for start in starts])
+    best: State | None = None
+    previous: Samples | None = None
+    stalled = lost = 0
+    for iteration in range(1, max_iterations + 1):
+        state = _step(reduced, proposal, levelled, previous, grid, iteration)
+        if state is None:
+            return Outcome(best, iteration)
+        if callback is not None:
+            callback(state)
+        better = best is None or (state.extrema.sound, -state.gap) > (best.extrema.sound, -best.gap)
+        stalled = 0 if better else stalled + 1
+        lost = (lost + 1 if state.extrema.sound else 2) if state.lost else 0
+        best = state if better else best
+        if lost >= 2 or terminate(reduced, state, stalled, tolerance):
+            return Outcome(best, iteration)
+        if state.extrema.sound or previous is None:
+            previous = state.reference
+        proposal = choose(reduced, state.reference, state.level, state.extrema)
+        if np.array_equal(state.reference.u, proposal.u):
+            return Outcome(best, iteration)
+        levelled = solve(reduced, proposal)
+    return Outcome(best, max_iterations)
+
+
+def _best(reduced: Reduced, starts: list[np.ndarray]) -> tuple[Samples, Levelled | None]:
+    """The start with the largest sound levelled error, and what was levelled on it."""
+    tried = [(proposal, solve(reduced, proposal)) for proposal in map(reduced.sample, starts)]
+
+    def bound(one: tuple[Samples, Levelled | None]) -> float:
+        levelled = one[1]
+        return abs(levelled.error) if levelled is not None and levelled.sound else -1.0
+
+    return max(tried, key=bound)
+
+
+def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) -> bool:
+    """Level, or as level as rounding permits, or going nowhere."""
+    size = state.reference.height
+    largest, levelled = state.extrema.largest, abs(state.level.error)
+    noise = 4 * EPS * size / max(largest, 1e-300)
+    if state.exact and levelled <= 4 * EPS * size:
+        return True
+    if state.extrema.sound and state.gap <= max(tolerance, noise):
+        return True
+    return stalled >= (2 if state.gap < 1e-3 else 8)
+
+
+def _step(
+    reduced: Reduced,
+    proposal: Samples,
+    levelled: Levelled | None,
+    previous: Samples | None,
+    grid: Samples,
+    iteration: int,
+) -> State | None:
+    """What was levelled on the proposal, or is on a point of the way back to the previous one.
+
+    The way back is taken while q changes sign: on the reference up to eight times, elsewhere
+    up to three.
+    """
+    fallback: State | None = None
+    for attempt in range(8):
+        if levelled is not None and (levelled.sound or previous is None):
+            found = search(reduced, levelled, proposal, grid)
+            state = State(proposal, levelled, found, iteration)
+            if found.sound or previous is None:
+                return state
+            fallback = fallback or state
+            if attempt >= 3:
+                break
+        if previous is None:
+            break
+        proposal = reduced.sample(_between(previous.u, proposal.u))
+        levelled = solve(reduced, proposal)
+    return fallback
+
+
+def solve(reduced: Reduced, reference: Samples) -> Levelled | None:
+    """The rational levelled on the reference, under the conditions; None if there is none."""
+    u, f = reference.u, reference.f
+    if not ((reference.w > 0).all() and (u[1:] > u[:-1]).all()):
+        return None
+    slack = 1 / reference.w
+    if reduced.fixed:
+        points, values = np.array(reduced.fixed).T
+        order = np.argsort(np.concatenate([u, points]))
+        u = np.concatenate([u, points])[order]
+        f = np.concatenate([f, values])[order]
+        slack = np.concatenate([slack, np.zeros(points.size)])[order]
+        if not (u[1:] > u[:-1]).all():
+            return None
+    if u.size != sum(reduced.degree) + 2:
+        return None
+    return level(u, f, slack, reduced.degree, reduced.unbounded, reduced.turns)
+
+
+def _apart(reduced: Reduced, u: np.ndarray) -> np.ndarray:
+    """Moves points that coincide with an interpolation condition a little way off."""
+    for point, _ in reduced.fixed:
+        for i in np.flatnonzero(u == point):
+            other = u[i + 1] if i + 1 < u.size else u[i - 1]
+            u = np.append(u[:i], np.append(u[i] + 0.01 * (other - u[i]), u[i + 1 :]))
+    return u
+
+
+def _between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Half way, geometrically where both are of one sign."""
+    product = a * b
+    return np.where(product > 0, np.sign(a) * np.sqrt(np.abs(product)), 0.5 * (a + b))

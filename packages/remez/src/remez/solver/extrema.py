@@ -1,0 +1,119 @@
+"""Locate the extrema of the error curve, and choose those that alternate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from remez import kernels
+from remez.solver.levelling import Levelled
+from remez.solver.problem_reduction import Reduced, Samples
+
+__all__ = ["Extrema", "choose", "search"]
+
+EPS = float(np.finfo(float).eps)
+WORTH = 0.1  # of the squared gap is what one more point must promise
+FRACTIONS = 0.5 * (1 - np.cos(np.pi * np.arange(1, 7) / 7))
+
+
+@dataclass(frozen=True, eq=False)
+class Extrema:
+    """The largest point of every run of equal sign, in order.
+
+    Attributes:
+        points, error: where they are, and the weighted error there.
+        largest: its maximum on everything sampled.
+        sound: whether q keeps its sign on everything sampled, but at the reduced problem's turns.
+    """
+
+    points: Samples
+    error: np.ndarray
+    largest: float
+    sound: bool
+
+
+def search(
+    reduced: Reduced,
+    level: Levelled,
+    reference: Samples,
+    grid: Samples,
+    rounds: int = 12,
+) -> Extrema:
+    """Sample the error between the reference points, then climb each extremum.
+
+    An extremum is climbed until the parabola through its top three points promises too little
+    more; at a kink that takes halvings as well. As the exchange converges quadratically, a
+    promise below a tenth of the square of the gap, relative to the largest, is too little.
+
+    ``grid`` holds what was sampled once and for all: the ends, and points clustered at
+    singularities.
+    """
+    ends = reduced.components
+    between = kernels.fill(reference.u, ends, reduced.centres, FRACTIONS)
+    curve, _ = grid.merge(reference, reduced.sample(between))
+    error, sign = _residual(reduced, level, curve)
+    sound = sign != 0
+    noise = 8 * EPS * reference.height
+    for attempt in range(rounds + 1):
+        signed = error * reduced.flips(curve.u) if reduced.fixed else error
+        peaks = kernels.alternating(signed, 0)
+        size = np.abs(error)
+        largest = float(size.max())
+        gap = 1 - abs(level.error) / largest if largest > 0 else 0.0
+        gain = max(min(1e-3, WORTH * gap * gap), 1e-7) * largest
+        trial = kernels.climb(curve.u, size, peaks, max(gain, noise))
+        if len(ends) > 1:
+            trial = trial[_inside(trial, ends)]
+        if not trial.size or attempt == rounds:
+            break
+        trial.sort()
+        fresh = reduced.sample(trial)
+        new_error, new_sign = _residual(reduced, level, fresh)
+        sound = sound and new_sign == sign
+        curve, order = curve.merge(fresh)
+        error = np.concatenate([error, new_error])[order]
+    return Extrema(curve[peaks], error[peaks], largest, sound)
+
+
+def choose(reduced: Reduced, old: Samples, level: Levelled, found: Extrema) -> Samples:
+    """The next reference: the ``reduced.size`` largest extrema that alternate.
+
+    When there are fewer, the largest error replaces one point of the old reference (the
+    classical single exchange).
+    """
+    signed = found.error * reduced.flips(found.points.u)
+    kept = kernels.alternating(signed, reduced.size)
+    if kept.size == reduced.size:
+        return found.points[kept]
+    if not signed.size:
+        return old
+    top = int(np.abs(signed).argmax())
+    return _swap(reduced, old, level, found.points[top : top + 1], signed[top])
+
+
+def _swap(reduced: Reduced, old: Samples, level: Levelled, new: Samples, error: float) -> Samples:
+    """``old`` with ``new`` in place of the neighbour at which the error has the same sign."""
+    at = int(np.searchsorted(old.u, new.u[0]))
+    first = np.sign(level.error) * (-1) ** len(reduced.fixed)
+    same = np.sign(error) == first * (1 - 2 * ((at - 1) % 2))  # as the neighbour on the left
+    if at < old.u.size and old.u[at] == new.u[0]:
+        return old
+    if at == 0:
+        drop = 0 if not same else old.u.size - 1
+    elif at == old.u.size:
+        drop = at - 1 if same else 0
+    else:
+        drop = at - 1 if same else at
+    keep = np.delete(np.arange(old.u.size), drop)
+    return old[keep].merge(new)[0]
+
+
+def _residual(reduced: Reduced, level: Levelled, points: Samples) -> tuple[np.ndarray, int]:
+    parts = level.nodes, level.values, level.weights
+    return kernels.residual(points.u, points.f, points.w, *parts, np.array(reduced.turns, float))
+
+
+def _inside(u: np.ndarray, components: np.ndarray) -> np.ndarray:
+    inside: np.ndarray = (u[:, None] >= components[:, 0]) & (u[:, None] <= components[:, 1])
+    return np.asarray(inside.any(1))

@@ -1,0 +1,179 @@
+"""The rational that levels the error on one reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.linalg import lapack  # without NumPy's checks, which cost more than the algebra
+
+from remez import kernels
+
+__all__ = ["Levelled", "level", "sides", "spread"]
+
+EPS = float(np.finfo(float).eps)
+NEWTON = 12  # steps at most
+FAR = 20.0  # a first step of this relative size leads nowhere
+POLISH = 1e-7  # relative levelled error below which the eigenvector's accuracy is not enough
+
+
+@dataclass(frozen=True, eq=False)
+class Levelled:
+    """A barycentric rational in the reduced variable, and its levelled error.
+
+    Attributes:
+        nodes, values, weights: support points, values there, barycentric weights.
+        error: lambda in ``f - r = (-1)^i lambda / w`` on the reference.
+        sound: whether the denominator has the signs on the reference that it should have.
+    """
+
+    nodes: np.ndarray
+    values: np.ndarray
+    weights: np.ndarray
+    error: float
+    sound: bool
+
+
+@lru_cache(maxsize=256)
+def spread(size: int, count: int, inner: bool = False) -> np.ndarray:
+    """``count`` of the indices 1 … size - 1, evenly; every other one for size = 2 count.
+
+    With ``inner`` the last index is left out where enough others remain.
+    """
+    top = size - 2 if inner and count <= size - 2 else size - 1
+    return 1 + ((np.arange(count) + 0.5) * top / count).astype(np.int64)
+
+
+def level(
+    u: np.ndarray,
+    f: np.ndarray,
+    slack: np.ndarray,
+    degree: tuple[int, int],
+    inner: bool = False,
+    turns: tuple[float, ...] = (),
+) -> Levelled | None:
+    r"""Solve ``f_i - p(u_i)/q(u_i) = (-1)^i lambda slack_i`` on m + n + 2 increasing points.
+
+    p is eliminated by divided differences: ``sum_i D_i phi(u_i) q(u_i) (f_i - (-1)^i lambda
+    slack_i) = 0`` for every phi of degree <= n. With ``d_i = |D_i|`` and the Lagrange basis of
+    n + 1 support points this is a symmetric eigenproblem of size n + 1, definite after a QR
+    factorisation of the rows ``sqrt(d_i slack_i) l_k(u_i)``; for m = n and every other point
+    as support the rows are a Cauchy matrix with orthonormal columns.
+
+    Args:
+        u: reference, increasing.
+        f: target there.
+        slack: 1/weight; 0 demands interpolation.
+        degree: (m, n) with ``m + n + 2 = u.size``.
+        inner: keep the last point out of the support (it is infinity).
+        turns: where q is to change its sign, in gaps of the domain.
+
+    Returns:
+        The solution whose denominator keeps its sign on the reference, but at the turns, else
+        the one with the fewest wrong signs; None if the linear algebra fails.
+
+    References:
+        S.-I. Filip, Y. Nakatsukasa, L. N. Trefethen, B. Beckermann, SIAM J. Sci. Comput. 40
+        (2018), doi:10.1137/17M1132409; A. Ruttan, Lecture Notes in Math. 1045 (1984).
+    """
+    m, n = degree
+    nodes = _through(spread(u.size, max(m, n) + 1, inner), slack)
+    support = _through(spread(u.size, n + 1, inner), slack)
+    sign, side = _alternating(u.size), sides(u, turns)
+    low, high = f.min(), f.max()
+    centre = 0.5 * (low + high) if m >= n else 0.0
+    rows, order, scale = kernels.lagrange_rows(u, slack, support, nodes)
+    solved = _eigen(rows, (sign * (f - centre))[order], slack[order])
+    if solved is None:
+        return None
+    errors, columns = solved
+    best, weights, sound = kernels.steadiest(columns, order, slack, side, nodes, scale)
+    error = float(errors[best])
+    slope = sign * slack
+    if abs(error) * slack.max() < POLISH * (high - low):
+        start = weights if sound else sign[: nodes.size] * side[nodes] * np.abs(weights)
+        better, refined, change = start, error, np.inf
+        for _ in range(NEWTON):
+            unit = max(abs(refined), EPS * (high - low))
+            better, refined, change = _polish(u, f, slope, nodes, better, refined, unit, m - n)
+            if not 1e-4 <= change < np.inf:
+                break
+        if change < 1e-4 or (sound and change < np.inf):
+            weights, error, sound = better, refined, True
+    return Levelled(u[nodes], f[nodes] - error * slope[nodes], weights, error, sound)
+
+
+def _through(indices: np.ndarray, slack: np.ndarray) -> np.ndarray:
+    """The indices, moved to the points without slack, where r then takes its value exactly."""
+    if slack.min() > 0:
+        return indices
+    moved = indices.copy()
+    for held in np.flatnonzero(slack == 0):
+        free = np.flatnonzero(slack[moved] > 0)
+        if free.size and held not in moved:
+            moved[free[np.abs(moved[free] - held).argmin()]] = held
+    return np.sort(moved)
+
+
+def _polish(
+    u: np.ndarray,
+    f: np.ndarray,
+    slope: np.ndarray,
+    nodes: np.ndarray,
+    weights: np.ndarray,
+    error: float,
+    unit: float,
+    excess: int,
+) -> tuple[np.ndarray, float, float]:
+    """One Newton step on the relative sizes of the weights and on lambda/unit, and its size.
+
+    The eigenvector is accurate relative to its largest entry only; here each weight is
+    corrected relative to its own size, by at most 0.8 of it. The size is infinite where the
+    step is too long to be trusted.
+    """
+    system, right = kernels.newton_system(u, f, slope, nodes, weights, error, unit, excess)
+    _, _, step, info = lapack.dgesv(system, right)
+    size = float(np.abs(step).max())
+    if info != 0 or not size < FAR:
+        return weights, error, np.inf
+    change, growth = step[:-1], float(step[-1])
+    part = 0.8 / max(size, 0.8)
+    return weights * (1 + part * change), error + part * growth * unit, size
+
+
+def _eigen(
+    rows: np.ndarray, target: np.ndarray, slack: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """All lambda, and ``sqrt(d_i slack_i) q(u_i)`` for each in columns; None without an answer.
+
+    Rows come by decreasing size, those without slack last, which stay out of the factorisation.
+    """
+    count = int(np.count_nonzero(slack))
+    if count < rows.shape[1]:
+        return None
+    factors, tau, _, _ = lapack.dgeqrf(rows[:count])
+    basis, _, _ = lapack.dorgqr(factors, tau)
+    matrix = basis.T @ ((target[:count] / slack[:count])[:, None] * basis)
+    if count < slack.size:
+        below = lapack.dtrtrs(factors[: basis.shape[1]], rows[count:].T, trans=1)[0].T
+        matrix += below.T @ (target[count:, None] * below)
+        basis = np.vstack([basis, below])
+    if not np.isfinite(matrix).all():  # of which LAPACK would complain on stderr
+        return None
+    errors, vectors, info = lapack.dsyevd(matrix)
+    return (errors, basis @ vectors) if info == 0 else None
+
+
+def sides(u: np.ndarray, turns: tuple[float, ...]) -> np.ndarray:
+    """The sign of ``prod (u - turn)``."""
+    out = np.ones(u.size)
+    for turn in turns:
+        out[u < turn] *= -1
+    return out
+
+
+@lru_cache(maxsize=256)
+def _alternating(size: int) -> np.ndarray:
+    """1, -1, 1, …"""
+    return 1.0 - 2.0 * (np.arange(size) % 2)

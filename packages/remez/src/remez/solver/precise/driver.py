@@ -1,0 +1,289 @@
+"""`fit` with ``precision=``: the exchange in arbitrary precision, and where it starts.
+
+The start is a former fit's reference where there is one, else continuation: the type grows from
+(0, 0) to (m, n), each reference extrapolated from the spacings of the two before. Where that
+fails, the double fit's reference is tried, and then smaller types: a degenerate best of type (m, n)
+is one of type (m - d, n - d) whose error alternates on m + n + 2 - d points.
+
+>>> import remez
+>>> from mpmath import mp
+>>> fit = remez.fit(remez.targets.exp, (2, 2), precision=30)
+>>> print(mp.nstr(fit.error, 25))
+0.00008689991075055192412300355
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from mpmath import mp
+
+from remez.errors import ConvergenceError, RemezError
+from remez.functions.expression import as_expression
+from remez.problem import Problem
+from remez.rational.arithmetic import Arithmetic, Number, fastest
+from remez.rational.multiprecision import PreciseRational
+from remez.result import Fit, Status
+from remez.solver.precise.exchange import Curve, Reference, Scan, alternation, crests, polish
+from remez.solver.precise.levelling import spread
+from remez.solver.precise.problem_reduction import Reduction, reduce
+from remez.solver.precise.search import Found, Search
+from remez.solver.precise.starts import compared, double_fit, folded, inside
+
+__all__ = ["fit_precise"]
+
+GUARD = 15  # digits kept beyond those that are asked for
+RAISES = 4  # of the digits, when rounding keeps the error from being level
+WINDOW = 100.0  # of an unbounded domain, in which an expression is asked for its kinks
+DETECT = 60  # digits with which symmetry is looked for
+
+
+def fit_precise(
+    problem: Problem,
+    precision: int,
+    *,
+    start: Fit | None = None,
+    max_iterations: int = 40,
+    callback: Callable[..., Any] | None = None,
+    throw: bool = True,
+    arithmetic: Arithmetic | None = None,
+) -> Fit:
+    """The best rational approximation to ``precision`` decimal digits.
+
+    Args:
+        problem: floats that bound its domain mean the decimals that they print as, 0.1 one
+            tenth; ``fn`` and ``weight`` take mpmath numbers; expressions and catalogue targets
+            are evaluated with python-flint where that is installed.
+        precision: decimal digits of the error, and of the values of r relative to the error.
+        start: a former fit of the same type whose reference is close.
+        max_iterations: of the scanning exchange, and of Newton's.
+        callback: called with ``(degree, points)`` before each exchange of a stage.
+        arithmetic: the numbers to work with; default the fastest that is installed.
+
+    Raises:
+        ConvergenceError: no start led to an alternating error; with ``throw=False`` only when
+            there is nothing to return at all.
+    """
+    arithmetic = arithmetic or fastest()
+    problem = replace(problem, domain=problem.domain.decimal())
+    limit = math.inf
+    if len(problem.domain.intervals) > 1 and problem.degree[1] > 0:
+        problem, double = compared(problem)
+        if double is not None:
+            start, limit = double, double.error
+    with arithmetic.digits(DETECT):
+        reduction = reduce(problem, arithmetic, _rough_hints(problem))
+    search = Search(reduction, arithmetic, max_iterations, callback)
+    best: Fit | None = None
+    for method, found in _attempts(search, start):
+        fit = finish(search, found, precision, method)
+        if fit.converged and fit.error > 1.001 * limit:
+            fit = replace(fit, status=Status.OPEN)
+        best = fit if best is None or fit.converged else best
+        if fit.converged:
+            return fit
+    if best is None:
+        raise ConvergenceError(
+            f"no alternating error was found on the way to type {problem.degree}: lower the "
+            "degree, or split the domain where fn is singular"
+        )
+    if throw:
+        raise ConvergenceError(best.status.value, best)
+    return best
+
+
+def _attempts(search: Search, start: Fit | None) -> Iterator[tuple[str, Found]]:
+    """What the starts lead to, one after another; type (m, 0) is where r = 0 is found."""
+    if start is not None and (found := search.near(start)) is not None:
+        yield "warm start", found
+    if (found := search.climb()) is not None:
+        yield "continuation", found
+    if start is None:
+        start = double_fit(folded(search.reduction))
+        if start is not None and (found := search.near(start)) is not None:
+            yield "double start", found
+    if start is None or start.status is not Status.CONVERGED or start.defect > 0:
+        for degree in [*search.reduction.lower(), (search.reduction.degree[0], 0)]:
+            if (found := search.climb(degree)) is not None:
+                yield "lower type", found
+
+
+def _rough_hints(problem: Problem) -> tuple[float, ...]:
+    """Where f may not be smooth, as its expression and double precision see it."""
+    from remez.solver.survey import survey
+
+    found: set[float] = set()
+    expression = as_expression(problem.fn)
+    if expression is not None:
+        low, high = (min(max(end, -WINDOW), WINDOW) for end in problem.domain.hull)
+        found.update(expression.singular_points(low, high))
+    with suppress(RemezError, ArithmeticError, ValueError, TypeError):  # double cannot say
+        found.update(map(float, survey(problem, problem.target()).singular))
+    return tuple(sorted(found))
+
+
+def finish(search: Search, found: Found, precision: int, method: str) -> Fit:
+    """Polish at full precision, write the answer in x, and judge it."""
+    found = search.lowest(found) if found.exact else found
+    degree, points, exact = found.degree, found.points, found.exact
+    arithmetic, reduction = search.arithmetic, replace(search.reduction, degree=found.degree)
+    with arithmetic.digits(found.digits):
+        curve = search.curve(degree)
+        rough = curve.levelled(inside(curve, points), None)
+        lost = 0 if exact else search.lost(abs(rough.error))
+        crowding = _crowding(arithmetic, points)
+    digits, steps = precision + GUARD + lost + crowding, 0
+    for _ in range(RAISES):
+        with arithmetic.digits(digits):
+            curve = search.curve(degree)
+            points = inside(curve, points)  # an end that is no dyadic number has moved
+            reference = Reference(points, curve.levelled(points, None), 1.0, steps)
+            tolerance = arithmetic.number(10) ** -(precision + 2)
+            if not exact:
+                reference = polish(curve, reference, tolerance, 20)
+            scan = Scan.of(curve, reference.levelled, reference.points)
+            tops = reference.points if exact else crests(curve, reference, scan)
+            errors, _ = curve.errors(reference.levelled, tops)
+            high = max(scan.peak, *map(abs, errors))
+            if exact or reference.excess > 1e-6 or high <= reference.error * (1 + tolerance):
+                break
+            points, steps = reference.points, reference.iterations
+            if reference.excess > tolerance:
+                digits += 5 + math.ceil(arithmetic.log(reference.excess / tolerance) / math.log(10))
+            else:  # an extremum that is not in the reference is higher
+                points = [tops[i] for i in alternation(curve, tops, errors, curve.size)]
+    with arithmetic.digits(digits):
+        null = all(
+            abs(p) <= tolerance * reference.error * abs(q)
+            for p, q in zip(reference.levelled.p, reference.levelled.q, strict=True)
+        )
+        spare = [a - b for a, b in zip(search.reduction.degree, degree, strict=True)]
+        count = curve.size + (0 if null else max(spare))  # m + n + 2 - defect
+        kept = list(range(len(tops))) if exact else alternation(curve, tops, errors, count)
+        low = min((abs(errors[i]) for i in kept), default=0) if len(kept) == count else 0
+        rational, slack = _rational(reduction, curve, reference, precision, exact)
+        high = max(high, slack)
+        low = min(reference.error, high) if exact else low
+        enough = search.height * 100 * tolerance if exact else low * (1 + 4 * tolerance)
+        status = Status.CONVERGED if high <= enough else Status.NOT_LEVELLED
+        status = Status.NO_ALTERNATION if low == 0 < high and not exact else status
+        status = status if scan.one_sign else Status.POLE
+        low, high = (arithmetic.mpf(arithmetic.number(x)) for x in (low, high))
+        xs = reduction.to_x([arithmetic.mpf(curve.place(tops[i])) for i in kept])
+    with mp.workdps(precision):
+        return Fit(
+            rational,  # type: ignore[arg-type]
+            reduction.problem,
+            +high,
+            +low,
+            np.array(xs, object),
+            status,
+            iterations=reference.iterations,
+            evaluations=search.evaluations,
+            method=f"{method}, {arithmetic.name}",
+            defect=reduction.problem.degree[1] if null else reduction.defect,
+            precision=precision,
+        )
+
+
+def _crowding(arithmetic: Arithmetic, points: Sequence[Number]) -> int:
+    """Digits that neighbouring points have in common, relative to the size of the domain."""
+    if len(points) < 2:
+        return 0
+    gap = min(b - a for a, b in itertools.pairwise(points))
+    near = max(map(abs, points))
+    return max(0, math.ceil((arithmetic.log(near) - arithmetic.log(gap)) / math.log(10)))
+
+
+def _rational(
+    reduction: Reduction, curve: Curve, reference: Reference, precision: int, exact: bool
+) -> tuple[PreciseRational, Number]:
+    """Coefficients in u = (t - origin)/scale, with digits raised until they give r back.
+
+    Also by how much they do not, weighted, at most.
+    """
+    arithmetic, levelled = curve.arithmetic, reference.levelled
+    ts = levelled.points
+    low, high = ts[0], ts[-2] if reduction.unbounded else ts[-1]
+    gaps = [b - a for a, b in itertools.pairwise(ts)]
+    if reduction.unbounded:
+        origin, scale = reduction.base(arithmetic), arithmetic.number(1)
+    else:
+        crowd = ts[gaps.index(min(gaps))]
+        spaced = min(gaps) * 20 * len(ts) > high - low
+        origin = (
+            arithmetic.number((low + high) / 2)
+            if spaced
+            else min((*ts, *map(curve.place, curve.singular)), key=lambda t: abs(t - crowd))
+        )
+        scale = arithmetic.number(max(high - origin, origin - low))
+    wanted = [p / q for p, q in zip(levelled.p, levelled.q, strict=True)]
+    weights = [curve.weight(t) for t in ts]
+    height = max(abs(v) * w for v, w in zip(wanted, weights, strict=True)) if exact else 0
+    bound = max(reference.error, height) * arithmetic.number(10) ** -(precision + 1)
+    digits = arithmetic.decimals
+    for _ in range(8):
+        digits += 10 + len(ts) // 2
+        with arithmetic.digits(digits):
+            u = [(t - origin) / scale for t in ts]
+            p, q = (
+                _coefficients(arithmetic, u, values, degree)
+                for values, degree in zip((levelled.p, levelled.q), curve.degree, strict=True)
+            )
+            top = (
+                max(q, key=abs)
+                * (1 if levelled.q[0] > 0 else -1)
+                * (1 if max(q, key=abs) > 0 else -1)
+            )
+            p, q = [arithmetic.number(c / top) for c in p], [arithmetic.number(c / top) for c in q]
+            got = [_horner(p, v) / _horner(q, v) for v in u]
+            slack = max(abs(a - b) * w for a, b, w in zip(got, wanted, weights, strict=True))
+            if slack <= bound:
+                break
+    odd = reduction.parity == "odd"
+    rational = PreciseRational(
+        tuple(map(arithmetic.mpf, p)),
+        tuple(map(arithmetic.mpf, q)),
+        (reduction.power * curve.degree[0] + odd, reduction.power * curve.degree[1]),
+        precision,
+        digits,
+        reduction.power,
+        odd,
+        mp.mpf(reduction.centre.numerator) / reduction.centre.denominator,
+        arithmetic.mpf(origin),
+        arithmetic.mpf(scale),
+    )
+    return rational, slack
+
+
+def _coefficients(
+    arithmetic: Arithmetic, u: Sequence[Number], values: Sequence[Number], degree: int
+) -> list[Number]:
+    """The polynomial through degree + 1 of the points, by Newton's divided differences."""
+    at = spread(len(u), degree + 1)
+    nodes, table = [u[i] for i in at], [values[i] for i in at]
+    for k in range(1, len(nodes)):
+        for i in range(len(nodes) - 1, k - 1, -1):
+            table[i] = arithmetic.number((table[i] - table[i - 1]) / (nodes[i] - nodes[i - k]))
+    out = [table[-1]]
+    for z, c in zip(reversed(nodes[:-1]), reversed(table[:-1]), strict=True):
+        shifted = [arithmetic.number(0), *out]
+        out = [
+            arithmetic.number(a - z * b)
+            for a, b in zip(shifted, [*out, arithmetic.number(0)], strict=True)
+        ]
+        out[0] = arithmetic.number(out[0] + c)
+    return out
+
+
+def _horner(coefficients: Sequence[Number], u: Number) -> Number:
+    value = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        value = value * u + c
+    return value

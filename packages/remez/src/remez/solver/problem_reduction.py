@@ -1,0 +1,347 @@
+"""The problem in the variable in which it is solved: scaled, centred, symmetry divided out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from remez.errors import DegreeError
+from remez.problem import Degree, Problem, Target
+from remez.rational.barycentric import Folded, Rational
+from remez.solver import infinity
+from remez.solver.levelling import Levelled, sides
+from remez.solver.survey import Survey
+
+FAR = 1e75  # stands for infinity
+STEEP = 20
+SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
+LINE = 2.0**50  # and so does this, for u on the line without symmetry
+
+__all__ = ["Reduced", "Samples", "distinct", "reduce"]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Points, increasing, with target and weight there."""
+
+    u: np.ndarray
+    f: np.ndarray
+    w: np.ndarray
+
+    def __getitem__(self, index: np.ndarray | slice) -> Samples:
+        return Samples(self.u[index], self.f[index], self.w[index])
+
+    @cached_property
+    def height(self) -> float:
+        """``max |w f|``, what rounding is relative to."""
+        return float(np.abs(self.f * self.w).max())
+
+    def merge(self, *others: Samples) -> tuple[Samples, np.ndarray]:
+        """All, sorted, each point once, and where each came from in all laid end to end."""
+        parts = (self, *others)
+        u = np.concatenate([part.u for part in parts])
+        order = u.argsort(kind="stable")
+        order = order[distinct(u[order])]
+        f = np.concatenate([part.f for part in parts])[order]
+        w = np.concatenate([part.w for part in parts])[order]
+        return Samples(u[order], f, w), order
+
+
+def distinct(u: np.ndarray) -> np.ndarray:
+    """Which of increasing points differ from the one before."""
+    new = np.ones(u.size, bool)
+    np.greater(u[1:], u[:-1], out=new[1:])
+    return new
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """Approximate ``F(u) = f(x)/g(u)`` in u, which is x scaled and centred, or a map of it.
+
+    ``y = |x - origin|/scale`` to the power 2 when f is even or odd about the origin, else
+    ``y = (x - origin)/scale``. Then ``u = y``, or ``u = 2y/(1 + y)`` on an unbounded domain,
+    but for the line without symmetry, a closed curve that no such map makes an interval: there
+    u = y, cut off at ``± LINE``, which stand for infinity.
+    g is ``sqrt(y)`` for odd f, and the power ``n - m`` of ``2 - u`` on an unbounded domain, so
+    that the answer is a rational in x of the type that was asked for. Scales are powers of
+    two, which is exact.
+
+    Attributes:
+        degree: the type in u.
+        components: the intervals of u.
+        height: the scale of f.
+        unbounded: whether u is mapped.
+        line: whether u is cut off.
+        direction: -1 on ``(-inf, b]``, where ``y = (b - x)/scale``.
+        fixed: interpolation conditions ``(u, F)``.
+        singular: points at which extrema may cluster.
+        turns: points of gaps between components at which q changes its sign.
+    """
+
+    problem: Problem
+    target: Target
+    degree: Degree
+    components: np.ndarray
+    origin: float
+    scale: float
+    height: float
+    parity: str | None = None
+    unbounded: bool = False
+    line: bool = False
+    direction: float = 1.0
+    fixed: tuple[tuple[float, float], ...] = ()
+    singular: tuple[float, ...] = ()
+    turns: tuple[float, ...] = ()
+
+    def with_degree(self, degree: Degree) -> Reduced:
+        """The same problem at another type in u."""
+        return replace(self, degree=degree)
+
+    def lowered(self, defect: int) -> Reduced | None:
+        """The same problem with ``defect`` less in both degrees of the type in x, if it exists."""
+        m, n = self.problem.degree
+        degree = _halved((m - defect, n - defect), self.parity)
+        small = self.with_degree(degree)
+        return small if min(degree) >= 0 and small.size >= 2 else None
+
+    @cached_property
+    def centres(self) -> np.ndarray:
+        """Where extrema may cluster: the ends, zero, the singular points."""
+        u = np.sort([*self.components.ravel().tolist(), 0.0, *self.singular])
+        return u[distinct(u)]
+
+    @property
+    def size(self) -> int:
+        """How many points the error alternates on: m + n + 2 less the conditions."""
+        return sum(self.degree) + 2 - len(self.fixed)
+
+    def u(self, x: np.ndarray) -> np.ndarray:
+        """The variable that belongs to x."""
+        y = (x - self.origin) * (self.direction / self.scale)
+        y = y if self.parity is None else y * y
+        if not self.unbounded:
+            return np.clip(y, -LINE, LINE) if self.line else y
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isinf(y), 2.0, 2 * y / (1 + y))
+
+    def x(self, u: np.ndarray) -> np.ndarray:
+        """The points themselves, kept inside the domain."""
+        y = np.where(np.abs(u) < LINE, u, FAR * np.sign(u)) if self.line else u
+        if self.unbounded:
+            with np.errstate(divide="ignore"):
+                y = np.minimum(u / (2 - u), FAR if self.parity is None else FAR**2)
+        if self.parity is not None:
+            y = np.sqrt(y)
+        x = self.origin + (self.direction * self.scale) * y
+        if len(self.components) == 1 and self.parity is None:
+            low, high = self.problem.domain.hull
+            return np.minimum(np.maximum(x, low), high)
+        return self._clip(x)
+
+    def _clip(self, x: np.ndarray) -> np.ndarray:
+        ends = np.array(self.problem.domain.intervals)
+        inside = np.minimum(np.maximum(x[:, None], ends[:, 0]), ends[:, 1])
+        return inside[np.arange(x.size), np.abs(inside - x[:, None]).argmin(1)]
+
+    def sample(self, u: np.ndarray) -> Samples:
+        """Target and weight at the points, which are first rounded to those that x can take."""
+        x = self.x(u)
+        f = self.target(x)
+        w = self.problem.weight_of(x, f)
+        y = (x - self.origin) * (self.direction / self.scale)
+        f = f / self.height
+        if self.parity == "odd":
+            away = y != 0  # at 0 the error is 0
+            f = np.divide(f, y, out=np.zeros_like(f), where=away)
+            w = np.multiply(w, np.abs(y), out=np.zeros_like(f), where=away)
+        if self.parity is not None:
+            y = y * y
+        if not self.unbounded:
+            return Samples(np.clip(y, -LINE, LINE) if self.line else y, f, w)
+        excess = self.degree[1] - self.degree[0]
+        g = (2 / (1 + y)) ** excess
+        return Samples(2 * y / (1 + y), f / g, w * g)
+
+    def flips(self, u: np.ndarray) -> np.ndarray:
+        """The sign of ``prod (u - fixed)``: the error alternates after multiplication with it."""
+        return sides(u, tuple(point for point, _ in self.fixed))
+
+    def hints(self, u: np.ndarray) -> np.ndarray:
+        """The points in x, with their mirror images."""
+        x = self.x(u)
+        return x if self.parity is None else np.unique(np.concatenate([x, 2 * self.origin - x]))
+
+    def rational(self, level: Levelled) -> Rational:
+        """The answer in x.
+
+        Under ``u = 2y/(1 + y)`` a weight is multiplied by ``1 + y_k``, and for m > n divided by
+        its power m - n, by which the sum over m + 1 nodes exceeds q; for ``y = x²`` each
+        support point splits in two, as ``1/(x² - s²)`` does.
+        """
+        m, n = self.degree
+        nodes, values, weights = level.nodes, level.values, level.weights
+        folded = None
+        if self.unbounded:
+            nodes = nodes / (2 - nodes)
+            weights = weights * (1 + nodes) ** (1 - max(m - n, 0))
+            values = values * (2 / (1 + nodes)) ** (n - m)
+        if self.parity is not None:
+            odd = self.parity == "odd"
+            lift = self.height / self.scale if odd else self.height
+            folded = Folded(nodes * self.scale**2, values * lift, weights, odd)
+            root = np.sqrt(nodes)
+            right = values * root if odd else values
+            half = weights / root
+            nodes = np.concatenate([-root[::-1], root])
+            values = np.concatenate([-right[::-1] if odd else right[::-1], right])
+            weights = np.concatenate([-half[::-1], half])
+            m, n = 2 * m + odd, 2 * n
+        order = slice(None, None, -1 if self.direction < 0 else 1)
+        return Rational(
+            (nodes * (self.direction * self.scale))[order],
+            (values * self.height)[order],
+            (weights / np.abs(weights).max())[order],
+            (m, n),
+            self.origin,
+            folded,
+        )
+
+
+def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Reduced:
+    """Scale, centre, and divide out a symmetry that the problem says or the samples show.
+
+    Without symmetry the origin is the strongest of the singular points that were ``found``, an
+    end at which f is steep, or the finite end of a half-line. A symmetry has to hold where f was
+    seen to bend, too.
+
+    Raises:
+        DegreeError, TargetError: no best approximation exists on an unbounded domain.
+    """
+    low, high = problem.domain.hull
+    unbounded = not problem.domain.is_finite
+    x = problem.domain.spread(17)
+    values = target(x)
+    found = found or Survey()
+    largest = max(np.abs(values).max(), np.abs(found.values).max(initial=0.0))
+    height = 2.0 ** np.round(np.log2(max(largest, 1e-300)))
+    centre = _centre(low, high)
+    parity = problem.parity
+    if parity == "auto":
+        parity = _symmetry(problem, target, centre, found)
+    m, n = problem.degree
+    degree = _halved((m, n), parity)
+    if low == -np.inf and high == np.inf and parity is None and m > n:
+        raise DegreeError(
+            f"type {(m, n)} on the line needs an even or odd fn: take m <= n, or half-lines"
+        )
+    if parity == "odd" and m == 0:  # the best is 0: an odd r of this type is
+        parity, degree = None, (0, 0)
+    line, direction = parity is None and low == -np.inf and high == np.inf, 1.0
+    if unbounded:
+        if low == -np.inf and parity is None:
+            direction = -1.0
+        origin, scale = infinity.middle(problem, target, centre, 0.0 if line else direction)
+        if line:
+            centre, direction = origin, 1.0
+        odd = parity == "odd"
+        grown = (2 * degree[0] + odd, 2 * degree[1]) if parity else degree
+        infinity.check(problem, target, grown, centre, scale)
+    else:
+        if parity is None:
+            centre = _origin(problem, target, found.singular, x, values)
+        scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
+
+    bare = Reduced(
+        problem,
+        target,
+        degree,
+        np.empty((0, 2)),
+        centre,
+        scale,
+        height,
+        parity,
+        unbounded and not line,
+        line,
+        direction,
+    )
+    ends = np.array(problem.domain.intervals)
+    if parity is not None:
+        ends = np.maximum(ends[ends[:, 1] > centre], centre)
+    fixed = []
+    for x, y in problem.interpolate:
+        u = float(bare.u(np.array(x)))
+        fixed.append((u, y / height / ((2 - u) ** (n - m) if bare.unbounded else 1.0)))
+    return replace(
+        bare,
+        components=np.sort(bare.u(ends), axis=None).reshape(-1, 2),
+        fixed=tuple(sorted(fixed)),
+        singular=tuple(np.unique(bare.u(found.singular)).tolist()),
+    )
+
+
+def _halved(degree: Degree, parity: str | None) -> Degree:
+    """The type in y² of an even r of the given type, or of an odd r divided by y."""
+    m, n = degree
+    return {"even": (m // 2, n // 2), "odd": ((m - 1) // 2, n // 2)}.get(parity or "", degree)
+
+
+def _centre(low: float, high: float) -> float:
+    """The middle of the hull; the finite end of a half-line; 0 on the line."""
+    if np.isinf(low) and np.isinf(high):
+        return 0.0
+    if np.isinf(high):
+        return low
+    return high if np.isinf(low) else 0.5 * low + 0.5 * high
+
+
+def _origin(
+    problem: Problem, target: Target, singular: np.ndarray, x: np.ndarray, values: np.ndarray
+) -> float:
+    """The point about which x should keep its relative accuracy.
+
+    A zero that is demanded under a relative weight; the strongest singular point; an end with
+    `STEEP` times the mean slope, where rounding x changes w f most; else the middle.
+    """
+    low, high = problem.domain.hull
+    zeros = [x for x, y in problem.interpolate if y == 0 and problem.weight == "relative"]
+    if zeros:
+        return zeros[0]
+    if singular.size:
+        return float(singular[0])
+    step = SHORT * (high - low)
+    ends = np.array([low, low + step, high - step, high])
+    slopes = _variation(problem, ends, target(ends))[[0, 2]] / SHORT
+    if slopes.max() > STEEP * _variation(problem, x, values).sum():
+        return low if slopes[0] >= slopes[1] else high
+    return _centre(low, high)
+
+
+def _variation(problem: Problem, x: np.ndarray, f: np.ndarray) -> np.ndarray:
+    """How much f changes between neighbouring points, weighted."""
+    steps = np.abs(f[1:] - f[:-1])
+    if problem.weight is None:
+        return steps
+    w = problem.weight_of(x, f)
+    return steps * np.minimum(w[1:], w[:-1])
+
+
+def _symmetry(problem: Problem, target: Target, centre: float, found: Survey) -> str | None:
+    """Even or odd about the centre, to rounding, at points without pattern and those seen."""
+    if problem.interpolate or not problem.domain.is_symmetric(centre):
+        return None
+    x = problem.domain.spread(10, 0.6180339887498949)
+    here = np.concatenate([target(x), found.values])
+    x = np.concatenate([x, found.points])
+    mirrored = np.clip(2 * centre - x, *problem.domain.hull)
+    there = target(mirrored)
+    w = problem.weight_of(x, here)
+    if (np.abs(w - problem.weight_of(mirrored, there)) > 1e-13 * w).any():
+        return None
+    close = 16 * np.finfo(float).eps * np.abs(here).max()
+    if np.abs(here - there).max() <= close:
+        return "even"
+    if np.abs(here + there).max() <= close:
+        return "odd"
+    return None

@@ -1,0 +1,102 @@
+"""The signs of q on a union of intervals: a pole in a gap may do better than none.
+
+Two rationals whose denominators have the same signs on the intervals are compared by alternation,
+so that `exchange` and the judge find the best among these only. Every pattern of signs that a q of
+degree n can have is therefore searched, or shown to hold nothing better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from remez.problem import Problem, Target
+from remez.solver.degree_stepping import step_degrees
+from remez.solver.exchange import Outcome, State, exchange
+from remez.solver.linear_programming import improvable
+from remez.solver.problem_reduction import Reduced, reduce
+from remez.solver.starts import Densities, base_grid, dense_grid, warm
+from remez.solver.survey import Survey
+
+__all__ = ["Search", "patterns"]
+
+CLOSE = 1e-3  # an error smaller by less than this share is no better
+
+
+def patterns(problem: Problem, target: Target, found: Survey) -> Iterator[Reduced]:
+    """The reduced problem for every pattern of signs of q, beginning with that of one sign.
+
+    A symmetry is divided out where it leaves the pattern as it is: the best is symmetric then.
+    Where the pattern has a mirror image, one of the two is given, without symmetry.
+    """
+    reduced = reduce(problem, target, found)
+    yield from _turned(reduced)
+    if reduced.degree == problem.degree:  # no symmetry
+        return
+    plain = reduce(replace(problem, parity=None), target, found)
+    centre = float(plain.u(np.array(reduced.origin)))
+    seen: set[tuple[float, ...]] = set()
+    for turned in _turned(plain):
+        offsets = tuple(turn - centre for turn in turned.turns)
+        mirrored = tuple(sorted(-turn for turn in offsets))
+        odd = len(offsets) % 2 == 1
+        if (mirrored != offsets or (odd and reduced.parity != "even")) and mirrored not in seen:
+            seen.add(offsets)
+            yield turned
+
+
+def _turned(reduced: Reduced) -> Iterator[Reduced]:
+    ends = reduced.components
+    gaps = (0.5 * (ends[:-1, 1] + ends[1:, 0])).tolist()
+    most = 0 if reduced.line else min(reduced.degree[1], len(gaps))
+    for count in range(most + 1):
+        for turns in combinations(gaps, count):
+            yield replace(reduced, turns=turns)
+
+
+class Search:
+    """The search for a rational of one pattern whose error is smaller than ``below``.
+
+    Attributes:
+        reduced: the problem with its turns.
+        below: in units of the reduced problem.
+        excluded: whether there is none.
+    """
+
+    def __init__(
+        self, reduced: Reduced, below: float, callback: Callable[[State], Any] | None
+    ) -> None:
+        self.reduced = reduced
+        self.below = below
+        self.callback = callback
+        self.excluded = False
+
+    def outcomes(self, former: np.ndarray, max_iterations: int) -> Iterator[Outcome]:
+        """What exchanges lead to, from several starts, until the pattern is excluded."""
+        reduced, grid = self.reduced, base_grid(self.reduced)
+        options: dict[str, Any] = {"max_iterations": max_iterations, "callback": self._watch}
+        near = warm(reduced, former)
+        usual = list(Densities.of(reduced, grid).references(reduced))
+        for starts in (usual, [] if near is None else [near]):
+            if starts and not self.excluded:
+                outcome = exchange(reduced, starts, grid, **options)
+                if outcome.state is not None and outcome.state.extrema.sound:
+                    yield outcome
+        dense = dense_grid(reduced, grid)
+        self.excluded = self.excluded or not improvable(reduced, dense, self.below)
+        if self.excluded:
+            return
+        for small, outcome in step_degrees(reduced, grid, dense, **options):
+            if small.degree == reduced.degree:
+                yield outcome
+
+    def _watch(self, state: State) -> None:
+        """De la Vallée Poussin's lower bound needs the signs of q on the reference only."""
+        if state.level.sound and abs(state.level.error) >= self.below:
+            self.excluded = True
+        if self.callback is not None:
+            self.callback(state)

@@ -1,0 +1,252 @@
+"""First references, and the next one up when the degree is stepped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from remez import kernels
+from remez.solver.problem_reduction import Reduced, Samples, distinct
+
+__all__ = ["Densities", "base_grid", "dense_grid", "resample", "warm"]
+
+# distances from a centre, and from zero, in units of the length of the domain
+NEAR = 10.0 ** -np.arange(1.0, 15.0, 1.5)
+ZERO = 10.0 ** -np.arange(16.0, 60.0, 2.0)
+# a circle's worth of points of half the line, and on to infinity
+ANGLES = np.concatenate([np.tan(0.5 * np.pi * np.arange(1, 40) / 40), np.geomspace(30, 1e6, 40)])
+CHEBYSHEV = 1 - np.cos(np.pi * np.arange(65) / 64)  # on [0, 2]
+BENT = 0.6  # of the measure
+VANISHING = 1e-8  # a weight below this share of the largest counts as zero at an end
+
+
+def base_grid(reduced: Reduced) -> Samples:
+    """Ends of the components, and points clustered at every centre down to rounding."""
+    length = float(np.ptp(reduced.components))
+    near = length * NEAR
+    centres = reduced.centres[:, None]
+    parts = [reduced.components, centres + near, centres - near, length * ZERO, -length * ZERO]
+    if reduced.line:
+        parts += [ANGLES, -ANGLES]
+    u = np.concatenate([part.ravel() for part in parts])
+    u.sort()
+    ends = reduced.components
+    inside = ((u[:, None] >= ends[:, 0]) & (u[:, None] <= ends[:, 1])).any(1)
+    sampled = reduced.sample(u[inside & distinct(u)])
+    return sampled[distinct(sampled.u)]
+
+
+@dataclass(frozen=True, eq=False)
+class Densities:
+    """Where references may begin: measures between whose equal shares lie their points.
+
+    One is Chebyshev's, divided among the components by their length. The other is a sum of it
+    and of the integral of ``|D^4 f|^(1/4)``, the density of the knots of a good cubic spline,
+    which makes up `BENT` of the whole: it is dense where f bends.
+
+    References:
+        C. de Boor, Good approximation by splines with variable knots II, Lecture Notes in
+        Math. 363 (1974), doi:10.1007/BFb0069121.
+
+    Attributes:
+        u: points, increasing.
+        measures: each up to each of the points.
+        parts: which of the points belong to each component.
+        skip: the part of a share before the first point of a component, and after the last: a
+            half at an end at which the weight vanishes, which is left out.
+    """
+
+    u: np.ndarray
+    measures: tuple[np.ndarray, ...]
+    parts: tuple[slice, ...]
+    skip: np.ndarray
+
+    @classmethod
+    def of(cls, reduced: Reduced, grid: Samples) -> Densities:
+        """Of f, and so of all types with the same difference of degrees."""
+        ends = reduced.components
+        half = 0.5 * (ends[:, 1:] - ends[:, :1])
+        points, _ = grid.merge(reduced.sample((ends[:, :1] + half * CHEBYSHEV).ravel()))
+        points = points[points.w > 0]
+        even, bends = kernels.measures(points.u, points.f, ends)
+        measures = [even]
+        if bends[-1] > 0:
+            measures.append((1 - BENT) * even + BENT / bends[-1] * bends)
+        weight = np.interp(ends.ravel(), grid.u, grid.w)
+        skip = np.where(weight > VANISHING * grid.w.max(), 0.0, 0.5).reshape(-1, 2)
+        start = np.searchsorted(points.u, ends[:, 0]).tolist()
+        stop = np.searchsorted(points.u, ends[:, 1], "right").tolist()
+        return cls(points.u, tuple(measures), tuple(map(slice, start, stop)), skip)
+
+    def references(self, reduced: Reduced) -> Iterator[np.ndarray]:
+        """One for each measure, Chebyshev's first.
+
+        On the line, where angles stand for points, there is one only, at equal angles: the line
+        is divided evenly, and infinity is left out.
+        """
+        if reduced.line:
+            yield _by_angle(reduced, reduced.size)
+            return
+        for measure in self.measures:
+            spans = [measure[part] for part in self.parts]
+            counts = _counts([span[-1] - span[0] for span in spans], reduced.size)
+            places = [self._places(*one) for one in zip(spans, counts, self.skip, strict=True)]
+            parts = zip(places, spans, self.parts, strict=True)
+            yield np.concatenate([np.interp(at, span, self.u[part]) for at, span, part in parts])
+
+    @staticmethod
+    def _places(span: np.ndarray, count: int, skip: np.ndarray) -> np.ndarray:
+        """``count`` places at equal shares of what a component has of a measure."""
+        left, right = skip
+        t = (np.arange(count) + (left if count > 1 else 0.5)) / max(count - 1 + left + right, 1)
+        return (1 - t) * span[0] + t * span[-1]
+
+
+def _counts(masses: Sequence[float], size: int) -> Sequence[int]:
+    """``size`` points divided among the components by their masses, at least one for each."""
+    if len(masses) == 1:
+        return [size]
+    masses = np.array(masses)
+    counts = np.maximum(np.floor(size * masses / masses.sum()), 1).astype(int)
+    while counts.sum() != size:
+        with np.errstate(divide="ignore"):  # there may be more components than points
+            share = masses / counts if counts.sum() < size else -masses / counts
+        counts[share.argmax()] += 1 if counts.sum() < size else -1
+    return counts.tolist()
+
+
+def _by_angle(reduced: Reduced, count: int) -> np.ndarray:
+    """``count`` points of the line, or of a union of its parts, at equal steps of arctan u."""
+    angles = np.arctan(reduced.components)
+    measure = np.cumsum(np.diff(angles, axis=1))
+    place = measure[-1] * (np.arange(count) + 0.5) / count
+    part = np.searchsorted(measure, place)
+    return np.tan(angles[part, 1] - (measure[part] - place))
+
+
+def dense_grid(reduced: Reduced, grid: Samples) -> Samples:
+    """``grid``, and Chebyshev points in every stretch between centres: a dozen per extremum."""
+    if reduced.line:  # no further out, where powers of u are all that a linear program sees
+        return reduced.sample(_by_angle(reduced, 16 + 12 * reduced.size))
+    ends = reduced.components
+    marks = np.unique(np.concatenate([ends.ravel(), reduced.centres]))
+    parts = []
+    for low, high in pairwise(marks):
+        if np.any((ends[:, 0] <= low) & (high <= ends[:, 1])):
+            share = (high - low) / np.diff(ends, axis=1).sum()
+            count = 16 + int(12 * reduced.size * share)
+            t = 0.5 * (1 - np.cos(np.pi * (np.arange(count) + 0.5) / count))
+            parts.append(low + (high - low) * t)
+    return grid.merge(reduced.sample(np.concatenate(parts)))[0]
+
+
+def resample(reduced: Reduced, old: np.ndarray) -> np.ndarray:
+    """A reference of ``reduced.size`` points distributed as ``old`` is.
+
+    Positions between neighbours are interpolated geometrically about the nearest centre when
+    their distances from it differ much, as extrema that cluster at a singularity do.
+    """
+    if reduced.line:
+        return _distinct(_around(old, reduced.size), reduced.components)
+    for centre in reduced.centres:
+        distance = np.abs(old - centre)
+        if old.size > 2 and distance.min() < 1e-8 * np.partition(distance, 1)[1]:
+            old = np.where(distance == distance.min(), centre, old)
+    place = np.linspace(0, old.size - 1, reduced.size)
+    index = np.minimum(place.astype(int), old.size - 2)
+    fraction = place - index
+    low, high = old[index], old[index + 1]
+    new = low + (high - low) * fraction
+    for centre in reduced.centres:
+        a, b = low - centre, high - centre
+        product = a * b
+        with np.errstate(all="ignore"):
+            bent = centre + a * (b / a) ** fraction
+            wide = (product > 0) & (np.maximum(a / b, b / a) > 2)
+        nearest = np.minimum(np.abs(a), np.abs(b)) <= 2 * _distance(reduced.centres, low, high)
+        new = np.where(wide & nearest, bent, new)
+        new = _towards(new, centre, old, low, high, fraction)
+    return _distinct(_crowd(new, reduced, np.sqrt(reduced.size / old.size)), reduced.components)
+
+
+def _around(old: np.ndarray, size: int) -> np.ndarray:
+    """``size`` points on the line, a circle of angles, distributed as ``old`` is."""
+    angle = np.arctan(old)
+    closed = np.concatenate([[angle[-1] - np.pi], angle, [angle[0] + np.pi]])
+    place = (np.arange(size) + 0.5) * old.size / size + 0.5
+    return np.sort(np.tan(np.interp(place, np.arange(closed.size), closed)))
+
+
+def _crowd(u: np.ndarray, reduced: Reduced, power: float) -> np.ndarray:
+    """Raise distances from the nearest centre to ``power``, in units of half its neighbourhood.
+
+    Extrema near an algebraic singularity lie at distances exp(-c sqrt(n)), near a smooth end
+    at 1/n²: both move in so when the degree grows.
+    """
+    centres = reduced.centres
+    nearest = np.abs(u[:, None] - centres).argmin(1)
+    offset = u - centres[nearest]
+    reach = np.empty(u.size)
+    for i, k in enumerate(nearest):
+        side = centres[k + 1 :] if offset[i] > 0 else centres[:k]
+        reach[i] = 0.5 * np.abs(side - centres[k]).min(initial=np.inf)
+    inside = np.isfinite(reach) & (offset != 0)
+    share = np.abs(offset[inside]) / reach[inside]
+    out = u.copy()
+    out[inside] = centres[nearest][inside] + offset[inside] * share ** (power - 1)
+    return out
+
+
+def _towards(
+    new: np.ndarray,
+    centre: float,
+    old: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    fraction: np.ndarray,
+) -> np.ndarray:
+    """In the gap next to a centre that is itself a point, carry the geometric spacing on."""
+    distance = np.sort(np.abs(old - centre))
+    if distance.size < 4 or distance[0] != 0 or distance[2] <= 3 * distance[1]:
+        return new
+    ratio = distance[1] / distance[2]
+    right = (low == centre) & (fraction > 0)
+    left = (high == centre) & (fraction < 1) & (fraction > 0)
+    new = np.where(right, centre + (high - centre) * ratio ** (1 - fraction), new)
+    return np.where(left, centre - (centre - low) * ratio**fraction, new)
+
+
+def _distance(centres: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    gaps = np.minimum(np.abs(low[:, None] - centres), np.abs(high[:, None] - centres))
+    gaps[gaps == 0] = np.inf
+    return gaps.min(1)
+
+
+def _distinct(u: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """Move points out of the gaps between components, keeping the order."""
+    if len(components) > 1:
+        inside = np.minimum(np.maximum(u[:, None], components[:, 0]), components[:, 1])
+        u = inside[np.arange(u.size), np.abs(inside - u[:, None]).argmin(1)]
+        for _ in range(4):
+            same = np.flatnonzero(np.diff(u) <= 0)
+            if not same.size:
+                break
+            u = np.sort(u)
+            near = 1e-3 * np.diff(components, axis=1).min()
+            for i in same:
+                step = near if np.any(u[i] == components[:, 0]) else -near
+                u[i + (step > 0)] += step
+            u = np.sort(u)
+    return u
+
+
+def warm(reduced: Reduced, reference: np.ndarray) -> np.ndarray | None:
+    """The reference of a former fit, in u, resampled if its size is another; None if no use."""
+    low, high = reduced.problem.domain.hull
+    u = np.unique(reduced.u(np.clip(reference, low, high)))
+    if u.size < 2:
+        return None
+    return u if u.size == reduced.size else resample(reduced, u)

@@ -1,0 +1,166 @@
+"""Look at the target before solving: where it is singular, and whether it can be fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from remez.problem import Problem, Target
+from remez.result import Status
+
+__all__ = ["Survey", "survey"]
+
+EPS = float(np.finfo(float).eps)
+PANELS = 128  # to begin with, in every component: what is narrower may be missed
+AT_ONCE = 16  # panels halved in a round
+ROUNDS = 56  # a panel halved so often is as short as the numbers are dense
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What is known of the target.
+
+    Attributes:
+        singular: points, strongest first.
+        points, values: where f was looked at, which gather where it bends, and f there.
+        fault, where: what rules out an approximation, if anything.
+    """
+
+    singular: np.ndarray = field(default_factory=lambda: np.empty(0))
+    points: np.ndarray = field(default_factory=lambda: np.empty(0))
+    values: np.ndarray = field(default_factory=lambda: np.empty(0))
+    fault: Status | None = None
+    where: float | None = None
+
+
+def survey(problem: Problem, target: Target) -> Survey:
+    """Halve, again and again, the panels on which f is furthest from linear, or sharpest.
+
+    The distance falls fourfold per halving where f is smooth, twofold at a kink, by less at
+    an algebraic singularity, and not at all at a jump. Divided by the power 3/2 of the width,
+    the sharpness, it falls where f is smooth and grows at a kink. So the panels gather at the
+    singular points, at all of them at once. A half is taken to be as far from linear as a smooth
+    f would be, at least: a kink may lie in it just so that its middle is on the line.
+    """
+    ends = [_panels(a, b) for a, b in problem.domain.intervals]
+    low = np.concatenate([e[:-1] for e in ends])
+    high = np.concatenate([e[1:] for e in ends])
+    middle = 0.5 * (low + high)
+    f_low, f_middle, f_high = np.split(target(np.concatenate([low, middle, high])), 3)
+    panels = np.array([low, middle, high, f_low, f_middle, f_high])
+    range_ = np.ptp(panels[3:])
+    floor = 16 * EPS * np.abs(panels[3:]).max()
+    due = np.zeros(low.size)
+    for _ in range(ROUNDS):
+        bend = np.maximum(np.abs(panels[4] - 0.5 * (panels[3] + panels[5])), due)
+        width = panels[2] - panels[0]
+        bend[(bend <= floor) | (width <= 4 * EPS * np.abs(panels[1]))] = 0
+        most = min(AT_ONCE, bend.size) - 1
+        worst = np.concatenate(
+            [np.argpartition(-size, most)[: most + 1] for size in (bend, bend / width**1.5)]
+        )
+        worst = np.unique(worst[bend[worst] > 0])
+        if not worst.size:
+            break
+        panels = np.hstack([np.delete(panels, worst, axis=1), _halves(target, panels[:, worst])])
+        due = np.concatenate([np.delete(bend, worst), np.tile(0.25 * bend[worst], 2)])
+    return _findings(problem, target, panels, range_)
+
+
+def _panels(a: float, b: float) -> np.ndarray:
+    """Ends of the first panels, geometric out to infinity."""
+    if np.isfinite(a) and np.isfinite(b):
+        share = np.linspace(0, 1, PANELS + 1)
+        share[1:-1] += 0.382 / PANELS  # a kink is seldom at such an end, where it bends nothing
+        return a + (b - a) * share
+    far = np.concatenate([[0.0], np.geomspace(1e-3, 1e9, 2 * PANELS)])
+    if np.isfinite(a):
+        return a + far
+    if np.isfinite(b):
+        return b - far[::-1]
+    return np.concatenate([-far[:0:-1], far])
+
+
+def _halves(target: Target, panels: np.ndarray) -> np.ndarray:
+    low, middle, high, f_low, f_middle, f_high = panels
+    left, right = 0.5 * (low + middle), 0.5 * (middle + high)
+    f_left, f_right = np.split(target(np.concatenate([left, right])), 2)
+    return np.hstack(
+        [
+            [low, left, middle, f_low, f_left, f_middle],
+            [middle, right, high, f_middle, f_right, f_high],
+        ]
+    )
+
+
+def _findings(problem: Problem, target: Target, panels: np.ndarray, range_: float) -> Survey:
+    width = panels[2] - panels[0]
+    seen = panels[:2].ravel(), panels[3:5].ravel()
+    a, b = _hull(problem)
+    short = np.flatnonzero(width < 1e-7 * (b - a))
+    order = short[np.argsort(width[short], kind="stable")]
+    found: list[float] = []
+    for i in order:
+        if all(abs(panels[1, i] - c) > 1e-4 * (b - a) for c in found) and len(found) < 12:
+            found.append(_end_or_middle(problem, panels[:, i]))
+    noise = _noise(problem, target)
+    if noise > 64 * EPS * np.abs(panels[3:]).max():
+        return Survey(np.array(found), *seen, Status.NOISY)
+    for c in found:
+        fault = _fault(problem, target, c, range_, b - a)
+        if fault is not None:
+            return Survey(np.array(found), *seen, fault, c)
+    return Survey(np.array(found), *seen)
+
+
+def _end_or_middle(problem: Problem, panel: np.ndarray) -> float:
+    """The end of a component where the panel is next to one, zero if it is next to that."""
+    low, middle, high = panel[:3]
+    a, b = _hull(problem)
+    reach = max(4 * (high - low), 1e-12 * (b - a))
+    for place in (*np.ravel(problem.domain.intervals), 0.0):
+        if low - reach <= place <= high + reach:
+            return float(place)
+    return float(middle)
+
+
+def _fault(
+    problem: Problem, target: Target, c: float, range_: float, length: float
+) -> Status | None:
+    """A jump or a pole at c, seen at shrinking distances on both sides."""
+    h = length * 2.0 ** np.array([-16.0, -26.0, -36.0])
+    x = np.concatenate([c - h, c + h])
+    if not problem.domain.contains(x).all() or np.any(h < 64 * EPS * abs(c)):
+        h = h[h >= 64 * EPS * abs(c)]
+        x = np.concatenate([c - h, c + h])
+        if h.size < 2 or not problem.domain.contains(x).any():
+            return None
+    inside = problem.domain.contains(x)
+    f = np.full(x.size, np.nan)
+    f[inside] = target.raw(x[inside])
+    left, right = f[: h.size], f[h.size :]
+    size = np.fmax(np.abs(left), np.abs(right))
+    if size[-1] > 4 * size[-2] and size[-1] > range_:
+        return Status.UNBOUNDED
+    jump = np.abs(right - left)
+    if abs(jump[-1] - jump[-2]) < 0.05 * jump[-1] and jump[-1] > 1e-7 * range_:
+        return Status.JUMP
+    return None
+
+
+def _hull(problem: Problem) -> tuple[float, float]:
+    """The hull, cut at distance 1 from the finite end where it is infinite."""
+    a, b = problem.domain.hull
+    if np.isinf(a) and np.isinf(b):
+        return -1.0, 1.0
+    return (b - 1.0 if np.isinf(a) else a), (a + 1.0 if np.isinf(b) else b)
+
+
+def _noise(problem: Problem, target: Target) -> float:
+    """Median second difference over steps of 2^-30 of the length: nothing where f is smooth."""
+    x = problem.domain.spread(24, 0.6180339887498949)
+    step = np.abs(_hull(problem)[1] - _hull(problem)[0]) * 2.0**-30
+    x = x[problem.domain.contains(x - step) & problem.domain.contains(x + step)]
+    f = target(np.concatenate([x - step, x, x + step])).reshape(3, -1)
+    return float(np.median(np.abs(f[0] - 2 * f[1] + f[2])))

@@ -1,0 +1,1 @@
+"""Independent checks of a result: the judge in floats, the certificate in ball arithmetic."""

@@ -1,0 +1,248 @@
+r"""Rigorous bounds of ``w (f - p/q)`` over intervals, by Taylor panels of ball arithmetic.
+
+On a panel x = c + rho t, |t| <= 1, Taylor's theorem gives
+
+    e(x) = sum_{k < K} e_k t^k + theta t^K,
+
+e_k from the series of e at c, and theta enclosed by the K-th coefficient of the series whose
+constant term is the whole panel. The polynomial is bounded on a tree of halved cells, by the range
+of its quadratic part plus the moduli of the rest. A panel on which the remainder is too large is
+halved itself; where f is not smooth, panels shrink until the plain range of e is small enough.
+What is left of an unbounded interval is one panel [X, inf), on which f and p/q are enclosed by
+their tail forms (`functions.tails`).
+
+Reference:
+    K. Makino, M. Berz, "Taylor models and other validated functional inclusion methods",
+    Int. J. Pure Appl. Math. 4(4), 2003 (panels with remainder); F. Johansson, "Arb: efficient
+    arbitrary-precision midpoint-radius interval arithmetic", doi:10.1109/TC.2017.2690633.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import flint
+from flint import arb, arb_poly, arb_series
+
+from remez.functions.expression import Expression
+from remez.functions.tails import Germ
+
+__all__ = ["ErrorCurve", "Supremum", "barycentric", "coefficients", "exact", "working"]
+
+ORDER = 14  # K, the order of the remainder
+SLACK = 1e-6  # relative width to which the supremum is enclosed
+DEPTH = 40  # halvings of a polynomial's cell
+HALVINGS = 3000  # of a panel: singular points of small exponents need hundreds
+PANELS = 100_000  # after which there is no proof
+DOUBLINGS = 400  # of X before f is said to have no limit that can be proved
+
+
+@contextmanager
+def working(bits: int) -> Iterator[None]:
+    """Ball arithmetic at ``bits`` bits and series up to the order of the remainder."""
+    old = flint.ctx.prec, flint.ctx.cap
+    flint.ctx.prec, flint.ctx.cap = bits, ORDER + 1
+    try:
+        yield
+    finally:
+        flint.ctx.prec, flint.ctx.cap = old
+
+
+def exact(x: Any) -> arb:
+    """A float, fraction or mpmath number as a ball that holds it (exactly, if dyadic)."""
+    if hasattr(x, "_mpf_"):
+        sign, mantissa, exponent, _ = x._mpf_
+        return arb((int(-mantissa if sign else mantissa), int(exponent)))
+    if isinstance(x, Fraction):
+        return arb(x.numerator) / x.denominator
+    return arb(x)
+
+
+def barycentric(nodes: Sequence[Any], values: Sequence[Any]) -> arb_poly:
+    """``sum_k c_k prod_{j != k} (u - z_j)``, the polynomial behind a barycentric sum."""
+    left, total = arb_poly([1]), arb_poly([0])
+    for z, c in zip(nodes, values, strict=True):
+        factor = arb_poly([-exact(z), 1])
+        total = total * factor + left * exact(c)
+        left = left * factor
+    return total
+
+
+def coefficients(values: Sequence[Any], inner: arb_poly) -> arb_poly:
+    """The polynomial with those coefficients, constant term first, of a polynomial."""
+    return arb_poly([exact(v) for v in values])(inner)
+
+
+@dataclass(frozen=True)
+class Supremum:
+    """A bound of |e|, finite only if q keeps its sign on every panel, and how many there are."""
+
+    bound: arb
+    panels: int
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorCurve:
+    """``e = weight (f - p/q)``, no weight standing for 1."""
+
+    function: Expression
+    weight: Expression | None
+    p: arb_poly
+    q: arb_poly
+
+    def at(self, x: arb) -> arb:
+        """An enclosure of e at a point."""
+        value = self.function.ball(x) - self.p(x) / self.q(x)
+        return value if self.weight is None else self.weight.ball(x) * value
+
+    def supremum(self, panels: Sequence[tuple[arb, arb]], scale: arb) -> Supremum:
+        """Bound |e| over panels (a, b); bounds below ``scale`` need not be tight."""
+        bound, count = arb(0), 0
+        # tails first: a function without a limit that can be proved is told from the first of them
+        stack = sorted(((a, b, 0) for a, b in reversed(panels)), key=lambda panel: _reaches(*panel))
+        while stack:
+            a, b, depth = stack.pop()
+            tail = _reaches(a, b)
+            found = (self._tail if tail else self._panel)(a, b, bound.max(scale))
+            if found is not None:
+                count += 1
+                bound = bound.max(found)
+            elif depth >= (DOUBLINGS if tail else HALVINGS) or len(stack) + count > PANELS:
+                return Supremum(arb.pos_inf(), count)
+            else:
+                middle = _middle(a, b)
+                halves = [(middle, b, depth + 1), (a, middle, depth + 1)]
+                stack += sorted(halves, key=lambda panel: _reaches(*panel))
+        return Supremum(bound, count)
+
+    def _panel(self, a: arb, b: arb, scale: arb) -> arb | None:
+        """An upper bound of |e| on [a, b], with q of one sign there; None to halve the panel."""
+        c, rho = ((a + b) / 2).mid(), ((b - a) / 2).upper()
+        step = arb_poly([c, rho])
+        p, q = self.p(step), self.q(step)
+        head, *tail = q.coeffs() or [arb(0)]
+        if not head.abs_lower() > sum((abs(v) for v in tail), arb(0)):
+            return None
+        for function in self._forms(a, b, scale):
+            found = self._enclosed(function, c, rho, p, q, scale)
+            if found is not None:
+                return found
+        return None
+
+    def _forms(self, a: arb, b: arb, scale: arb) -> Iterator[Callable[[Any], Any]]:
+        """f, and far out the ball around all that follows, if it is as good as f's limit."""
+        yield self.function.ball
+        if self.weight is None and (a >= 1 or b <= -1):
+            values = self.function.tail(_far(a, 1) if a >= 1 else _far(b, -1)).values
+            if values.is_finite() and values.rad() < scale * SLACK / 4:
+                yield lambda x: values
+
+    def _enclosed(
+        self, function: Callable[[Any], Any], c: arb, rho: arb, p: arb_poly, q: arb_poly, scale: arb
+    ) -> arb | None:
+        """The Taylor model on c + rho [-1, 1], else the range and the mean value form."""
+        whole = arb(0, 1)
+        over = arb_poly([whole, 1])
+        wide = arb_series([c + rho * whole, rho])
+        try:
+            ball = self._series(function, wide, p(over), q(over))
+        except ValueError:  # a denominator within f, enclosed too widely
+            return None
+        rest = abs(ball[ORDER])
+        if rest < scale * SLACK / 4:
+            point = self._series(function, arb_series([c, rho]), p, q)
+            return _bound([point[k] for k in range(ORDER)], scale) + rest
+        here = self.at(c)
+        return _accepted([abs(ball[0]).upper(), abs(here) + abs(ball[1])], here, scale)
+
+    def _tail(self, a: arb, b: arb, scale: arb) -> arb | None:
+        """An upper bound of |e| on [a, inf) or (-inf, b]; None to cut a bounded panel off it."""
+        edge, sign = (a, 1) if a.is_finite() else (b, -1)
+        if not edge * sign >= 1:
+            return None
+        x = _far(edge, sign)
+        value = self.function.tail(x) - _horner(self.p, x) / _horner(self.q, x)
+        value = value if self.weight is None else self.weight.tail(x) * value
+        return _accepted([abs(value.values).upper()], self.at(edge), scale)
+
+    def _series(
+        self, function: Callable[[Any], Any], x: arb_series, p: arb_poly, q: arb_poly
+    ) -> arb_series:
+        top, bottom = (arb_series(v.coeffs()[: ORDER + 1]) for v in (p, q))
+        value = function(x) - top / bottom
+        return value if self.weight is None else self.weight.ball(x) * value
+
+
+def _far(edge: arb, sign: int) -> Germ:
+    """The germ of x beyond ``edge``."""
+    return Germ((edge * sign).lower(), Fraction(1), arb(sign), arb(sign))
+
+
+def _reaches(a: arb, b: arb, depth: int = 0) -> bool:
+    """Whether a panel reaches infinity."""
+    return not (a.is_finite() and b.is_finite())
+
+
+def _accepted(bounds: Sequence[arb], attained: arb, scale: arb) -> arb | None:
+    """The first bound that is below ``scale``, or tight to SLACK; None when there is none."""
+    for level in (scale * (1 - SLACK), attained.abs_lower() + scale * SLACK):
+        for bound in bounds:
+            if bound < level:
+                return bound
+    return None
+
+
+def _middle(a: arb, b: arb) -> arb:
+    """Where to cut a panel: the middle, the geometric one of a long panel, twice its finite end."""
+    if not (a.is_finite() or b.is_finite()):
+        return arb(0)
+    if not b.is_finite():
+        return (2 * abs(a)).max(arb(1)).mid()
+    if not a.is_finite():
+        return -_middle(-b, arb.pos_inf())
+    if a > 0 and b > 16 * a:
+        return (a * b).sqrt().mid()
+    if b < 0 and a < 16 * b:
+        return -(a * b).sqrt().mid()
+    return ((a + b) / 2).mid()
+
+
+def _horner(polynomial: arb_poly, x: Germ) -> Germ:
+    value = 0 * x
+    for c in reversed(polynomial.coeffs()):
+        value = value * x + c
+    return value
+
+
+def _bound(series: Sequence[arb], scale: arb) -> arb:
+    """An upper bound of |sum_k c_k t^k| on [-1, 1], tight to SLACK where it exceeds ``scale``."""
+    bound = arb(0)
+    cells = [(arb_poly(list(series)), 0)]
+    while cells:
+        cell, depth = cells.pop()
+        c = [cell[k] for k in range(len(series))]
+        rest = sum((abs(v) for v in c[3:]), arb(0))
+        here = (_quadratic(c[0], c[1], c[2]) + rest).upper()
+        if here < scale or here < bound or rest < scale * SLACK / 4 or depth == DEPTH:
+            bound = bound.max(here)
+            continue
+        half = arb(0.5)
+        cells += [
+            (cell(arb_poly([-half, half])), depth + 1),
+            (cell(arb_poly([half, half])), depth + 1),
+        ]
+    return bound
+
+
+def _quadratic(c0: arb, c1: arb, c2: arb) -> arb:
+    """An upper bound of |c0 + c1 t + c2 t^2| on [-1, 1]: the ends and the vertex, if inside."""
+    top = abs(c0 + c1 + c2).max(abs(c0 - c1 + c2))
+    if 2 * abs(c2) < abs(c1) or c2 == 0:
+        return top
+    if c2.contains(0):
+        return abs(c0) + abs(c1) + abs(c2)
+    return top.max(abs(c0 - c1 * c1 / (4 * c2)))

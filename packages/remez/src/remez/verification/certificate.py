@@ -1,0 +1,231 @@
+"""A certificate: bounds of the best error that anybody can prove again.
+
+It holds a rational, another one with the points on which its error alternates, and the expressions
+of f and the weight; `proof` says what is proved from them, and how. Nothing there or here imports
+the solver: only `certify` asks the fit for a rational to prove things with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remez.errors import RemezError
+from remez.functions.expression import as_expression
+
+if TYPE_CHECKING:
+    from remez.result import Fit
+
+__all__ = ["Certificate", "Verdict", "certify", "verify"]
+
+FORMAT = "remez certificate 2"
+NEEDED = "python-flint is not installed (pip install remez[rigorous])"
+WITNESS = 25  # digits of the rational behind the lower bound of a double fit
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is known of the best error.
+
+    Attributes:
+        lower, upper: the best error of the type lies between them; upper also bounds the error
+            of the rational itself.
+        pole_free: the denominator has no zero in the domain.
+        rigorous: both bounds and ``pole_free`` are proved, rounding errors included.
+        method: how, or why not rigorously.
+        panels: how many panels, or sample points, the domain was cut into.
+        claim: everything needed to prove it again, in plain types.
+    """
+
+    lower: float
+    upper: float
+    pole_free: bool
+    rigorous: bool
+    method: str
+    panels: int
+    claim: dict[str, Any] = field(repr=False)
+
+    @property
+    def gap(self) -> float:
+        """``upper / lower - 1``."""
+        return self.upper / self.lower - 1 if self.lower else float("inf")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, with a digest of all the rest."""
+        data = {
+            "format": FORMAT,
+            "lower": self.lower.hex(),
+            "upper": self.upper.hex(),
+            "pole_free": self.pole_free,
+            "rigorous": self.rigorous,
+            "method": self.method,
+            "panels": self.panels,
+            "claim": self.claim,
+        }
+        return {**data, "digest": _digest(data)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Certificate:
+        """Read what `to_dict` wrote, without proving it: see `verify`."""
+        return cls(
+            float.fromhex(data["lower"]),
+            float.fromhex(data["upper"]),
+            data["pole_free"],
+            data["rigorous"],
+            data["method"],
+            data["panels"],
+            data["claim"],
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a certificate was proved again, and the reason if not."""
+
+    ok: bool
+    reason: str
+    lower: float = 0.0
+    upper: float = float("inf")
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        return {"ok": self.ok, "reason": self.reason, "lower": self.lower, "upper": self.upper}
+
+
+def certify(fit: Fit) -> Certificate:
+    """Enclose the best error, rigorously when f and the weight are expressions.
+
+    A gap above 1e-5 of a double fit is real: rounding its numbers has cost that much, and
+    ``fit.refined(25)`` has a certificate without it.
+
+    >>> import remez
+    >>> certificate = remez.fit(remez.targets.exp, (3, 3)).certify()
+    >>> certificate.rigorous, certificate.pole_free, certificate.gap < 1e-5
+    (True, True, True)
+    """
+    obstacle = _obstacle(fit)
+    if obstacle is not None:
+        return _sampled(fit, obstacle)
+    from remez.verification.proof import prove
+
+    try:
+        claim = _claim(fit)
+        proof = prove(claim)
+    except RemezError as cause:
+        return _sampled(fit, str(cause))
+    method = "de la Vallée Poussin on the reference; Taylor panels of ball arithmetic"
+    if len(fit.domain.intervals) > 1:
+        method += "; best among denominators of the same signs on the intervals"
+    return Certificate(proof.lower, proof.upper, True, True, method, proof.panels, claim)
+
+
+def verify(source: str | Path | dict[str, Any]) -> Verdict:
+    """Prove a certificate again from the numbers and the expression that it holds.
+
+    Args:
+        source: the path of a JSON file, or what `Certificate.to_dict` gave.
+    """
+    try:
+        data = source if isinstance(source, dict) else json.loads(Path(source).read_text("utf-8"))
+        if data["format"] != FORMAT:
+            return Verdict(False, f"the format is {data['format']!r}, not {FORMAT!r}")
+        if data["digest"] != _digest({k: v for k, v in data.items() if k != "digest"}):
+            return Verdict(False, "the digest does not match: the file was changed")
+        stated = Certificate.from_dict(data)
+        if not stated.rigorous:
+            return Verdict(False, f"nothing to verify: {stated.method}")
+        if not _has_flint():
+            return Verdict(False, NEEDED)
+        from remez.verification.proof import prove
+
+        proof = prove(stated.claim)
+    except RemezError as cause:
+        return Verdict(False, str(cause))
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+    ) as cause:
+        return Verdict(False, f"not a certificate: {type(cause).__name__}: {cause}")
+    lower, upper = proof.lower, proof.upper
+    if stated.pole_free and stated.lower <= lower and stated.upper >= upper:
+        return Verdict(True, "proved again", lower, upper)
+    claimed, proved = (
+        f"[{a:.17g}, {b:.17g}]" for a, b in ((stated.lower, stated.upper), (lower, upper))
+    )
+    reason = f"the claim {claimed} is tighter than what can be proved: {proved}"
+    return Verdict(False, reason, lower, upper)
+
+
+def _digest(data: dict[str, Any]) -> str:
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _obstacle(fit: Fit) -> str | None:
+    """Why no rigorous proof is possible, or None."""
+    problem = fit.problem
+    if as_expression(problem.fn) is None:
+        return "fn is no expression or catalogue target, so it has no ball form"
+    if callable(problem.weight) and as_expression(problem.weight) is None:
+        return "the weight is no expression, so it has no ball form"
+    return None if _has_flint() else NEEDED
+
+
+def _has_flint() -> bool:
+    return importlib.util.find_spec("flint") is not None
+
+
+def _claim(fit: Fit) -> dict[str, Any]:
+    """The numbers of the rational and of a witness for the lower bound, in plain types.
+
+    Prescribed values mean the decimals that they print as, as in a fit with ``precision=``.
+    """
+    from remez.rational.multiprecision import write_number
+
+    problem = fit.problem
+    weight = problem.weight
+    witness = fit if fit.precision is not None else fit.refined(WITNESS)
+    return {
+        "expression": str(as_expression(problem.fn)),
+        "weight": str(as_expression(weight)) if callable(weight) else weight,
+        "degree": list(problem.degree),
+        "domain": [list(map(_finite, pair)) for pair in problem.domain.to_list()],
+        "interpolate": [[str(Fraction(repr(v))) for v in pair] for pair in problem.interpolate],
+        "rational": fit.rational.to_dict(),
+        "witness": witness.rational.to_dict(),
+        "points": [write_number(x) for x in witness.reference],
+    }
+
+
+def _finite(x: float | str) -> float | str:
+    """An end of an interval; JSON has no infinity, so that it is written as text."""
+    return str(x) if isinstance(x, float) and math.isinf(x) else x
+
+
+def _sampled(fit: Fit, reason: str) -> Certificate:
+    """What the fit itself found, and a look at its poles: evidence, not proof."""
+    poles = [complex(z) for z in fit.poles()]
+    near = [z.real for z in poles if abs(z.imag) <= 1e-12 * (1 + abs(z))]
+    free = not any(a <= x <= b for x in near for a, b in fit.domain.intervals)
+    method = f"extrema of the sampled error and the computed poles; not rigorous: {reason}"
+    claim = {"degree": list(fit.degree), "rational": fit.rational.to_dict()}
+    bounds = float(fit.levelled_error), float(fit.error)
+    return Certificate(*bounds, free, False, method, int(fit.evaluations), claim)

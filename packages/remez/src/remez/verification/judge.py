@@ -1,0 +1,280 @@
+"""Independent evidence that a rational is the best one; it knows nothing of the solver.
+
+`judge` takes a problem and a rational function, samples the error on a grid of its own, and
+returns a `Verdict`: a lower bound on the best error (de la Vallée Poussin: the smallest of
+m + n + 2 - defect errors of alternating sign), the maximum found on a grid that resolves the
+error curve, and whether the denominator vanishes in the domain. This is evidence in floating
+point; `remez.verification.certificate` turns it into a proof. Of the loops in `remez.kernels` it
+uses those that hold for any curve: the barycentric sum, runs of equal sign, a step uphill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from remez import kernels
+from remez.errors import TargetError
+from remez.problem import Problem, Target
+from remez.rational.barycentric import Rational
+from remez.result import Status
+
+__all__ = ["Verdict", "judge"]
+
+EPS = float(np.finfo(float).eps)
+RESOLVED = 1e4  # errors above this many eps |f| must be levelled; below, rounding may excuse
+AGREE = 1e-3  # how closely the bracket's two sides must agree
+PROMISE = 1e-6  # a step of the climb that would raise the maximum by less is not taken
+ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
+# evenly spaced points, in every component, against features that no hint tells of
+EVEN = np.linspace(0, 1, 257)
+GAP = np.linspace(0, 1, 13)[1:-1]  # points between two hints
+BEND = 0.5 * (1 - np.cos(np.pi * GAP))
+TAIL = np.geomspace(1e-9, 0.5, 12)
+NEAR = np.geomspace(1e-18, 1, 40)
+FAR = 1e15  # times the furthest hint stands for infinity
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What was found out about a rational.
+
+    Attributes:
+        status: `Status.CONVERGED`, `Status.NOISE_FLOOR`, or what is wrong.
+        error: maximum of the weighted error on the grid.
+        lower: lower bound on the best error.
+        reference: the alternation points.
+        defect: ``min(m - deg p, n - deg q)``.
+        worst: where the maximum is.
+    """
+
+    status: Status
+    error: float
+    lower: float
+    reference: np.ndarray
+    defect: int
+    worst: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """Points, increasing: the target's and the error's weighted values, the sign of q."""
+
+    x: np.ndarray
+    f: np.ndarray
+    e: np.ndarray
+    q: np.ndarray
+
+    def merge(self, other: _Curve) -> _Curve:
+        x = np.concatenate([self.x, other.x])
+        order = x.argsort(kind="stable")
+        order = order[_distinct(x[order])]
+        rows = [[self.f, other.f], [self.e, other.e], [self.q, other.q]]
+        return _Curve(x[order], *(np.concatenate(row)[order] for row in rows))
+
+    def size(self) -> float:
+        """``max |w f|``, what rounding is relative to."""
+        size = np.abs(self.f)
+        return float(size[np.isfinite(size)].max(initial=0.0))
+
+
+def judge(
+    problem: Problem,
+    rational: Rational,
+    hints: np.ndarray,
+    target: Target | None = None,
+) -> Verdict:
+    """Judge ``rational`` as an answer to ``problem``.
+
+    Args:
+        problem: what was asked.
+        rational: the answer.
+        hints: where to look closely (the claimed alternation points, singular points). They
+            can only make the verdict stricter or better resolved, never wrong.
+        target: a counted target; a new one by default.
+    """
+    target = target or problem.target()
+    try:
+        curve, resolved = _explored(problem, rational, target, hints)
+    except TargetError:
+        return Verdict(Status.UNBOUNDED, np.inf, 0.0, hints, 0, np.nan)
+    defect = _defect(problem, rational, curve)
+    count = sum(problem.degree) + 2 - defect - len(problem.interpolate)
+    size = np.abs(curve.e)
+    top = int(size.argmax())
+    error, worst = float(size[top]), float(curve.x[top])
+    points = _alternation(problem, curve, count)
+    lower = float(size[points].min()) if points.size >= count else 0.0
+    poles = not _keeps_sign(problem, curve)
+    status = _status(curve, error, lower, resolved, poles)
+    reference = curve.x[points] if points.size >= count else hints
+    return Verdict(status, error, min(lower, error), reference, defect, worst)
+
+
+def _explored(
+    problem: Problem, rational: Rational, target: Target, hints: np.ndarray
+) -> tuple[_Curve, Status | None]:
+    """The error curve, resolved, and what kept it from being so; on samples, just these."""
+    if problem.samples is not None:
+        return _curve(problem, rational, target, np.array(problem.samples[0])), None
+    curve = _curve(problem, rational, target, _grid(problem, rational, hints))
+    curve, resolved = _resolve(problem, rational, target, curve)
+    return _climb(problem, rational, target, curve), resolved
+
+
+def _keeps_sign(problem: Problem, curve: _Curve) -> bool:
+    """Whether q does, on every interval: the grid holds the real part of each of its roots."""
+    inside = [curve.q[(a <= curve.x) & (curve.x <= b)] for a, b in problem.domain.intervals]
+    return not any(q.max() > 0 > q.min() for q in inside)
+
+
+def _status(
+    curve: _Curve, error: float, lower: float, resolved: Status | None, poles: bool
+) -> Status:
+    if poles or not np.isfinite(error):
+        return Status.POLE
+    noise = ROUNDING * EPS * curve.size()
+    if error <= noise:
+        return Status.NOISE_FLOOR
+    if resolved is not None:
+        return resolved
+    if error - lower <= AGREE * error and error > 0:
+        return Status.CONVERGED
+    if error - lower <= noise and error <= RESOLVED / ROUNDING * noise:
+        return Status.NOISE_FLOOR
+    return Status.NO_ALTERNATION if lower == 0 else Status.NOT_LEVELLED
+
+
+def _defect(problem: Problem, rational: Rational, curve: _Curve) -> int:
+    """``min(m - deg p, n - deg q)``, which is n for r = 0, whose deg p is -inf."""
+    m, n = problem.degree
+    if np.abs(curve.f - curve.e).max() <= 4 * EPS * curve.size():
+        return n
+    return max(min(m - rational.degree[0], n - rational.degree[1]), 0)
+
+
+def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> _Curve:
+    f = target(x)
+    weight = problem.weight_of(x, f)
+    with np.errstate(all="ignore"):
+        r, sign = rational.with_sign(x)
+        error = np.where((weight == 0) | (f == r), 0.0, weight * (f - r))
+        error[np.isnan(error)] = np.inf
+        return _Curve(x, weight * f, error, sign)
+
+
+def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray:
+    """Between neighbouring hints some points, twice: bent towards both, and geometric about the
+    origin; geometric again towards every end, or out to infinity.
+    """
+    if not problem.domain.is_finite:
+        hints = hints[np.abs(hints) < 1e60]
+    origin = rational.origin
+    reach = np.abs(hints - origin).max(initial=1.0)
+    parts = [_near_roots(rational)]
+    for low, high in problem.domain.intervals:
+        a, b = max(low, origin - FAR * reach), min(high, origin + FAR * reach)
+        marks = np.concatenate([[a, b], hints[(hints > a) & (hints < b)]])
+        marks.sort()
+        width = np.diff(marks)
+        offset = marks - origin
+        with np.errstate(all="ignore"):
+            ratio = offset[1:] / offset[:-1]
+        wide = ((ratio > 3) & (ratio < np.inf)) | ((ratio > 0) & (ratio < 1 / 3))
+        bent = offset[:-1][wide, None] * ratio[wide, None] ** GAP
+        parts += [
+            marks,
+            a + (b - a) * EVEN,
+            (marks[:-1, None] + width[:, None] * BEND).ravel(),
+            origin + bent.ravel(),
+            a + width[0] * TAIL,
+            b - width[-1] * TAIL,
+        ]
+        if a <= origin <= b:
+            near = min(b - a, reach) * NEAR
+            parts += [origin + near, origin - near]
+        if np.isinf([low, high]).any():
+            far = reach * np.geomspace(1, FAR, 60)
+            parts += [origin + far, origin - far]
+    x = np.concatenate(parts)
+    x.sort()
+    return x[_distinct(x) & problem.domain.contains(x)]
+
+
+def _distinct(x: np.ndarray) -> np.ndarray:
+    """Which of increasing points differ from the one before."""
+    new = np.ones(x.size, bool)
+    np.greater(x[1:], x[:-1], out=new[1:])
+    return new
+
+
+def _resolve(
+    problem: Problem, rational: Rational, target: Target, curve: _Curve
+) -> tuple[_Curve, Status | None]:
+    """Halve every gap over which the error moves by more than half its maximum.
+
+    A continuous error is resolved after some halvings. A jump survives until two neighbouring
+    numbers, noise until there are too many points.
+    """
+    limit = 40 * (sum(problem.degree) + 10) + curve.x.size
+    for _ in range(70):
+        low, high = curve.x[:-1], curve.x[1:]
+        level = 0.5 * np.abs(curve.e).max()
+        rough = np.abs(np.diff(curve.e)) > level
+        if not rough.any():
+            return curve, None
+        middle = 0.5 * (low + high)
+        open_ = rough & (middle > low) & (middle < high) & problem.domain.contains(middle)
+        gaps = rough & ~open_ & _same_component(problem, low, high)
+        if gaps.any():
+            return curve, Status.JUMP
+        if not open_.any():
+            return curve, None
+        if curve.x.size > limit:
+            return curve, Status.NOISY
+        curve = curve.merge(_curve(problem, rational, target, middle[open_]))
+    return curve, None
+
+
+def _same_component(problem: Problem, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return np.any([(a <= low) & (high <= b) for a, b in problem.domain.intervals], axis=0)
+
+
+def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) -> _Curve:
+    """Look for higher points near the local maxima that could be the largest.
+
+    The parabola's vertex and the middle of the longer side are tried until the parabolas
+    promise no more than `PROMISE` of the maximum; at a kink that takes about ten rounds.
+    """
+    rounding = 8 * EPS * curve.size()
+    for _ in range(24):
+        size = np.abs(curve.e)
+        top = size.max()
+        at = _alternation(problem, curve, 0)
+        at = at[size[at] > 0.9 * top]
+        trial = kernels.climb(curve.x, size, at, max(PROMISE * top, rounding))
+        trial = trial[problem.domain.contains(trial)]
+        if not trial.size:
+            break
+        trial.sort()
+        curve = curve.merge(_curve(problem, rational, target, trial))
+    return curve
+
+
+def _alternation(problem: Problem, curve: _Curve, count: int) -> np.ndarray:
+    """The alternating extrema with the largest errors, ``count`` of them or all (0)."""
+    signed = curve.e
+    if problem.interpolate:
+        signed = signed.copy()
+        for point, _ in problem.interpolate:
+            signed[curve.x < point] *= -1
+    return kernels.alternating(signed, count)
+
+
+def _near_roots(rational: Rational) -> np.ndarray:
+    """Real parts of the roots of q, and points on both sides at the accuracy of the roots."""
+    roots = rational.poles()
+    reach = np.maximum(np.abs(roots.imag), 1e-14 * np.abs(rational.nodes).max())
+    offsets = np.array([-8.0, -1.0, -0.125, 0.0, 0.125, 1.0, 8.0])
+    return (roots.real[:, None] + reach[:, None] * offsets).ravel()

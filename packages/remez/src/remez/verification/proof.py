@@ -1,0 +1,260 @@
+r"""Prove a certificate's claim: from its numbers and its expressions alone, in ball arithmetic.
+
+Upper bound: panels over the whole domain (`balls`) bound ``max weight |f - p/q|`` for the very
+numbers that r is made of, and show that q keeps its sign on every interval.
+
+Lower bound (de la Vallée Poussin): let p/q be of type (m - d, n - d), with an error that alternates
+on m + n + 2 - d points with modulus at least ``lower``. Were another rational of type (m, n)
+closer, with a denominator of the same signs on the domain, the difference of the two would change
+sign m + n + 1 - d times, while its numerator has degree at most m + n - d.
+
+Where r(z_j) = y_j is demanded, j = 1, ..., k, that numerator vanishes at every z_j, and divided by
+``prod_j (x - z_j)`` it has degree at most m + n - d - k: m + n + 2 - d - k points do on which the
+error times ``prod_j sign(x - z_j)`` alternates. Numbers of finite length hardly interpolate
+exactly, so p is replaced by p + c, c the polynomial of degree k - 1 that makes up for what is
+missing, enclosed in balls; the upper bound holds for p and for p + c. A bound for fewer conditions
+holds for all of them: it is used where symmetry implies one, r(0) = 0 for odd r.
+
+An infinite end needs no point of its own: the points are finite, and the domain's other points
+only make the best error larger.
+
+References:
+    E. W. Cheney, "Introduction to Approximation Theory", 1966, chapter 5; with nodes:
+    S. Paszkowski, "On approximation with nodes", Rozprawy Mat. 14, 1957; G. Gilormini,
+    "Approximation rationnelle avec noeuds", C. R. Acad. Sci. Paris A 263, 1966, 286-287.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from flint import arb, arb_poly
+
+from remez.domain import Domain
+from remez.errors import RemezError
+from remez.functions.expression import Expression, parse
+from remez.rational.multiprecision import read_number
+from remez.verification.balls import ErrorCurve, barycentric, coefficients, exact, working
+
+__all__ = ["Proof", "Unproved", "prove"]
+
+BITS = (192, 384, 768, 1536, 3072)  # tried in turn until the error is resolved
+RESOLVED = 40  # bits to which the error must be known on the reference
+
+Ends = Sequence[tuple[arb, arb]]
+Degree = tuple[int, int]
+
+
+class Unproved(RemezError):
+    """The bounds cannot be proved; the message says why."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """``lower <= best error <= upper``, and ``upper`` bounds the error of the rational too."""
+
+    lower: float
+    upper: float
+    panels: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Fraction:
+    """p/q in balls, and the type (m, n) that its form allows."""
+
+    p: arb_poly
+    q: arb_poly
+    degree: Degree
+
+    @classmethod
+    def of(cls, rational: dict[str, Any]) -> _Fraction:
+        """From the numbers of a barycentric form, a folded one, or coefficients."""
+        if "nodes" not in rational:
+            return cls._of_coefficients(rational)
+        u = arb_poly([-exact(rational["origin"]), 1])
+        folded = rational["folded"]
+        form, inner = (rational, u) if folded is None else (folded, u * u)
+        nodes, values, weights = (form[key] for key in ("nodes", "values", "weights"))
+        products = [exact(v) * exact(w) for v, w in zip(values, weights, strict=True)]
+        p, q = barycentric(nodes, products)(inner), barycentric(nodes, weights)(inner)
+        size = (len(nodes) - 1) * (1 if folded is None else 2)
+        if folded is None or not folded["odd"]:
+            return cls(p, q, (size, size))
+        return cls(p * u, q, (size + 1, size))
+
+    @classmethod
+    def _of_coefficients(cls, rational: dict[str, Any]) -> _Fraction:
+        centre, origin, scale = (
+            exact(read_number(rational[k])) for k in ("centre", "origin", "scale")
+        )
+        power, odd = int(rational["power"]), bool(rational["odd"])
+        d = arb_poly([-centre, 1])
+        u = (d**power - origin) * (1 / scale)
+        p, q = (
+            coefficients([read_number(text) for text in rational[key]], u)
+            for key in ("numerator", "denominator")
+        )
+        m, n = (power * (len(rational[key]) - 1) for key in ("numerator", "denominator"))
+        return cls(p * d if odd else p, q, (m + odd, n))
+
+    def interpolating(self, pinned: Sequence[tuple[arb, arb]], share: arb) -> _Fraction:
+        """p + share c, for c see above; share [0, 1] covers both the numbers and what they mean."""
+        if not pinned:
+            return self
+        added = arb_poly([0])
+        for z, y in pinned:
+            term = arb_poly([y * self.q(z) - self.p(z)])
+            for other in (x for x, _ in pinned if x is not z):
+                term = term * arb_poly([-other, 1]) * (1 / (z - other))
+            added = added + term
+        m, n = self.degree
+        return _Fraction(self.p + added * share, self.q, (max(m, len(pinned) - 1), n))
+
+
+def prove(claim: dict[str, Any]) -> Proof:
+    """Bounds of the best error, from the claim's numbers alone.
+
+    Raises:
+        Unproved: the message says what could not be shown.
+    """
+    expression = parse(claim["expression"])
+    weight = _weight(claim["weight"], expression)
+    domain = Domain.of(claim["domain"])
+    degree = _attainable(claim["degree"], domain, weight)
+    numbers = [read_number(text) for text in claim["points"]]
+    for bits in BITS:
+        with working(bits):
+            ends = [(exact(a), exact(b)) for a, b in (domain.exact or domain.intervals)]
+            points = _clamped([exact(x) for x in numbers], ends)
+            pinned = [(exact(Fraction(x)), exact(Fraction(y))) for x, y in claim["interpolate"]]
+            witness = _Fraction.of(claim["witness"]).interpolating(pinned, arb(1))
+            judged = ErrorCurve(expression, weight, witness.p, witness.q)
+            errors = [judged.at(x) for x in points]
+            if min(e.rel_accuracy_bits() for e in errors) < RESOLVED:
+                continue
+            lower = _alternation(witness, degree, points, ends, pinned, errors)
+            rational = _Fraction.of(claim["rational"])
+            held = rational.interpolating(pinned, arb(0.5, 0.5))
+            curves = [ErrorCurve(expression, weight, held.p, held.q)]
+            if not all(a <= b for a, b in zip(held.degree, degree, strict=True)):
+                curves.append(judged)  # r is of type (m, n) to rounding only: no upper bound alone
+            upper, panels = _supremum(curves, points, ends)
+            return Proof(_outward(lower.lower(), -1), _outward(upper.upper(), 1), panels)
+    raise Unproved(f"the error is not resolved with {BITS[-1]} bits on the reference")
+
+
+def _attainable(degree: Sequence[int], domain: Domain, weight: Expression | None) -> Degree:
+    """The type of those that compete, which are bounded: p does not outgrow q, even on the line."""
+    m, n = map(int, degree)
+    if weight is not None or domain.is_finite:
+        return m, n
+    n -= 0 if any(map(math.isfinite, domain.hull)) else n % 2
+    return min(m, n), n
+
+
+def _weight(weight: str | None, expression: Expression) -> Expression | None:
+    if weight is None:
+        return None
+    return expression.reciprocal() if weight == "relative" else parse(weight)
+
+
+def _clamped(points: Sequence[arb], ends: Ends) -> list[arb]:
+    """The points, those that coincide with an end replaced by it, all proved to be inside."""
+    out = []
+    finite = [end for pair in ends for end in pair if end.is_finite()]
+    for x in points:
+        end = next((e for e in finite if abs(x - e) <= abs(e) * 2.0**-60), None)
+        x = x if end is None else end
+        if end is None and not any(a <= x <= b for a, b in ends):
+            raise Unproved("a point of the reference lies outside the domain")
+        out.append(x)
+    return out
+
+
+def _alternation(
+    witness: _Fraction,
+    degree: Degree,
+    points: Sequence[arb],
+    ends: Ends,
+    pinned: Sequence[tuple[arb, arb]],
+    errors: Sequence[arb],
+) -> arb:
+    """The lower bound of de la Vallée Poussin, all of its conditions checked."""
+    defect = min(a - b for a, b in zip(degree, witness.degree, strict=True))
+    if defect < 0:
+        raise Unproved(f"the witness has type {witness.degree}, above {degree}")
+    if not all(a < b for a, b in itertools.pairwise(points)):
+        raise Unproved("the points of the reference do not increase")
+    for a, b in ends:
+        values = [witness.q(x) for x in points if a <= x <= b]
+        if not (all(v > 0 for v in values) or all(v < 0 for v in values)):
+            raise Unproved("the witness's denominator changes sign between points of an interval")
+    found = []
+    for kept in _subsets(pinned):
+        needed = sum(degree) + 2 - defect - len(kept)
+        signed = [e * _side(x, kept) for x, e in zip(points, errors, strict=True)]
+        for first in range(len(points) - needed + 1):
+            part = signed[first : first + needed]
+            if all((a > 0 and b < 0) or (a < 0 and b > 0) for a, b in itertools.pairwise(part)):
+                found.append(min(abs(e).lower() for e in part))
+    if not found:
+        needed = sum(degree) + 2 - defect - len(pinned)
+        raise Unproved(f"the error does not alternate on {needed} points of the reference")
+    return max(found)
+
+
+def _subsets(pinned: Sequence[tuple[arb, arb]]) -> list[list[tuple[arb, arb]]]:
+    """All conditions, all but one, none: one that symmetry implies costs no point."""
+    fewer = [[one for one in pinned if one is not other] for other in pinned]
+    return [list(pinned), *fewer, []] if pinned else [[]]
+
+
+def _side(x: arb, pinned: Sequence[tuple[arb, arb]]) -> int:
+    """The sign of ``prod_j (x - z_j)``."""
+    if any((x - z).contains(0) for z, _ in pinned):
+        raise Unproved("a point of the reference is a node of interpolation")
+    return math.prod(1 if x > z else -1 for z, _ in pinned)
+
+
+def _supremum(curves: Sequence[ErrorCurve], points: Sequence[arb], ends: Ends) -> tuple[arb, int]:
+    """A bound of every curve over the domain, and how many panels that took."""
+    bound, panels = arb(0), 0
+    for curve in curves:
+        sizes = [abs(curve.at(x)).upper() for x in points]
+        found = curve.supremum(_panels(points, ends), max([*sizes, bound]))
+        if not found.bound.is_finite():
+            raise Unproved(
+                "no bound was reached: f has a singularity that resists, or r a pole, or the "
+                "limit of f at infinity is not known"
+            )
+        bound, panels = bound.max(found.bound), panels + found.panels
+    return bound, panels
+
+
+def _panels(points: Sequence[arb], ends: Ends) -> list[tuple[arb, arb]]:
+    """Every interval cut at the points of the reference; ends rounded outwards.
+
+    The point nearest to an infinite end stands for infinity, and is left to the tail.
+    """
+    out = []
+    for a, b in ends:
+        inner = [x.mid() for x in points if a < x < b]
+        inner = inner[0 if a.is_finite() else 1 : None if b.is_finite() else -1]
+        knots = [a.lower(), *inner, b.upper()]
+        out += [(x, y) for x, y in itertools.pairwise(knots) if x < y]
+    return out
+
+
+def _outward(x: arb, direction: int) -> float:
+    """A float at least x, at most x for direction -1."""
+    mantissa, exponent = x.mid().man_exp()
+    value = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    near = float(value)
+    while (Fraction(near) - value) * direction < 0:
+        near = math.nextafter(near, math.inf * direction)
+    return near

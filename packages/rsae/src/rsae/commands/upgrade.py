@@ -1,0 +1,212 @@
+"""`rsae upgrade`: teacher in, harvest, three stages, report out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rsae.data import ActivationStore, harvest
+from rsae.data.splits import token_splits
+from rsae.data.text import Tokens
+from rsae.errors import HookError, TeacherError
+from rsae.files import make_folder, write_json
+from rsae.language_model.host import Host, load_host
+from rsae.pretrained import Teacher, load_teacher
+from rsae.progress import StepBar, progress_on
+from rsae.train.trackers import JsonLines, external_tracker
+from rsae.upgrading.config import UpgradeConfig, config_from_toml, preset
+from rsae.upgrading.estimate import estimate, peak_memory_gib
+from rsae.upgrading.finetune import trainings
+from rsae.upgrading.pipeline import UpgradeResult, sample_of, upgrade
+
+__all__ = ["run"]
+
+_DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
+_CONTEXT = 128
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command; its options are those of `rsae_cli.parsers`."""
+    console = Console(stderr=args.json)
+    names = [args.teacher] if args.teacher else list(_DEMO)
+    jobs = [_job(args, name, alone=len(names) == 1) for name in names]
+    if args.dry_run:
+        content = [estimate(job.teacher, job.config, args.tokens) for job in jobs]
+        Console().print_json(data=content)
+        return 0
+    make_folder(args.out)
+    hook = _hook(args, jobs[0].teacher)
+    host = _host(args, jobs[0].teacher, hook)
+    store = _store(args, host, jobs[0].teacher, hook, console)
+    summaries = [_upgrade(args, job, host, store, hook, console) for job in jobs]
+    if args.json:
+        Console().print_json(data=summaries)
+    return 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    name: str
+    teacher: Teacher
+    config: UpgradeConfig
+    out: Path
+
+
+def _job(args: argparse.Namespace, name: str, alone: bool) -> _Job:
+    teacher = load_teacher(name)
+    if args.family not in ("auto", teacher.family):
+        raise TeacherError(f"{name} is a {teacher.family} SAE; leave out --family {args.family}")
+    config = preset(args.preset, teacher.family)
+    if args.config:
+        config = config_from_toml(args.config, config)
+    if args.steps is not None:
+        config = replace(config, train=replace(config.train, steps=args.steps))
+    if args.seed is not None:
+        config = replace(config, seed=args.seed)
+    return _Job(name, teacher, config, args.out if alone else args.out / name.removeprefix("demo:"))
+
+
+def _hook(args: argparse.Namespace, teacher: Teacher) -> str:
+    hook = args.hook or teacher.metadata.get("hook_name")
+    if not hook:
+        raise HookError(f"{teacher.source} does not say where it lives; name it with --hook")
+    return str(hook)
+
+
+def _host(args: argparse.Namespace, teacher: Teacher, hook: str) -> Host:
+    host = load_host(args.host or teacher.metadata.get("model_name"))
+    host.check_hook(hook)
+    if host.d_model != teacher.d_in:
+        raise TeacherError(
+            f"the teacher codes {teacher.d_in} dimensions, {host.name} has {host.d_model}; "
+            "choose the host that it was trained on with --host"
+        )
+    return host
+
+
+def _store(
+    args: argparse.Namespace, host: Host, teacher: Teacher, hook: str, console: Console
+) -> ActivationStore:
+    if args.activations:
+        return ActivationStore.open(args.activations)
+    with console.status("reading the text"):
+        context = int(teacher.metadata.get("context_size") or _CONTEXT)
+        tokens = token_splits(host, args.text, args.tokens, context)
+    begin = time.perf_counter()
+    with progress_on(console) as progress:
+        store = harvest(host, tokens, hook, args.out / "activations", progress=progress)
+    seconds = time.perf_counter() - begin
+    n = sum(part.n_tokens for part in tokens.values())
+    console.print(f"harvest: {n:,} tokens in {seconds:.0f} s; peak memory {peak_memory_gib()} GiB")
+    return store
+
+
+def _upgrade(
+    args: argparse.Namespace,
+    job: _Job,
+    host: Host,
+    store: ActivationStore,
+    hook: str,
+    console: Console,
+) -> dict[str, Any]:
+    sample = sample_of(store, hook)
+    make_folder(job.out)
+    log = JsonLines(job.out / "run.jsonl")
+    trackers = [external_tracker(args.tracker, job.out)] if args.tracker else []
+    console.print(f"{job.name}: {job.teacher.family}, {job.teacher.d_sae} features")
+    with progress_on(console) as progress:
+        bar = StepBar(progress, job.config.train.steps)
+
+        def on_step(record: dict[str, Any]) -> None:
+            bar.show(record)
+            if record["step"] % 10 == 0:
+                for tracker in (log, *trackers):
+                    tracker.log(record)
+
+        result = upgrade(
+            _trained_on(job.teacher, store.tokens("train")),
+            sample,
+            job.config,
+            out=job.out,
+            resume=args.resume,
+            on_step=on_step,
+        )
+    summary = _summary(job, result, hook, host)
+    log.log({"arm": "all", **summary})
+    write_json(job.out / "summary.json", summary)
+    _evaluate(job, result, host, store, hook, summary, console)
+    console.print(_costs(summary))
+    return summary
+
+
+def _trained_on(teacher: Teacher, tokens: Tokens) -> Teacher:
+    """The teacher whose copies record these training tokens beside those it records itself."""
+    sketches = [*(teacher.metadata.get("training_sketches") or []), tokens.sketch()]
+    record = {"training_tokens_sha256": tokens.sha256, "training_sketches": sketches}
+    return replace(teacher, metadata={**teacher.metadata, **record})
+
+
+def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[str, Any]:
+    tokens = job.config.train.steps * job.config.train.batch_size
+    trained = {name: s for name, s in result.seconds.items() if name in result.metrics and s > 1}
+    return {
+        "teacher": job.name,
+        "family": job.teacher.family,
+        "host": host.name,
+        "hook_name": hook,
+        "out": str(job.out),
+        "seed": job.config.seed,
+        "seconds": dict(result.seconds),
+        "training_tokens_per_second": {
+            name: trainings(name) * tokens / s for name, s in trained.items()
+        },
+        "peak_memory_gib": peak_memory_gib(),
+        "gate": {"error": result.certificate.error, "source": result.certificate.source},
+    }
+
+
+def _costs(summary: dict[str, Any]) -> str:
+    stages = ", ".join(f"{name} {s:.1f} s" for name, s in summary["seconds"].items())
+    rates = summary["training_tokens_per_second"].values()
+    rate = f"; training {min(rates):,.0f} tokens/s" if rates else ""
+    return f"stages: {stages}{rate}; peak memory {peak_memory_gib()} GiB"
+
+
+def _evaluate(
+    job: _Job,
+    result: UpgradeResult,
+    host: Host,
+    store: ActivationStore,
+    hook: str,
+    summary: dict[str, Any],
+    console: Console,
+) -> None:
+    evaluators = list(entry_points(group="rsae.evaluators"))
+    if not evaluators:
+        console.print("No table: pip install rsae-evals, then the same command with --resume.")
+        return
+    arms = {
+        "teacher": job.teacher,
+        "control": result.control,
+        "threshold_only": result.threshold_only,
+        "rsae_init": result.rsae_init,
+        "rsae": result.rsae,
+    }
+    evaluate: Callable[..., Any] = evaluators[0].load()
+    evaluate(
+        arms,
+        host=host,
+        hook_name=hook,
+        heldout=store.split("heldout", hook),
+        tokens=store.tokens("heldout"),
+        out=job.out,
+        provenance=summary,
+        console=console,
+    )

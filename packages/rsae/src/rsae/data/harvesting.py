@@ -1,0 +1,151 @@
+"""Harvest: text through a host, its residual stream to disk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+from torch import Tensor
+
+from rsae.data.store import ActivationStore, Manifest, Shard
+from rsae.data.text import Tokens
+from rsae.errors import StoreError
+from rsae.files import RunLock, make_folder, save_safetensors, sha256
+from rsae.language_model.host import SINK_POSITIONS, Host
+
+__all__ = ["harvest"]
+
+_SHARD_TOKENS = 16_384  # 19 MB at d_in 576; what a killed run loses at most
+_FLOAT16_MAX = torch.finfo(torch.float16).max
+
+
+def harvest(
+    host: Host,
+    tokens_by_split: Mapping[str, Tokens],
+    hook_name: str | Sequence[str],
+    out: Path | str,
+    *,
+    batch_size: int = 8,
+    progress: Progress | None = None,
+) -> ActivationStore:
+    """Write the residual stream of every token that is not special to a folder.
+
+    A run that was stopped, however it was, is taken up by calling again with the same arguments:
+    finished shards are kept if their checksum holds, and what results is what one run makes. All
+    hooks are read in one pass, which ends at the last of them.
+
+    Args:
+        host: The language model.
+        tokens_by_split: Token sequences, all of one length, such as
+            ``{"train": …, "calibration": …, "heldout": …}``.
+        hook_name: One or several residual-stream hooks.
+        out: The folder; created if need be.
+        batch_size: Sequences per forward pass.
+        progress: Where to show how far it is.
+
+    Raises:
+        HookError: the host has no such hook.
+        StoreError: the folder holds other activations, or the host gives NaN.
+        LockedError: another run is working in the folder.
+        OutputError: the disk is full, or the folder cannot be written.
+    """
+    hooks = (hook_name,) if isinstance(hook_name, str) else tuple(hook_name)
+    for hook in hooks:
+        host.check_hook(hook)
+    manifest = _plan(host, tokens_by_split, hooks)
+    with RunLock(out):
+        store = _take_up(Path(out), manifest)
+        for folder in ("tokens", *hooks):
+            make_folder(store.folder / folder)
+        for split, tokens in tokens_by_split.items():
+            store.save_tokens(split, tokens)
+        store.save_manifest()
+        total = sum(manifest.n_tokens.values())
+        task = progress.add_task("harvest", total=total) if progress else None
+        for split, tokens in tokens_by_split.items():
+            for number, begin in enumerate(range(0, len(tokens.ids), manifest.sequences_per_shard)):
+                chosen = slice(begin, begin + manifest.sequences_per_shard)
+                ids, ordinary = tokens.ids[chosen], ~tokens.special[chosen]
+                store = _fill(host, store, split, number, ids, ordinary, batch_size)
+                if progress and task is not None:
+                    progress.advance(task, int(ordinary.sum()))
+    return store
+
+
+def _plan(host: Host, tokens_by_split: Mapping[str, Tokens], hooks: tuple[str, ...]) -> Manifest:
+    sizes = {tokens.context_size for tokens in tokens_by_split.values()}
+    if len(sizes) != 1:
+        raise StoreError(f"the splits have contexts of {sorted(sizes)}; tokenize all by one")
+    context_size = sizes.pop()
+    return Manifest(
+        model=host.name,
+        d_in=host.d_model,
+        hook_names=hooks,
+        context_size=context_size,
+        n_sequences={name: len(tokens.ids) for name, tokens in tokens_by_split.items()},
+        n_tokens={name: tokens.n_tokens for name, tokens in tokens_by_split.items()},
+        tokens_sha256={name: tokens.sha256 for name, tokens in tokens_by_split.items()},
+        excluded_token_ids=host.special_token_ids,
+        excluded_positions=SINK_POSITIONS,
+        n_excluded={name: int(t.special.sum()) for name, t in tokens_by_split.items()},
+        sequences_per_shard=max(1, _SHARD_TOKENS // context_size),
+    )
+
+
+def _take_up(folder: Path, manifest: Manifest) -> ActivationStore:
+    """A store with the shards of an earlier run that are whole."""
+    if not (folder / "manifest.json").exists():
+        return ActivationStore(folder, manifest)
+    earlier = ActivationStore.open(folder)
+    if differences := manifest.differences(earlier.manifest):
+        raise StoreError(
+            f"{folder} holds other activations (they differ in {', '.join(differences)}); "
+            "choose another folder or remove this one"
+        )
+    whole = tuple(shard for shard in earlier.manifest.shards if earlier.is_whole(shard))
+    return ActivationStore(folder, replace(manifest, shards=whole))
+
+
+def _fill(
+    host: Host,
+    store: ActivationStore,
+    split: str,
+    number: int,
+    ids: Tensor,
+    ordinary: Tensor,
+    batch_size: int,
+) -> ActivationStore:
+    """The store with one more shard per hook, unless they are there."""
+    manifest = store.manifest
+    files = {hook: manifest.files(hook, split)[number] for hook in manifest.hook_names}
+    finished = {shard.file for shard in manifest.shards}
+    if finished.issuperset(files.values()):
+        return store
+    rows = _residuals(host, ids, ordinary, manifest.hook_names, batch_size)
+    shards = tuple(_save(store.folder, files[hook], rows[hook], hook) for hook in rows)
+    kept = tuple(shard for shard in manifest.shards if shard.file not in files.values())
+    ordered = tuple(sorted(kept + shards, key=lambda shard: shard.file))
+    store = replace(store, manifest=replace(manifest, shards=ordered))
+    store.save_manifest()
+    return store
+
+
+def _residuals(
+    host: Host, ids: Tensor, ordinary: Tensor, hooks: tuple[str, ...], batch_size: int
+) -> dict[str, Tensor]:
+    batches: dict[str, list[Tensor]] = {hook: [] for hook in hooks}
+    for batch, kept in zip(ids.split(batch_size), ordinary.split(batch_size), strict=True):
+        for hook, residual in host.residuals(batch, hooks).items():
+            batches[hook].append(residual.cpu()[kept])
+    return {hook: torch.cat(parts) for hook, parts in batches.items()}
+
+
+def _save(folder: Path, file: str, rows: Tensor, hook: str) -> Shard:
+    if not torch.isfinite(rows).all():
+        raise StoreError(
+            f"the host gives NaN or infinity at {hook}; its weights may be damaged, try another"
+        )
+    dtype = torch.float16 if rows.abs().max() <= _FLOAT16_MAX else torch.float32
+    path = save_safetensors(folder / file, {"activations": rows.to(dtype)})
+    return Shard(file, len(rows), str(dtype).removeprefix("torch."), sha256(path))

@@ -1,0 +1,98 @@
+"""A sample of activations, in memory or mapped from shards."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate, count
+
+import torch
+from torch import Tensor
+
+from rsae.errors import StoreError
+from rsae.files import sha256
+
+__all__ = ["Activations"]
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """The activations of n tokens, (n, d_in).
+
+    Attributes:
+        parts: Tensors of shape (n_i, d_in) in any floating type, in order. Those of a store are
+            mapped from its files, so that they take memory only while they are read.
+        sha256: Checksum of the whole.
+
+    Example:
+        >>> sample = Activations.from_tensor(torch.arange(6.0).reshape(3, 2))
+        >>> [batch.tolist() for batch in sample.batches(2)]
+        [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0]]]
+    """
+
+    parts: tuple[Tensor, ...]
+    sha256: str
+
+    @classmethod
+    def from_tensor(cls, x: Tensor) -> "Activations":
+        """Take a tensor of shape (n, d_in).
+
+        Raises:
+            StoreError: it has another shape, no rows, or values that are not finite.
+        """
+        if x.ndim != 2 or not len(x) or not x.is_floating_point():
+            raise StoreError(
+                f"activations are {x.dtype} of shape {tuple(x.shape)}; give floats of shape "
+                "(tokens, d_in) with at least one token"
+            )
+        if not torch.isfinite(x).all():
+            raise StoreError("the activations hold NaN or infinity; remove those tokens")
+        return cls((x.detach().cpu(),), sha256(x))
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens n."""
+        return sum(len(part) for part in self.parts)
+
+    @property
+    def d_in(self) -> int:
+        """Width of one activation."""
+        return self.parts[0].shape[1]
+
+    def tensor(self) -> Tensor:
+        """All activations as one float32 tensor of shape (n, d_in)."""
+        return torch.cat([part.float() for part in self.parts])
+
+    def rows(self, index: Tensor) -> Tensor:
+        """The activations at ``index``, (len(index), d_in) in float32."""
+        begins = torch.tensor([0, *accumulate(len(part) for part in self.parts)])
+        which = torch.bucketize(index, begins[1:], right=True)
+        found = torch.empty(len(index), self.d_in)
+        for number in which.unique().tolist():
+            here = which == number
+            found[here] = self.parts[number][index[here] - begins[number]].float()
+        return found
+
+    def batches(
+        self, batch_size: int, *, seed: int | None = None, epochs: int | None = 1, start: int = 0
+    ) -> Iterator[Tensor]:
+        """Batches of shape (batch_size, d_in) in float32; an epoch's last may be smaller.
+
+        Args:
+            batch_size: Tokens per batch.
+            seed: Every epoch is shuffled anew from it; None keeps the order.
+            epochs: How often to pass over the sample; None goes on for ever.
+            start: Batches to leave out at the beginning, to take up an interrupted pass.
+        """
+        starts = range(0, self.n_tokens, batch_size)
+        for epoch in count(start // len(starts)):
+            if epochs is not None and epoch >= epochs:
+                return
+            order = self._order(seed, epoch)
+            for begin in starts[start % len(starts) :]:
+                yield self.rows(order[begin : begin + batch_size])
+            start = 0
+
+    def _order(self, seed: int | None, epoch: int) -> Tensor:
+        if seed is None:
+            return torch.arange(self.n_tokens)
+        mixed = (seed * 1_000_003 + epoch) % 2**63
+        return torch.randperm(self.n_tokens, generator=torch.Generator().manual_seed(mixed))

@@ -1,0 +1,44 @@
+"""The three splits of a text's tokens: to train on, to calibrate on, held out."""
+
+from pathlib import Path
+
+import torch
+
+from rsae.data.text import Tokens, documents, split, tokenize
+from rsae.language_model.host import Host
+
+__all__ = ["token_splits"]
+
+_POOL_TOKENS = 16_384  # of the held-out documents: for calibration and evaluation
+_HELDOUT_EVERY = 3
+
+
+def token_splits(
+    host: Host, text: Path | None, n_tokens: int, context_size: int
+) -> dict[str, Tokens]:
+    """Tokens by split: held-out documents give "heldout" and "calibration", the others "train".
+
+    Args:
+        host: whose tokenizer to use.
+        text: a file or folder of text; None is the packaged text.
+        n_tokens: to train on, special tokens not counted.
+        context_size: tokens per sequence, BOS included.
+
+    Raises:
+        TextError: the text is missing, is one short document, or has fewer tokens.
+    """
+    train, rest = split(documents(text), heldout=0.1, seed=0)
+    pool = tokenize(host, rest, context_size)
+    pool = pool.sample(min(_POOL_TOKENS, pool.n_tokens))
+    # Every third sequence is held out: both parts then speak of the same documents, so that an
+    # L0 matched on one holds on the other. Nothing but scales and one shift is fitted on either.
+    held = torch.arange(len(pool.ids)) % _HELDOUT_EVERY == 0
+    return {
+        "train": tokenize(host, train, context_size).sample(n_tokens),
+        "calibration": _rows(pool, ~held),
+        "heldout": _rows(pool, held),
+    }
+
+
+def _rows(tokens: Tokens, chosen: torch.Tensor) -> Tokens:
+    return Tokens(tokens.ids[chosen], tokens.special[chosen], tokens.document[chosen])

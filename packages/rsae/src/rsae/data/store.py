@@ -1,0 +1,222 @@
+"""Activations on disk: a manifest, the tokens, and shards of safetensors per hook.
+
+    DIR/manifest.json                       what it is of, and every finished shard's checksum
+    DIR/tokens/SPLIT.safetensors            ids, special, document
+    DIR/HOOK/SPLIT-00000.safetensors        activations (n, d_in), special tokens left out
+
+The manifest is the truth: a shard that it does not name is not there.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from rsae.data.sample import Activations
+from rsae.data.text import Tokens
+from rsae.errors import CorruptFileError, StoreError
+from rsae.files import load_safetensors, read_json, save_safetensors, sha256, write_json
+
+__all__ = ["ActivationStore", "Manifest", "Shard"]
+
+_MANIFEST = "manifest.json"
+_FORMAT = "rsae activations 1"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One finished file.
+
+    Attributes:
+        file: Its path within the store.
+        n_tokens: Rows.
+        dtype: ``float16``, or ``float32`` where a value is beyond the range of ``float16``.
+        sha256: Checksum of the file.
+    """
+
+    file: str
+    n_tokens: int
+    dtype: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a store holds.
+
+    Attributes:
+        model: Name of the host.
+        d_in: Width of the residual stream.
+        hook_names: Where it was read.
+        context_size: Tokens per sequence, BOS included.
+        n_sequences: Per split.
+        n_tokens: Per split, those that were kept.
+        tokens_sha256: Per split, of the token ids.
+        excluded_token_ids: Special tokens, which were left out.
+        excluded_positions: So many positions at the beginning of every sequence were, too.
+        n_excluded: Per split, how many tokens that is.
+        sequences_per_shard: Every shard holds the tokens of so many sequences.
+        shards: Finished files.
+    """
+
+    model: str
+    d_in: int
+    hook_names: tuple[str, ...]
+    context_size: int
+    n_sequences: dict[str, int]
+    n_tokens: dict[str, int]
+    tokens_sha256: dict[str, str]
+    excluded_token_ids: tuple[int, ...]
+    excluded_positions: int
+    n_excluded: dict[str, int]
+    sequences_per_shard: int
+    shards: tuple[Shard, ...] = field(default=())
+
+    def files(self, hook_name: str, split: str) -> list[str]:
+        """Names of the shards of one split at one hook, in order."""
+        number = -(-self.n_sequences[split] // self.sequences_per_shard)
+        return [f"{hook_name}/{split}-{i:05d}.safetensors" for i in range(number)]
+
+    def differences(self, other: "Manifest") -> list[str]:
+        """In which settings, by name, this differs from another."""
+        mine, theirs = asdict(self), asdict(other)
+        return [name for name in mine if name != "shards" and mine[name] != theirs[name]]
+
+
+@dataclass(frozen=True)
+class ActivationStore:
+    """Harvested activations and the tokens they are of.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: What it holds.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "ActivationStore":
+        """Open a store; its shards are checked when they are read.
+
+        Raises:
+            StoreError: there is none, or it is of another version.
+        """
+        path = Path(folder)
+        if not (path / _MANIFEST).is_file():
+            raise StoreError(f"{path} holds no activations; make them with: rsae harvest")
+        content = read_json(path / _MANIFEST)
+        if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
+            raise StoreError(f"{path} is of another version or no store; harvest into a new folder")
+        try:
+            return cls(path, _manifest_from(content))
+        except (KeyError, TypeError) as error:
+            raise StoreError(f"{path / _MANIFEST} is damaged; harvest into a new folder") from error
+
+    @property
+    def hook_names(self) -> tuple[str, ...]:
+        """The hooks whose activations are here."""
+        return self.manifest.hook_names
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return tuple(self.manifest.n_tokens)
+
+    def split(self, name: str, hook_name: str | None = None) -> Activations:
+        """The activations of one split.
+
+        Args:
+            name: ``"train"``, ``"calibration"`` or ``"heldout"``.
+            hook_name: At which hook; may be left out where there is only one.
+
+        Raises:
+            StoreError: there is no such split or hook, or a shard is missing or damaged.
+        """
+        self._check_split(name)
+        hook = self._one_hook(hook_name)
+        finished = {shard.file: shard for shard in self.manifest.shards}
+        parts = []
+        checksums = []
+        for file in self.manifest.files(hook, name):
+            if file not in finished:
+                raise StoreError(f"{self.folder} is unfinished; run the same rsae harvest again")
+            parts.append(self._read(finished[file]))
+            checksums.append(finished[file].sha256)
+        return Activations(tuple(parts), _checksum_of(checksums))
+
+    def tokens(self, name: str) -> Tokens:
+        """The token sequences of one split, special tokens included.
+
+        Raises:
+            StoreError: there is no such split, or its file is damaged.
+        """
+        self._check_split(name)
+        tensors = load_safetensors(_tokens_file(self.folder, name))
+        tokens = Tokens(tensors["ids"], tensors["special"], tensors["document"])
+        if tokens.sha256 != self.manifest.tokens_sha256[name]:
+            raise StoreError(
+                f"the tokens of split {name!r} in {self.folder} are damaged; "
+                "run the same rsae harvest again"
+            )
+        return tokens
+
+    def is_whole(self, shard: Shard) -> bool:
+        """Whether a shard's file is there and has the checksum it was written with."""
+        path = self.folder / shard.file
+        return path.is_file() and sha256(path) == shard.sha256
+
+    def save_tokens(self, name: str, tokens: Tokens) -> None:
+        """Write the tokens of a split."""
+        save_safetensors(
+            _tokens_file(self.folder, name),
+            {"ids": tokens.ids, "special": tokens.special, "document": tokens.document},
+        )
+
+    def save_manifest(self) -> None:
+        """Write the manifest."""
+        write_json(self.folder / _MANIFEST, {"format": _FORMAT, **asdict(self.manifest)})
+
+    def _read(self, shard: Shard) -> Tensor:
+        if not self.is_whole(shard):
+            raise StoreError(
+                f"{self.folder / shard.file} is missing or damaged; "
+                "run the same rsae harvest again to make it anew"
+            )
+        try:
+            return load_safetensors(self.folder / shard.file)["activations"]
+        except (CorruptFileError, KeyError) as error:
+            raise StoreError(f"{self.folder / shard.file} holds no activations") from error
+
+    def _check_split(self, name: str) -> None:
+        if name not in self.splits:
+            raise StoreError(
+                f"{self.folder} has no split {name!r}; it has {', '.join(self.splits)}"
+            )
+
+    def _one_hook(self, hook_name: str | None) -> str:
+        hooks = self.hook_names
+        if hook_name is None and len(hooks) == 1:
+            return hooks[0]
+        if hook_name not in hooks:
+            raise StoreError(f"{self.folder} has no hook {hook_name!r}; it has {', '.join(hooks)}")
+        return hook_name
+
+
+def _tokens_file(folder: Path, split: str) -> Path:
+    return folder / "tokens" / f"{split}.safetensors"
+
+
+def _manifest_from(content: Mapping[str, Any]) -> Manifest:
+    settings = dict(content)
+    settings["hook_names"] = tuple(settings["hook_names"])
+    settings["excluded_token_ids"] = tuple(settings["excluded_token_ids"])
+    settings["shards"] = tuple(Shard(**shard) for shard in settings["shards"])
+    return Manifest(**settings)
+
+
+def _checksum_of(checksums: list[str]) -> str:
+    return hashlib.sha256("\n".join(checksums).encode()).hexdigest()

@@ -1,0 +1,223 @@
+"""Text: documents, their split by document, and token sequences for a host."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsae.errors import TextError
+from rsae.files import sha256
+from rsae.language_model.host import Host
+
+__all__ = ["Document", "Tokens", "documents", "split", "tokenize"]
+
+_RUN = 12  # tokens that are hashed together: what two texts hardly share by chance
+_WORD = 2**64 - 1
+_PIECE = 20_000  # characters: what a lone text is cut into, so that a part of it can be held out
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text that is trained on or held out as a whole."""
+
+    title: str
+    text: str
+
+
+def documents(path: Path | str | None = None) -> list[Document]:
+    """Read documents.
+
+    Args:
+        path: None for the packaged text (80 documents in the public domain, 0.99 MB); a ``.jsonl``
+            file, one document per line in its field ``text``; any other file, which is plain
+            text; or a folder of such files (``.txt``, ``.md``, ``.jsonl``). A file of plain text is
+            one document, but a text that stands alone is cut at paragraphs into pieces of about
+            20,000 characters, so that some can be held out.
+
+    Raises:
+        TextError: nothing there, or no text.
+
+    Example:
+        >>> documents()[0].title
+        'Pride and Prejudice, chapter 1 of 61'
+    """
+    if path is None:
+        with resources.as_file(resources.files("rsae") / "demo" / "text") as packaged:
+            return documents(packaged)
+    source = Path(path).expanduser()
+    if not source.exists():
+        raise TextError(f"no text at {source}; give a .txt or .jsonl file, or a folder of them")
+    files = sorted(_texts(source)) if source.is_dir() else [source]
+    found = [document for file in files for document in _read(file)]
+    if not found:
+        raise TextError(f"{source} holds no text; give a .txt or .jsonl file, or a folder of them")
+    return found if len(found) > 1 else list(_pieces(found[0]))
+
+
+def _texts(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.rglob("*") if file.suffix in {".txt", ".md", ".jsonl"})
+
+
+def _read(file: Path) -> Iterator[Document]:
+    try:
+        content = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TextError(f"{file} cannot be read as UTF-8 text ({error}); convert it") from error
+    if file.suffix != ".jsonl":
+        if content.strip():
+            yield Document(file.stem, content)
+        return
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            yield _parse(line, f"{file}, line {number}")
+
+
+def _parse(line: str, where: str) -> Document:
+    try:
+        record = json.loads(line)
+        text = record["text"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise TextError(f'{where} is no JSON object with a field "text"; correct it') from error
+    if not isinstance(text, str):
+        raise TextError(f'{where}: the field "text" holds no string; correct it')
+    return Document(str(record.get("title", where)), text)
+
+
+def _pieces(document: Document) -> Iterator[Document]:
+    paragraphs: list[str] = []
+    length = count = 0
+    for paragraph in document.text.split("\n\n"):
+        paragraphs.append(paragraph)
+        length += len(paragraph)
+        if length >= _PIECE:
+            count += 1
+            yield Document(f"{document.title}, piece {count}", "\n\n".join(paragraphs))
+            paragraphs, length = [], 0
+    if paragraphs:
+        yield Document(f"{document.title}, piece {count + 1}", "\n\n".join(paragraphs))
+
+
+def split(
+    documents: Sequence[Document], heldout: float = 0.1, *, seed: int = 0
+) -> tuple[list[Document], list[Document]]:
+    """Divide documents at random into (train, held-out), each a whole document.
+
+    Args:
+        documents: At least two.
+        heldout: Share of all characters to hold out; at least one document is, and at least one
+            is left.
+        seed: Of the choice.
+
+    Raises:
+        TextError: there are fewer than two documents.
+    """
+    if len(documents) < 2:
+        raise TextError("a text of one document leaves nothing to hold out; give a longer text")
+    order = np.random.default_rng(seed).permutation(len(documents))
+    share = heldout * sum(len(document.text) for document in documents)
+    chosen: set[int] = set()
+    length = 0
+    for index in order[:-1]:
+        if chosen and length >= share:
+            break
+        chosen.add(int(index))
+        length += len(documents[index].text)
+    train = [document for i, document in enumerate(documents) if i not in chosen]
+    return train, [documents[i] for i in sorted(chosen)]
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Token sequences of one length.
+
+    Attributes:
+        ids: (n_seq, ctx) int64. Every sequence is opened by BOS and stays within one document;
+            the last of a document is padded on the right.
+        special: (n_seq, ctx) bool, the positions that no mean includes: BOS, EOS, padding and the
+            like, and the first positions (see :meth:`rsae.language_model.host.Host.is_special`).
+        document: (n_seq,) int64, the index of each sequence's document.
+    """
+
+    ids: Tensor
+    special: Tensor
+    document: Tensor
+
+    @property
+    def context_size(self) -> int:
+        """Tokens per sequence, BOS included."""
+        return self.ids.shape[1]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that are not special."""
+        return int((~self.special).sum())
+
+    @cached_property
+    def sha256(self) -> str:
+        """Checksum of the ids."""
+        return sha256(self.ids)
+
+    def sketch(self) -> str:
+        """Hashes by which text that is used again is found out: a bottom-k sketch.
+
+        Every run of 12 ordinary tokens is hashed and the 1024 smallest hashes are kept. They do
+        not depend on where sequences begin or how long they are, and whatever lies below the
+        largest of them in another text's hashes is in both texts if it is in both sketches. A
+        trained coder records it in ``training_sketches``.
+
+        Source: Bar-Yossef et al. 2002, doi:10.1007/3-540-45726-7_1 (bottom-k sampling by hash).
+        """
+        if self.context_size < _RUN:
+            return ""
+        runs = self.ids.unfold(1, _RUN, 1)
+        ordinary = ~self.special.unfold(1, _RUN, 1).any(dim=-1)
+        factors = torch.from_numpy(np.random.default_rng(0).integers(1, 2**62, _RUN)) * 2 + 1
+        hashes = torch.sum(runs[ordinary] * factors, dim=-1).unique()
+        mixed = (hashes ^ (hashes >> 29)) * 0x2545F4914F6CDD1D
+        words = sorted(f"{value & _WORD:016x}"[:12] for value in mixed.tolist())
+        return " ".join(words[:1024])
+
+    def sample(self, n_tokens: int, *, seed: int = 0) -> "Tokens":
+        """Sequences chosen at random, in their order, until they hold ``n_tokens``.
+
+        Raises:
+            TextError: there are not that many tokens.
+        """
+        if n_tokens > self.n_tokens:
+            raise TextError(
+                f"{n_tokens:,} tokens are wanted and the text has {self.n_tokens:,}; "
+                "give a longer text with --text or ask for fewer with --tokens"
+            )
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self.ids)))
+        counts = (~self.special).sum(dim=1)[order].cumsum(0)
+        enough = int((counts < n_tokens).sum()) + 1
+        chosen = order[:enough].sort().values
+        return Tokens(self.ids[chosen], self.special[chosen], self.document[chosen])
+
+
+def tokenize(host: Host, documents: Sequence[Document], context_size: int = 128) -> Tokens:
+    """Cut documents into sequences of ``context_size`` tokens, BOS first in each.
+
+    Raises:
+        TextError: the documents hold no token.
+    """
+    body = context_size - 1
+    bos, pad = host.bos_token_id, host.pad_token_id
+    rows: list[list[int]] = []
+    owners: list[int] = []
+    for index, document in enumerate(documents):
+        ids = host.tokenizer.encode(document.text, add_special_tokens=False, verbose=False)
+        for begin in range(0, len(ids), body):
+            row = [bos, *ids[begin : begin + body]]
+            rows.append(row + [pad] * (context_size - len(row)))
+            owners.append(index)
+    if not rows:
+        raise TextError("the text is empty; give a longer one with --text")
+    ids = torch.tensor(rows)
+    return Tokens(ids, host.is_special(ids), torch.tensor(owners))

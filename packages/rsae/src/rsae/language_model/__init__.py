@@ -1,0 +1,1 @@
+"""The language model: weights, tokenizer, hooks and matrix products."""

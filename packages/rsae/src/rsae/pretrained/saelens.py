@@ -1,0 +1,216 @@
+"""SAELens: a folder with `cfg.json` and `sae_weights.safetensors`.
+
+Definition (SAELens 6, `saes/sae.py`, `saes/{standard,jumprelu,topk}_sae.py`):
+
+    u = normalize(x)                            as `normalize_activations` says
+    h = (u - b_dec) @ W_enc + b_enc             b_dec only if `apply_b_dec_to_input`
+    z = relu(h)                                 standard
+        relu(h) * (h > threshold)               jumprelu
+        relu of the k largest of h, else 0      topk
+    x_hat = denormalize(z @ W_dec + b_dec)
+
+What differs between files, and is folded into the tensors without changing a code or a
+reconstruction:
+
+- `rescale_acts_by_decoder_norm` (topk): selection by h * |row of W_dec|, decoding of
+  z / |row of W_dec|;
+- `activation_scaler.json` of a training checkpoint (`expected_average_only_in`): the factor by
+  which the trainer scaled x, as in `SAE.fold_activation_norm_scaling_factor`;
+- `scaling_factor` (fine-tuned files of SAELens < 6): codes are scaled before decoding;
+- `log_threshold` (older JumpReLU checkpoints): threshold = exp(log_threshold);
+- `topk_threshold` (batch-topk checkpoints): SAELens itself saves the finished SAE as jumprelu.
+
+Configs older than SAELens 6 are read by SAELens' own rules (`handle_config_defaulting`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from rsae.errors import TeacherError
+from rsae.pretrained.base import Family, Teacher
+from rsae.pretrained.checks import agree, assemble, need, whole
+from rsae.pretrained.files import Weights, read_object
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+FORMAT = "saelens"
+
+_FAMILIES: dict[str, Family] = {
+    "standard": "relu",
+    "jumprelu": "jumprelu",
+    "topk": "topk",
+    "batchtopk": "jumprelu",
+    "matryoshka_batchtopk": "jumprelu",
+}
+
+_REFUSED = {
+    "gated": "its gate and its magnitude are two affine maps, so no single activation is there "
+    "to replace",
+    "abstopk": "it keeps negative codes, which no gate on one side does",
+    "matching_pursuit": "its codes come from an iteration, not from an activation",
+    "temporal": "its codes depend on other tokens",
+    "rational": "it is a rational SAE already",
+}
+
+
+def claims(weights: Weights) -> bool:
+    """Whether a file's entries are named as SAELens names them."""
+    names = weights.content.keys()
+    return (
+        weights.container == "safetensors"
+        and bool({"W_enc", "W_dec"} & names)
+        and not any(name.startswith("encoder.") for name in names)
+    )
+
+
+def read(weights: Weights) -> Teacher:
+    """Build the teacher from `sae_weights.safetensors` and the `cfg.json` beside it.
+
+    Raises:
+        TeacherError: there is no `cfg.json`, the architecture is refused (the message says why),
+            or the tensors do not fit.
+        CorruptFileError: a file is damaged.
+    """
+    if "cfg.json" not in weights.beside:
+        raise TeacherError(f"{weights.path}: no cfg.json lies beside it; put SAELens' own there")
+    return _read(weights.content, weights.beside["cfg.json"], weights.path)
+
+
+def from_sae(sae: "SAE[Any]", source: str) -> Teacher:
+    """The teacher that an SAE in memory is, for those that SAELens loads from the hub.
+
+    Raises:
+        TeacherError: its architecture is refused.
+    """
+    return _read(sae.state_dict(), sae.cfg.to_dict(), Path(source))
+
+
+def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Teacher:
+    _check_activation(config, path)
+    current = _current(config, path)
+    family = _family(current, path)
+    teacher = assemble(
+        family,
+        need(content, "W_enc", path),
+        need(content, "b_enc", path),
+        need(content, "W_dec", path),
+        need(content, "b_dec", path),
+        path=path,
+        format=FORMAT,
+        threshold=_threshold(content, path) if family == "jumprelu" else None,
+        k=whole(current.get("k"), "k", path) if family == "topk" else None,
+        apply_b_dec_to_input=bool(current.get("apply_b_dec_to_input", True)),
+        normalize_activations=current.get("normalize_activations") or "none",
+        metadata=current["metadata"],
+    )
+    agree(current, "d_in", teacher.d_in, path)
+    agree(current, "d_sae", teacher.d_sae, path)
+    by_norm = bool(current.get("rescale_acts_by_decoder_norm"))
+    teacher = _fold_training_scale(teacher, path, by_norm)
+    teacher = _fold_finetuning_scale(teacher, content, config, path)
+    return _fold_decoder_norm(teacher) if by_norm else teacher
+
+
+def _family(config: Mapping[str, Any], path: Path) -> Family:
+    architecture = str(config.get("architecture", "standard"))
+    if architecture not in _FAMILIES:
+        reason = _REFUSED.get(architecture, "it is not one of an SAE with one activation")
+        raise TeacherError(
+            f"{path}: the architecture {architecture!r} cannot be upgraded: {reason}; "
+            f"use one of {', '.join(_FAMILIES)}"
+        )
+    return _FAMILIES[architecture]
+
+
+def _check_activation(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse what SAELens < 6 could be told to use instead of ReLU."""
+    activation = config.get("activation_fn_str", config.get("activation_fn", "relu"))
+    if activation not in ("relu", "topk"):
+        raise TeacherError(
+            f"{path}: the activation {activation!r} cannot be upgraded; use relu or topk"
+        )
+
+
+def _current(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The config in the form of SAELens 6, which is the one that has `metadata`."""
+    if "metadata" not in config:
+        from sae_lens.loading.pretrained_sae_loaders import handle_config_defaulting
+
+        try:
+            config = handle_config_defaulting(config)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise TeacherError(
+                f"{path}: SAELens cannot read the cfg.json beside it ({error!r}); restore it"
+            ) from error
+    if not isinstance(config["metadata"], dict):
+        raise TeacherError(f"{path}: metadata in cfg.json is no object; restore it")
+    return config
+
+
+def _threshold(content: Mapping[str, Any], path: Path) -> Tensor:
+    if "log_threshold" in content:
+        return torch.exp(need(content, "log_threshold", path))
+    key = "topk_threshold" if "topk_threshold" in content else "threshold"
+    return need(content, key, path)
+
+
+def _fold_training_scale(teacher: Teacher, path: Path, by_norm: bool) -> Teacher:
+    """Fold the factor of x that a training checkpoint keeps beside its weights."""
+    if teacher.normalize_activations != "expected_average_only_in":
+        return teacher
+    scaler = path.parent / "activation_scaler.json"
+    factor = read_object(scaler).get("scaling_factor") if scaler.exists() else None
+    if not isinstance(factor, int | float) or not 0 < factor < float("inf"):
+        note = (
+            "trained on scaled activations, whose factor is not in the file: codes are of x as is"
+        )
+        return replace(teacher, notes=(*teacher.notes, note))
+    threshold = teacher.threshold
+    return replace(
+        teacher,
+        W_enc=teacher.W_enc * factor,
+        W_dec=teacher.W_dec / factor,
+        b_dec=teacher.b_dec / factor,
+        threshold=threshold / factor if threshold is not None and by_norm else threshold,
+        normalize_activations="none",
+        notes=(*teacher.notes, f"the training factor {factor} of x is folded into the weights"),
+    )
+
+
+def _fold_finetuning_scale(
+    teacher: Teacher, content: Mapping[str, Any], config: Mapping[str, Any], path: Path
+) -> Teacher:
+    """Fold the scale of the codes before decoding; all ones is SAELens' way to say none."""
+    key = next((k for k in ("scaling_factor", "finetuning_scaling_factor") if k in content), None)
+    if key is None:
+        return teacher
+    scale = need(content, key, path)
+    if scale.shape != (teacher.d_sae,) or not torch.isfinite(scale).all():
+        raise TeacherError(f"{path}: {key} is not {teacher.d_sae} finite numbers; use a sound file")
+    if torch.allclose(scale, torch.ones_like(scale)):
+        return teacher
+    if not config.get("finetuning_scaling_factor"):
+        raise TeacherError(
+            f"{path}: {key} is there, but cfg.json does not say finetuning_scaling_factor; "
+            "set it there if the SAE was fine-tuned"
+        )
+    note = f"{key} is folded into the decoder"
+    return replace(teacher, W_dec=teacher.W_dec * scale[:, None], notes=(*teacher.notes, note))
+
+
+def _fold_decoder_norm(teacher: Teacher) -> Teacher:
+    """Fold |row of W_dec| into the encoder: the codes are those that were selected by it."""
+    norm = teacher.W_dec.norm(dim=1).clamp(min=1e-8)
+    return replace(
+        teacher,
+        W_enc=teacher.W_enc * norm,
+        b_enc=teacher.b_enc * norm,
+        W_dec=teacher.W_dec / norm[:, None],
+        notes=(*teacher.notes, "the norms of the decoder's rows are folded into the encoder"),
+    )

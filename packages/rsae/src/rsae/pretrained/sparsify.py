@@ -1,0 +1,103 @@
+"""EleutherAI sparsify (once `sae`): a folder per hook with `cfg.json` and `sae.safetensors`.
+
+Entries `encoder.weight (d_sae, d_in)`, `encoder.bias (d_sae,)`, `W_dec (d_sae, d_in)`,
+`b_dec (d_in,)` and, with `skip_connection`, `W_skip (d_in, d_in)`.
+
+Definition (EleutherAI/sparsify `sparse_coder.py`, `fused_encoder.py`):
+
+    h = (x - b_dec) @ encoder.weight.T + encoder.bias
+    z = the k largest of relu(h), else 0
+    x_hat = z @ W_dec + b_dec  (+ x @ W_skip.T)
+
+`multi_topk`, `normalize_decoder` and `expansion_factor` speak of training and change nothing here.
+A transcoder has the same tensors, but b_dec is not subtracted and the target is another site's
+activation, so it is refused (`transcode`, for the first ones in the run's `config.json` above); so
+are matching pursuit, the lookups and skips that add to x_hat what no dictionary holds, `groupmax`,
+and the `signed` selection by |h| of old versions.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rsae.errors import TeacherError
+from rsae.pretrained.base import Teacher
+from rsae.pretrained.checks import agree, assemble, need, need_linear, whole
+from rsae.pretrained.files import Weights, read_object
+
+FORMAT = "sparsify"
+
+_REFUSED = {
+    "transcode": "it is a transcoder, which predicts another site than it reads",
+    "signed": "it keeps negative codes, which no gate on one side does",
+    "embed_skip": "it adds a map of the embeddings to its output",
+    "gram_lookup": "it adds a table of n-grams to its output",
+    "matching_pursuit": "its codes come from an iteration, not from an activation",
+}
+
+
+def claims(weights: Weights) -> bool:
+    """Whether a file's entries are named as sparsify names them."""
+    names = weights.content.keys()
+    return weights.container == "safetensors" and bool({"encoder.weight", "encoder.bias"} & names)
+
+
+def read(weights: Weights) -> Teacher:
+    """Build the teacher from `sae.safetensors` and the `cfg.json` beside it.
+
+    Raises:
+        TeacherError: there is no `cfg.json`, it is refused (the message says why), or the tensors
+            do not fit.
+        CorruptFileError: a file is damaged.
+    """
+    content, path = weights.content, weights.path
+    if "cfg.json" not in weights.beside:
+        raise TeacherError(f"{path}: no cfg.json lies beside it, which has k; put theirs there")
+    config = weights.beside["cfg.json"]
+    _refuse(config, content, path)
+    teacher = assemble(
+        "topk",
+        need_linear(content, "encoder.weight", path),
+        need(content, "encoder.bias", path),
+        need(content, "W_dec", path),
+        need(content, "b_dec", path),
+        path=path,
+        format=FORMAT,
+        k=whole(config.get("k"), "k", path),
+        metadata=_metadata(path),
+    )
+    agree(config, "d_in", teacher.d_in, path)
+    agree(config, "num_latents", teacher.d_sae, path)
+    return teacher
+
+
+def _refuse(config: Mapping[str, Any], content: Mapping[str, Any], path: Path) -> None:
+    said = {"transcode": _run(path).get("transcode"), **config}
+    reasons = [reason for key, reason in _REFUSED.items() if said.get(key)]
+    if config.get("activation", "topk") != "topk":
+        reasons.append(f"its activation is {config['activation']!r}")
+    if "W_skip" in content and need(content, "W_skip", path).count_nonzero():
+        reasons.append("it adds a linear map of its input to its output")
+    if reasons:
+        raise TeacherError(
+            f"{path}: it cannot be upgraded: {reasons[0]}; use a plain TopK autoencoder"
+        )
+
+
+def _run(path: Path) -> dict[str, Any]:
+    """The settings of the run that trained it, where they lie above the hook's folder."""
+    file = path.parent.parent / "config.json"
+    return read_object(file) if file.exists() else {}
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """The hook by the folder's name, and the model by the run's `config.json` above it."""
+    found: dict[str, Any] = {}
+    if isinstance(model := _run(path).get("model"), str):
+        found["model_name"] = model
+    layer = re.fullmatch(r"(?:.*\.)?(?:layers|h)\.(\d+)(\.mlp)?", path.parent.name)
+    if layer is not None:
+        site = "hook_mlp_out" if layer[2] else "hook_resid_post"
+        found["hook_name"] = f"blocks.{layer[1]}.{site}"
+    return found

@@ -1,0 +1,1 @@
+"""The rational sparse autoencoder: activation, model, model card, loading and export."""

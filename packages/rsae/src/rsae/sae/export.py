@@ -1,0 +1,135 @@
+"""Export: the plain JumpReLU SAE nearest to an RSAE, for programs that know only SAELens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import sae_lens
+import torch
+from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
+from sae_lens.constants import SAE_CFG_FILENAME, SAE_WEIGHTS_FILENAME
+from sae_lens.saes.sae import SAEMetadata
+from torch import Tensor
+
+from rsae.data import Activations
+from rsae.errors import ConfigError
+from rsae.files import make_folder, save_safetensors, write_json
+from rsae.sae.model import RSAE
+
+__all__ = ["Export", "export_jumprelu"]
+
+_BATCH = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """A plain SAE and what it loses, both measured on the same tokens.
+
+    Attributes:
+        sae: SAELens' own class.
+        n_tokens: how many tokens the gains and the losses are of.
+        mse: of the plain SAE, the mean over tokens of |x - x_hat|^2.
+        mse_rsae: of the RSAE.
+        l0: mean number of codes that are not zero, the same for both.
+    """
+
+    sae: JumpReLUSAE
+    n_tokens: int
+    mse: float
+    mse_rsae: float
+    l0: float
+
+    def losses(self) -> dict[str, float]:
+        """The numbers alone."""
+        return {
+            "n_tokens": self.n_tokens,
+            "mse_rsae": self.mse_rsae,
+            "mse": self.mse,
+            "mse_increase": self.mse / self.mse_rsae - 1,
+            "l0": self.l0,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write SAELens' two files, each whole or not at all, and return the folder.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        folder = make_folder(path)
+        save_safetensors(folder / SAE_WEIGHTS_FILENAME, self.sae.state_dict())
+        write_json(folder / SAE_CFG_FILENAME, self.sae.cfg.to_dict())
+        return folder
+
+
+@torch.no_grad()
+def export_jumprelu(coder: RSAE, activations: Activations) -> Export:
+    r"""The JumpReLU SAE with the RSAE's support and the codes nearest to its codes.
+
+    Where h_j > tau_j the RSAE's code is z_j = h_j phi(h_j / s_j) and the plain one's g_j h_j, with
+    the constant gain of least squares over the tokens given,
+
+        g_j = sum z_j h_j / sum h_j^2,
+
+    and that of all features together where feature j does not occur or g_j is not positive. The
+    gains go into W_enc, b_enc and the thresholds, so that support and decoder stay as they are.
+
+    Args:
+        coder: an RSAE of support "threshold".
+        activations: of its hook, (n, d_in).
+
+    Raises:
+        ConfigError: the RSAE's support is not given by thresholds, or no feature fires.
+    """
+    if coder.cfg.support != "threshold":
+        raise ConfigError(
+            f"an RSAE of support {coder.cfg.support!r} has no thresholds that a JumpReLU could "
+            "keep; upgrade with support 'threshold'"
+        )
+    gain = _gains(coder, activations)
+    sae = _plain(coder, gain)
+    error = error_rsae = count = 0.0
+    for x in activations.batches(_BATCH):
+        z = sae.encode(x)
+        error += (x - sae.decode(z)).square().sum().item()
+        error_rsae += (x - coder.decode(coder.encode(x))).square().sum().item()
+        count += z.count_nonzero().item()
+    n = activations.n_tokens
+    export = Export(sae, n, error / n, error_rsae / n, count / n)
+    sae.cfg.metadata["export"] = export.losses()
+    return export
+
+
+def _gains(coder: RSAE, activations: Activations) -> Tensor:
+    product, square = torch.zeros(2, coder.cfg.d_sae, dtype=torch.float64)
+    for x in activations.batches(_BATCH):
+        h = coder.encode_pre_act(x)
+        z = coder.activate(h)
+        h = h.relu() * (z != 0)
+        product += (z * h).double().sum(dim=0)
+        square += h.double().square().sum(dim=0)
+        coder.decode(z)  # SAELens keeps what undoes the input's normalisation until it is used
+    together = product.sum() / square.sum()
+    if not together > 0:
+        raise ConfigError("no feature of this RSAE fires on these activations; take its own hook's")
+    gain = product / square
+    return torch.where(gain > 0, gain, together).float()
+
+
+def _plain(coder: RSAE, gain: Tensor) -> JumpReLUSAE:
+    config = JumpReLUSAEConfig(
+        d_in=coder.cfg.d_in,
+        d_sae=coder.cfg.d_sae,
+        apply_b_dec_to_input=coder.cfg.apply_b_dec_to_input,
+        normalize_activations=coder.cfg.normalize_activations,
+        metadata=SAEMetadata(
+            **{**coder.cfg.metadata.to_dict(), "sae_lens_version": sae_lens.__version__}
+        ),
+    )
+    sae = JumpReLUSAE(config)
+    sae.W_enc.copy_(coder.W_enc * gain)
+    sae.b_enc.copy_(coder.b_enc * gain)
+    sae.threshold.copy_(coder.threshold.clamp(min=0) * gain)
+    sae.W_dec.copy_(coder.W_dec)
+    sae.b_dec.copy_(coder.b_dec)
+    return sae

@@ -1,0 +1,145 @@
+"""What a file or folder is: a trained SAE of any format, an RSAE, or a store of activations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from sae_lens.constants import SAE_CFG_FILENAME, SAE_WEIGHTS_FILENAME
+from torch import Tensor
+
+from rsae.data import ActivationStore
+from rsae.errors import ConfigError, CorruptFileError, TeacherError
+from rsae.files import load_safetensors, read_json
+from rsae.pretrained import Teacher, load_teacher
+from rsae.sae.model import RSAE
+
+__all__ = ["describe", "describe_teacher", "is_rsae", "load_rsae"]
+
+_LONG = ("training_sketches",)  # of the metadata: hashes for programs, thousands of them
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Plain data on what a path holds; `kind` is "rsae", "activations" or "teacher".
+
+    Args:
+        path: a folder or file, or a name that `load_teacher` knows.
+
+    Raises:
+        RsaeError: nothing is there, it is damaged, or it is none of the three.
+
+    Example:
+        >>> describe("demo:topk")["k"]
+        48
+    """
+    folder = Path(path)
+    if (folder / "manifest.json").is_file():
+        return _describe_store(ActivationStore.open(folder))
+    if is_rsae(folder):
+        return _describe_rsae(load_rsae(folder))
+    return describe_teacher(load_teacher(path))
+
+
+def load_rsae(path: str | Path) -> RSAE:
+    """The RSAE in a folder that `rsae upgrade` wrote, its files checked first.
+
+    Raises:
+        TeacherError: the folder holds no RSAE.
+        CorruptFileError: one of its files is missing, damaged, or does not fit the other.
+    """
+    folder = Path(path)
+    if not is_rsae(folder):
+        raise TeacherError(f"{folder} holds no RSAE; give a folder that rsae upgrade wrote")
+    tensors = load_safetensors(folder / SAE_WEIGHTS_FILENAME)
+    if bad := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        raise CorruptFileError(f"{folder}: {', '.join(bad)} hold NaN or infinity; upgrade again")
+    try:
+        return RSAE.load_from_disk(folder)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
+        cause = (str(error).splitlines() or [repr(error)])[-1].strip()
+        raise CorruptFileError(
+            f"{folder}: its weights and {SAE_CFG_FILENAME} do not fit together ({cause}); "
+            "restore it or upgrade again"
+        ) from error
+
+
+def describe_teacher(teacher: Teacher) -> dict[str, Any]:
+    """Plain data on a teacher: format, family, shapes, thresholds, normalisation, metadata."""
+    return {
+        "kind": "teacher",
+        "source": teacher.source,
+        "format": teacher.format,
+        "family": teacher.family,
+        "d_in": teacher.d_in,
+        "d_sae": teacher.d_sae,
+        "k": teacher.k,
+        "threshold": None if teacher.threshold is None else _range(teacher.threshold),
+        "apply_b_dec_to_input": teacher.apply_b_dec_to_input,
+        "normalize_activations": teacher.normalize_activations,
+        "decoder_norm": _range(teacher.W_dec.norm(dim=1)),
+        "notes": list(teacher.notes),
+        "metadata": _short(teacher.metadata),
+    }
+
+
+def is_rsae(path: str | Path) -> bool:
+    """Whether a path is a folder whose `cfg.json` says that it holds an RSAE."""
+    folder = Path(path)
+    if not (folder / SAE_CFG_FILENAME).is_file():
+        return False
+    config = read_json(folder / SAE_CFG_FILENAME)
+    return isinstance(config, dict) and config.get("architecture") == "rational"
+
+
+def _describe_rsae(coder: RSAE) -> dict[str, Any]:
+    rational = coder.rational
+    return {
+        "kind": "rsae",
+        "form": coder.cfg.form,
+        "support": coder.cfg.support,
+        "d_in": coder.cfg.d_in,
+        "d_sae": coder.cfg.d_sae,
+        "k": coder.cfg.k,
+        "degree": list(rational.degree),
+        "layers": len(rational.numerator),
+        "input_scale": rational.input_scale.item(),
+        "output_scale": rational.output_scale.item(),
+        "threshold": _range(coder.threshold),
+        "apply_b_dec_to_input": coder.cfg.apply_b_dec_to_input,
+        "normalize_activations": coder.cfg.normalize_activations,
+        "decoder_norm": _range(coder.W_dec.norm(dim=1)),
+        "metadata": _short(coder.cfg.metadata.to_dict()),
+    }
+
+
+def _describe_store(store: ActivationStore) -> dict[str, Any]:
+    manifest = store.manifest
+    wanted = [
+        file
+        for hook in manifest.hook_names
+        for split in store.splits
+        for file in manifest.files(hook, split)
+    ]
+    return {
+        "kind": "activations",
+        "model": manifest.model,
+        "hooks": list(manifest.hook_names),
+        "d_in": manifest.d_in,
+        "context_size": manifest.context_size,
+        "tokens": dict(manifest.n_tokens),
+        "excluded": dict(manifest.n_excluded),
+        "dtypes": sorted({shard.dtype for shard in manifest.shards}),
+        "shards": {"finished": len(manifest.shards), "planned": len(wanted)},
+        "tokens_sha256": dict(manifest.tokens_sha256),
+    }
+
+
+def _range(values: Tensor) -> dict[str, float]:
+    values = values.detach().float()
+    low, middle, high = values.min(), values.median(), values.max()
+    return {"min": low.item(), "median": middle.item(), "max": high.item()}
+
+
+def _short(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if name not in _LONG}

@@ -1,0 +1,244 @@
+"""`RSAE`: a SAELens SAE whose activation is a trainable rational function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+import sae_lens
+import torch
+from sae_lens import SAE, SAEConfig, register_sae_class
+from sae_lens.constants import SAE_CFG_FILENAME, SAE_WEIGHTS_FILENAME
+from sae_lens.registry import SAE_CLASS_REGISTRY
+from sae_lens.saes.sae import SAEMetadata
+from torch import Tensor, nn
+from typing_extensions import override
+
+from rsae.errors import ConfigError
+from rsae.files import make_folder, save_safetensors, write_json, write_text
+from rsae.sae.activation import RationalActivation
+from rsae.sae.card import model_card
+
+if TYPE_CHECKING:
+    from rsae.pretrained import Teacher
+
+__all__ = ["RSAE", "Form", "RSAEConfig", "Support"]
+
+Form = Literal["magnitude", "gate", "direct"]
+Support = Literal["threshold", "level", "topk"]
+
+_ARCHITECTURE = "rational"
+_RATIONAL = "rational."
+_IDENTITY = RationalActivation.constant((0, 0)).to_dict()
+
+
+@dataclass
+class RSAEConfig(SAEConfig):
+    """SAELens' configuration and what the rational activation adds.
+
+    Args:
+        form: what the rational phi computes, see `RSAE`.
+        support: where a code may differ from zero, see `RSAE`.
+        k: codes kept per token, for support "topk" only.
+        rational: the numbers of the `RationalActivation`. They live here and not among the
+            weights because SAELens casts every weight to the model's dtype on loading.
+
+    Raises:
+        ConfigError: an unknown form or support, or one that does not go with the other.
+    """
+
+    form: Form = "magnitude"
+    support: Support = "threshold"
+    k: int | None = None
+    rational: dict[str, Any] = field(default_factory=lambda: dict(_IDENTITY))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form not in get_args(Form):
+            raise ConfigError(f"form {self.form!r} is not one of {get_args(Form)}")
+        if self.support not in get_args(Support):
+            raise ConfigError(f"support {self.support!r} is not one of {get_args(Support)}")
+        if self.support == "level" and self.form != "gate":
+            raise ConfigError("support 'level' is where a gate exceeds 1/2; it needs form 'gate'")
+        if (self.k is not None) != (self.support == "topk"):
+            raise ConfigError("k goes with support 'topk', and only with it")
+
+    @override
+    @classmethod
+    def architecture(cls) -> str:
+        return _ARCHITECTURE
+
+
+class RSAE(SAE[RSAEConfig]):
+    r"""A sparse autoencoder with a rational activation and exact zeros.
+
+        h     = (x - b_dec) W_enc + b_enc                 (…, d_sae)   encode_pre_act
+        z_j   = value_j(h_j) where j is in the support, exactly 0 elsewhere       encode
+        x_hat = z W_dec + b_dec                           (…, d_in)    decode
+
+    The value, by form, with one rational phi(u) = C_out * r(u / C_in) for all features and
+    s_j = `feature_scale` (1 unless decoder norms were folded):
+
+    - "magnitude": z_j = h_j * phi(h_j / s_j)
+    - "gate":      z_j = h_j * phi((h_j - tau_j) / s_j)
+    - "direct":    z_j = s_j * phi(h_j / s_j)
+
+    The support, in training and in use, tau = `threshold`:
+
+    - "threshold": h_j > tau_j
+    - "level":     phi((h_j - tau_j) / s_j) > C_out / 2      (form "gate" only)
+    - "topk":      h_j > 0 and h_j / s_j among the token's k largest
+
+    A magnitude that is 1 makes it the teacher exactly. b_dec is subtracted only where
+    `cfg.apply_b_dec_to_input`; input normalisation, hooks, error term and file layout are
+    SAELens' own.
+
+    Example:
+        >>> import torch
+        >>> from rsae import RSAE, RSAEConfig
+        >>> coder = RSAE(RSAEConfig(d_in=4, d_sae=8))
+        >>> coder.encode(torch.zeros(1, 4)).count_nonzero().item()
+        0
+
+    Source: Yin & Yu 2026, arXiv 2606.14990, which has no exact support: there L0 = d_sae.
+    """
+
+    b_enc: nn.Parameter
+    threshold: nn.Parameter
+    feature_scale: Tensor
+    rational: RationalActivation
+
+    @override
+    def initialize_weights(self) -> None:
+        super().initialize_weights()
+        shape, like = (self.cfg.d_sae,), {"dtype": self.dtype, "device": self.device}
+        self.b_enc = nn.Parameter(torch.zeros(shape, **like))  # type: ignore[arg-type]
+        self.threshold = nn.Parameter(torch.zeros(shape, **like))  # type: ignore[arg-type]
+        self.register_buffer("feature_scale", torch.ones(shape, **like))  # type: ignore[arg-type]
+        self.rational = RationalActivation.from_dict(self.cfg.rational, device=self.device)
+
+    @classmethod
+    def from_teacher(
+        cls,
+        teacher: Teacher,
+        rational: RationalActivation,
+        form: Form = "magnitude",
+        support: Support = "threshold",
+    ) -> Self:
+        """A copy of the teacher's weights with `rational` in place of its activation.
+
+        Thresholds are the teacher's for JumpReLU and 0 for the others, whose support they then
+        describe (a TopK teacher's is "topk"). The teacher's metadata is kept.
+        """
+        config = RSAEConfig(
+            d_in=teacher.d_in,
+            d_sae=teacher.d_sae,
+            apply_b_dec_to_input=teacher.apply_b_dec_to_input,
+            normalize_activations=teacher.normalize_activations,  # type: ignore[arg-type]
+            form=form,
+            support=support,
+            k=teacher.k if support == "topk" else None,
+            rational=rational.to_dict(),
+            metadata=_metadata(teacher),
+        )
+        coder = cls(config)
+        with torch.no_grad():
+            for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
+                getattr(coder, name).copy_(getattr(teacher, name))
+            if teacher.threshold is not None:
+                coder.threshold.copy_(teacher.threshold.clamp(min=0))
+        return coder.to(teacher.device)
+
+    def encode_pre_act(self, x: Tensor) -> Tensor:
+        """Pre-activations h, (…, d_in) → (…, d_sae)."""
+        return self.hook_sae_acts_pre(self.process_sae_in(x) @ self.W_enc + self.b_enc)
+
+    @override
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes z, (…, d_in) → (…, d_sae); exact zeros outside the support."""
+        return self.hook_sae_acts_post(self.activate(self.encode_pre_act(x)))
+
+    @override
+    def decode(self, feature_acts: Tensor) -> Tensor:
+        """Reconstruction, (…, d_sae) → (…, d_in)."""
+        recons = self.hook_sae_recons(feature_acts @ self.W_dec + self.b_dec)
+        return self.reshape_fn_out(self.run_time_activation_norm_fn_out(recons), self.d_head)
+
+    def activate(self, h: Tensor) -> Tensor:
+        """The activation alone: pre-activations (…, d_sae) → codes (…, d_sae)."""
+        phi = self.shape(h, self.threshold, self.feature_scale)
+        support = self.support(h, self.threshold, self.feature_scale, phi)
+        value = self.value(h, self.feature_scale, phi).to(h.dtype)
+        return torch.where(support, value, torch.zeros_like(value))
+
+    def shape(self, h: Tensor, threshold: Tensor, scale: Tensor) -> Tensor:
+        """The rational phi at each entry, in at least float32; the arguments broadcast."""
+        offset = threshold if self.cfg.form == "gate" else 0.0
+        return self.rational((h - offset) / scale)
+
+    def value(self, h: Tensor, scale: Tensor, phi: Tensor) -> Tensor:
+        """What a code is where it is in the support."""
+        return phi * (scale if self.cfg.form == "direct" else h)
+
+    def support(self, h: Tensor, threshold: Tensor, scale: Tensor, phi: Tensor) -> Tensor:
+        """Boolean mask of the codes that may differ from zero; "topk" needs whole rows of h."""
+        if self.cfg.support == "level":
+            return phi > self.rational.output_scale / 2
+        if self.cfg.support == "threshold":
+            return h > threshold
+        assert self.cfg.k is not None
+        largest = torch.topk(h / scale, self.cfg.k, dim=-1, sorted=False).indices
+        chosen = torch.zeros_like(h, dtype=torch.bool).scatter_(-1, largest, True)
+        return chosen & (h > 0)
+
+    @override
+    @torch.no_grad()
+    def fold_W_dec_norm(self) -> None:
+        """Make decoder rows unit vectors, the reconstruction unchanged.
+
+        A rational is not 1-homogeneous, so the norms go into the pre-activations, the thresholds
+        *and* the input scale of each feature: phi then sees the argument it saw before.
+        """
+        norms = self.fold_and_get_W_dec_norm()
+        self.threshold.mul_(norms)
+        self.feature_scale.mul_(norms)
+
+    @override
+    def process_state_dict_for_saving(self, state_dict: dict[str, Any]) -> None:
+        for name in [name for name in state_dict if name.startswith(_RATIONAL)]:
+            del state_dict[name]
+        self.cfg.rational = self.rational.to_dict()
+
+    @override
+    def process_state_dict_for_loading(self, state_dict: dict[str, Any]) -> None:
+        device = state_dict["W_dec"].device
+        rational = RationalActivation.from_dict(self.cfg.rational, device=device)
+        state_dict.update({_RATIONAL + name: t for name, t in rational.state_dict().items()})
+
+    @override
+    def save_model(self, path: str | Path) -> tuple[Path, Path]:
+        """Write `sae_weights.safetensors`, `README.md` and `cfg.json`, each whole or not at all.
+
+        That is a model hub's layout; `cfg.json` comes last, so where it is the rest is too.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        folder = make_folder(path)
+        state_dict = self.state_dict()
+        self.process_state_dict_for_saving(state_dict)
+        weights = save_safetensors(folder / SAE_WEIGHTS_FILENAME, state_dict)
+        write_text(folder / "README.md", model_card(self))
+        config = write_json(folder / SAE_CFG_FILENAME, self.cfg.to_dict())
+        return weights, config
+
+
+def _metadata(teacher: Teacher) -> SAEMetadata:
+    """The teacher's metadata; the version is set so that SAELens reads the file as its own."""
+    kept = {**teacher.metadata, "teacher": teacher.source, "teacher_family": teacher.family}
+    return SAEMetadata(**{**kept, "sae_lens_version": sae_lens.__version__})
+
+
+if _ARCHITECTURE not in SAE_CLASS_REGISTRY:
+    register_sae_class(_ARCHITECTURE, RSAE, RSAEConfig)

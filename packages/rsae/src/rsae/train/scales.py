@@ -1,0 +1,86 @@
+"""The units of one coder on one data set, measured once before training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rsae.sae.model import RSAE
+from rsae.train.forward import Pass, forward
+from rsae.train.losses import Penalty, mse, penalty
+
+__all__ = ["Units", "measure_units"]
+
+_SMALL = 1e-6
+
+
+@dataclass(frozen=True)
+class Units:
+    """Scales that make rates, kernel and lambda independent of the data's and coder's units.
+
+    Attributes:
+        variance: total variance of x, sum over d_in; the loss's squared error is divided by it.
+        penalty: mean penalty at the start, which the penalty is divided by.
+        activation: root mean square of the active pre-activations.
+        bandwidth: width of the surrogate's kernel that holds the wanted number of entries.
+        weight: the lambda to start from. For L0 what hard thresholding says: a code z_j pays off
+            where |z_j W_dec_j|^2 > lambda, so lambda is that square at the thresholds. For L1 the
+            balance: a common shift of the encoder's biases leaves the loss unchanged.
+    """
+
+    variance: float
+    penalty: float
+    activation: float
+    bandwidth: float
+    weight: float
+
+
+def measure_units(coder: RSAE, x: Tensor, name: Penalty, window: float) -> Units:
+    """Measure on (n, d_in) activations, a few thousand tokens.
+
+    Args:
+        coder: the coder as training will start from it.
+        x: activations.
+        name: the penalty that training will use.
+        window: entries that the kernel is to reach, as a fraction of L0.
+    """
+    variance = (x - x.mean(dim=0)).square().sum(dim=-1).mean().item()
+    bandwidth = _bandwidth(coder, x, window) if coder.threshold.requires_grad else 0.0
+    step = forward(coder, x, bandwidth)
+    error, cost = mse(step, x) / variance, penalty(name, step, coder)
+    with torch.no_grad():
+        active = step.pre_acts[step.support > 0]
+        activation = active.square().mean().sqrt().item() if len(active) else 1.0
+    scale = max(cost.item(), _SMALL)
+    if name == "l0":
+        weight = _price_at_thresholds(coder, step, bandwidth) * scale / variance
+    else:
+        weight = _balance(coder, error, cost / scale) if name == "l1" else 0.0
+    return Units(variance, scale, activation, bandwidth, max(weight, _SMALL))
+
+
+@torch.no_grad()
+def _price_at_thresholds(coder: RSAE, step: Pass, bandwidth: float) -> float:
+    """Mean of |z_j W_dec_j|^2 over the active codes within the kernel's reach."""
+    cols = step.entries.cols
+    near = (step.support > 0) & (step.pre_acts - coder.threshold[cols] < bandwidth / 2)
+    sizes = step.codes[near].square() * coder.W_dec.square().sum(dim=1)[cols[near]]
+    return sizes.mean().item() if len(sizes) else 0.0
+
+
+def _bandwidth(coder: RSAE, x: Tensor, window: float) -> float:
+    """Twice the distance from the thresholds within which `window` * L0 positive entries lie."""
+    with torch.no_grad():
+        step: Pass = forward(coder, x, float("inf"))
+        distance = (step.pre_acts - coder.threshold[step.entries.cols]).abs()
+        count = int(window * step.support.sum().item())
+        nearest = distance.kthvalue(max(1, min(count, len(distance)))).values
+    return 2 * nearest.item()
+
+
+def _balance(coder: RSAE, error: Tensor, cost: Tensor) -> float:
+    (gain,) = torch.autograd.grad(error, coder.b_enc, retain_graph=True)
+    (price,) = torch.autograd.grad(cost, coder.b_enc)
+    return -gain.sum().item() / max(price.sum().item(), _SMALL)

@@ -1,0 +1,141 @@
+"""What an upgrade is asked to do: small frozen records, and how they are read from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from rsae.errors import ConfigError
+from rsae.sae.model import Form
+from rsae.train import TrainConfig
+
+__all__ = ["GateConfig", "Preset", "UpgradeConfig", "config_from_toml", "preset"]
+
+Objective = Literal["family", "l1"]
+Preset = Literal["default", "paper"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """The rational that replaces the teacher's activation.
+
+    Args:
+        form: see `rsae.RSAE`. "magnitude" starts at exactly 1, so the upgrade starts as the
+            teacher; "gate" starts at Zolotarev's step; "direct" fits the activation itself.
+        degree: type (m, n) of a magnitude or of a direct fit.
+        layers: type (3, 2) layers composed to a gate: 2 give (9, 8), 3 give (27, 26).
+        delta: half the gap around the gate's step, relative to C_in.
+
+    Raises:
+        ConfigError: a value is outside its range.
+    """
+
+    form: Form = "magnitude"
+    degree: tuple[int, int] = (3, 2)
+    layers: int = 3
+    delta: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.form not in get_args(Form):
+            raise ConfigError(f"form {self.form!r} is not one of {get_args(Form)}")
+        if len(self.degree) != 2 or min(self.degree) < 0 or not 1 <= self.layers <= 4:
+            raise ConfigError("degree is two numbers of at least 0, layers between 1 and 4")
+        if not 0 < self.delta < 1:
+            raise ConfigError("delta is between 0 and 1")
+
+
+@dataclass(frozen=True)
+class UpgradeConfig:
+    """One upgrade: the rational, the training, the objective.
+
+    Args:
+        gate: the rational.
+        train: the training, the same for every arm.
+        objective: "family" takes the penalty that suits the teacher's family (L0 through a
+            surrogate, thresholds trained); "l1" is the paper's.
+        calibration_tokens: tokens on which scales are measured and L0 is matched, spread evenly
+            over the calibration split.
+        seed: of the order of the batches.
+
+    Raises:
+        ConfigError: a value is outside its range.
+    """
+
+    gate: GateConfig = field(default_factory=GateConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    objective: Objective = "family"
+    calibration_tokens: int = 16_384
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.objective not in get_args(Objective):
+            raise ConfigError(f"objective is one of {get_args(Objective)}, not {self.objective!r}")
+        if self.calibration_tokens < 1:
+            raise ConfigError("calibration_tokens is at least 1")
+
+
+def preset(name: Preset, family: str) -> UpgradeConfig:
+    """A complete configuration by name.
+
+    - "default": what `UpgradeConfig()` is;
+    - "paper": Yin & Yu 2026, arXiv 2606.14990: a type (3, 2) fit of the activation for ReLU, a
+      (9, 8) gate for JumpReLU and TopK, an L1 penalty, 22 000 steps. Zeros stay exact and L0
+      stays controlled, which the paper does not do.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if name not in get_args(Preset):
+        raise ConfigError(f"preset {name!r} is not one of {get_args(Preset)}")
+    if name == "default":
+        return UpgradeConfig()
+    form: Form = "direct" if family == "relu" else "gate"
+    return UpgradeConfig(
+        gate=GateConfig(form=form, degree=(3, 2), layers=2, delta=1e-2),
+        train=TrainConfig(steps=22_000, rational_lr=1e-4),
+        objective="l1",
+    )
+
+
+def config_from_toml(path: Path, base: UpgradeConfig) -> UpgradeConfig:
+    """`base` with what a TOML file sets: top-level keys, and tables [gate], [train],
+    [train.controller].
+
+    Raises:
+        ConfigError: the file cannot be read, or has a key or a type that is not known.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is no readable TOML file ({error}); mend it") from error
+    return merge(base, content, str(path))
+
+
+def merge(base: T, content: Mapping[str, Any], where: str) -> T:
+    """A frozen record with some of its fields, nested ones included, replaced."""
+    known = {f.name: getattr(base, f.name) for f in fields(base)}  # type: ignore[arg-type]
+    for key, value in content.items():
+        if key not in known:
+            raise ConfigError(f"{where}: unknown setting {key!r}; known: {', '.join(known)}")
+        old = known[key]
+        if is_dataclass(old):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{where}: {key} is a table of settings, not {value!r}")
+            known[key] = merge(old, value, f"{where}: {key}")
+        else:
+            known[key] = _like(old, value, f"{where}: {key}")
+    return type(base)(**known)
+
+
+def _like(old: Any, value: Any, where: str) -> Any:
+    if isinstance(old, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(old):
+        raise ConfigError(f"{where} is a {type(old).__name__}, not {value!r}")
+    return value

@@ -1,0 +1,48 @@
+"""What an upgrade will cost, before it is begun; and the memory it took, after."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Any
+
+from rsae.pretrained import Teacher
+from rsae.upgrading.config import UpgradeConfig
+from rsae.upgrading.finetune import arms_to_train, trainings
+
+__all__ = ["estimate", "peak_memory_gib"]
+
+_GIB = 2**30
+_TOKENS_PER_SECOND = 1_400  # harvest of a 135M model up to its middle, two CPU cores
+_FLOPS = 5e10  # of one product on one CPU core, sustained
+_OVERHEAD = 4.0  # of a training step over its one dense product
+_COPIES = 7  # of the weights: themselves, gradients, two moments, a snapshot of three of these
+_BASE_GIB = 2.0  # interpreter, libraries, a small host
+
+
+def estimate(teacher: Teacher, config: UpgradeConfig, n_tokens: int) -> dict[str, Any]:
+    """Seconds and peak memory to expect, to within a factor of two on a laptop's CPU."""
+    train, weights = config.train, 2 * teacher.d_in * teacher.d_sae
+    arms = arms_to_train(teacher, config)
+    product = 2 * train.batch_size * teacher.d_in * teacher.d_sae
+    batch = train.batch_size * teacher.d_sae
+    size = 4 * (_COPIES * weights + 3 * batch + n_tokens * teacher.d_in / 2)
+    return {
+        "teacher": teacher.source,
+        "family": teacher.family,
+        "d_in": teacher.d_in,
+        "d_sae": teacher.d_sae,
+        "arms": list(arms),
+        "steps_per_arm": train.steps,
+        "harvest_seconds": round(n_tokens / _TOKENS_PER_SECOND),
+        "training_seconds": round(
+            sum(map(trainings, arms)) * train.steps * product * _OVERHEAD / _FLOPS
+        ),
+        "peak_memory_gib": round(_BASE_GIB + size / _GIB, 1),
+    }
+
+
+def peak_memory_gib() -> float:
+    """Largest resident set of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / _GIB, 2)

@@ -1,0 +1,144 @@
+"""Stage 3: train the arms, all by the same loop on the same batches."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from rsae.data import Activations
+from rsae.metrics import match_l0, measure, spread
+from rsae.pretrained import Teacher
+from rsae.sae.activation import RationalActivation
+from rsae.sae.model import RSAE
+from rsae.train import TrainResult, measure_units, train
+from rsae.train.losses import Penalty
+from rsae.upgrading.calibrate import with_trainable_thresholds
+from rsae.upgrading.config import UpgradeConfig
+
+__all__ = ["Arm", "ArmName", "arms_to_train", "finetune", "trainings"]
+
+ArmName = Literal["control", "threshold_only", "rsae"]
+OnStep = Callable[[dict[str, Any]], None]
+
+_CONTROL_RATES = (1.0, 1 / 16)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One trained arm.
+
+    Attributes:
+        name: "control" (the teacher, by its own family's objective, at the better of two rates),
+            "threshold_only" (trained thresholds and an L0 penalty, no rational) or "rsae".
+        coder: the result, at the target L0.
+        training: what the loop reported; None for an arm read back from disk.
+        shift: the common shift of its thresholds that matched L0 after training.
+    """
+
+    name: ArmName
+    coder: RSAE
+    training: TrainResult | None
+    shift: float
+
+
+def arms_to_train(teacher: Teacher, config: UpgradeConfig) -> tuple[ArmName, ...]:
+    """For a JumpReLU teacher, control and threshold-only are the same arm, trained once."""
+    if teacher.family == "jumprelu" and config.objective == "family":
+        return ("threshold_only", "rsae")
+    return ("control", "threshold_only", "rsae")
+
+
+def trainings(name: str) -> int:
+    """How often an arm is trained: the control at each of its rates, the others once."""
+    return len(_CONTROL_RATES) if name == "control" else 1
+
+
+def finetune(
+    name: ArmName,
+    teacher: Teacher,
+    start: RSAE,
+    train_on: Activations,
+    calibration: Activations,
+    config: UpgradeConfig,
+    *,
+    checkpoint: Path | None = None,
+    on_step: OnStep | None = None,
+) -> Arm:
+    """Train one arm and match its strict L0 to the teacher's on the calibration tokens.
+
+    The control is trained twice, at the rates of the other arms and at a sixteenth of them, and
+    the better one on the calibration tokens is kept: a teacher close to its optimum is worsened
+    by rates that suit an arm with a new objective, and a control that anyone can beat proves
+    nothing.
+
+    Args:
+        name: which arm.
+        teacher: the teacher.
+        start: stage 2's result.
+        train_on, calibration: activations, the same for every arm.
+        config: the upgrade's configuration.
+        checkpoint: where the loop keeps its state; a second training's is beside it.
+        on_step: called after each step, with the factor on the rates as `rates`.
+    """
+    x = spread(calibration.tensor(), config.calibration_tokens).to(teacher.device)
+    target = measure(start, x).l0
+
+    def at(rates: float) -> Arm:
+        coder, penalty = _prepare(name, teacher, start, x, config)
+        few = spread(x, 4 * config.train.batch_size)
+        result = train(
+            coder,
+            lambda step: _batches(train_on, config, step, teacher),
+            penalty,
+            measure_units(coder, few, penalty, config.train.window),
+            target,
+            config.train.scaled(rates),
+            checkpoint=_state_file(checkpoint, rates),
+            on_step=on_step and (lambda record: on_step({"rates": rates, **record})),
+        )
+        return Arm(name, coder, result, match_l0(coder, x, target))
+
+    if name != "control":
+        return at(1.0)
+    return min(map(at, _CONTROL_RATES), key=lambda arm: measure(arm.coder, x).mse)
+
+
+def _state_file(checkpoint: Path | None, rates: float) -> Path | None:
+    if checkpoint is None or rates == 1:
+        return checkpoint
+    return checkpoint.with_stem(f"{checkpoint.stem}-slow")
+
+
+def _batches(
+    train_on: Activations, config: UpgradeConfig, start: int, teacher: Teacher
+) -> Iterator[Tensor]:
+    size, seed = config.train.batch_size, config.seed
+    data = train_on.batches(size, seed=seed, epochs=None, start=start)
+    return (batch.to(teacher.device) for batch in data)
+
+
+def _prepare(
+    name: ArmName, teacher: Teacher, start: RSAE, x: Any, config: UpgradeConfig
+) -> tuple[RSAE, Penalty]:
+    """The arm's coder, its trainable parameters marked, and its penalty."""
+    if name == "rsae" and config.objective == "l1":
+        coder = copy.deepcopy(start)
+        coder.threshold.requires_grad_(coder.cfg.form == "gate" and teacher.family == "jumprelu")
+        return coder, "l1"
+    if name == "rsae":
+        return with_trainable_thresholds(start, teacher, x), "l0"
+    identity = RationalActivation.constant((0, 0))
+    support = start.cfg.support
+    coder = RSAE.from_teacher(teacher, identity, "magnitude", support)
+    if name == "threshold_only" or teacher.family == "jumprelu":
+        coder = with_trainable_thresholds(coder, teacher, x)
+    else:
+        coder.threshold.requires_grad_(False)
+    coder.rational.requires_grad_(False)
+    own: dict[str, Penalty] = {"relu": "l1", "jumprelu": "l0", "topk": "none"}
+    return coder, "l0" if name == "threshold_only" else own[teacher.family]

@@ -1,0 +1,268 @@
+"""The upgrade from end to end: fit_gate, calibrate, finetune, each result kept on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from sae_lens.constants import SAE_CFG_FILENAME
+from torch import Tensor
+
+from rsae.data import Activations, ActivationStore
+from rsae.errors import ConfigError, CorruptFileError, TeacherError
+from rsae.files import RunLock, make_folder, read_json, sha256, write_json
+from rsae.metrics import Measured, measure, spread
+from rsae.pretrained import Teacher
+from rsae.sae.load import load_rsae
+from rsae.sae.model import RSAE
+from rsae.upgrading.calibrate import calibrate
+from rsae.upgrading.config import UpgradeConfig
+from rsae.upgrading.finetune import Arm, ArmName, arms_to_train, finetune
+from rsae.upgrading.initial_rational import GateFit, fit_gate
+
+__all__ = ["Sample", "UpgradeResult", "sample_of", "upgrade"]
+
+_RUN_FILE = "upgrade.json"
+_FOLDERS: dict[str, str] = {
+    "rsae_init": "rsae_init",
+    "control": "control",
+    "threshold_only": "threshold_only",
+    "rsae": ".",
+}
+_PARTS = ("train", "calibration", "heldout")
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Activations in three disjoint parts."""
+
+    train: Activations
+    calibration: Activations
+    heldout: Activations
+
+
+@dataclass(frozen=True)
+class UpgradeResult:
+    """The arms of one upgrade.
+
+    Attributes:
+        rsae: the upgraded coder.
+        control: the teacher, fine-tuned by its own family's objective with the same data.
+        threshold_only: trained thresholds, no rational; for JumpReLU it is the control.
+        rsae_init: the upgrade before fine-tuning.
+        metrics: by arm, on the held-out part; those of rsae_init are the teacher's.
+        certificate: the rational's fit and its error.
+        seconds: by stage; a stage read back from disk took none.
+    """
+
+    rsae: RSAE
+    control: RSAE
+    threshold_only: RSAE
+    rsae_init: RSAE
+    metrics: Mapping[str, Measured]
+    certificate: GateFit
+    seconds: Mapping[str, float]
+
+
+def sample_of(
+    activations: Activations | ActivationStore | Tensor | Iterable[Tensor],
+    hook_name: str | None = None,
+) -> Sample:
+    """Three parts of whatever holds activations.
+
+    A store has them already, at `hook_name` where it holds several hooks. Of a tensor (n, d_in),
+    or the batches of an iterator, the last tenth is held out, the tenth before it calibrates.
+
+    Raises:
+        ConfigError: there are fewer than 100 activations.
+    """
+    if isinstance(activations, ActivationStore):
+        return Sample(*(activations.split(name, hook_name) for name in _PARTS))
+    if isinstance(activations, Activations):
+        x = activations.tensor()
+    elif isinstance(activations, Tensor):
+        x = activations
+    else:
+        x = torch.cat(list(activations))
+    if len(x) < 100:
+        raise ConfigError(f"{len(x)} activations are too few to split; give 100 at the very least")
+    tenth = len(x) // 10
+    parts = x.split([len(x) - 2 * tenth, tenth, tenth])
+    return Sample(*map(Activations.from_tensor, parts))
+
+
+def upgrade(
+    teacher: Teacher,
+    activations: Sample | Activations | ActivationStore | Tensor | Iterable[Tensor],
+    config: UpgradeConfig | None = None,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    on_step: Report | None = None,
+) -> UpgradeResult:
+    """Upgrade a trained sparse autoencoder to a rational one, and train its controls.
+
+    Args:
+        teacher: from `rsae.load_teacher`.
+        activations: of the layer that the teacher codes: a store, a tensor (n, d_in), an
+            iterator of such, or a `Sample` split by you.
+        config: `UpgradeConfig()` by default.
+        out: folder for the results: the RSAE in SAELens' layout, its controls in subfolders.
+            Every finished stage stays; a run that was killed goes on from there.
+        resume: go on with, or read back, what `out` holds. Without it such a folder is refused.
+        on_step: called with the arm and the numbers of each training step.
+
+    Raises:
+        TeacherError: the teacher's d_in is not that of the activations.
+        ConfigError: `out` holds another run, or resume was not asked for.
+        TrainingError, OutputError, LockedError: see their messages.
+
+    Example:
+        >>> import rsae                                              # doctest: +SKIP
+        >>> teacher = rsae.load_teacher("demo:relu")                 # doctest: +SKIP
+        >>> result = rsae.upgrade(teacher, store, out="runs/relu")   # doctest: +SKIP
+        >>> result.rsae.encode(x)                                    # doctest: +SKIP
+    """
+    config = config or UpgradeConfig()
+    sample = activations if isinstance(activations, Sample) else sample_of(activations)
+    if sample.train.d_in != teacher.d_in:
+        raise TeacherError(
+            f"the teacher codes {teacher.d_in} dimensions, the activations have "
+            f"{sample.train.d_in}; choose the hook that it was trained on"
+        )
+    run = _Run(teacher, sample, config, on_step)
+    if out is None:
+        return run.all_stages(None)
+    folder = Path(out)
+    with RunLock(folder):
+        _claim(folder, _identity(teacher, sample, config), resume)
+        return run.all_stages(folder)
+
+
+class _Run:
+    def __init__(
+        self, teacher: Teacher, sample: Sample, config: UpgradeConfig, on_step: Report | None
+    ) -> None:
+        self.teacher, self.sample, self.config, self.on_step = teacher, sample, config, on_step
+        self.seconds: dict[str, float] = {}
+
+    def all_stages(self, folder: Path | None) -> UpgradeResult:
+        gate = self._timed("fit_gate", lambda: _gate(folder, self.config))
+        x = spread(self.sample.calibration.tensor(), self.config.calibration_tokens)
+        start = self._timed("calibrate", lambda: self._start(folder, gate, x))
+        arms = {
+            name: self._timed(name, partial(self._arm, folder, name, start))
+            for name in arms_to_train(self.teacher, self.config)
+        }
+        control = arms.get("control", arms["threshold_only"])
+        coders = {
+            "control": control,
+            "threshold_only": arms["threshold_only"],
+            "rsae_init": start,
+            "rsae": arms["rsae"],
+        }
+        heldout = self.sample.heldout.tensor().to(self.teacher.device)
+        metrics = self._timed(
+            "measure", lambda: {name: measure(coder, heldout) for name, coder in coders.items()}
+        )
+        return UpgradeResult(
+            **coders, metrics=metrics, certificate=gate, seconds=dict(self.seconds)
+        )
+
+    def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
+        begin = time.perf_counter()
+        result = work()
+        self.seconds[stage] = time.perf_counter() - begin
+        return result
+
+    def _start(self, folder: Path | None, gate: GateFit, x: Tensor) -> RSAE:
+        kept = folder / "rsae_init" if folder else None
+        if kept and (kept / SAE_CFG_FILENAME).exists():
+            return load_rsae(kept)
+        start = calibrate(self.teacher, gate, x.to(self.teacher.device))
+        if kept:
+            start.save_model(kept)
+        return start
+
+    def _arm(self, folder: Path | None, name: ArmName, start: RSAE) -> RSAE:
+        kept = folder / _FOLDERS[name] if folder else None
+        if kept and (kept / SAE_CFG_FILENAME).exists():
+            return load_rsae(kept)
+        checkpoint = folder / f"{name}.checkpoint" if folder else None
+        arm: Arm = finetune(
+            name,
+            self.teacher,
+            start,
+            self.sample.train,
+            self.sample.calibration,
+            self.config,
+            checkpoint=checkpoint,
+            on_step=self._tell(name),
+        )
+        if folder and kept:
+            arm.coder.save_model(kept)
+            for file in folder.glob(f"{name}*.checkpoint"):
+                file.unlink()
+        return arm.coder
+
+    def _tell(self, name: ArmName) -> Report | None:
+        on_step = self.on_step
+        if on_step is None:
+            return None
+        return lambda record: on_step({"arm": name, **record})
+
+
+def _gate(folder: Path | None, config: UpgradeConfig) -> GateFit:
+    kept = folder / "gate.json" if folder else None
+    if kept and kept.exists():
+        try:
+            return GateFit(**read_json(kept))
+        except TypeError as error:
+            raise CorruptFileError(f"{kept} is no gate of this program; delete it") from error
+    gate = fit_gate(config.gate)
+    if kept:
+        write_json(kept, asdict(gate))
+    return gate
+
+
+def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
+    """What makes two runs the same run."""
+    parts = {name: getattr(sample, name).sha256 for name in _PARTS}
+    tensors = (teacher.W_enc, teacher.b_enc, teacher.W_dec, teacher.b_dec, teacher.threshold)
+    weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
+    return {
+        "teacher": f"{teacher.family} {teacher.k} {weights}",
+        "activations": parts,
+        "config": _plain(asdict(config)),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as they come back from JSON."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
+    """Write down which run this folder is for, or check that it is for this one."""
+    file = make_folder(folder) / _RUN_FILE
+    if not file.exists():
+        if (folder / SAE_CFG_FILENAME).exists():
+            raise ConfigError(f"{folder} holds an SAE of no run; choose another folder")
+        write_json(file, identity)
+        return
+    if not resume:
+        raise ConfigError(f"{folder} holds a run already; add --resume or choose another folder")
+    before = read_json(file)
+    differing = [key for key, value in identity.items() if before.get(key) != value]
+    if differing:
+        raise ConfigError(
+            f"{folder} holds a run with another {' and '.join(differing)}; choose another folder"
+        )

@@ -1,0 +1,152 @@
+"""`rsae upgrade` from the command line, on a host of a few numbers."""
+
+import importlib
+import json
+
+import pytest
+import torch
+from sae_lens import SAE
+from safetensors.torch import load_file, save_file
+from tests.rsae.coders import teacher
+from tests.rsae.fake_host import HOOKS, FakeHost
+
+from rsae import RSAE, RationalActivation
+from rsae_cli import main
+
+command = importlib.import_module("rsae.commands.upgrade")
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A folder with a teacher of the fake host, a text, and `upgrade(*flags)`."""
+    origin = teacher(
+        "jumprelu", d_in=6, d_sae=24, metadata={"hook_name": HOOKS[0], "context_size": 16}
+    )
+    coder = RSAE.from_teacher(origin, RationalActivation.constant((0, 0)))
+    save_as_jumprelu(coder, tmp_path / "teacher")
+    words = "a bee sees apples in trees near lakes whose waters glitter silently every evening"
+    documents = [{"title": str(i), "text": " ".join([words] * (9 + i))} for i in range(30)]
+    (tmp_path / "text.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    monkeypatch.setattr(command, "load_host", lambda name: FakeHost())
+    monkeypatch.setattr(command, "_evaluate", lambda *args: None)
+
+    def upgrade(*flags: str) -> int:
+        fixed = ["--out", str(tmp_path / "out"), "--text", str(tmp_path / "text.jsonl")]
+        few = ["--steps", "12", "--tokens", "2000"]
+        return main(["upgrade", str(tmp_path / "teacher"), *fixed, *few, *flags])
+
+    return tmp_path, upgrade
+
+
+def save_as_jumprelu(coder, folder):
+    coder.save_model(folder)
+    config = json.loads((folder / "cfg.json").read_text())
+    for key in ("form", "support", "k", "rational"):
+        del config[key]
+    (folder / "cfg.json").write_text(json.dumps({**config, "architecture": "jumprelu"}))
+    weights = load_file(folder / "sae_weights.safetensors")
+    del weights["feature_scale"]
+    save_file(weights, folder / "sae_weights.safetensors")
+
+
+def error(capsys) -> str:
+    text = capsys.readouterr().err
+    (line,) = [line for line in text.splitlines() if line.startswith("rsae:")]
+    assert "Traceback" not in text
+    return line
+
+
+def test_it_leaves_a_folder_that_saelens_loads(world, capsys):
+    folder, upgrade = world
+    assert upgrade("--json") == 0
+    (summary,) = json.loads(capsys.readouterr().out)
+    assert summary["family"] == "jumprelu"
+    out = folder / "out"
+    for part in (".", "rsae_init", "threshold_only"):
+        assert SAE.load_from_disk(out / part).cfg.metadata.hook_name == HOOKS[0]
+    records = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines()]
+    assert {"arm", "step", "l0", "mse", "lambda"} <= set(records[0])
+    assert upgrade("--resume") == 0
+
+
+def test_a_second_run_needs_resume(world, capsys):
+    _, upgrade = world
+    upgrade()
+    assert upgrade() == 2
+    assert "--resume" in error(capsys)
+
+
+def test_a_dry_run_estimates_and_writes_nothing(world, capsys):
+    folder, upgrade = world
+    assert upgrade("--dry-run") == 0
+    (estimate,) = json.loads(capsys.readouterr().out)
+    assert estimate["arms"] == ["threshold_only", "rsae"]
+    assert estimate["peak_memory_gib"] > 0
+    assert not (folder / "out").exists()
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(world, capsys, monkeypatch):
+    folder, upgrade = world
+    whole = folder / "whole"
+    assert upgrade("--out", str(whole)) == 0
+    loop = importlib.import_module("rsae.train.loop")
+    step = loop._Run.step
+
+    def interrupted(self, x):
+        if self.progress.step == 7:
+            raise KeyboardInterrupt
+        return step(self, x)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "step", interrupted)
+        assert upgrade() == 130
+    assert "--resume" in error(capsys)
+    assert upgrade("--resume") == 0
+    x = torch.randn(50, 6)
+    a, b = RSAE.load_from_disk(whole), RSAE.load_from_disk(folder / "out")
+    torch.testing.assert_close(a.encode(x), b.encode(x))
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--hook", "blocks.9.mlp"], "blocks.9.mlp"),
+        (["--family", "topk"], "jumprelu"),
+        (["--tokens", "900000000"], "--tokens"),
+        (["--config", "absent.toml"], "absent.toml"),
+        (["--steps", "-3"], "steps"),
+        (["--text", "absent.txt"], "absent.txt"),
+        (["--activations", "absent"], "absent"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(world, capsys, flags, named):
+    _, upgrade = world
+    assert upgrade(*flags) == 2
+    assert named in error(capsys)
+
+
+def test_a_teacher_of_another_width_is_refused_before_anything_is_done(world, capsys, monkeypatch):
+    _, upgrade = world
+    monkeypatch.setattr(command, "load_host", lambda name: FakeHost(d_model=9))
+    assert upgrade() == 2
+    assert "--host" in error(capsys)
+
+
+def test_nan_in_the_activations_is_refused(world, capsys, monkeypatch):
+    _, upgrade = world
+    monkeypatch.setattr(command, "load_host", lambda name: FakeHost(scale=float("nan")))
+    assert upgrade() == 2
+    assert error(capsys)
+
+
+def test_an_output_folder_that_is_a_file_is_refused(world, capsys):
+    folder, upgrade = world
+    (folder / "out").write_text("")
+    assert upgrade() == 2
+    assert str(folder / "out") in error(capsys)
+
+
+def test_debug_shows_the_traceback(world):
+    _, upgrade = world
+    with pytest.raises(Exception, match="jumprelu"):
+        upgrade("--family", "topk", "--debug")

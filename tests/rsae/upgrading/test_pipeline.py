@@ -1,0 +1,265 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sae_lens import SAE
+from tests.rsae.coders import (
+    FAMILIES,
+    families,
+    inputs,
+    seeds,
+    sparse_world,
+    teacher,
+    world_teacher,
+)
+
+import rsae
+from rsae import RSAE, GateConfig, Teacher, UpgradeConfig
+from rsae.errors import ConfigError, CorruptFileError, LockedError, TeacherError
+from rsae.files import RunLock
+from rsae.metrics import match_l0, measure
+from rsae.train import TrainConfig
+from rsae.upgrading import fit_gate, preset, sample_of
+from rsae.upgrading.calibrate import calibrate, with_trainable_thresholds
+
+CONFIG = UpgradeConfig(
+    train=TrainConfig(steps=60, batch_size=128, checkpoint_every=20), calibration_tokens=400
+)
+X, _ = sparse_world()
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def assert_same(a: RSAE, b: RSAE) -> None:
+    for (name, p), q in zip(a.named_parameters(), b.parameters(), strict=True):
+        torch.testing.assert_close(p, q, msg=name, rtol=1e-4, atol=1e-5)
+
+
+@given(families, seeds, st.floats(0.01, 100))
+def test_an_upgrade_starts_as_its_teacher(family, seed, scale):
+    origin = teacher(family, seed, scale=scale)
+    x = inputs(60, seed=seed, scale=scale)
+    coder = calibrate(origin, fit_gate(GateConfig()), x)
+    assert torch.equal(coder.encode(x), origin.encode(x))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("layers", [2, 3])
+def test_a_certified_gate_starts_within_a_tenth_of_a_percent(family, layers):
+    origin = world_teacher(family)
+    config = GateConfig(form="gate", layers=layers, delta=1e-4 if layers == 3 else 3e-3)
+    coder = calibrate(origin, fit_gate(config), X)
+    measured = measure(coder, X)
+    z = origin.encode(X)
+    assert measured.l0 == pytest.approx((z != 0).sum(dim=1).float().mean().item(), rel=1e-3)
+    mse = (X - origin.reconstruct(X)).square().sum(dim=1).mean().item()
+    assert measured.mse == pytest.approx(mse, rel=1e-3)
+
+
+@settings(max_examples=10)
+@given(families, seeds)
+def test_trainable_thresholds_keep_the_mean_l0(family, seed):
+    origin = teacher(family, seed)
+    x = inputs(500, seed=seed)
+    start = calibrate(origin, fit_gate(GateConfig()), x)
+    lifted = with_trainable_thresholds(start, origin, x)
+    assert measure(lifted, x).l0 == pytest.approx(measure(start, x).l0, rel=0.01, abs=0.02)
+    assert (lifted.threshold >= 0).all()
+
+
+def test_lifting_undoes_the_shrinkage_of_a_relu():
+    """With an orthonormal dictionary and a bias of -0.4 the lift that undoes it is 0.4."""
+    codes = (torch.rand(800, 16) < 0.1) * (1 + torch.rand(800, 16))
+    shrunken = Teacher(
+        "relu", torch.eye(16), torch.full((16,), -0.4), torch.eye(16), torch.zeros(16)
+    )
+    start = calibrate(shrunken, fit_gate(GateConfig()), codes)
+    lifted = with_trainable_thresholds(start, shrunken, codes)
+    torch.testing.assert_close(lifted.threshold, torch.full((16,), 0.4))
+    assert measure(lifted, codes).mse < 1e-9 < measure(start, codes).mse
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_upgrade_from_end_to_end(family):
+    result = rsae.upgrade(world_teacher(family), X, CONFIG)
+    assert result.metrics["rsae"].mse < result.metrics["rsae_init"].mse
+    for name in ("control", "threshold_only", "rsae"):
+        coder = getattr(result, name)
+        x = sample_of(X).calibration.tensor()
+        if coder.cfg.support != "topk":  # at most k per token by construction
+            assert measure(coder, x).l0 == pytest.approx(measure(result.rsae_init, x).l0, rel=0.01)
+        h, z = coder.encode_pre_act(x), coder.encode(x)
+        assert (z[~coder.support(h, coder.threshold, coder.feature_scale, h)] == 0).all()
+    assert result.rsae.cfg.support == "threshold"
+    assert (result.control is result.threshold_only) == (family == "jumprelu")
+    assert result.threshold_only.rational.degree == (0, 0)
+
+
+def test_rates_that_are_too_high_do_not_make_a_weak_control():
+    """It is trained sixteen times slower too, and the better of both is kept."""
+    origin = world_teacher("topk")
+    wild = replace(CONFIG, train=replace(CONFIG.train, lr=4.0, bias_lr=4.0))
+    seen = []
+    control = rsae.upgrade(origin, X, wild, on_step=seen.append).control
+    assert {r["rates"] for r in seen if r["arm"] == "control"} == {1.0, 1 / 16}
+    x = sample_of(X).calibration.tensor()
+    fast = next(r for r in reversed(seen) if r["arm"] == "control" and r["rates"] == 1)
+    assert measure(control, x).mse < fast["mse"] / 2
+
+
+def test_the_papers_setting_trains_and_keeps_exact_zeros():
+    for family in FAMILIES:
+        config = preset("paper", family)
+        train = replace(config.train, steps=20, batch_size=128)
+        config = replace(config, train=train, calibration_tokens=400)
+        result = rsae.upgrade(world_teacher(family), X, config)
+        assert result.certificate.form == ("direct" if family == "relu" else "gate")
+        assert 0 < (result.rsae.encode(X) == 0).float().mean() < 1
+
+
+class Killed(BaseException):
+    """As good as kill -9: no stage has a handler for it."""
+
+
+@pytest.mark.parametrize("arm", ["control", "threshold_only", "rsae"])
+def test_a_run_killed_in_any_arm_goes_on(tmp_path, arm):
+    whole = rsae.upgrade(world_teacher("topk"), X, CONFIG, out=tmp_path / "whole")
+
+    def die(record):
+        if (record["arm"], record["step"]) == (arm, 33):
+            raise Killed
+
+    with pytest.raises(Killed):
+        rsae.upgrade(world_teacher("topk"), X, CONFIG, out=tmp_path / "cut", on_step=die)
+    seen = []
+    again = rsae.upgrade(
+        world_teacher("topk"), X, CONFIG, out=tmp_path / "cut", resume=True, on_step=seen.append
+    )
+    assert (seen[0]["arm"], seen[0]["step"]) == (arm, 21)
+    for name in ("control", "threshold_only", "rsae", "rsae_init"):
+        assert_same(getattr(again, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize("file", ["gate.json", "rsae_init/sae_weights.safetensors"])
+def test_a_kill_between_two_files_of_a_stage_loses_nothing(tmp_path, file, monkeypatch):
+    from rsae.sae import model
+
+    def die(path, *args, **kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "write_json", die)
+        with pytest.raises(Killed):
+            rsae.upgrade(world_teacher("relu"), X, CONFIG, out=tmp_path)
+    assert (tmp_path / file).exists()
+    result = rsae.upgrade(world_teacher("relu"), X, CONFIG, out=tmp_path, resume=True)
+    assert_same(result.rsae, rsae.upgrade(world_teacher("relu"), X, CONFIG).rsae)
+
+
+def test_the_folder_is_a_saelens_sae_and_is_read_back(tmp_path):
+    result = rsae.upgrade(world_teacher("relu"), X, CONFIG, out=tmp_path)
+    theirs = SAE.load_from_disk(tmp_path)
+    assert torch.equal(theirs.encode(X), result.rsae.encode(X))
+    again = rsae.upgrade(world_teacher("relu"), X, CONFIG, out=tmp_path, resume=True)
+    assert torch.equal(again.rsae.encode(X), result.rsae.encode(X))
+    assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def refused(kind, *args, **settings) -> str:
+    with pytest.raises(kind) as caught:
+        rsae.upgrade(*args, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_folder_in_use_or_of_another_run_is_refused(tmp_path):
+    origin = world_teacher("jumprelu")
+    short = replace(CONFIG, train=replace(CONFIG.train, steps=1))
+    rsae.upgrade(origin, X, short, out=tmp_path)
+    assert "--resume" in refused(ConfigError, origin, X, short, out=tmp_path)
+    assert "config" in refused(ConfigError, origin, X, CONFIG, out=tmp_path, resume=True)
+    other = world_teacher("topk")
+    assert "teacher" in refused(ConfigError, other, X, short, out=tmp_path, resume=True)
+    with RunLock(tmp_path):
+        refused(LockedError, origin, X, short, out=tmp_path, resume=True)
+    (tmp_path / "gate.json").write_text("{}")
+    refused(CorruptFileError, origin, X, short, out=tmp_path, resume=True)
+
+
+def test_the_folder_of_an_sae_is_no_folder_for_a_run(tmp_path):
+    """Such as the teacher's own: it would be overwritten, or taken for a finished stage."""
+    (tmp_path / "cfg.json").write_text("{}")
+    message = refused(ConfigError, world_teacher("jumprelu"), X, CONFIG, out=tmp_path, resume=True)
+    assert "choose another folder" in message
+    assert (tmp_path / "cfg.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("part", ["rsae_init", "threshold_only", "."])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("sae_weights.safetensors", lambda b: b[:-40]),
+        ("sae_weights.safetensors", lambda b: b[:-40] + bytes([b[-40] ^ 1]) + b[-39:]),
+        ("cfg.json", lambda b: b[:-40]),
+    ],
+)
+def test_a_finished_stage_that_was_damaged_is_one_line(tmp_path, part, name, damage):
+    short = replace(CONFIG, train=replace(CONFIG.train, steps=1))
+    rsae.upgrade(world_teacher("jumprelu"), X, short, out=tmp_path)
+    file = tmp_path / part / name
+    file.write_bytes(damage(file.read_bytes()))
+    message = refused(
+        CorruptFileError, world_teacher("jumprelu"), X, short, out=tmp_path, resume=True
+    )
+    assert str(file.parent) in message
+
+
+def test_a_disk_that_is_full_leaves_a_run_that_goes_on(tmp_path):
+    """The limit on a file's size stands for the disk's: writing fails in the middle of a file."""
+    code = f"""
+import resource, signal, sys, torch, rsae
+from tests.rsae.upgrading.test_pipeline import CONFIG, X, world_teacher
+from rsae.errors import OutputError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+torch.set_num_threads(1)
+def fill(record):
+    if record["step"] == 30:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+try:
+    rsae.upgrade(world_teacher("jumprelu"), X, CONFIG, out={str(tmp_path)!r}, on_step=fill)
+except OutputError as error:
+    sys.exit(f"told: {{error}}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr.strip().splitlines()[-1].startswith("told: cannot write")
+    assert not list(tmp_path.rglob("*.partial"))
+    seen = []
+    origin = world_teacher("jumprelu")
+    again = rsae.upgrade(origin, X, CONFIG, out=tmp_path, resume=True, on_step=seen.append)
+    assert seen[0]["step"] == 21  # what was done before the disk was full is not done again
+    assert_same(again.rsae, rsae.upgrade(origin, X, CONFIG).rsae)
+
+
+def test_activations_that_do_not_fit_are_refused():
+    assert "hook" in refused(TeacherError, world_teacher("relu"), torch.randn(500, 3))
+    assert "too few" in refused(ConfigError, world_teacher("relu"), X[:50])
+
+
+def test_tensor_iterator_and_sample_are_the_same_activations():
+    parts = [sample_of(form) for form in (X, iter(X.split(700)))]
+    for name in ("train", "calibration", "heldout"):
+        assert torch.equal(getattr(parts[0], name).tensor(), getattr(parts[1], name).tensor())
+
+
+@given(seeds, st.floats(0.8, 1.25))
+def test_a_shift_matches_l0_on_any_coder(seed, factor):
+    origin = teacher("jumprelu", seed)
+    coder = calibrate(origin, fit_gate(GateConfig()), inputs(50))
+    x = inputs(800, seed=seed)
+    target = factor * measure(coder, x).l0
+    match_l0(coder, x, target)
+    assert measure(coder, x).l0 == pytest.approx(target, rel=0.01, abs=2 / 800)
