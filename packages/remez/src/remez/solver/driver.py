@@ -11,7 +11,8 @@ import numpy as np
 
 from remez.domain import Domain
 from remez.errors import ConvergenceError, DegreeError, TargetError
-from remez.problem import Problem, Target
+from remez.functions.callable import Target
+from remez.problem import Problem
 from remez.result import Fit, Status
 from remez.solver.closed_form import zero, zolotarev
 from remez.solver.degree_stepping import from_half, step_degrees, with_lowest

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from remez.errors import DegreeError, TargetError
-from remez.problem import Degree, Problem, Target
+from remez.functions.callable import Target
+from remez.problem import Degree, Problem
 
 __all__ = ["check", "middle"]
 

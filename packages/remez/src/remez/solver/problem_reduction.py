@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from remez.errors import DegreeError
-from remez.problem import Degree, Problem, Target
+from remez.functions.callable import Target
+from remez.problem import Degree, Problem
 from remez.rational.barycentric import Folded, Rational
 from remez.solver import infinity
 from remez.solver.levelling import Levelled, sides

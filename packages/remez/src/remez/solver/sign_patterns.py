@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from remez.problem import Problem, Target
+from remez.functions.callable import Target
+from remez.problem import Problem
 from remez.solver.degree_stepping import step_degrees
 from remez.solver.exchange import Outcome, State, exchange
 from remez.solver.linear_programming import improvable

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from remez.problem import Problem, Target
+from remez.functions.callable import Target
+from remez.problem import Problem
 from remez.result import Status
 
 __all__ = ["Survey", "survey"]

@@ -16,7 +16,8 @@ import numpy as np
 
 from remez import kernels
 from remez.errors import TargetError
-from remez.problem import Problem, Target
+from remez.functions.callable import Target
+from remez.problem import Problem
 from remez.rational.barycentric import Rational
 from remez.result import Status
 
