@@ -3,7 +3,8 @@
 Without flags it makes the three that the package ships (``make teachers``)::
 
     python scripts/train_teachers.py
-    python scripts/train_teachers.py --host gemma3-270m --hook blocks.9.hook_resid_post --out runs/t
+    python scripts/train_teachers.py --model gemma3-270m --hook blocks.9.hook_resid_post \
+        --out runs/t
 
 A teacher that is already there with the same settings is left as it is, and the harvested
 activations are kept, so the command goes on where it was stopped.
@@ -75,7 +76,7 @@ def main() -> None:
         heldout = store.split("heldout", hook_name)
         for family in args.family:
             settings = Settings(
-                args.host, hook_name, family, args.d_sae, args.l0, args.l1, args.steps,
+                args.model, hook_name, family, args.d_sae, args.l0, args.l1, args.steps,
                 args.batch_size, args.lr, args.seed, args.context_size,
                 store.tokens("train").sha256,
             )  # fmt: skip
@@ -101,7 +102,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--host", default="smollm2")
+    add("--model", default="smollm2")
     add("--hook", nargs="+", default=["blocks.12.hook_resid_post"])
     add("--family", nargs="+", choices=FAMILIES, default=FAMILIES)
     add("--d-sae", type=int, default=1024)
@@ -121,7 +122,7 @@ def parse() -> argparse.Namespace:
 
 def stored_activations(args: argparse.Namespace, console: Console) -> ActivationStore:
     """Harvest the training and held-out documents, or what of them is missing."""
-    host = load_host(args.host)
+    host = load_host(args.model)
     train, heldout = (
         tokenize(host, part, args.context_size) for part in split(documents(args.text))
     )

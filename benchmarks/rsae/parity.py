@@ -22,7 +22,7 @@ from rsae.metrics import Measured, measure, spread
 from rsae.pretrained import FORMATS, Teacher, load_teacher
 from rsae.upgrading.calibrate import calibrate
 from rsae.upgrading.config import preset
-from rsae.upgrading.initial_rational import fit_gate
+from rsae.upgrading.initial_rational import fit_rational
 from rsae_evals import reconstruction
 
 ALLOWED = 0.1  # percent
@@ -69,7 +69,7 @@ def upgraded(teacher: Teacher, format: str, store: ActivationStore, name: str) -
     assert converted.format == format
     config = preset(name, converted.family)
     x = spread(store.split("calibration", hook).tensor(), config.calibration_tokens)
-    coder = calibrate(converted, fit_gate(config.gate), x)
+    coder = calibrate(converted, fit_rational(config.rational), x)
     return measure(coder, store.split("heldout", hook).tensor())
 
 

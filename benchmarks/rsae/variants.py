@@ -19,25 +19,25 @@ from rsae.data import ActivationStore
 from rsae.files import write_json
 from rsae.metrics import measure
 from rsae.pretrained import load_teacher
-from rsae.upgrading import UpgradeConfig, fit_gate, sample_of
+from rsae.upgrading import UpgradeConfig, fit_rational, sample_of
 from rsae.upgrading.calibrate import calibrate
 from rsae.upgrading.config import merge
 from rsae.upgrading.finetune import ArmName, finetune
 
 VARIANTS: dict[str, tuple[ArmName, dict[str, Any]]] = {
     "threshold-only": ("threshold_only", {}),
-    "a trained scale alone, type (0, 0)": ("rsae", {"gate": {"degree": [0, 0]}}),
+    "a trained scale alone, type (0, 0)": ("rsae", {"rational": {"degree": [0, 0]}}),
     "magnitude (3, 2), the default": ("rsae", {}),
-    "magnitude (5, 4)": ("rsae", {"gate": {"degree": [5, 4]}}),
-    "magnitude (9, 8)": ("rsae", {"gate": {"degree": [9, 8]}}),
+    "magnitude (5, 4)": ("rsae", {"rational": {"degree": [5, 4]}}),
+    "magnitude (9, 8)": ("rsae", {"rational": {"degree": [9, 8]}}),
     "coefficients' rate x 5": ("rsae", {"train": {"rational_lr": 1e-2}}),
     "coefficients' rate x 1/5": ("rsae", {"train": {"rational_lr": 4e-4}}),
     "kernel x 1/3": ("rsae", {"train": {"window": 0.1}}),
     "kernel x 2": ("rsae", {"train": {"window": 0.6}}),
-    "gate (27, 26) about the threshold": ("rsae", {"gate": {"form": "gate", "delta": 1e-3}}),
+    "gate (27, 26) about the threshold": ("rsae", {"rational": {"form": "gate", "delta": 1e-3}}),
     "gate (9, 8), L1 penalty (the paper's)": (
         "rsae",
-        {"gate": {"form": "gate", "layers": 2, "delta": 1e-2}, "objective": "l1"},
+        {"rational": {"form": "gate", "layers": 2, "delta": 1e-2}, "objective": "l1"},
     ),
     "bfloat16 product": ("rsae", {"train": {"precision": "bfloat16"}}),
 }
@@ -78,7 +78,7 @@ def one(
     sample = sample_of(store, str(teacher.metadata["hook_name"]))
     config = merge(UpgradeConfig(), settings, name)
     x = sample.calibration.tensor()
-    start = calibrate(teacher, fit_gate(config.gate), x)
+    start = calibrate(teacher, fit_rational(config.rational), x)
     trained = finetune(arm, teacher, start, sample.train, sample.calibration, config)
     assert trained.training is not None
     figures = asdict(measure(trained.coder, sample.heldout.tensor()))

@@ -10,7 +10,7 @@ from rsae.errors import RsaeError
 from rsae_cli import main
 from rsae_evals.commands import evaluation as cli
 from rsae_evals.data import materials
-from rsae_evals.data.evaluation_set import freeze
+from rsae_evals.data.evaluation_set import evaluation_set
 from rsae_evals.report import read, write
 from rsae_evals_cli import register
 
@@ -46,7 +46,7 @@ def better(tmp_path_factory):
 def rsae(monkeypatch, tmp_path):
     """`rsae …` with activations in the place of a language model's."""
     x = torch.randn(512, D_IN, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(cli, "prepare", lambda *_, **__: freeze(x))
+    monkeypatch.setattr(cli, "prepare", lambda *_, **__: evaluation_set(x))
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):

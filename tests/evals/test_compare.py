@@ -13,7 +13,7 @@ from rsae_evals import (
     as_coder,
     compare,
     evaluate,
-    freeze,
+    evaluation_set,
     reconstruction,
 )
 from rsae_evals.data.leakage import shared_text
@@ -23,7 +23,7 @@ from rsae_evals.metrics.reconstruction import Reconstruction
 
 @pytest.fixture(scope="module")
 def heldout(data):
-    return freeze(data)
+    return evaluation_set(data)
 
 
 def stretched(teacher, factor):
@@ -105,7 +105,7 @@ def test_an_error_won_by_lower_thresholds_is_refused(teacher, rsae, heldout):
 
 def test_evaluation_on_training_tokens_is_refused(teacher, small_host, tokens):
     x = torch.randn(int((~tokens.special).sum()), teacher.d_in)
-    heldout = freeze(x, tokens)
+    heldout = evaluation_set(x, tokens)
     trained = replace(teacher, metadata={"training_tokens_sha256": tokens.sha256})
     with pytest.raises(ComparisonRefused, match="these very tokens"):
         compare({"teacher": teacher, "damaged": trained}, heldout)
@@ -160,7 +160,7 @@ class Broken:
 
 
 def test_other_tokens_are_refused(teacher, data, heldout):
-    (earlier,) = evaluate([as_coder(teacher)], freeze(data[:500]), [Reconstruction()])
+    (earlier,) = evaluate([as_coder(teacher)], evaluation_set(data[:500]), [Reconstruction()])
     with pytest.raises(ComparisonRefused, match="other tokens"):
         compare({"teacher": earlier, "rsae": teacher}, heldout)
     (same,) = evaluate([as_coder(teacher)], heldout, [Reconstruction()])
@@ -182,7 +182,7 @@ def test_seeds_are_paired_and_widen_the_interval(teacher, heldout):
 
 def test_downstream_and_dashboard(teacher, rsae, small_host, tokens):
     x = small_host.residual(tokens.ids, "hook")[~tokens.special]
-    heldout = freeze(x, tokens, host=small_host, hook_name="hook")
+    heldout = evaluation_set(x, tokens, host=small_host, hook_name="hook")
     with torch.no_grad():
         rsae.W_dec[:5] = -rsae.W_dec[:5]
     found = compare({"teacher": teacher, "rsae": rsae}, heldout)
@@ -216,7 +216,7 @@ def test_curves_and_their_area(teacher, heldout):
 def test_a_hook_that_is_not_the_coders_is_warned_of(teacher, small_host, tokens):
     x = small_host.residual(tokens.ids, "hook")[~tokens.special]
     said = replace(teacher, metadata={"hook_name": "blocks.3.hook_resid_post"})
-    heldout = freeze(x, tokens, hook_name="blocks.12.hook_resid_post")
+    heldout = evaluation_set(x, tokens, hook_name="blocks.12.hook_resid_post")
     assert "blocks.3" in compare({"teacher": said}, heldout).warnings[0]
 
 
@@ -254,7 +254,7 @@ def test_equal_coders_are_measured_once(teacher, heldout):
 
 def test_progress_reaches_the_end(teacher, small_host, tokens):
     x = small_host.residual(tokens.ids, "hook")[~tokens.special]
-    heldout = freeze(x, tokens, host=small_host, hook_name="hook")
+    heldout = evaluation_set(x, tokens, host=small_host, hook_name="hook")
     seen = {}
     metrics = [Reconstruction(), Splicing()]
     compare({"teacher": teacher}, heldout, metrics=metrics, progress=seen.__setitem__)
@@ -263,4 +263,4 @@ def test_progress_reaches_the_end(teacher, small_host, tokens):
 
 def test_tokens_must_fit_the_activations(tokens):
     with pytest.raises(EvaluationError, match="do not fit"):
-        freeze(torch.randn(7, 4), tokens)
+        evaluation_set(torch.randn(7, 4), tokens)

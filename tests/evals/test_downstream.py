@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rsae_evals import EvaluationError, downstream, freeze
+from rsae_evals import EvaluationError, downstream, evaluation_set
 from rsae_evals.coder import as_coder
 from rsae_evals.metrics.downstream import Splicing, spaced
 
@@ -89,7 +89,9 @@ def test_loss_recovered_is_undefined_where_ablation_does_no_harm(small_host, tok
 def test_several_coders_in_one_pass_are_what_each_is_alone(small_host, tokens):
     coders = [as_coder(Scaled(small_host.d_model, f)) for f in (0.3, 0.9)]
     n = int((~tokens.special).sum())
-    heldout = freeze(torch.zeros(n, small_host.d_model), tokens, host=small_host, hook_name="hook")
+    heldout = evaluation_set(
+        torch.zeros(n, small_host.d_model), tokens, host=small_host, hook_name="hook"
+    )
     together = Splicing().measure(coders, heldout)
     for coder, measurement in zip(coders, together, strict=True):
         alone = downstream(coder, small_host, tokens, "hook").measurement()
@@ -107,4 +109,4 @@ def test_bad_input_is_one_line(small_host, tokens):
     with pytest.raises(EvaluationError, match="d_in = 3"):
         downstream(Scaled(3, 1.0), small_host, tokens, "hook")
     with pytest.raises(EvaluationError, match="need tokens"):
-        Splicing().measure([as_coder(Scaled(4, 1.0))], freeze(torch.randn(8, 4)))
+        Splicing().measure([as_coder(Scaled(4, 1.0))], evaluation_set(torch.randn(8, 4)))

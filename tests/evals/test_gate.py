@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rsae import RSAE, RationalActivation
-from rsae_evals import freeze, reconstruction
+from rsae_evals import evaluation_set, reconstruction
 from rsae_evals.analysis.activation_curve import activation_curve, best_rational, magnitudes
 from rsae_evals.coder import as_coder
 
@@ -40,7 +40,7 @@ def test_the_best_rational_lies_between_the_learned_and_the_optimum(teacher, dat
     curve = activation_curve(
         as_coder(with_rational(teacher, RationalActivation.constant((3, 2), 3.0))),
         as_coder(teacher),
-        freeze(data),
+        evaluation_set(data),
     )
     metrics = curve.metrics
     rounding = 1 + 1e-12  # both are sums in float64, and here they may be equal
@@ -53,7 +53,9 @@ def test_the_best_rational_lies_between_the_learned_and_the_optimum(teacher, dat
 
 def test_a_learned_magnitude_shows_in_the_curve_and_its_error(teacher, data):
     phi = RationalActivation([[0.0, 1.0]], [[0.0]], input_scale=4.0, output_scale=2.0)
-    curve = activation_curve(as_coder(with_rational(teacher, phi)), as_coder(teacher), freeze(data))
+    curve = activation_curve(
+        as_coder(with_rational(teacher, phi)), as_coder(teacher), evaluation_set(data)
+    )
     h, learned = np.array(curve.h), np.array(curve.learned)
     on = h > curve.threshold
     assert learned[on] == pytest.approx(h[on] * 2 * np.clip(h[on] / 4, -1, 1), rel=1e-5)
@@ -70,12 +72,12 @@ def test_a_rational_with_a_parameter_per_bin_is_not_asked_for(teacher, data):
 
 def test_a_dead_coder_has_no_curve(teacher, data):
     dead = replace(teacher, b_enc=teacher.b_enc - 100)
-    assert activation_curve(as_coder(dead), as_coder(teacher), freeze(data)) is None
+    assert activation_curve(as_coder(dead), as_coder(teacher), evaluation_set(data)) is None
 
 
 def test_an_object_without_pre_activations_has_no_curve(teacher, data):
     plain = type("Plain", (), {"d_in": 48, "d_sae": 40, "encode": None, "decode": None})()
-    assert activation_curve(as_coder(plain), as_coder(teacher), freeze(data)) is None
+    assert activation_curve(as_coder(plain), as_coder(teacher), evaluation_set(data)) is None
 
 
 @pytest.mark.parametrize("form", ["magnitude", "gate", "direct"])

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from rsae_evals import freeze
+from rsae_evals import evaluation_set
 from rsae_evals.analysis.geometry import geometry
 from rsae_evals.coder import as_coder
 from rsae_evals.metrics.sparsity import density_histogram, histogram
 
 
 def moved(coder, teacher, data):
-    return geometry(as_coder(coder), as_coder(teacher), "teacher", freeze(data))
+    return geometry(as_coder(coder), as_coder(teacher), "teacher", evaluation_set(data))
 
 
 def test_nothing_moved(teacher, data):

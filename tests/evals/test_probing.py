@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
-from rsae_evals import EvaluationError, compare, freeze, probe
+from rsae_evals import EvaluationError, compare, evaluation_set, probe
 from rsae_evals.coder import as_coder
 from rsae_evals.metrics.probing import LabelledTexts, Probing, packaged, read
 from rsae_evals.metrics.probing.pooling import pooled_codes
@@ -108,7 +108,7 @@ def test_probing_is_a_metric_of_a_comparison_with_floors(small_host, teacher, da
     labels = rng.choice(list(words), size=400)
     texts = tuple(" ".join(rng.choice(words[label].split(), size=4)) for label in labels)
     metric = Probing(LabelledTexts("colours", texts, {"kind": tuple(labels)}))
-    heldout = freeze(data, host=small_host, hook_name="hook")
+    heldout = evaluation_set(data, host=small_host, hook_name="hook")
     arms = {"teacher": teacher, "dead": {**vars(teacher), "b_enc": teacher.b_enc - 99}}
     arms["dead"] = {k: arms["dead"][k] for k in ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")}
     found = compare(arms, heldout, metrics=[Reconstruction(), metric])

@@ -12,7 +12,7 @@ from sklearn.metrics import mean_squared_error, r2_score
 from sklearn.metrics.pairwise import paired_cosine_distances
 
 from rsae.data import Activations
-from rsae_evals import EvaluationError, freeze, reconstruction
+from rsae_evals import EvaluationError, evaluation_set, reconstruction
 from rsae_evals.coder import as_coder
 from rsae_evals.metrics.reconstruction import Reconstruction
 
@@ -147,7 +147,7 @@ def test_tensor_iterator_and_activations_agree(data, teacher):
 
 
 def test_sequences_add_up_to_the_whole(data, teacher):
-    metric, heldout = Reconstruction(), freeze(data)
+    metric, heldout = Reconstruction(), evaluation_set(data)
     (measurement,) = metric.measure([as_coder(teacher)], heldout)
     assert measurement.sums["n"].tolist() == [128.0] * 32
     values = metric.values(measurement.totals())

@@ -27,7 +27,7 @@ D_IN, D_SAE, VOCABULARY = 6, 24, 20
 PARTS = ("rsae_init", "control", "threshold_only", ".")
 STAGES = (  # what each leaves first, as patterns of files
     "activations/blocks.0.hook_resid_post/train-00000.safetensors",
-    "gate.json",
+    "rational.json",
     "control*.checkpoint",
     "threshold_only*.checkpoint",
     "rsae*.checkpoint",

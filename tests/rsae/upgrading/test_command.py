@@ -129,7 +129,7 @@ def test_a_teacher_of_another_width_is_refused_before_anything_is_done(world, ca
     _, upgrade = world
     monkeypatch.setattr(command, "load_host", lambda name: FakeHost(d_model=9))
     assert upgrade() == 2
-    assert "--host" in error(capsys)
+    assert "--model" in error(capsys)
 
 
 def test_nan_in_the_activations_is_refused(world, capsys, monkeypatch):

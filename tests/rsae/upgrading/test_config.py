@@ -1,6 +1,6 @@
 import pytest
 
-from rsae import GateConfig, UpgradeConfig
+from rsae import RationalConfig, UpgradeConfig
 from rsae.errors import ConfigError
 from rsae.train import TrainConfig
 from rsae.upgrading import config_from_toml, preset
@@ -9,10 +9,10 @@ from rsae.upgrading import config_from_toml, preset
 def test_toml_replaces_what_it_names_and_nothing_else(tmp_path):
     file = tmp_path / "c.toml"
     file.write_text(
-        "seed = 3\n[gate]\ndegree = [5, 4]\n[train]\nlr = 1\n[train.controller]\nreach = 9\n"
+        "seed = 3\n[rational]\ndegree = [5, 4]\n[train]\nlr = 1\n[train.controller]\nreach = 9\n"
     )
     config = config_from_toml(file, UpgradeConfig())
-    assert (config.seed, config.gate.degree, config.train.lr) == (3, (5, 4), 1.0)
+    assert (config.seed, config.rational.degree, config.train.lr) == (3, (5, 4), 1.0)
     assert config.train.controller.reach == 9.0
     assert config.train.steps == UpgradeConfig().train.steps
 
@@ -25,7 +25,7 @@ def test_toml_replaces_what_it_names_and_nothing_else(tmp_path):
         ("train = 4", "train"),
         ("[train]\nsteps = -1", "steps"),
         ("[train]\nsteps = 1.5", "steps"),
-        ("[gate]\nform = 'square'", "square"),
+        ("[rational]\nform = 'square'", "square"),
         ("not toml", "TOML"),
     ],
 )
@@ -45,9 +45,9 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
-        (GateConfig, {"delta": 0}),
-        (GateConfig, {"degree": (3,)}),
-        (GateConfig, {"layers": 9}),
+        (RationalConfig, {"delta": 0}),
+        (RationalConfig, {"degree": (3,)}),
+        (RationalConfig, {"layers": 9}),
         (TrainConfig, {"lr": -1}),
         (TrainConfig, {"batch_size": 0}),
         (TrainConfig, {"precision": "int8"}),

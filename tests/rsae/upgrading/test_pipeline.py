@@ -19,12 +19,12 @@ from tests.rsae.coders import (
 )
 
 import rsae
-from rsae import RSAE, GateConfig, Teacher, UpgradeConfig
+from rsae import RSAE, RationalConfig, Teacher, UpgradeConfig
 from rsae.errors import ConfigError, CorruptFileError, LockedError, TeacherError
 from rsae.files import RunLock
 from rsae.metrics import match_l0, measure
 from rsae.train import TrainConfig
-from rsae.upgrading import fit_gate, preset, sample_of
+from rsae.upgrading import fit_rational, preset, sample_of
 from rsae.upgrading.calibrate import calibrate, with_trainable_thresholds
 
 CONFIG = UpgradeConfig(
@@ -43,7 +43,7 @@ def assert_same(a: RSAE, b: RSAE) -> None:
 def test_an_upgrade_starts_as_its_teacher(family, seed, scale):
     origin = teacher(family, seed, scale=scale)
     x = inputs(60, seed=seed, scale=scale)
-    coder = calibrate(origin, fit_gate(GateConfig()), x)
+    coder = calibrate(origin, fit_rational(RationalConfig()), x)
     assert torch.equal(coder.encode(x), origin.encode(x))
 
 
@@ -51,8 +51,8 @@ def test_an_upgrade_starts_as_its_teacher(family, seed, scale):
 @pytest.mark.parametrize("layers", [2, 3])
 def test_a_certified_gate_starts_within_a_tenth_of_a_percent(family, layers):
     origin = world_teacher(family)
-    config = GateConfig(form="gate", layers=layers, delta=1e-4 if layers == 3 else 3e-3)
-    coder = calibrate(origin, fit_gate(config), X)
+    config = RationalConfig(form="gate", layers=layers, delta=1e-4 if layers == 3 else 3e-3)
+    coder = calibrate(origin, fit_rational(config), X)
     measured = measure(coder, X)
     z = origin.encode(X)
     assert measured.l0 == pytest.approx((z != 0).sum(dim=1).float().mean().item(), rel=1e-3)
@@ -65,7 +65,7 @@ def test_a_certified_gate_starts_within_a_tenth_of_a_percent(family, layers):
 def test_trainable_thresholds_keep_the_mean_l0(family, seed):
     origin = teacher(family, seed)
     x = inputs(500, seed=seed)
-    start = calibrate(origin, fit_gate(GateConfig()), x)
+    start = calibrate(origin, fit_rational(RationalConfig()), x)
     lifted = with_trainable_thresholds(start, origin, x)
     assert measure(lifted, x).l0 == pytest.approx(measure(start, x).l0, rel=0.01, abs=0.02)
     assert (lifted.threshold >= 0).all()
@@ -77,7 +77,7 @@ def test_lifting_undoes_the_shrinkage_of_a_relu():
     shrunken = Teacher(
         "relu", torch.eye(16), torch.full((16,), -0.4), torch.eye(16), torch.zeros(16)
     )
-    start = calibrate(shrunken, fit_gate(GateConfig()), codes)
+    start = calibrate(shrunken, fit_rational(RationalConfig()), codes)
     lifted = with_trainable_thresholds(start, shrunken, codes)
     torch.testing.assert_close(lifted.threshold, torch.full((16,), 0.4))
     assert measure(lifted, codes).mse < 1e-9 < measure(start, codes).mse
@@ -144,7 +144,7 @@ def test_a_run_killed_in_any_arm_goes_on(tmp_path, arm):
         assert_same(getattr(again, name), getattr(whole, name))
 
 
-@pytest.mark.parametrize("file", ["gate.json", "rsae_init/sae_weights.safetensors"])
+@pytest.mark.parametrize("file", ["rational.json", "rsae_init/sae_weights.safetensors"])
 def test_a_kill_between_two_files_of_a_stage_loses_nothing(tmp_path, file, monkeypatch):
     from rsae.sae import model
 
@@ -186,7 +186,7 @@ def test_a_folder_in_use_or_of_another_run_is_refused(tmp_path):
     assert "teacher" in refused(ConfigError, other, X, short, out=tmp_path, resume=True)
     with RunLock(tmp_path):
         refused(LockedError, origin, X, short, out=tmp_path, resume=True)
-    (tmp_path / "gate.json").write_text("{}")
+    (tmp_path / "rational.json").write_text("{}")
     refused(CorruptFileError, origin, X, short, out=tmp_path, resume=True)
 
 
@@ -258,7 +258,7 @@ def test_tensor_iterator_and_sample_are_the_same_activations():
 @given(seeds, st.floats(0.8, 1.25))
 def test_a_shift_matches_l0_on_any_coder(seed, factor):
     origin = teacher("jumprelu", seed)
-    coder = calibrate(origin, fit_gate(GateConfig()), inputs(50))
+    coder = calibrate(origin, fit_rational(RationalConfig()), inputs(50))
     x = inputs(800, seed=seed)
     target = factor * measure(coder, x).l0
     match_l0(coder, x, target)

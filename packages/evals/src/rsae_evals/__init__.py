@@ -3,7 +3,7 @@
 from rsae_evals.coder import SparseCoder, as_coder
 from rsae_evals.comparison.comparing import compare
 from rsae_evals.comparison.results import Comparison, Verdict
-from rsae_evals.data.evaluation_set import freeze
+from rsae_evals.data.evaluation_set import evaluation_set
 from rsae_evals.errors import ComparisonRefused, EvaluationError
 from rsae_evals.evaluation import evaluate
 from rsae_evals.metrics.downstream import downstream
@@ -20,7 +20,7 @@ __all__ = [
     "compare",
     "downstream",
     "evaluate",
-    "freeze",
+    "evaluation_set",
     "probe",
     "reconstruction",
 ]

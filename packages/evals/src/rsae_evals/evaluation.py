@@ -14,7 +14,7 @@ import torch
 from rsae.errors import CorruptFileError
 from rsae.files import load_safetensors, make_folder, save_safetensors
 from rsae_evals.coder import Coder
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.metrics.measurement import Measurement, Metric, Progress
 
 __all__ = ["Evaluation", "evaluate"]
@@ -26,7 +26,7 @@ class Evaluation:
 
     Attributes:
         coder: the coder.
-        tokens_sha256: `Heldout.sha256` of what it was measured on.
+        tokens_sha256: `EvaluationSet.sha256` of what it was measured on.
         measurements: metric name → measurement.
     """
 
@@ -37,7 +37,7 @@ class Evaluation:
 
 def evaluate(
     coders: Sequence[Coder],
-    heldout: Heldout,
+    heldout: EvaluationSet,
     metrics: Sequence[Metric],
     *,
     cache: Path | None = None,
@@ -89,7 +89,7 @@ def figures(metrics: Sequence[Metric], measurements: Mapping[str, Measurement]) 
     return out
 
 
-def _path(cache: Path | None, coder: Coder, heldout: Heldout, metric: Metric) -> Path | None:
+def _path(cache: Path | None, coder: Coder, heldout: EvaluationSet, metric: Metric) -> Path | None:
     fingerprint = coder.fingerprint
     if cache is None or fingerprint is None:
         return None

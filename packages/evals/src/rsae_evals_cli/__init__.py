@@ -92,7 +92,7 @@ def _add_report(subparsers: Any) -> None:
 
 def _add_setting(command: argparse.ArgumentParser) -> None:
     add = command.add_argument_group("what is measured on").add_argument
-    add("--host", help="language model (default: the dictionary's own, or the packaged one)")
+    add("--model", help="language model (default: the dictionary's own, or the packaged one)")
     add("--hook", help="residual-stream hook (default: the dictionary's own)")
     add("--text", type=Path, help="txt, jsonl or a folder (default: the packaged text)")
     add(
@@ -101,7 +101,7 @@ def _add_setting(command: argparse.ArgumentParser) -> None:
         default=32_768,
         help="about so many, in whole sequences (default %(default)s)",
     )
-    add("--context", type=int, default=128, help="tokens per sequence (default %(default)s)")
+    add("--context-size", type=int, default=128, help="tokens per sequence (default %(default)s)")
     add("--seed", type=int, default=0, help="of the held-out split (default %(default)s)")
     add("--cache", type=Path, help="folder of activations and measurements kept for next time")
     add_habits(command, "print the comparison as JSON")

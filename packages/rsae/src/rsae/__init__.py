@@ -6,13 +6,13 @@ Importing this package registers the architecture "rational" with SAELens.
 from rsae.pretrained import Teacher, load_teacher
 from rsae.sae.activation import RationalActivation
 from rsae.sae.model import RSAE, RSAEConfig
-from rsae.upgrading import GateConfig, UpgradeConfig, UpgradeResult, upgrade
+from rsae.upgrading import RationalConfig, UpgradeConfig, UpgradeResult, upgrade
 
 __all__ = [
     "RSAE",
-    "GateConfig",
     "RSAEConfig",
     "RationalActivation",
+    "RationalConfig",
     "Teacher",
     "UpgradeConfig",
     "UpgradeResult",

@@ -31,7 +31,7 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add("--family", choices=["auto", "relu", "jumprelu", "topk"], default="auto")
     add("--steps", type=int, help="optimiser steps per arm")
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
-    add("--host", help="language model; by default the one the teacher names")
+    add("--model", help="language model; by default the one the teacher names")
     add("--hook", help="residual-stream hook; by default the one the teacher names")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
     add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
@@ -53,7 +53,7 @@ def add_harvest(subparsers: _SubParsersAction[Any]) -> None:
         description="A run that was stopped is taken up by the same command.",
     )
     add = parser.add_argument
-    add("--host", help="language model: a name, GGUF file or folder (the packaged one)")
+    add("--model", help="language model: a name, GGUF file or folder (the packaged one)")
     add("--hook", nargs="+", required=True, help="such as blocks.12.hook_resid_post; several go")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rsae_evals.coder import Coder
 from rsae_evals.comparison.results import ActivationCurve
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.metrics.measurement import Array
 from rsae_evals.metrics.sparsity import histogram
 
@@ -117,7 +117,9 @@ def best_rational(found: Magnitudes, degree: tuple[int, int]) -> Array | None:
     return values if np.isfinite(values).all() else None
 
 
-def activation_curve(coder: Coder, reference: Coder, heldout: Heldout) -> ActivationCurve | None:
+def activation_curve(
+    coder: Coder, reference: Coder, heldout: EvaluationSet
+) -> ActivationCurve | None:
     """The activation of a feature with the median threshold, over real pre-activations.
 
     ``metrics``, from codes of about a thousand tokens (see `Magnitudes`):

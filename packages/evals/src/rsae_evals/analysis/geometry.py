@@ -12,7 +12,7 @@ from torch import Tensor
 from rsae_evals.coder import Coder
 from rsae_evals.comparison.results import Context, FeatureChange, Geometry
 from rsae_evals.data.blocks import blocks, rows_for
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.metrics.measurement import Array
 from rsae_evals.metrics.sparsity import histogram
 
@@ -23,7 +23,7 @@ _BEFORE, _AFTER = 12, 6  # tokens of context on either side
 
 
 def geometry(
-    coder: Coder, reference: Coder, reference_name: str, heldout: Heldout
+    coder: Coder, reference: Coder, reference_name: str, heldout: EvaluationSet
 ) -> Geometry | None:
     """Compare the features of ``coder`` with those of ``reference``; None where they do not match.
 
@@ -67,7 +67,7 @@ def geometry(
 
 @torch.no_grad()
 def _firing(
-    coder: Coder, reference: Coder, heldout: Heldout
+    coder: Coder, reference: Coder, heldout: EvaluationSet
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Tokens on which each feature fires: in the coder, in the reference, in both."""
     counts = torch.zeros(3, coder.d_sae, dtype=torch.int64)
@@ -82,7 +82,7 @@ def _changes(
     features: list[int],
     coder: Coder,
     reference: Coder,
-    heldout: Heldout,
+    heldout: EvaluationSet,
     cosine: Array,
     overlap: Array,
     norms: Array,
@@ -107,7 +107,9 @@ def _changes(
 
 
 @torch.no_grad()
-def _contexts(coder: Coder, features: list[int], heldout: Heldout) -> list[tuple[Context, ...]]:
+def _contexts(
+    coder: Coder, features: list[int], heldout: EvaluationSet
+) -> list[tuple[Context, ...]]:
     """The strongest contexts of each feature, one per sequence; none where there are no tokens."""
     if heldout.tokens is None or heldout.host is None or not features:
         return [() for _ in features]
@@ -128,7 +130,7 @@ def _contexts(coder: Coder, features: list[int], heldout: Heldout) -> list[tuple
     return found
 
 
-def _context(values: Tensor, sequence: int, heldout: Heldout) -> Context:
+def _context(values: Tensor, sequence: int, heldout: EvaluationSet) -> Context:
     """The stretch around a feature's strongest token of a sequence, special tokens left out."""
     assert heldout.tokens is not None
     assert heldout.host is not None

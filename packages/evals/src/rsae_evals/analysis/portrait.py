@@ -8,7 +8,7 @@ from rsae_evals.analysis.activation_curve import activation_curve
 from rsae_evals.analysis.geometry import geometry
 from rsae_evals.coder import Coder
 from rsae_evals.comparison.results import ActivationCurve, Geometry
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.metrics.measurement import Progress
 
 __all__ = ["portray"]
@@ -17,7 +17,7 @@ Portrait = tuple[ActivationCurve | None, Geometry | None]
 
 
 def portray(
-    coders: Mapping[str, Coder], heldout: Heldout, progress: Progress | None = None
+    coders: Mapping[str, Coder], heldout: EvaluationSet, progress: Progress | None = None
 ) -> dict[str, Portrait]:
     """Activation curve and geometry of each arm, against the first arm as the reference.
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rsae.files import make_folder
 from rsae_evals.comparison.comparing import compare, default_metrics
 from rsae_evals.comparison.results import Comparison
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.data.materials import Setting, load_coder, prepare
 from rsae_evals.errors import EvaluationError
 from rsae_evals.metrics.measurement import Metric
@@ -67,7 +67,7 @@ def _measure(
     """Freeze the tokens that the options describe, and compare on them."""
     if args.out:
         make_folder(args.out)  # what cannot be written is told before minutes of measuring
-    setting = Setting(args.host, args.hook, args.text, args.tokens, args.context, args.seed)
+    setting = Setting(args.model, args.hook, args.text, args.tokens, args.context_size, args.seed)
     cache = args.cache or _cache()
     console = Console(stderr=True)
     sources = [coder for coders in (*arms.values(), *pareto.values()) for coder in coders]
@@ -92,7 +92,7 @@ def _measure(
         )
 
 
-def _metrics(args: argparse.Namespace, heldout: Heldout) -> list[Metric]:
+def _metrics(args: argparse.Namespace, heldout: EvaluationSet) -> list[Metric]:
     """The metrics that the options ask for."""
     metrics: list[Metric] = [Reconstruction()]
     if not args.no_downstream:

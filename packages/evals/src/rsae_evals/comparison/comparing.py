@@ -18,7 +18,7 @@ from rsae_evals.comparison.pareto import area_between, curve, curve_warnings
 from rsae_evals.comparison.results import Comparison, Difference, ParetoArea, ParetoCurve
 from rsae_evals.comparison.statistics import Interval, intervals
 from rsae_evals.comparison.verdicts import conclude, judge, l0_warnings
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.data.leakage import refuse_training_tokens
 from rsae_evals.errors import ComparisonRefused, EvaluationError
 from rsae_evals.evaluation import Evaluation, evaluate, figures
@@ -35,7 +35,7 @@ DEFAULT_SEQUENCES = 128
 _DISTANCE = "|{} - 1|"  # beside every metric that should be 1
 
 
-def default_metrics(heldout: Heldout) -> list[Metric]:
+def default_metrics(heldout: EvaluationSet) -> list[Metric]:
     """Reconstruction, and splicing where there are a host and tokens."""
     metrics: list[Metric] = [Reconstruction()]
     if heldout.host is not None and heldout.tokens is not None:
@@ -45,7 +45,7 @@ def default_metrics(heldout: Heldout) -> list[Metric]:
 
 def compare(
     arms: Mapping[str, Any],
-    heldout: Heldout,
+    heldout: EvaluationSet,
     *,
     metrics: Sequence[Metric] | None = None,
     pareto: Mapping[str, Sequence[Any]] | None = None,
@@ -64,7 +64,7 @@ def compare(
     Args:
         arms: name → a coder (anything `as_coder` takes), a list of them (one per training seed,
             paired by position), or an `Evaluation` made earlier on the same tokens.
-        heldout: the frozen tokens (`freeze`).
+        heldout: the frozen tokens (`evaluation_set`).
         metrics: what to measure; the first must be `Reconstruction`. Default: `default_metrics`.
         pareto: name → coders of one arm at several L0s, for curves and the areas between them.
         level: confidence level of the intervals.
@@ -79,11 +79,11 @@ def compare(
 
     Example:
         >>> import torch
-        >>> from rsae_evals import compare, freeze
+        >>> from rsae_evals import compare, evaluation_set
         >>> eye, zero = torch.eye(4), torch.zeros(4)
         >>> def relu(scale):
         ...     return {"W_enc": eye, "b_enc": zero, "W_dec": scale * eye, "b_dec": zero}
-        >>> found = compare({"a": relu(0.5), "b": relu(1.0)}, freeze(torch.rand(1024, 4)))
+        >>> found = compare({"a": relu(0.5), "b": relu(1.0)}, evaluation_set(torch.rand(1024, 4)))
         >>> found.difference("mse", arm="b", baseline="a").verdict.value
         'better'
     """
@@ -121,7 +121,7 @@ def compare(
     )
 
 
-def _seeds(name: str, given: Any, heldout: Heldout) -> list[Coder | Evaluation]:
+def _seeds(name: str, given: Any, heldout: EvaluationSet) -> list[Coder | Evaluation]:
     """The arm's coders, or evaluations, one per seed; refused where tokens do not allow it."""
     many = given if isinstance(given, Sequence) else [given]
     seeds = [one if isinstance(one, Evaluation) else as_coder(one) for one in many]
@@ -148,7 +148,7 @@ def _check_seeds(seeds: Mapping[str, Sequence[Any]]) -> None:
 
 def _measure(
     seeds: Mapping[str, Sequence[Coder | Evaluation]],
-    heldout: Heldout,
+    heldout: EvaluationSet,
     metrics: Sequence[Metric],
     cache: Path | None,
     progress: Progress | None,
@@ -228,7 +228,7 @@ def _mean(seeds: Sequence[Mapping[str, float]], name: str) -> float:
 
 def _pareto(
     arms: Mapping[str, Sequence[Any]],
-    heldout: Heldout,
+    heldout: EvaluationSet,
     metrics: Sequence[Metric],
     cache: Path | None,
     progress: Progress | None,
@@ -253,7 +253,7 @@ def _pareto(
     return tuple(curves.values()), tuple(area for area in areas if area is not None)
 
 
-def _hook_warnings(coders: Mapping[str, Sequence[Coder]], heldout: Heldout) -> list[str]:
+def _hook_warnings(coders: Mapping[str, Sequence[Coder]], heldout: EvaluationSet) -> list[str]:
     stated = {name: found[0].metadata.get("hook_name") for name, found in coders.items()}
     return [
         f"{name} says it was trained at {hook}, these activations are of {heldout.hook_name}"
@@ -262,7 +262,7 @@ def _hook_warnings(coders: Mapping[str, Sequence[Coder]], heldout: Heldout) -> l
     ]
 
 
-def _tokens(heldout: Heldout, measured: Mapping[str, Measurement]) -> dict[str, Any]:
+def _tokens(heldout: EvaluationSet, measured: Mapping[str, Measurement]) -> dict[str, Any]:
     spliced = [one for one in measured.values() if "spliced" in one.sums]
     return {
         "n_tokens": heldout.activations.n_tokens,

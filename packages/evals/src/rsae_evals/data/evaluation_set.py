@@ -21,10 +21,10 @@ ROWS_PER_SEQUENCE = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Heldout:
+class EvaluationSet:
     """Activations, the sequence each row came from, and the means to splice them back.
 
-    Make it with `freeze`. The same object is given to every metric and every coder.
+    Make it with `evaluation_set`. The same object is given to every metric and every coder.
 
     Attributes:
         activations: (n_tokens, d_in), special tokens left out, in the order of the tokens.
@@ -49,13 +49,13 @@ class Heldout:
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def freeze(
+def evaluation_set(
     activations: Activations | Tensor,
     tokens: Tokens | None = None,
     *,
     host: Host | None = None,
     hook_name: str | None = None,
-) -> Heldout:
+) -> EvaluationSet:
     """Freeze held-out activations, and where known their tokens, for an evaluation.
 
     Without tokens, consecutive blocks of 128 rows stand for sequences: neighbours depend on one
@@ -77,7 +77,7 @@ def freeze(
         raise EvaluationError("there are no activations to evaluate on; give some held-out tokens")
     if tokens is None:
         sequence = np.arange(n) // ROWS_PER_SEQUENCE
-        return Heldout(activations, sequence, int(sequence[-1]) + 1, None, host, hook_name)
+        return EvaluationSet(activations, sequence, int(sequence[-1]) + 1, None, host, hook_name)
     rows = (~tokens.special).sum(dim=1).numpy()
     if rows.sum() != n:
         raise EvaluationError(
@@ -85,4 +85,4 @@ def freeze(
             "activations of these tokens again"
         )
     sequence = np.repeat(np.arange(len(rows)), rows)
-    return Heldout(activations, sequence, len(rows), tokens, host, hook_name)
+    return EvaluationSet(activations, sequence, len(rows), tokens, host, hook_name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rsae_evals.coder import Coder
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.errors import ComparisonRefused
 
 __all__ = ["refuse_training_tokens", "shared_text"]
@@ -12,7 +12,7 @@ __all__ = ["refuse_training_tokens", "shared_text"]
 TOLERATED_SHARE = 0.02
 
 
-def refuse_training_tokens(name: str, coder: Coder, heldout: Heldout) -> None:
+def refuse_training_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> None:
     """Refuse where the coder's metadata says that it was trained on this text.
 
     Two keys of the metadata are read: ``training_tokens_sha256``, the checksum of its training

@@ -16,7 +16,7 @@ from rsae.language_model.host import SINK_POSITIONS, Host, load_host
 from rsae.pretrained import load_teacher
 from rsae.sae.load import is_rsae, load_rsae
 from rsae_evals.coder import Coder, as_coder
-from rsae_evals.data.evaluation_set import Heldout, freeze
+from rsae_evals.data.evaluation_set import EvaluationSet, evaluation_set
 from rsae_evals.errors import EvaluationError
 
 __all__ = ["Setting", "load_coder", "prepare"]
@@ -65,7 +65,7 @@ def load_coder(path: str | Path) -> Any:
 
 def prepare(
     setting: Setting, sources: Sequence[Any], cache: Path, progress: Progress | None = None
-) -> Heldout:
+) -> EvaluationSet:
     """Freeze the held-out tokens of a setting and harvest their activations.
 
     Activations are kept in ``cache`` under the hash of what they are of: a second command on the
@@ -83,19 +83,19 @@ def prepare(
             "add its hook, such as --hook blocks.12.hook_resid_post"
         )
     _, heldout = split(documents(setting.text), seed=setting.seed)
-    host = load_host(setting.host or _agreed(coders, "model_name", "--host"))
+    host = load_host(setting.host or _agreed(coders, "model_name", "--model"))
     host.check_hook(hook_name)
     for coder in coders:
         if coder.d_in != host.d_model:
             raise EvaluationError(
                 f"the dictionary codes {coder.d_in} dimensions and {host.name} has "
-                f"{host.d_model}; name the model it was trained on with --host"
+                f"{host.d_model}; name the model it was trained on with --model"
             )
     tokens = tokenize(host, heldout, setting.context_size)
     tokens = tokens.sample(min(setting.n_tokens, tokens.n_tokens), seed=setting.seed)
     folder = cache / "activations" / _key(host, hook_name, tokens.sha256)
     store = harvest(host, {"heldout": tokens}, hook_name, folder, progress=progress)
-    return freeze(store.split("heldout"), tokens, host=host, hook_name=hook_name)
+    return evaluation_set(store.split("heldout"), tokens, host=host, hook_name=hook_name)
 
 
 def _agreed(coders: Sequence[Coder], key: str, option: str) -> str | None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from rsae_evals.comparison.comparing import compare
 from rsae_evals.comparison.results import Comparison
-from rsae_evals.data.evaluation_set import freeze
+from rsae_evals.data.evaluation_set import evaluation_set
 from rsae_evals.metrics.downstream import Splicing
 from rsae_evals.metrics.reconstruction import Reconstruction
 from rsae_evals.progress import progress_on
@@ -57,7 +57,7 @@ def evaluate_upgrade(
     Returns:
         The comparison that report.json holds.
     """
-    frozen = freeze(heldout, tokens, host=host, hook_name=hook_name)
+    frozen = evaluation_set(heldout, tokens, host=host, hook_name=hook_name)
     known = {"host": host.name if host else None, "hook_name": hook_name}
     with progress_on(console) as progress:
         found = compare(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rsae_evals.coder import Coder, SparseCoder, as_coder
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.errors import EvaluationError
 from rsae_evals.metrics.measurement import Array, Measurement, Progress, Totals
 
@@ -106,7 +106,7 @@ class Splicing:
         self.name = f"downstream-1-{max_sequences or 'all'}"
 
     def measure(
-        self, coders: Sequence[Coder], heldout: Heldout, progress: Progress | None = None
+        self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
         """One measurement per coder; sums by sequence, per-token values beside them."""
         if heldout.host is None or heldout.tokens is None or heldout.hook_name is None:

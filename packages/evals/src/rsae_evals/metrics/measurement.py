@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsae_evals.coder import Coder
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 
 Array = NDArray[np.float64]
 Totals = Mapping[str, Array]
@@ -45,7 +45,7 @@ class Metric(Protocol):
         ...
 
     def measure(
-        self, coders: Sequence[Coder], heldout: Heldout, progress: Progress | None = None
+        self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
         """One measurement per coder, in order."""
         ...

@@ -12,7 +12,7 @@ from torch import Tensor
 from rsae.data import Activations
 from rsae_evals.coder import Coder, SparseCoder, as_coder
 from rsae_evals.data.blocks import blocks, rows_for
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.errors import EvaluationError
 from rsae_evals.metrics.measurement import Array, Measurement, Progress, Totals
 from rsae_evals.metrics.sparsity import firing, l1
@@ -89,7 +89,7 @@ class Reconstruction:
     name = "reconstruction-1"
 
     def measure(
-        self, coders: Sequence[Coder], heldout: Heldout, progress: Progress | None = None
+        self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
         """One measurement per coder; sums by sequence, `fired` (d_sae,) beside them."""
         sums = [_Sums(coder, heldout.n_sequences) for coder in coders]

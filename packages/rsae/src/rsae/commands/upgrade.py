@@ -81,12 +81,12 @@ def _hook(args: argparse.Namespace, teacher: Teacher) -> str:
 
 
 def _host(args: argparse.Namespace, teacher: Teacher, hook: str) -> Host:
-    host = load_host(args.host or teacher.metadata.get("model_name"))
+    host = load_host(args.model or teacher.metadata.get("model_name"))
     host.check_hook(hook)
     if host.d_model != teacher.d_in:
         raise TeacherError(
             f"the teacher codes {teacher.d_in} dimensions, {host.name} has {host.d_model}; "
-            "choose the host that it was trained on with --host"
+            "choose the host that it was trained on with --model"
         )
     return host
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from rsae.pretrained import Teacher
 from rsae.sae.activation import RationalActivation
 from rsae.sae.model import RSAE, Support
-from rsae.upgrading.initial_rational import GateFit
+from rsae.upgrading.initial_rational import RationalFit
 
 __all__ = ["calibrate", "with_trainable_thresholds"]
 
@@ -17,7 +17,7 @@ _ROUNDS = 60
 _LEAST_LIFT = 0.05
 
 
-def calibrate(teacher: Teacher, gate: GateFit, x: Tensor) -> RSAE:
+def calibrate(teacher: Teacher, fit: RationalFit, x: Tensor) -> RSAE:
     """An RSAE that reproduces its teacher.
 
     C_in is set from real pre-activations; then C_in, C_out and the coefficients are fitted.
@@ -26,21 +26,21 @@ def calibrate(teacher: Teacher, gate: GateFit, x: Tensor) -> RSAE:
 
     Args:
         teacher: the teacher.
-        gate: the rational of stage 1.
+        fit: the rational of stage 1.
         x: (n, d_in) calibration activations, a few thousand tokens.
     """
     support: Support = "topk" if teacher.family == "topk" else "threshold"
-    rational = RationalActivation.from_dict(gate.rational)
-    coder = RSAE.from_teacher(teacher, rational, gate.form, support)
+    rational = RationalActivation.from_dict(fit.rational)
+    coder = RSAE.from_teacher(teacher, rational, fit.form, support)
     with torch.no_grad():
         h = coder.encode_pre_act(x)
         rows, cols = (coder.activate(h) != 0).nonzero(as_tuple=True)
         h, threshold = h[rows, cols], coder.threshold[cols]
         scale = coder.feature_scale[cols]
-        argument = (h - threshold if gate.form == "gate" else h) / scale
+        argument = (h - threshold if fit.form == "gate" else h) / scale
         reach = _quantile(argument.abs(), _REACH)
         coder.rational.log_input_scale.fill_(reach).log_()
-        if gate.form == "direct":
+        if fit.form == "direct":
             coder.rational.log_output_scale.copy_(coder.rational.log_input_scale)
     _least_squares(coder, h, threshold, scale)
     return coder

@@ -12,7 +12,7 @@ from rsae.errors import ConfigError
 from rsae.sae.model import Form
 from rsae.train import TrainConfig
 
-__all__ = ["GateConfig", "Preset", "UpgradeConfig", "config_from_toml", "preset"]
+__all__ = ["Preset", "RationalConfig", "UpgradeConfig", "config_from_toml", "preset"]
 
 Objective = Literal["family", "l1"]
 Preset = Literal["default", "paper"]
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class GateConfig:
+class RationalConfig:
     """The rational that replaces the teacher's activation.
 
     Args:
@@ -53,7 +53,7 @@ class UpgradeConfig:
     """One upgrade: the rational, the training, the objective.
 
     Args:
-        gate: the rational.
+        rational: the rational.
         train: the training, the same for every arm.
         objective: "family" takes the penalty that suits the teacher's family (L0 through a
             surrogate, thresholds trained); "l1" is the paper's.
@@ -65,7 +65,7 @@ class UpgradeConfig:
         ConfigError: a value is outside its range.
     """
 
-    gate: GateConfig = field(default_factory=GateConfig)
+    rational: RationalConfig = field(default_factory=RationalConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     objective: Objective = "family"
     calibration_tokens: int = 16_384
@@ -95,14 +95,14 @@ def preset(name: Preset, family: str) -> UpgradeConfig:
         return UpgradeConfig()
     form: Form = "direct" if family == "relu" else "gate"
     return UpgradeConfig(
-        gate=GateConfig(form=form, degree=(3, 2), layers=2, delta=1e-2),
+        rational=RationalConfig(form=form, degree=(3, 2), layers=2, delta=1e-2),
         train=TrainConfig(steps=22_000, rational_lr=1e-4),
         objective="l1",
     )
 
 
 def config_from_toml(path: Path, base: UpgradeConfig) -> UpgradeConfig:
-    """`base` with what a TOML file sets: top-level keys, and tables [gate], [train],
+    """`base` with what a TOML file sets: top-level keys, and tables [rational], [train],
     [train.controller].
 
     Raises:

@@ -12,15 +12,15 @@ import remez
 from remez.rational import zolotarev
 from rsae.sae.activation import RationalActivation
 from rsae.sae.model import Form
-from rsae.upgrading.config import GateConfig
+from rsae.upgrading.config import RationalConfig
 
-__all__ = ["GateFit", "fit_gate"]
+__all__ = ["RationalFit", "fit_rational"]
 
 _GRID = 4001
 
 
 @dataclass(frozen=True)
-class GateFit:
+class RationalFit:
     """A rational on [-1, 1] and its certificate.
 
     Attributes:
@@ -41,14 +41,14 @@ class GateFit:
     source: str
 
 
-def fit_gate(config: GateConfig) -> GateFit:
+def fit_rational(config: RationalConfig) -> RationalFit:
     """Fit the rational of a form; it depends on no data, so once per form is enough.
 
     With error < 1/2 the set {gate > 1/2} is the teacher's support everywhere outside the gap.
 
     Example:
-        >>> from rsae.upgrading.config import GateConfig
-        >>> fit_gate(GateConfig(form="gate", layers=3, delta=1e-3)).error < 1e-6
+        >>> from rsae.upgrading.config import RationalConfig
+        >>> fit_rational(RationalConfig(form="gate", layers=3, delta=1e-3)).error < 1e-6
         True
 
     Source: `remez.zolotarev` (best approximation of sign on a gapped set) and `remez.fit`.
@@ -79,7 +79,7 @@ def _safe(p: np.ndarray, q: np.ndarray) -> tuple[list[float], list[float]]:
 
 def _judged(
     form: Form, rational: RationalActivation, delta: float, error: float, source: str
-) -> GateFit:
+) -> RationalFit:
     t = torch.linspace(-1, 1, _GRID)
     t = t[t.abs() >= delta]
     target = {
@@ -89,4 +89,4 @@ def _judged(
     }[form]
     with torch.no_grad():
         kernel_error = (rational(t).double() - target.double()).abs().max().item()
-    return GateFit(form, rational.to_dict(), delta, float(error), kernel_error, source)
+    return RationalFit(form, rational.to_dict(), delta, float(error), kernel_error, source)

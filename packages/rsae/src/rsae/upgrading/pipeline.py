@@ -1,4 +1,4 @@
-"""The upgrade from end to end: fit_gate, calibrate, finetune, each result kept on disk."""
+"""The upgrade from end to end: fit_rational, calibrate, finetune, each result kept on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rsae.sae.model import RSAE
 from rsae.upgrading.calibrate import calibrate
 from rsae.upgrading.config import UpgradeConfig
 from rsae.upgrading.finetune import Arm, ArmName, arms_to_train, finetune
-from rsae.upgrading.initial_rational import GateFit, fit_gate
+from rsae.upgrading.initial_rational import RationalFit, fit_rational
 
 __all__ = ["Sample", "UpgradeResult", "sample_of", "upgrade"]
 
@@ -66,7 +66,7 @@ class UpgradeResult:
     threshold_only: RSAE
     rsae_init: RSAE
     metrics: Mapping[str, Measured]
-    certificate: GateFit
+    certificate: RationalFit
     seconds: Mapping[str, float]
 
 
@@ -153,9 +153,9 @@ class _Run:
         self.seconds: dict[str, float] = {}
 
     def all_stages(self, folder: Path | None) -> UpgradeResult:
-        gate = self._timed("fit_gate", lambda: _gate(folder, self.config))
+        fit = self._timed("fit_rational", lambda: _rational(folder, self.config))
         x = spread(self.sample.calibration.tensor(), self.config.calibration_tokens)
-        start = self._timed("calibrate", lambda: self._start(folder, gate, x))
+        start = self._timed("calibrate", lambda: self._start(folder, fit, x))
         arms = {
             name: self._timed(name, partial(self._arm, folder, name, start))
             for name in arms_to_train(self.teacher, self.config)
@@ -171,9 +171,7 @@ class _Run:
         metrics = self._timed(
             "measure", lambda: {name: measure(coder, heldout) for name, coder in coders.items()}
         )
-        return UpgradeResult(
-            **coders, metrics=metrics, certificate=gate, seconds=dict(self.seconds)
-        )
+        return UpgradeResult(**coders, metrics=metrics, certificate=fit, seconds=dict(self.seconds))
 
     def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
         begin = time.perf_counter()
@@ -181,11 +179,11 @@ class _Run:
         self.seconds[stage] = time.perf_counter() - begin
         return result
 
-    def _start(self, folder: Path | None, gate: GateFit, x: Tensor) -> RSAE:
+    def _start(self, folder: Path | None, fit: RationalFit, x: Tensor) -> RSAE:
         kept = folder / "rsae_init" if folder else None
         if kept and (kept / SAE_CFG_FILENAME).exists():
             return load_rsae(kept)
-        start = calibrate(self.teacher, gate, x.to(self.teacher.device))
+        start = calibrate(self.teacher, fit, x.to(self.teacher.device))
         if kept:
             start.save_model(kept)
         return start
@@ -218,17 +216,19 @@ class _Run:
         return lambda record: on_step({"arm": name, **record})
 
 
-def _gate(folder: Path | None, config: UpgradeConfig) -> GateFit:
-    kept = folder / "gate.json" if folder else None
+def _rational(folder: Path | None, config: UpgradeConfig) -> RationalFit:
+    kept = folder / "rational.json" if folder else None
     if kept and kept.exists():
         try:
-            return GateFit(**read_json(kept))
+            return RationalFit(**read_json(kept))
         except TypeError as error:
-            raise CorruptFileError(f"{kept} is no gate of this program; delete it") from error
-    gate = fit_gate(config.gate)
+            raise CorruptFileError(
+                f"{kept} is no initial rational of this program; delete it"
+            ) from error
+    fit = fit_rational(config.rational)
     if kept:
-        write_json(kept, asdict(gate))
-    return gate
+        write_json(kept, asdict(fit))
+    return fit
 
 
 def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from rsae_evals.coder import Coder, SparseCoder, as_coder
-from rsae_evals.data.evaluation_set import Heldout
+from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.errors import EvaluationError
 from rsae_evals.metrics.measurement import Array, Measurement, Progress, Totals
 from rsae_evals.metrics.probing.pooling import pooled_codes
@@ -77,7 +77,7 @@ class Probing:
         self.name = f"probing-1-{self.texts.name}-{len(self.texts.texts)}-{seed}"
 
     def measure(
-        self, coders: Sequence[Coder], heldout: Heldout, progress: Progress | None = None
+        self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
         """One measurement per coder; units are test texts."""
         if heldout.host is None or heldout.hook_name is None:
