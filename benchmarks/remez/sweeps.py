@@ -1,0 +1,225 @@
+"""Sweeps over families of problems: ``python -m benchmarks.remez.sweeps [NAME ...] [--json FILE]``.
+
+Every sweep yields cases; each is fitted, and the answer is checked on a dense grid of its own,
+which clusters at the ends, at the origin and at the points where the target is known to be
+singular. The command prints how many cases of each sweep were
+
+- solved: accepted, and the check agrees;
+- refused: ended in a `remez.RemezError`, by type and status;
+- untyped: ended in any other exception;
+- wrong: accepted, but the check finds a larger error, fewer alternations, or a better known error.
+
+A sweep is a generator function decorated with `sweep`; its arguments are the number of cases and
+the first seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import remez
+
+EPS = float(np.finfo(float).eps)
+AGREES = 1.01  # a supremum up to this factor above the stated error is no contradiction
+ROUNDING = 16  # units of eps |w f| by which fn and r may differ at a point without contradiction
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem of a sweep.
+
+    Args:
+        name: what identifies it in the output.
+        fn: target, vectorised.
+        degree: type (m, n).
+        domain: as `remez.fit` takes it.
+        options: further options of `remez.fit`.
+        rough: points where the target is singular, at which the check clusters.
+        best: the best error where it is known independently.
+        solve: what is run in place of `remez.fit`.
+    """
+
+    name: str
+    fn: Callable[[np.ndarray], np.ndarray]
+    degree: tuple[int, int]
+    domain: Any = (-1.0, 1.0)
+    options: dict[str, Any] = field(default_factory=dict)
+    rough: tuple[float, ...] = ()
+    best: float | None = None
+    solve: Callable[[], Any] | None = None
+
+    def grid(self) -> np.ndarray:
+        """Even points, and points clustered at the ends, at 0 and at the singular points.
+
+        Distances go down to 1e-300 about 0, and to neighbouring float64 elsewhere.
+        """
+        domain = remez.Domain.of(self.domain)
+        near = np.geomspace(1e-18, 1, 1500)
+        tiny = np.concatenate([[0.0], np.geomspace(1e-300, 1e3, 3000)])
+        parts = [tiny, -tiny]
+        for a, b in domain:
+            low, high = max(a, -1e3), min(b, 1e3)
+            parts.append(np.linspace(low, high, 20001))
+            for c in (low, high, *self.rough):
+                one_ulp = [np.nextafter(c, -np.inf), c, np.nextafter(c, np.inf)]
+                parts += [c + (high - low) * near, c - (high - low) * near, np.array(one_ulp)]
+        x = np.unique(np.concatenate(parts))
+        return x[domain.contains(x)]
+
+
+SWEEPS: dict[str, Callable[[int, int], Iterator[Case]]] = {}
+
+
+def sweep(name: str) -> Callable[[Any], Any]:
+    """Register a generator of cases under the name that the command line takes."""
+
+    def register(generate: Any) -> Any:
+        SWEEPS[name] = generate
+        return generate
+
+    return register
+
+
+def contradiction(case: Case, fit: Any) -> str | None:
+    """What is wrong with an accepted fit, seen on a grid that the package did not choose."""
+    x = case.grid()
+    with np.errstate(all="ignore"):
+        f = np.asarray(case.fn(x), float)
+        weight = weight_of(case, x, f)
+        error = np.where((weight == 0) | (f == fit(x)), 0.0, weight * np.abs(f - fit(x)))
+        rounding = ROUNDING * EPS * np.abs(np.where(weight == 0, 0.0, weight * f))
+    excess = error - (AGREES * float(fit.error) + rounding)
+    if not (excess <= 0).all():
+        at = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
+        return f"error {error[at]:.6g} at x = {x[at]:.17g}, stated {float(fit.error):.6g}"
+    if case.best is not None and float(fit.error) > AGREES * case.best + rounding.max():
+        return f"stated {float(fit.error):.6g}, best known {case.best:.6g}"
+    if fit.status is remez.Status.CONVERGED and not case.options.get("interpolate"):
+        return alternation(case, fit)
+    return None
+
+
+def alternation(case: Case, fit: Any) -> str | None:
+    """Whether the error alternates on enough reference points, level to one percent."""
+    x = np.asarray(fit.reference, float)
+    f = np.asarray(case.fn(x), float)
+    error = weight_of(case, x, f) * (f - fit(x))
+    wanted = sum(case.degree) + 2 - fit.defect
+    if x.size < wanted or not (np.diff(np.sign(error)) != 0).all():
+        return f"{x.size} reference points, not alternating or fewer than {wanted}"
+    if np.abs(error).min() < 0.98 * float(fit.error) - ROUNDING * EPS * np.abs(f).max():
+        return f"reference errors from {np.abs(error).min():.6g}, stated {float(fit.error):.6g}"
+    return None
+
+
+def weight_of(case: Case, x: np.ndarray, f: np.ndarray) -> np.ndarray:
+    weight = case.options.get("weight")
+    if weight is None:
+        return np.ones_like(x)
+    with np.errstate(all="ignore"):
+        return 1 / np.abs(f) if weight == "relative" else np.abs(weight(x))
+
+
+def outcome(case: Case) -> tuple[str, str]:
+    """How one case ended, and a remark on it."""
+    try:
+        if case.solve is not None:
+            fit = case.solve()
+        else:
+            fit = remez.fit(case.fn, case.degree, case.domain, **case.options)
+    except remez.RemezError as cause:
+        kind = type(cause).__name__
+        status = getattr(getattr(cause, "fit", None), "status", None)
+        return f"refused {kind}{'' if status is None else ' ' + status.name}", str(cause)
+    except Exception as cause:  # noqa: BLE001 - counting these is the purpose
+        return f"untyped {type(cause).__name__}", str(cause)
+    wrong = contradiction(case, fit)
+    return ("solved", fit.status.name) if wrong is None else ("wrong", wrong)
+
+
+def run(name: str, count: int, first: int) -> dict[str, Any]:
+    """Run a sweep: the counts, and every case that was not solved."""
+    counts: Counter[str] = Counter()
+    unsolved, seconds = [], []
+    for case in SWEEPS[name](count, first):
+        begin = time.process_time()
+        end, remark = outcome(case)
+        seconds.append(time.process_time() - begin)
+        counts[end] += 1
+        if end != "solved":
+            unsolved.append({"case": case.name, "end": end, "remark": remark})
+    return {
+        "counts": dict(counts.most_common()),
+        "unsolved": unsolved,
+        "cases": sum(counts.values()),
+        "cpu_seconds": {"total": sum(seconds), "largest": max(seconds, default=0.0)},
+    }
+
+
+@sweep("inverse-log")
+def inverse_log(count: int, first: int) -> Iterator[Case]:
+    """Singularities like ``|log|x - c||^-a``, which float64 can only follow to 1e-300 about 0."""
+    for seed in range(first, first + count):
+        rng = np.random.default_rng(seed)
+        c = 0.0 if rng.random() < 0.5 else float(rng.normal())
+        power = float(rng.choice([0.5, 1.0, 1.0, 2.0, 3.0, rng.uniform(0.3, 3)]))
+        scale = float(10 ** rng.uniform(0, 2))
+        low, high = -float(rng.uniform(0, 0.5)), float(rng.uniform(0.05, 0.7))
+        if rng.random() < 0.2:
+            low = 0.0
+        n = int(rng.integers(1, 10))
+        m = max(n + int(rng.choice([0, 0, 1, -1, 2])), 0)
+
+        def fn(x: np.ndarray, c: float = c, scale: float = scale, power: float = power) -> Any:
+            with np.errstate(divide="ignore"):
+                logarithm = np.abs(np.log(np.abs(x - c) / scale))
+            return np.where(x == c, 0.0, logarithm**-power)
+
+        # keep the zero of the logarithm at distance `scale` from c out of the domain
+        reach = min(0.9 * scale, 1.0)
+        domain = (c + low * reach, c + high * reach)
+        yield Case(
+            f"seed {seed}: |log(|x-{c:.3g}|/{scale:.3g})|^-{power:.3g} ({m},{n})",
+            fn,
+            (m, n),
+            domain,
+            rough=(c,),
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("names", nargs="*", help=f"default: all of {', '.join(SWEEPS)}")
+    parser.add_argument("--count", type=int, default=200, help="cases of a random sweep")
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--json", type=Path, help="write counts and unsolved cases here")
+    parser.add_argument("--show", action="store_true", help="print every case that is not solved")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(SWEEPS)
+    if unknown:
+        parser.error(f"no sweep {', '.join(sorted(unknown))}: choose from {', '.join(SWEEPS)}")
+    warnings.simplefilter("ignore")
+    results = {}
+    for name in arguments.names or SWEEPS:
+        results[name] = one = run(name, arguments.count, arguments.first)
+        seconds = one["cpu_seconds"]
+        print(f"{name}: {one['cases']} cases, {seconds['total']:.1f} CPU s", one["counts"])
+        for case in one["unsolved"]:
+            if arguments.show or case["end"].startswith(("wrong", "untyped")):
+                print(f"  {case['end']}: {case['case']}: {case['remark']}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
