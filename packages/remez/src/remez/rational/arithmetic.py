@@ -18,6 +18,7 @@ import mpmath
 from mpmath import mp
 
 from remez.functions.expression import as_expression
+from remez.functions.working_precision import flint_precision, working_digits
 
 __all__ = ["Arithmetic", "FlintArithmetic", "MpmathArithmetic", "fastest", "to_mpf"]
 
@@ -88,7 +89,7 @@ class MpmathArithmetic:
     @contextmanager
     def digits(self, count: int) -> Iterator[None]:
         """Work with ``count`` decimal digits."""
-        with mp.workdps(count):
+        with working_digits(count):
             yield
 
     def number(self, x: Any) -> Number:
@@ -158,13 +159,8 @@ class FlintArithmetic:
     @contextmanager
     def digits(self, count: int) -> Iterator[None]:
         """Work with ``count`` decimal digits, in mpmath as well."""
-        context, old = self._flint.ctx, self._flint.ctx.prec
-        with mp.workdps(count):
-            context.prec = mp.prec
-            try:
-                yield
-            finally:
-                context.prec = old
+        with working_digits(count), flint_precision(mp.prec):
+            yield
 
     def number(self, x: Any) -> Number:
         """``x`` rounded to the working precision; a ball gives its centre."""

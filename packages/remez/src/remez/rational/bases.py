@@ -20,6 +20,7 @@ from numpy.polynomial import polynomial as power_series
 
 from remez.domain import Domain
 from remez.errors import CodeError, DomainError
+from remez.functions.working_precision import working_digits
 from remez.rational.factors import factors_of
 from remez.rational.polynomials import Variable, chebyshev_pair, monomial_pair, variable_of
 
@@ -184,7 +185,7 @@ def monomial(fit: Any) -> Monomial:
 def continued_fraction(fit: Any) -> ContinuedFraction:
     """A fit as a continued fraction with polynomial quotients."""
     variable = _variable(fit)
-    with mp.workdps(WORKING_DIGITS):
+    with working_digits(WORKING_DIGITS):
         p, q = monomial_pair(fit.rational, variable)
         quotients = tuple(map(_floats, _euclid(p, q)))
     return _measured(ContinuedFraction(quotients, variable), fit)
@@ -225,7 +226,7 @@ def safe_pade(fit: Any) -> SafePade:
     if not fit.domain.is_finite:
         raise DomainError("a safe Padé form needs a bounded domain: fit on a finite interval")
     variable = _variable(fit)
-    with mp.workdps(WORKING_DIGITS):
+    with working_digits(WORKING_DIGITS):
         p, q = monomial_pair(fit.rational, variable)
         lowest = _minimum(q, variable, fit.domain)
         if lowest <= 0:

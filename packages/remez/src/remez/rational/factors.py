@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mpmath import mp
 
+from remez.functions.working_precision import working_digits
 from remez.rational.polynomials import Variable
 
 __all__ = ["factors_of"]
@@ -30,7 +31,7 @@ def factors_of(rational: Any, variable: Variable) -> tuple[float, list[Factor], 
     Returns:
         ``(gain, zeros, poles)``, zeros and poles as factors, the smallest roots first.
     """
-    with mp.workdps(DIGITS):
+    with working_digits(DIGITS):
         weights = [mp.mpf(w) for w in rational.weights]
         moments = [w * mp.mpf(v) for w, v in zip(weights, rational.values, strict=True)]
         zeros = [variable(z) for z in _refined(rational.zeros(), rational, moments)]

@@ -10,6 +10,7 @@ import numpy as np
 from mpmath import mp
 from numpy.polynomial import Chebyshev
 
+from remez.functions.working_precision import working_digits
 from remez.rational.arithmetic import fastest
 
 __all__ = ["PreciseRational", "read_number", "write_number"]
@@ -51,9 +52,9 @@ class PreciseRational:
         if np.ndim(x):
             flat = [self(value) for value in np.ravel(np.asarray(x, object))]
             return _objects(flat).reshape(np.shape(x))
-        with mp.workdps(self.digits):
+        with working_digits(self.digits):
             value = self._value(mp.mpf(x))
-        with mp.workdps(self.precision):
+        with working_digits(self.precision):
             return +value
 
     def _value(self, x: Real) -> Real:
@@ -77,7 +78,7 @@ class PreciseRational:
         def slope(x: Any) -> Any:
             if np.ndim(x):
                 return _objects([slope(value) for value in np.ravel(np.asarray(x, object))])
-            with mp.workdps(self.digits):
+            with working_digits(self.digits):
                 d = mp.mpf(x) - self.centre
                 u = (d**self.power - self.origin) / self.scale
                 p, q = _horner(self.numerator, u), _horner(self.denominator, u)
@@ -85,7 +86,7 @@ class PreciseRational:
                 inner = (2 * d if self.power == 2 else 1) / self.scale
                 value = (dp - p * dq / q) / q * inner
                 value = d * value + p / q if self.odd else value
-            with mp.workdps(self.precision):
+            with working_digits(self.precision):
                 return +value
 
         return slope
@@ -101,7 +102,7 @@ class PreciseRational:
 
     def residues(self) -> np.ndarray:
         """The residue at each of `poles()`, in that order; the poles must be simple."""
-        with mp.workdps(self.digits):
+        with working_digits(self.digits):
             out = []
             for pole in self.poles():
                 d = pole - self.centre
@@ -131,7 +132,7 @@ class PreciseRational:
         size = max(self.degree) + 1
         nodes = np.cos(np.pi * (np.arange(size) + 0.5) / size)
         grid = 0.5 * (low + high) + 0.5 * (high - low) * nodes
-        with mp.workdps(self.digits):
+        with working_digits(self.digits):
             d = [mp.mpf(x) - self.centre for x in grid]
             u = [(v**self.power - self.origin) / self.scale for v in d]
             q = [_horner(self.denominator, v) for v in u]
@@ -149,7 +150,7 @@ class PreciseRational:
         return fits[0].truncate(self.degree[0] + 1), fits[1].truncate(self.degree[1] + 1)
 
     def _in_x(self, coefficients: Sequence[Real]) -> np.ndarray:
-        with mp.workdps(self.digits):
+        with working_digits(self.digits):
             out = []
             for u in _roots(coefficients):
                 t = self.origin + self.scale * u

@@ -16,6 +16,7 @@ from mpmath import mp
 
 from remez.domain import Domain
 from remez.errors import DomainError
+from remez.functions.working_precision import working_digits
 
 __all__ = ["Variable", "chebyshev_pair", "monomial", "monomial_pair", "variable_of"]
 
@@ -83,7 +84,7 @@ def chebyshev_pair(rational: Any, variable: Variable) -> tuple[list[Any], list[A
     ``q = prod_k (u - z_k) sum_k w_k/(u - z_k)`` and likewise p, which are polynomials of degree
     N - 1, then cut to the rational's degree; q is scaled to maximum 1 on those points.
     """
-    with mp.workdps(_digits(rational)):
+    with working_digits(_digits(rational)):
         weights = [mp.mpf(w) for w in rational.weights]
         moments = [w * mp.mpf(v) for w, v in zip(weights, rational.values, strict=True)]
         size = len(weights)
@@ -101,7 +102,7 @@ def chebyshev_pair(rational: Any, variable: Variable) -> tuple[list[Any], list[A
 
 def monomial_pair(rational: Any, variable: Variable) -> tuple[list[Any], list[Any]]:
     """p and q as `chebyshev_pair` gives them, coefficients of 1, t, t², ... as ``mpf``."""
-    with mp.workdps(_digits(rational)):
+    with working_digits(_digits(rational)):
         p, q = chebyshev_pair(rational, variable)
         return monomial(p), monomial(q)
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.polynomial import polynomial
 
 from remez.errors import DegreeError, DomainError
+from remez.functions.working_precision import working_digits
 
 __all__ = ["Composite", "SignApproximant", "alternation", "composite", "sign"]
 
@@ -172,7 +173,7 @@ def alternation(count: int, delta: float) -> np.ndarray:
 
     if count < 1:
         raise DegreeError(f"there is no approximant of order {count}: the first is 1")
-    with mp.workdps(_DIGITS):
+    with working_digits(_DIGITS):
         width = _check_delta(delta)
         parameter = 1 - width**2
         step = mp.ellipk(parameter) / count
@@ -192,12 +193,11 @@ def composite(layers: int, delta: float) -> Composite:
     >>> print(f"{composite(2, 0.01).gate_error:.4e}")
     1.2070e-03
     """
-    from mpmath import mp
 
     if layers < 1:
         raise DegreeError(f"a composite needs at least one layer, not {layers}")
     out = []
-    with mp.workdps(_DIGITS):
+    with working_digits(_DIGITS):
         width = _check_delta(delta)
         for index in range(layers):
             layer, error = _sign((3, 2), width)
@@ -230,7 +230,7 @@ def _sign(degree: tuple[int, int], delta: Any) -> tuple[SignApproximant, Any]:
     m, n = degree
     if n < 0 or n % 2 or abs(m - n) != 1 or m < 1:
         raise DegreeError(f"type {degree} has no closed form here: use (2r+1, 2r) or (2r-1, 2r)")
-    with mp.workdps(_DIGITS):
+    with working_digits(_DIGITS):
         width = _check_delta(delta)
         c = _elliptic_constants(max(m, n), width)
         zeros, poles = c[1::2], c[0::2]

@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import flint
 from flint import arb, arb_poly, arb_series
 
 from remez.functions.expression import Expression
 from remez.functions.tails import Germ
+from remez.functions.working_precision import flint_precision
 
 __all__ = ["ErrorCurve", "Supremum", "barycentric", "coefficients", "exact", "working"]
 
@@ -44,12 +44,8 @@ DOUBLINGS = 400  # of X before f is said to have no limit that can be proved
 @contextmanager
 def working(bits: int) -> Iterator[None]:
     """Ball arithmetic at ``bits`` bits and series up to the order of the remainder."""
-    old = flint.ctx.prec, flint.ctx.cap
-    flint.ctx.prec, flint.ctx.cap = bits, ORDER + 1
-    try:
+    with flint_precision(bits, ORDER + 1):
         yield
-    finally:
-        flint.ctx.prec, flint.ctx.cap = old
 
 
 def exact(x: Any) -> arb:

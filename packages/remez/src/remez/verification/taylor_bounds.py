@@ -8,6 +8,7 @@ until the bound is within a given factor of an error that is attained.
 from __future__ import annotations
 
 import heapq
+import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from remez.code.program import Program
 from remez.domain import Domain
 from remez.functions.expression import Expression
+from remez.functions.working_precision import flint_precision
 
 __all__ = ["enclose_error"]
 
@@ -48,16 +50,10 @@ def enclose_error(
     """
     if not domain.is_finite:
         return None
-    try:
-        from flint import ctx
-    except ImportError:
+    if importlib.util.find_spec("flint") is None:
         return None
-    saved = ctx.prec, ctx.cap
-    ctx.prec, ctx.cap = BITS, ORDER + 1
-    try:
+    with flint_precision(BITS, ORDER + 1):
         return _bisect(_Error(f, program, relative), domain, gap)
-    finally:
-        ctx.prec, ctx.cap = saved
 
 
 def _bisect(error: _Error, domain: Domain, gap: float) -> float | None:

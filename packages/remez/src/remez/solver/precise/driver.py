@@ -26,6 +26,7 @@ from mpmath import mp
 
 from remez.errors import ConvergenceError, RemezError
 from remez.functions.expression import as_expression
+from remez.functions.working_precision import working_digits
 from remez.problem import Problem
 from remez.rational.arithmetic import Arithmetic, Number, fastest
 from remez.rational.multiprecision import PreciseRational
@@ -176,7 +177,7 @@ def finish(search: Search, found: Found, precision: int, method: str) -> Fit:
         status = status if scan.one_sign else Status.POLE
         low, high = (arithmetic.mpf(arithmetic.number(x)) for x in (low, high))
         xs = reduction.to_x([arithmetic.mpf(curve.place(tops[i])) for i in kept])
-    with mp.workdps(precision):
+    with working_digits(precision):
         return Fit(
             rational,  # type: ignore[arg-type]
             reduction.problem,

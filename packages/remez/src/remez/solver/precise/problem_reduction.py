@@ -16,6 +16,7 @@ from typing import Any
 from mpmath import mp
 
 from remez.errors import TargetError
+from remez.functions.working_precision import working_digits
 from remez.problem import Problem
 from remez.rational.arithmetic import Arithmetic, Number
 from remez.solver.precise.exchange import Curve
@@ -303,7 +304,7 @@ def _rough_points(problem: Problem, hints: tuple[float, ...]) -> Iterator[Fracti
 
 
 def _is_rough(fn: Any, c: Fraction) -> bool:
-    with mp.workdps(100):
+    with working_digits(100):
         centre, noise = _mpf(c), mp.mpf(10) ** -80
         differences = []
         for exponent in (-25, -35):
