@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 MANIFESTS := constraints.txt requirements-dev.txt requirements-weights.txt $(wildcard packages/*/pyproject.toml)
 
-.PHONY: help demo test install install-dev lint format types contracts unit teachers bench gallery clean
+.PHONY: help demo test install install-dev hooks changelog home lint format types contracts unit teachers bench gallery clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,12 +43,22 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) install -q -c constraints.txt -r requirements-dev.txt
 	@touch $@
 
-lint: install-dev ## ruff: lint and format
+hooks: install-dev ## run the checks of .pre-commit-config.yaml at every commit
+	@$(BIN)/pre-commit install
+
+changelog: install-dev ## print what the next release's changelog will say
+	@$(BIN)/towncrier build --draft --version next
+
+home: ## replace the placeholder address of the project: make home HOME_URL=https://...
+	@$(PYTHON) scripts/set_home.py $(HOME_URL)
+
+lint: install-dev ## ruff and codespell: lint, format, spelling
 	@echo "== lint"
+	@$(BIN)/codespell
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-format: install-dev ## ruff: mend what can be mended
+format: install-dev ## ruff: apply the fixes it knows, then format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

@@ -12,9 +12,13 @@ import sys
 from pathlib import Path
 
 import torch
-from sae_bench.evals.core.eval_config import CoreEvalConfig
-from sae_bench.evals.core.main import run_evals
-from sae_bench.sae_bench_utils.general_utils import load_and_format_sae
+
+try:
+    from sae_bench.evals.core.eval_config import CoreEvalConfig
+    from sae_bench.evals.core.main import run_evals
+    from sae_bench.sae_bench_utils.general_utils import load_and_format_sae
+except ImportError as cause:
+    raise SystemExit(f"SAEBench is not installed here ({cause}): see this file's top") from cause
 
 from rsae import RSAE, RationalActivation
 from rsae.pretrained import Teacher

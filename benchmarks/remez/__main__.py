@@ -22,7 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 from .problems import PROBLEMS, Problem
-from .solvers import OutOfScope, available
+from .solvers import SOLVERS, NotInstalled, OutOfScope
 
 console = Console()
 EPS = float(np.finfo(float).eps)
@@ -44,6 +44,8 @@ def timed(solve: Any, problem: Problem) -> tuple[Any, float, str]:
         begin = time.perf_counter()
         try:
             answer = solve(problem)
+        except NotInstalled as cause:
+            return None, np.nan, f"not installed: {cause}"
         except OutOfScope as cause:
             return None, np.nan, f"n/a: {cause}"
         except Exception as cause:  # noqa: BLE001 - peers raise whatever they like
@@ -55,10 +57,12 @@ def timed(solve: Any, problem: Problem) -> tuple[Any, float, str]:
 
 
 def assess(problem: Problem, answer: Any, end: str) -> tuple[str, float]:
-    """Solved, wrong, failed or n/a, and the supremum of the error."""
+    """Solved, wrong, failed, n/a or not installed, and the supremum of the error."""
     if answer is None:
+        if end.startswith(("n/a", "not installed")):
+            return end.partition(":")[0], np.nan
         good = problem.error is None and end.endswith("Error")
-        return ("n/a" if end.startswith("n/a") else "solved" if good else "failed"), np.nan
+        return ("solved" if good else "failed"), np.nan
     x = problem.grid()
     f = problem.fn()(x)
     with np.errstate(all="ignore"):
@@ -71,27 +75,35 @@ def assess(problem: Problem, answer: Any, end: str) -> tuple[str, float]:
 
 def problems() -> dict[str, Any]:
     """The table of the reference problems."""
-    solvers, rows = available(), []
+    rows = []
     for problem in track(PROBLEMS, description="problems", console=console, transient=True):
         row: dict[str, Any] = {"problem": problem.name, "best": problem.error}
-        for name, solve in solvers.items():
+        for name, solve in SOLVERS.items():
             answer, seconds, end = timed(solve, problem)
             verdict, error = assess(problem, answer, end)
             row[name] = {"verdict": verdict, "error": error, "ms": 1e3 * seconds, "end": end}
         rows.append(row)
-    table = Table("problem", "best error", *solvers)
+    table = Table("problem", "best error", *SOLVERS)
     for row in rows:
-        cells = [f"{row[name]['verdict']} {row[name]['ms']:.2f} ms" for name in solvers]
+        cells = [cell(row[name]) for name in SOLVERS]
         table.add_row(row["problem"], "-" if row["best"] is None else f"{row['best']:.4g}", *cells)
     console.print(table)
-    summary = {name: summarise(name, rows) for name in solvers}
+    summary = {name: summarise(name, rows) for name in SOLVERS}
     for name, line in summary.items():
         console.print(f"{name}: {line}")
     return {"rows": rows, "summary": summary}
 
 
-def summarise(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def cell(one: dict[str, Any]) -> str:
+    """The verdict, and the time where the solver ran."""
+    return one["verdict"] + ("" if np.isnan(one["ms"]) else f" {one['ms']:.2f} ms")
+
+
+def summarise(name: str, rows: list[dict[str, Any]]) -> dict[str, Any] | str:
+    """Counts and times of one solver, or that it is not installed."""
     mine = [row[name] for row in rows]
+    if all(one["verdict"] == "not installed" for one in mine):
+        return str(mine[0]["end"])
     solved = [row for row in rows if row[name]["verdict"] == "solved" and row["best"] is not None]
     both = [row for row in solved if row["remez"]["verdict"] == "solved"]
     ratios = [row[name]["ms"] / row["remez"]["ms"] for row in both]
@@ -186,4 +198,5 @@ def main() -> None:
         arguments.json.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

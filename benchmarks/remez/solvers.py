@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,10 @@ class OutOfScope(Exception):
     """The solver takes no problem of this kind."""
 
 
+class NotInstalled(Exception):
+    """The solver is not on this machine; nothing is known about what it would answer."""
+
+
 def ours(problem: Problem) -> Rational:
     import remez
 
@@ -27,8 +30,10 @@ def ours(problem: Problem) -> Rational:
 
 def brasil(problem: Problem) -> Rational:
     """baryrat 2: one interval, diagonal types."""
-    import baryrat
-
+    try:
+        import baryrat
+    except ImportError as cause:
+        raise NotInstalled("pip install baryrat") from cause
     if len(problem.domain) > 1 or problem.degree[0] != problem.degree[1]:
         raise OutOfScope("one interval, type (n, n)")
     return baryrat.brasil(problem.fn(), problem.domain[0], problem.degree[0])
@@ -36,8 +41,10 @@ def brasil(problem: Problem) -> Rational:
 
 def aaa(problem: Problem) -> Rational:
     """SciPy's AAA of the same number of support points: near-best, not minimax."""
-    from scipy.interpolate import AAA
-
+    try:
+        from scipy.interpolate import AAA
+    except ImportError as cause:
+        raise NotInstalled("scipy.interpolate.AAA needs SciPy 1.15 or newer") from cause
     x = problem.grid()
     return AAA(x, problem.fn()(x), max_terms=max(problem.degree) + 1, rtol=1e-15, clean_up=False)
 
@@ -45,8 +52,10 @@ def aaa(problem: Problem) -> Rational:
 def chebfun(problem: Problem) -> Rational:
     """Chebfun's minimax in Octave; CHEBFUN_PATH names its folder."""
     folder = os.environ.get("CHEBFUN_PATH")
-    if folder is None or len(problem.domain) > 1:
-        raise OutOfScope("set CHEBFUN_PATH; one interval")
+    if folder is None or shutil.which("octave") is None:
+        raise NotInstalled("needs octave, and CHEBFUN_PATH set to Chebfun's folder")
+    if len(problem.domain) > 1:
+        raise OutOfScope("one interval")
     (a, b), (m, n) = problem.domain[0], problem.degree
     text = problem.text.replace("np.", "").replace("special.", "").replace("*", ".*")
     script = (
@@ -61,9 +70,9 @@ def chebfun(problem: Problem) -> Rational:
     return lambda x: np.interp(x, np.linspace(a, b, 20001), values)
 
 
-def available() -> dict[str, Callable[[Problem], Any]]:
-    """The solvers that this machine has."""
-    found: dict[str, Callable[[Problem], Any]] = {"remez": ours, "brasil": brasil, "AAA": aaa}
-    if shutil.which("octave") and os.environ.get("CHEBFUN_PATH"):
-        found["chebfun"] = chebfun
-    return found
+SOLVERS: dict[str, Callable[[Problem], Rational]] = {
+    "remez": ours,
+    "brasil": brasil,
+    "AAA": aaa,
+    "chebfun": chebfun,
+}

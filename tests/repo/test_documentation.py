@@ -2,29 +2,24 @@
 
 import doctest
 import importlib
-import pkgutil
 from pathlib import Path
 
 import pytest
-
-import remez
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
 PAGES = [
     page
-    for page in (
-        ROOT / "README.md",
-        ROOT / "packages/remez/README.md",
-        *ROOT.glob("docs/remez/*.md"),
-    )
+    for pattern in ("*.md", "packages/*/*.md", "docs/**/*.md")
+    for page in sorted(ROOT.glob(pattern))
     if ">>>" in page.read_text()
 ]
-MODULES = [
-    f"remez.{module.name}"
-    for module in pkgutil.walk_packages(remez.__path__)
-    if module.name not in ("cli", "__main__")
-]
+MODULES = sorted(
+    ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
+    for source in ROOT.glob("packages/*/src")
+    for path in source.rglob("*.py")
+    if path.name != "__main__.py"
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -38,6 +33,12 @@ def test_examples_of_the_pages_run_as_printed(page: Path) -> None:
 def test_examples_of_docstrings_run_as_printed(name: str) -> None:
     found = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
     assert found.failed == 0
+
+
+def test_every_package_is_covered() -> None:
+    assert {name.split(".")[0] for name in MODULES} == {
+        "remez", "rsae", "rsae_cli", "rsae_evals", "rsae_evals_cli"
+    }  # fmt: skip
 
 
 def test_the_settings_page_shows_the_defaults(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The repository keeps its own rules."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -67,14 +68,11 @@ def test_importing_remez_is_light() -> None:
 
 @pytest.mark.parametrize("module", PACKAGES.values())
 def test_everything_in_all_exists_and_is_documented(module: str) -> None:
-    problems = run_python(
-        f"import {module} as m\n"
-        "missing = [n for n in m.__all__ if not hasattr(m, n)]\n"
-        "bare = [n for n in m.__all__ if callable(getattr(m, n, None))"
-        " and not (getattr(m, n).__doc__ or '').strip()]\n"
-        "print(missing + bare)"
-    )
-    assert problems == "[]"
+    package = importlib.import_module(module)
+    missing = [name for name in package.__all__ if not hasattr(package, name)]
+    public = [getattr(package, name, None) for name in package.__all__]
+    bare = [one for one in public if callable(one) and not (one.__doc__ or "").strip()]
+    assert (missing, bare) == ([], [])
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
@@ -98,3 +96,57 @@ def test_no_path_of_one_machine() -> None:
 def test_every_lint_exception_has_a_reason() -> None:
     block = (ROOT / "pyproject.toml").read_text().split("ignore = [", 1)[1].split("\n]", 1)[0]
     assert [line for line in block.splitlines() if line.strip() and "#" not in line] == []
+
+
+def title_rule():
+    """The function `complaint` of the script that the commit-msg hook runs."""
+    path = ROOT / "scripts" / "commit_title.py"
+    spec = importlib.util.spec_from_file_location("commit_title", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.complaint
+
+
+def test_rule_of_commit_titles() -> None:
+    complaint = title_rule()
+    assert complaint("Add a sweep over poles\n\nIt counts.\n# comment\n") is None
+    assert complaint("x" * 72) is None
+    assert "73 characters" in complaint("x" * 73)
+    assert "no title" in complaint("\n\nbody")
+    assert "full stop" in complaint("Add a sweep.")
+    assert "empty line" in complaint("Add a sweep\nover poles")
+
+
+def test_title_of_the_last_commit() -> None:
+    done = subprocess.run(
+        ["git", "log", "-1", "--no-merges", "--format=%B"], capture_output=True, text=True, cwd=ROOT
+    )
+    if done.returncode != 0 or not (ROOT / ".git").exists():
+        pytest.skip("no git history here")
+    assert title_rule()(done.stdout) is None
+
+
+FRAGMENTS = [path for path in (ROOT / "changelog.d").iterdir() if path.name != "README.md"]
+
+
+def test_fragments_of_the_changelog_are_named_and_written_as_agreed() -> None:
+    """`towncrier build` leaves out, without a word, a file whose name it does not understand."""
+    wrong = [
+        path.name
+        for path in FRAGMENTS
+        if path.suffix != ".jinja"
+        and not re.fullmatch(r"[a-z0-9-]+\.(added|changed|fixed)\.md", path.name)
+    ]
+    assert wrong == []
+    texts = {path.name: path.read_text().strip() for path in FRAGMENTS if path.suffix == ".md"}
+    assert [name for name, text in texts.items() if not text or text.startswith(("-", "#"))] == []
+
+
+def test_the_changelog_can_be_built() -> None:
+    pytest.importorskip("towncrier")
+    done = subprocess.run(
+        [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "0"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    first_lines = [path.read_text().splitlines()[0] for path in FRAGMENTS if path.suffix == ".md"]
+    assert [line for line in first_lines if line not in done.stdout] == []

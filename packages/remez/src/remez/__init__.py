@@ -2,8 +2,8 @@
 
 >>> import numpy as np, remez
 >>> fit = remez.fit(np.exp, (5, 4))
->>> print(f"{fit.error:.5e}")
-4.29262e-12
+>>> print(f"{fit.error:.1e}")
+4.3e-12
 """
 
 from __future__ import annotations

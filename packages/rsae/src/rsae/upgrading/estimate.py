@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from typing import Any
 
@@ -44,5 +43,11 @@ def estimate(teacher: Teacher, config: UpgradeConfig, n_tokens: int) -> dict[str
 
 def peak_memory_gib() -> float:
     """Largest resident set of this process so far."""
+    if sys.platform == "win32":  # psutil knows the peak on Windows only, `resource` elsewhere only
+        import psutil
+
+        return round(psutil.Process().memory_info().peak_wset / _GIB, 2)
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / _GIB, 2)

@@ -1,0 +1,51 @@
+"""Benchmarks say of a peer only what they saw."""
+
+import sys
+
+import numpy as np
+import pytest
+from benchmarks.remez import __main__ as bench
+from benchmarks.remez.problems import PROBLEMS
+from benchmarks.remez.solvers import SOLVERS
+
+ANSWERED = next(one for one in PROBLEMS if one.name == "exp")
+MUST_FAIL = next(one for one in PROBLEMS if one.error is None)
+DIAGONAL = next(one for one in PROBLEMS if one.name == "log12")
+
+
+@pytest.fixture
+def no_peers(monkeypatch):
+    """Neither baryrat, nor a SciPy with AAA, nor Chebfun."""
+    monkeypatch.setitem(sys.modules, "baryrat", None)
+    monkeypatch.setattr("scipy.interpolate.AAA", None)
+    monkeypatch.delattr("scipy.interpolate.AAA")
+    monkeypatch.delenv("CHEBFUN_PATH", raising=False)
+
+
+@pytest.mark.parametrize("problem", [ANSWERED, DIAGONAL, MUST_FAIL], ids=lambda one: one.name)
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "remez"])
+def test_a_peer_that_is_not_installed_is_called_that(no_peers, name, problem):
+    answer, seconds, end = bench.timed(SOLVERS[name], problem)
+    assert bench.assess(problem, answer, end)[0] == "not installed"
+    assert np.isnan(seconds)
+
+
+def test_table_and_summary_say_not_installed(no_peers, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "PROBLEMS", [DIAGONAL, MUST_FAIL])
+    result = bench.problems()
+    for name in SOLVERS:
+        verdicts = {row[name]["verdict"] for row in result["rows"]}
+        if name == "remez":
+            assert verdicts == {"solved"}
+            assert result["summary"][name]["solved"] == 2
+        else:
+            assert verdicts == {"not installed"}
+            assert result["summary"][name].startswith("not installed: ")
+    printed = capsys.readouterr().out
+    assert "failed" not in printed
+    assert "baryrat" in printed  # what to install
+
+
+def test_a_peer_that_refuses_the_kind_of_problem_is_not_counted():
+    answer, _, end = bench.timed(SOLVERS["brasil"], ANSWERED)  # type (5, 4), not diagonal
+    assert bench.assess(ANSWERED, answer, end)[0] in ("n/a", "not installed")
