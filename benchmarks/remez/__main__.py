@@ -167,7 +167,7 @@ def high_degrees() -> dict[str, Any]:
             begin = time.perf_counter()
             fit = remez.fit(np.abs, (n, n), throw=False)
             seconds = min(seconds, time.perf_counter() - begin)
-        level = fit.levelled_error / fit.error
+        level = fit.lower_bound / fit.error
         rows.append({"n": n, "error": fit.error, "levelled": level, "ms": 1e3 * seconds})
         status = fit.status.name
         table.add_row(

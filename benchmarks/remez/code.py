@@ -27,7 +27,7 @@ from rich.table import Table
 
 import remez
 from remez import targets
-from remez.code.generate import generate
+from remez.code.generate import generate_code
 
 CASES = {
     "gelu": ((4, 4), (6, 6), (8, 8)),
@@ -40,7 +40,7 @@ CASES = {
 def row(name: str, degree: tuple[int, int]) -> dict[str, Any]:
     """One line of the table."""
     target = targets.get(name)
-    code = generate(remez.fit(target, degree, target.interval), "c", dtype="float32")
+    code = generate_code(remez.fit(target, degree, target.interval), "c", dtype="float32")
     return {
         "function": name,
         "interval": target.interval,
@@ -86,7 +86,7 @@ int main(void) {
 def every(name: str, degree: tuple[int, int]) -> dict[str, Any]:
     """The largest error over all float32 of the interval, and the bound stated for it."""
     target = targets.get(name)
-    code = generate(remez.fit(target, degree, target.interval), "c", dtype="float32")
+    code = generate_code(remez.fit(target, degree, target.interval), "c", dtype="float32")
     low, high = target.interval
     calls = f"look({max(low, 0.0)!r}f, {high!r}f);"
     calls += f" look(-0.0f, {low!r}f);" if low < 0 else ""

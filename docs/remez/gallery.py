@@ -27,7 +27,7 @@ def main() -> None:
         axes = remez.fit(fn, degree, domain).plot()
         axes.figure.savefig(FOLDER / f"{name}.svg")
         plt.close(axes.figure)
-    axes = remez.table(targets.exp, 5).plot()
+    axes = remez.error_table(targets.exp, 5).plot()
     axes.figure.savefig(FOLDER / "table.svg")
     plt.close(axes.figure)
 

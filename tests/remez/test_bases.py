@@ -44,7 +44,9 @@ def test_p_over_q_is_the_rational_whatever_its_domain(size, low, width):
     """A barycentric rational with arbitrary data, against its own sums in multiprecision."""
     rng = np.random.default_rng(size)
     nodes = np.sort(low + width * rng.random(size))
-    r = remez.Rational(nodes, rng.normal(size=size), rng.normal(size=size), (size - 1, size - 1))
+    r = remez.BarycentricRational(
+        nodes, rng.normal(size=size), rng.normal(size=size), (size - 1, size - 1)
+    )
     variable = variable_of(remez.Domain.of((low, low + width)))
     with mp.workdps(60):
         p, q = chebyshev_pair(r, variable)

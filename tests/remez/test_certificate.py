@@ -41,7 +41,7 @@ def test_the_bracket_is_tight_and_rigorous(certified, name):
     assert certificate.pole_free
     assert 0 < certificate.lower <= certificate.upper
     # what the double fit lacks to the best one is seen, and little is added
-    assert certificate.gap <= fit.error / fit.levelled_error - 1 + 1e-5
+    assert certificate.gap <= fit.error / fit.lower_bound - 1 + 1e-5
     assert certificate.lower <= fit.error * (1 + 1e-6)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import remez
-from remez import Rational, Status, kernels
+from remez import BarycentricRational, Status, kernels
 from remez.problem import Problem
 from remez.verification.judge import judge
 
@@ -19,7 +19,7 @@ def best():
 
 def changed(rational, **parts):
     kept = {"nodes": rational.nodes, "values": rational.values, "weights": rational.weights}
-    return Rational(**{**kept, **parts}, degree=rational.degree, origin=rational.origin)
+    return BarycentricRational(**{**kept, **parts}, degree=rational.degree, origin=rational.origin)
 
 
 def test_the_best_is_accepted():
@@ -61,7 +61,7 @@ def test_a_pole_is_found_even_between_samples():
     q = np.array([np.prod([(x - z) for z in nodes if z != x]) for x in nodes])
     weights = (nodes - pole) / q
     values = fit(nodes) + size / (nodes - pole)
-    spiked = Rational(nodes, values, weights, (4, 4))
+    spiked = BarycentricRational(nodes, values, weights, (4, 4))
     problem = Problem.of(np.exp, (4, 4))
     assert judge(problem, spiked, fit.reference).status is Status.POLE
 

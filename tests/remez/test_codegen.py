@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import remez
 from remez import targets
 from remez.code.candidates import DTYPES
-from remez.code.generate import SCHEMES, generate
+from remez.code.generate import SCHEMES, generate_code
 from remez.code.languages import LANGUAGES
 from remez.code.program import OPERATIONS, Program
 from remez.code.rounding_error import Arithmetic, evaluation_bound
@@ -73,7 +73,7 @@ needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 @pytest.mark.parametrize("name", DEGREES)
 def test_compiled_c_keeps_within_the_stated_bound(fits, name, dtype, scheme, tmp_path):
     fit, target = fits[name], targets.get(name)
-    code = generate(fit, "c", dtype=dtype, scheme=scheme)
+    code = generate_code(fit, "c", dtype=dtype, scheme=scheme)
     x = inputs(fit, dtype)
     y = run_c(code, x, tmp_path)
     error = np.abs(target(x) - y.astype(float)).max()
@@ -86,7 +86,7 @@ def test_compiled_c_keeps_within_the_stated_bound(fits, name, dtype, scheme, tmp
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_no_input_exceeds_the_bound(fits, dtype, tmp_path):
     # every float32 of [1, 2]: 2^23 + 1 of them
-    code = fits["log"].code("c", dtype)
+    code = fits["log"].to_code("c", dtype)
     x = np.arange(0x3F800000, 0x40000001, dtype=np.uint32).view(np.float32)
     y = run_c(code, x, tmp_path)
     error = np.abs(np.log(x.astype(float)) - y).max()
@@ -95,7 +95,7 @@ def test_no_input_exceeds_the_bound(fits, dtype, tmp_path):
 
 @needs_gcc
 def test_fused_multiply_add_keeps_the_bound(fits, tmp_path):
-    code = fits["gelu"].code("c", "float32")
+    code = fits["gelu"].to_code("c", "float32")
     x = inputs(fits["gelu"], "float32")
     y = run_c(code, x, tmp_path, ("-O3", "-mfma", "-ffp-contract=fast"))
     assert np.abs(targets.gelu(x) - y).max() <= code.bound
@@ -106,7 +106,7 @@ def test_fused_multiply_add_keeps_the_bound(fits, tmp_path):
 def test_the_other_languages_compute_the_same_numbers(fits, language, dtype):
     if language == "torch":
         pytest.importorskip("torch")
-    code = fits["tanh"].code(language, dtype)
+    code = fits["tanh"].to_code(language, dtype)
     x = inputs(fits["tanh"], dtype, 2001)
     y = run_module(code, x)
     assert y.dtype == NUMPY[dtype]
@@ -114,7 +114,7 @@ def test_the_other_languages_compute_the_same_numbers(fits, language, dtype):
 
 
 def test_python_code_takes_a_single_number(fits):
-    code = fits["exp"].code("python")
+    code = fits["exp"].to_code("python")
     names = {}
     exec(str(code), names)
     assert abs(names[code.name](0.5) - np.exp(0.5)) <= code.bound
@@ -123,7 +123,7 @@ def test_python_code_takes_a_single_number(fits):
 def test_torch_code_keeps_the_type_it_is_given(fits):
     torch = pytest.importorskip("torch")
     names = {}
-    exec(str(fits["gelu"].code("torch", "bfloat16")), names)
+    exec(str(fits["gelu"].to_code("torch", "bfloat16")), names)
     x = torch.linspace(-6, 6, 101, dtype=torch.bfloat16)
     y = names["gelu_approx"](x)
     assert y.dtype == torch.bfloat16
@@ -132,21 +132,21 @@ def test_torch_code_keeps_the_type_it_is_given(fits):
 
 @pytest.mark.parametrize("name", DEGREES)
 def test_rounding_together_beats_rounding_one_by_one(fits, name):
-    code = fits[name].code("c", "float32")
+    code = fits[name].to_code("c", "float32")
     assert code.error < code.naive_error
     if name in ("exp", "log"):  # where float32 is coarser than the fit
         assert code.error < code.naive_error / 20
 
 
 def test_the_header_says_degree_domain_and_errors(fits):
-    text = str(fits["gelu"].code("c", "float32"))
+    text = str(fits["gelu"].to_code("c", "float32"))
     for piece in ("gelu(x)", "[-6, 6]", "(8, 8)", "float32", "digits lost"):
         assert piece in text
 
 
 def test_code_of_a_composite_sign_approximant(tmp_path):
     form = composite(3, 1e-3)
-    code = generate(form, "python", name="sign3")
+    code = generate_code(form, "python", name="sign3")
     x = np.geomspace(1e-3, 1, 10_001)
     names = {}
     exec(str(code), names)
@@ -158,7 +158,7 @@ def test_code_of_a_composite_sign_approximant(tmp_path):
 def test_high_degrees_are_written_as_factors():
     """|x| of type (20, 20): in powers of x double precision keeps few digits, in factors all."""
     fit = remez.fit(np.abs, (20, 20), (-1, 1))
-    code = fit.code("python")
+    code = fit.to_code("python")
     names = {}
     exec(str(code), names)
     x = np.concatenate([np.linspace(-1, 1, 5001), np.geomspace(1e-9, 1, 2001)])
@@ -168,7 +168,7 @@ def test_high_degrees_are_written_as_factors():
 
 def test_relative_weight_is_the_norm_of_the_bound():
     fit = remez.fit(np.exp, (3, 3), (-1, 1), weight="relative")
-    code = fit.code("python", "float32")
+    code = fit.to_code("python", "float32")
     x = np.linspace(-1, 1, 20_001).astype(np.float32)
     error = np.abs(run_module(code, x) / np.exp(x.astype(float)) - 1).max()
     assert error <= code.bound
@@ -187,7 +187,7 @@ def test_relative_weight_is_the_norm_of_the_bound():
 def test_requests_there_is_no_code_for(fits, arguments, word):
     language, options = arguments[0], (arguments[1:] or ({},))[0]
     with pytest.raises(CodeError, match=word):
-        generate(fits["exp"], language, **options)
+        generate_code(fits["exp"], language, **options)
     assert set(LANGUAGES) == {"c", "python", "numba", "torch"}
 
 

@@ -46,7 +46,7 @@ def test_best_error(name):
     fit = remez.fit(fn, degree, domain)
     assert fit.status is Status.CONVERGED
     assert fit.error == pytest.approx(error, rel=2e-3)
-    assert fit.levelled_error <= fit.error
+    assert fit.lower_bound <= fit.error
     assert fit.reference.size >= sum(degree) + 2 - fit.defect
 
 
@@ -76,7 +76,7 @@ def test_hard_ones_are_solved(name):
 def test_high_degrees_are_level(degree, least):
     fit = remez.fit(np.abs, (degree, degree))
     assert fit.status is Status.CONVERGED
-    assert fit.levelled_error >= least * fit.error
+    assert fit.lower_bound >= least * fit.error
     # Stahl 1993: E_n exp(pi sqrt n) -> 8, from below
     assert 0.8 < fit.error * math.exp(math.pi * math.sqrt(degree)) / 8 < 1
 

@@ -114,7 +114,9 @@ def test_linear_programs_that_get_nowhere_end_as_a_typed_failure(monkeypatch):
 
 def test_table_is_monotone_in_both_degrees():
     seen = []
-    table = remez.table(np.exp, (3, 2), progress=lambda done, total: seen.append((done, total)))
+    table = remez.error_table(
+        np.exp, (3, 2), progress=lambda done, total: seen.append((done, total))
+    )
     assert seen[-1] == (12, 12)
     assert (np.diff(table.errors, axis=0) < 0).all()
     assert (np.diff(table.errors, axis=1) < 0).all()
@@ -138,7 +140,7 @@ def test_plots():
     matplotlib.use("Agg")
     fit = remez.fit(np.exp, (3, 2))
     assert len(fit.plot().lines) >= 3
-    assert remez.table(np.exp, 1).plot() is not None
+    assert remez.error_table(np.exp, 1).plot() is not None
 
 
 def test_no_import_of_a_module_hides_a_function():
@@ -146,7 +148,7 @@ def test_no_import_of_a_module_hides_a_function():
         "import pkgutil, importlib, remez\n"
         "for m in pkgutil.iter_modules(remez.__path__):\n"
         "    importlib.import_module('remez.' + m.name)\n"
-        "print(all(callable(getattr(remez, n)) for n in ('fit', 'fit_samples', 'table')))"
+        "print(all(callable(getattr(remez, n)) for n in ('fit', 'fit_samples', 'error_table')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"

@@ -128,7 +128,7 @@ def test_high_degrees_approach_the_law_of_stahl():
     ratios, steps = [], []
     for n in (40, 60):
         fit = remez.fit(remez.targets.abs, (n, n), precision=20)
-        assert fit.levelled_error <= fit.error <= fit.levelled_error * (1 + mp.mpf(10) ** -20)
+        assert fit.lower_bound <= fit.error <= fit.lower_bound * (1 + mp.mpf(10) ** -20)
         ratios.append(fit.error * mp.exp(mp.pi * mp.sqrt(n)))
         steps.append(1 / mp.sqrt(n))
     slope = (ratios[1] - ratios[0]) / (steps[1] - steps[0])
@@ -199,7 +199,7 @@ def test_the_line_without_symmetry():
 def test_types_far_from_the_diagonal(degree):
     # full steps diverge from a few per cent above the best
     fit = remez.fit(remez.targets.sqrt, degree, (0, 1), precision=20)
-    assert relative(fit.error, fit.levelled_error) < mp.mpf(10) ** -19
+    assert relative(fit.error, fit.lower_bound) < mp.mpf(10) ** -19
 
 
 @pytest.mark.parametrize(

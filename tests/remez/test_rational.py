@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import remez
-from remez import Rational
+from remez import BarycentricRational
 
 
 def made(poles, residues, constant, nodes):
     """``constant + sum residues/(x - poles)`` in barycentric form on the given nodes."""
     values = constant + sum(r / (nodes - p) for p, r in zip(poles, residues, strict=True))
     weights = np.array([np.prod(z - poles) / np.prod(z - nodes[nodes != z]) for z in nodes])
-    return Rational(nodes, values, weights, (len(poles), len(poles)))
+    return BarycentricRational(nodes, values, weights, (len(poles), len(poles)))
 
 
 @given(
@@ -51,7 +51,9 @@ def test_shapes_limits_and_nan():
 @pytest.mark.parametrize("fn", [np.tanh, np.cosh, np.cbrt])
 def test_folded_answers_are_consistent(fn):
     fit = remez.fit(fn, (6, 5), (-2, 2))
-    flat = Rational(fit.rational.nodes, fit.rational.values, fit.rational.weights, (6, 5))
+    flat = BarycentricRational(
+        fit.rational.nodes, fit.rational.values, fit.rational.weights, (6, 5)
+    )
     x = np.linspace(-2, 2, 101)
     np.testing.assert_allclose(flat(x), fit(x), atol=1e-11)
     h = 1e-6

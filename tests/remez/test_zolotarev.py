@@ -21,7 +21,7 @@ KNOWN = {
 
 @pytest.mark.parametrize(("degree", "error"), KNOWN.items())
 def test_error_is_the_published_one(degree, error):
-    assert zolotarev.sign(degree, 0.01).error == pytest.approx(error, rel=1e-14)
+    assert zolotarev.best_sign(degree, 0.01).error == pytest.approx(error, rel=1e-14)
 
 
 @given(st.integers(0, 6), st.floats(-5, -0.05), st.booleans())
@@ -29,7 +29,7 @@ def test_error_alternates_on_the_gapped_set(r, exponent, low):
     if low and r == 0:
         return
     degree = (2 * r - 1, 2 * r) if low else (2 * r + 1, 2 * r)
-    s = zolotarev.sign(degree, 10.0**exponent)
+    s = zolotarev.best_sign(degree, 10.0**exponent)
     x = np.geomspace(s.delta, 1, 4000)
     error = s(x) - 1
     assert np.abs(error).max() <= s.error * (1 + 1e-9) + 1e-14
@@ -47,7 +47,7 @@ def test_error_alternates_on_the_gapped_set(r, exponent, low):
 
 def of_order(count, delta):
     """The error of the best to sign that has count + 1 extrema on either side."""
-    return zolotarev.sign((count, count - 1) if count % 2 else (count - 1, count), delta).error
+    return zolotarev.best_sign((count, count - 1) if count % 2 else (count - 1, count), delta).error
 
 
 def met_at_once(fit, error):
@@ -96,7 +96,7 @@ def test_sign_and_step_on_a_symmetric_gapped_set_are_met_at_once(degree, delta):
 @given(st.floats(-4, -0.3), st.integers(1, 3))
 def test_composition_has_the_error_of_the_whole_type(exponent, layers):
     whole = zolotarev.composite(layers, 10.0**exponent)
-    same = zolotarev.sign(whole.degree, 10.0**exponent)
+    same = zolotarev.best_sign(whole.degree, 10.0**exponent)
     assert whole.error == pytest.approx(same.error, rel=1e-12)
     x = np.geomspace(whole.delta, 1, 1000)
     assert np.abs(whole(x) - 1).max() <= whole.error * (1 + 1e-9) + 1e-13
@@ -105,7 +105,7 @@ def test_composition_has_the_error_of_the_whole_type(exponent, layers):
 
 @given(st.floats(-3, -0.3), st.floats(-1, 1), st.booleans())
 def test_coefficients_are_the_function(exponent, x, gate):
-    s = zolotarev.sign((5, 4), 10.0**exponent)
+    s = zolotarev.best_sign((5, 4), 10.0**exponent)
     p, q = s.coefficients(gate)
     value = np.polyval(p[::-1], x) / np.polyval(q[::-1], x)
     assert value == pytest.approx(s.gate(x) if gate else s(x), abs=1e-9)
@@ -124,9 +124,9 @@ def test_gate_errors_of_the_method():
 
 def test_what_has_no_closed_form_is_refused():
     with pytest.raises(DegreeError):
-        zolotarev.sign((4, 4), 0.1)
+        zolotarev.best_sign((4, 4), 0.1)
     with pytest.raises(DomainError):
-        zolotarev.sign((3, 2), 0.0)
+        zolotarev.best_sign((3, 2), 0.0)
     with pytest.raises(DegreeError):
         zolotarev.composite(0, 0.1)
     with pytest.raises(DegreeError):

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from remez.errors import ConvergenceError
-from remez.result import Fit
-from remez.solver.driver import fit
+from remez.interface import Fit, fit
 
-__all__ = ["Table", "table"]
+__all__ = ["ErrorTable", "error_table"]
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ErrorTable:
     """Fits and errors over the types.
 
     Attributes:
@@ -31,17 +30,17 @@ class Table:
         """log10 of the errors as a picture; returns the axes."""
         from remez.plotting import plot_table
 
-        return plot_table(self, ax)
+        return plot_table(self.errors, ax)
 
 
-def table(
+def error_table(
     fn: Callable[..., Any],
     max_degree: int | tuple[int, int],
     domain: Any = (-1, 1),
     *,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
-) -> Table:
+) -> ErrorTable:
     """The errors of all types up to ``max_degree``, each started from its neighbour.
 
     Args:
@@ -50,7 +49,7 @@ def table(
         progress: called with ``(done, total)`` after each fit.
         options: passed to `remez.fit`.
 
-    >>> print(np.array2string(table(np.exp, 1).errors, precision=4))
+    >>> print(np.array2string(error_table(np.exp, 1).errors, precision=4))
     [[1.1752 0.2091]
      [0.2788 0.021 ]]
     """
@@ -65,8 +64,8 @@ def table(
             if progress is not None:
                 progress(m * (bottom + 1) + n + 1, total)
         fits.append(tuple(row))
-    errors = [[np.nan if one is None else one.error for one in row] for row in fits]
-    return Table(tuple(fits), np.array(errors))
+    errors = [[np.nan if one is None else float(one.error) for one in row] for row in fits]
+    return ErrorTable(tuple(fits), np.array(errors))
 
 
 def _attempt(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from remez.result import Fit
+from typing import Any
 
 __all__ = [
     "CodeError",
@@ -42,10 +39,11 @@ class ConvergenceError(RemezError, RuntimeError):
     """No certified best approximation was reached.
 
     Attributes:
-        fit: the best :class:`remez.Fit` found so far; its ``status`` says what is missing.
+        fit: the best `remez.Fit` found so far, None if there is none; its ``status`` says what
+            is missing.
     """
 
-    def __init__(self, message: str, fit: Fit | None = None) -> None:
+    def __init__(self, message: str, fit: Any = None) -> None:
         super().__init__(message)
         self.fit = fit
 

@@ -127,19 +127,34 @@ class Problem:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any], fn: Callable[..., Any] | None = None) -> Problem:
-        """Read what `to_dict` wrote; ``fn`` may be given back."""
-        weight = data["weight"] if data["weight"] != "callable" else None
+    def from_dict(
+        cls,
+        data: dict[str, Any],
+        fn: Callable[..., Any] | None = None,
+        weight: Callable[..., Any] | None = None,
+    ) -> Problem:
+        """Read what `to_dict` wrote; ``fn`` and a callable ``weight`` may be given back."""
+        known = data["weight"] if data["weight"] != "callable" else weight or _lost_weight
         pairs = tuple((x, y) for x, y in data["interpolate"])
         domain = Domain.of(data["domain"])
         rows = data.get("samples")
         samples = None if rows is None else (tuple(rows[0]), tuple(rows[1]), tuple(rows[2]))
         degree = tuple(data["degree"])
-        return cls(fn, degree, domain, weight, data["parity"], pairs, samples)
+        return cls(fn, degree, domain, known, data["parity"], pairs, samples)
 
     def __getstate__(self) -> dict[str, Any]:
-        callables = {"fn": None, "weight": None if callable(self.weight) else self.weight}
+        weight = _lost_weight if callable(self.weight) else self.weight
+        callables = {"fn": None, "weight": weight}
         return {**self.__dict__, **callables}
+
+
+def _lost_weight(x: Any) -> Any:
+    """Stands for the weight of a problem that was read from a file.
+
+    Raises:
+        TargetError: always.
+    """
+    raise TargetError("this problem was read from a file and has lost its weight: give it again")
 
 
 def _check_degree(degree: Any) -> Degree:

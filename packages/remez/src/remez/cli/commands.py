@@ -57,7 +57,7 @@ def _working(what: str) -> AbstractContextManager[Any]:
 
 
 def _fit(options: argparse.Namespace) -> Any:
-    from remez.solver.driver import fit
+    from remez.interface import fit
 
     if options.degree is None and options.tol is None:
         raise DegreeError("give --degree M N, or --tol for the smallest degree that reaches it")
@@ -121,7 +121,7 @@ def run_fit(options: argparse.Namespace) -> int:
         ("function", f"{fn.text} on {_where(fit.domain)}"),
         ("type", f"({m}, {n})" + (f", defect {fit.defect}" if fit.defect else "")),
         ("error", _digits(fit.error)),
-        ("lower bound", _digits(fit.levelled_error)),
+        ("lower bound", _digits(fit.lower_bound)),
         ("alternation", f"{len(fit.reference)} points"),
         ("status", fit.status.value),
         ("found by", f"{fit.method}, {fit.iterations} steps, {fit.evaluations} evaluations"),
@@ -136,7 +136,7 @@ def run_fit(options: argparse.Namespace) -> int:
 
 def run_table(options: argparse.Namespace) -> int:
     """``remez table``: the errors of all types up to a degree."""
-    from remez.error_tables import table
+    from remez.error_tables import error_table
 
     fn, domain = _target(options)
     with _working(f"fitting {options.function}") as spinner:
@@ -144,7 +144,7 @@ def run_table(options: argparse.Namespace) -> int:
         def show(done: int, total: int) -> None:
             spinner.update(f"fitting: {done} of {total}")
 
-        errors = table(
+        errors = error_table(
             fn, tuple(options.degree), domain, weight=_weight(options), progress=show
         ).errors
     head = "m \\ n" + "".join(f"{n:>11}" for n in range(errors.shape[1]))
@@ -190,10 +190,10 @@ def run_verify(options: argparse.Namespace) -> int:
 
 def run_code(options: argparse.Namespace) -> int:
     """``remez code``: source text, with its error bound in the header."""
-    from remez.code.generate import generate
+    from remez.code.generate import generate_code
 
     _, fit = _fit(options)
-    code = generate(
+    code = generate_code(
         fit, options.lang, dtype=options.dtype, scheme=options.scheme, name=options.name
     )
     _emit(options, code.to_dict(), str(code))

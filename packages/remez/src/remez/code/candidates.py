@@ -6,7 +6,7 @@ the hull, powers and factors are tried around its ends and the point where the r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from remez.functions.expression import as_expression
 from remez.rational import bases
 from remez.rational.polynomials import Variable, monomial_pair, variable_of
 from remez.rational.zolotarev import Composite
+from remez.solution import Solution
 from remez.verification.taylor_bounds import enclose_error
 
 __all__ = ["DTYPES", "Draft", "Kind", "draft_composite", "draft_fit"]
@@ -74,7 +75,7 @@ class Draft:
         return self.error + self.evaluation
 
 
-def draft_fit(fit: Any, kind: Kind, scheme: str) -> Draft:
+def draft_fit(fit: Solution, kind: Kind, scheme: str) -> Draft:
     """The candidate with the smallest bound; its error is proven where the target allows it."""
     best = None
     for draft in _candidates(fit, kind, scheme):
@@ -105,7 +106,7 @@ def draft_composite(form: Composite, kind: Kind) -> tuple[Draft, Domain]:
     return Draft(program, "composed layers", error, error, evaluation), domain
 
 
-def _candidates(fit: Any, kind: Kind, scheme: str) -> Iterator[Draft]:
+def _candidates(fit: Solution, kind: Kind, scheme: str) -> Iterator[Draft]:
     variables = _variables(fit, kind)
     for variable in variables:
         yield _powers(fit, kind, scheme, variable)
@@ -113,13 +114,12 @@ def _candidates(fit: Any, kind: Kind, scheme: str) -> Iterator[Draft]:
         yield _factors(fit, kind, variable)
 
 
-def _variables(fit: Any, kind: Kind) -> list[Variable]:
+def _variables(fit: Solution, kind: Kind) -> list[Variable]:
     """Scaled by a power of two, shifted by a number of the type: the centre first."""
-    nodes = [fit.rational.origin + z for z in fit.rational.nodes]
-    variable = variable_of(fit.domain, nodes, binary=True)
+    variable = variable_of(fit.domain, fit.reference, binary=True)
     if variable.mobius:  # the end of a half-line has to be met exactly
         return [variable]
-    (low, high), origin = fit.domain.hull, float(fit.rational.origin)
+    (low, high), origin = fit.domain.hull, fit.rational.focus
     shifts = [variable.shift, *([origin] if low <= origin <= high else []), low, high]
     rounded = to_nearest(np.array(shifts), kind.bits).tolist()
     return [
@@ -128,7 +128,7 @@ def _variables(fit: Any, kind: Kind) -> list[Variable]:
     ]
 
 
-def _powers(fit: Any, kind: Kind, scheme: str, variable: Variable) -> Draft:
+def _powers(fit: Solution, kind: Kind, scheme: str, variable: Variable) -> Draft:
     p, q = monomial_pair(fit.rational, variable)
     largest = max(q, key=abs)
     p, q = [c / largest for c in p], [c / largest for c in q]
@@ -148,7 +148,7 @@ def _powers(fit: Any, kind: Kind, scheme: str, variable: Variable) -> Draft:
     return Draft(program, words, after * MEASURED, naive, _evaluation(program, fit, kind))
 
 
-def _factors(fit: Any, kind: Kind, variable: Variable) -> Draft:
+def _factors(fit: Solution, kind: Kind, variable: Variable) -> Draft:
     form = bases.product(fit, variable)
     rounded = replace(
         form,
@@ -173,18 +173,20 @@ def _nearest_factors(
     return tuple((float(a), float(np.sqrt(square))) for a, square in rounded)
 
 
-def _certified(draft: Draft, fit: Any) -> Draft:
+def _certified(draft: Draft, fit: Solution) -> Draft:
     """The draft with a proven error, for a target known to ball arithmetic."""
     expression, weight = as_expression(fit.problem.fn), fit.problem.weight
     if expression is None or weight not in (None, "relative"):
         return draft
-    bound = enclose_error(expression, draft.program, fit.domain, relative=weight == "relative")
+    bound = enclose_error(expression, draft.program.run, fit.domain, relative=weight == "relative")
     if bound is None:
         return draft
     return replace(draft, error=bound, certified=True)
 
 
-def _error_sample(fit: Any, x: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def _error_sample(
+    fit: Solution, x: np.ndarray, r: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
     """(weight, weight * (f - r), error not contained in it) at the points.
 
     Where f is not at hand, or its rounding hides the error, the error is left out of the sample
@@ -192,13 +194,24 @@ def _error_sample(fit: Any, x: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, n
     """
     best = float(fit.error)
     if fit.problem.fn is None:
-        return np.ones_like(x), np.zeros_like(x), best
+        return _weight(fit)(x), np.zeros_like(x), best
     f = fit.problem.target().raw(x)
     weight = fit.problem.weight_of(x, f)
     if best < NOISE * np.abs(weight * f).max():
         return weight, np.zeros_like(x), best
     error = weight * (f - r)
     return weight, np.where(np.isfinite(error), error, 0.0), 0.0
+
+
+def _weight(fit: Solution) -> Callable[[np.ndarray], np.ndarray]:
+    """The weight as a function of x alone; without f, 1/|f| is at most (1 + error)/|r|."""
+    problem = fit.problem
+    if problem.fn is None and problem.weight == "relative":
+        return lambda x: (1 + float(fit.error)) / np.abs(np.asarray(fit(x), float))
+    if problem.weight is None and problem.samples is None:
+        return np.ones_like
+    values = problem.target().raw if problem.weight == "relative" else np.ones_like
+    return lambda x: problem.weight_of(x, values(x))
 
 
 def _drift(p: list[Any], q: list[Any], t: np.ndarray, weight: np.ndarray) -> float:
@@ -220,14 +233,11 @@ def _folded(form: bases.Monomial) -> bases.Monomial:
     return replace(form, p=p, q=q, variable=replace(variable, scale=1.0))
 
 
-def _evaluation(program: Program, fit: Any, kind: Kind) -> float:
+def _evaluation(program: Program, fit: Solution, kind: Kind) -> float:
     """The bound on rounding in the norm of the fit; infinite where there is none."""
-    problem, weight = fit.problem, None
-    if problem.weight is not None and problem.fn is not None:
-        target = problem.target()
-        weight = lambda x: problem.weight_of(x, target.raw(x))  # noqa: E731 - one use, closes over two
-    focus = float(fit.rational.origin)
-    return evaluation_bound(program, fit.domain, kind.arithmetic, weight, focus)
+    plain = fit.problem.weight is None and fit.problem.samples is None
+    weight = None if plain else _weight(fit)
+    return evaluation_bound(program, fit.domain, kind.arithmetic, weight, fit.rational.focus)
 
 
 def _floats(c: list[Any]) -> np.ndarray:

@@ -19,8 +19,9 @@ from remez.code.program import Program
 from remez.domain import Domain
 from remez.errors import CodeError
 from remez.rational.zolotarev import Composite
+from remez.solution import Solution
 
-__all__ = ["SCHEMES", "Code", "generate"]
+__all__ = ["SCHEMES", "Code", "generate_code"]
 
 SCHEMES = ("horner", "estrin")
 
@@ -75,8 +76,8 @@ class Code:
         return record | {"bound": self.bound, "certified": self.certified, "source": self.source}
 
 
-def generate(
-    source: Any,
+def generate_code(
+    source: Solution | Composite,
     language: str,
     *,
     dtype: str = "float64",
@@ -99,7 +100,7 @@ def generate(
 
     Example:
         >>> import numpy as np, remez
-        >>> code = remez.fit(np.exp, (2, 2)).code("python")
+        >>> code = remez.fit(np.exp, (2, 2)).to_code("python")
         >>> print(str(code).splitlines()[-1])
             return r
         >>> code.bound < 1.001 * code.best

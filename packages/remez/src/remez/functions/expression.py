@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from remez.errors import ExpressionError
+from remez.functions.definitions import DEFINITIONS
 from remez.functions.primitives import ARITY, CONSTANTS
 
 __all__ = ["Expression", "as_expression", "parse"]
@@ -255,10 +256,6 @@ def _apply(function: str, arguments: tuple[Node, ...]) -> Node:
 
 
 def _call(name: str, arguments: tuple[Node, ...]) -> Node:
-    from remez.functions.catalogue import (
-        DEFINITIONS,  # definitions are themselves written as expressions
-    )
-
     if name in DEFINITIONS:
         text, defaults = DEFINITIONS[name]
         if not 1 <= len(arguments) <= 1 + len(defaults):

@@ -10,8 +10,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Protocol
 
 import mpmath
@@ -19,8 +17,9 @@ from mpmath import mp
 
 from remez.functions.expression import as_expression
 from remez.functions.working_precision import flint_precision, working_digits
+from remez.rational.numbers import to_mpf
 
-__all__ = ["Arithmetic", "FlintArithmetic", "MpmathArithmetic", "fastest", "to_mpf"]
+__all__ = ["Arithmetic", "FlintArithmetic", "MpmathArithmetic", "fastest"]
 
 Number = Any  # an arb or an mpf, both untyped; exact, never an interval
 Matrix = Sequence[Sequence[Number]]
@@ -67,13 +66,6 @@ class Arithmetic(Protocol):
 
     def eigenvectors(self, a: Matrix) -> list[list[Number]]:
         """The real parts of the eigenvectors of A, by decreasing modulus of the eigenvalue."""
-
-
-def to_mpf(x: Any) -> Any:
-    """A float, int, Fraction, Decimal, decimal or fraction text, or mpf as an mpf, rounded."""
-    if isinstance(x, (str, Decimal)):
-        x = Fraction(x)
-    return mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mp.mpf(x)
 
 
 class MpmathArithmetic:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import Chebyshev
 
-__all__ = ["Folded", "Rational"]
+from remez.rational.protocol import Real
+
+__all__ = ["BarycentricRational", "Folded"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,7 @@ class Folded:
 
 
 @dataclass(frozen=True, eq=False)
-class Rational:
+class BarycentricRational:
     r"""``r(x) = sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, ``u = x - origin``.
 
     The support points ``origin + z_k`` are where r takes the values ``v_k``. Coordinates are
@@ -61,8 +63,9 @@ class Rational:
     References:
         J.-P. Berrut, L. N. Trefethen, SIAM Review 46 (2004), doi:10.1137/S0036144502417715.
 
-    >>> r = Rational(np.array([-1.0, 1.0]), np.array([0.5, 2.0]), np.array([1.0, 1.0]), (1, 1))
-    >>> float(r(1.0))
+    >>> nodes, values, weights = np.array([[-1.0, 1.0], [0.5, 2.0], [1.0, 1.0]])
+    >>> r = BarycentricRational(nodes, values, weights, (1, 1))
+    >>> r(1.0)
     2.0
     """
 
@@ -73,8 +76,28 @@ class Rational:
     origin: float = 0.0
     folded: Folded | None = None
 
+    @property
+    def parity(self) -> str | None:
+        """ "even" or "odd" for a folded form."""
+        return None if self.folded is None else "odd" if self.folded.odd else "even"
+
+    @property
+    def focus(self) -> float:
+        """The origin, relative to which coordinates are kept."""
+        return self.origin
+
+    @property
+    def working_digits(self) -> int:
+        """Decimal digits of float64."""
+        return 16
+
+    @property
+    def size(self) -> int:
+        """The number of support points."""
+        return self.nodes.size
+
     def __call__(self, x: Any) -> Any:
-        """Value at ``x``, of any shape; NaN at NaN, the limit at infinity."""
+        """r(x), x real or complex and of any shape; NaN at NaN, the limit at infinity."""
         return _shaped(lambda flat: self.with_sign(flat)[0], x)
 
     def with_sign(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +125,7 @@ class Rational:
         a = -side * np.median(np.abs(self.nodes))
         power = (self.nodes - a) ** excess
         r, sign = _quotient(u, self.nodes, self.values / power, self.weights * power)
-        return (u - a) ** excess * r, sign * np.sign(u - a) ** excess
+        return (u - a) ** excess * r, sign * np.sign((u - a).real) ** excess
 
     def derivative(self) -> Callable[[Any], Any]:
         """The function r', ``sum_k w_k (r(x) - v_k)/(x - z_k)^2 / sum_k w_k/(x - z_k)``.
@@ -135,6 +158,31 @@ class Rational:
         product = self.folded.weights * self.folded.values
         roots = _unfolded(_roots(self.folded.nodes, product, m // 2))
         return self.origin + _sorted(np.append(roots, 0.0) if self.folded.odd else roots)
+
+    def parts_at(self, x: Real) -> tuple[Real, Real]:
+        """``sum_k w_k v_k prod_(j != k) (u - z_j)`` and the same without values, by mpmath."""
+        from mpmath import mp
+
+        u = x - mp.mpf(self.origin)
+        gaps = [u - mp.mpf(z) for z in self.nodes]
+        weights = [mp.mpf(w) for w in self.weights]
+        moments = [w * mp.mpf(v) for w, v in zip(weights, self.values, strict=True)]
+        product = mp.fprod(gaps)
+        if product:
+            row = [product / gap for gap in gaps]
+        else:  # x is a support point: only its own product survives
+            row = [mp.fprod(gaps[:k] + gaps[k + 1 :]) for k in range(len(gaps))]
+        return mp.fdot(row, moments), mp.fdot(row, weights)
+
+    def exact_roots(self) -> tuple[list[Real], list[Real]]:
+        """The zeros and the poles to 50 digits, however they cluster."""
+        from remez.rational.root_refinement import refined_roots
+
+        moments = self.weights, self.values
+        return (
+            refined_roots(self.zeros(), self.nodes, moments, self.origin),
+            refined_roots(self.poles(), self.nodes, moments[:1], self.origin),
+        )
 
     def residues(self) -> np.ndarray:
         """The residue at each of `poles()`, in that order.
@@ -203,7 +251,7 @@ class Rational:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Rational:
+    def from_dict(cls, data: dict[str, Any]) -> BarycentricRational:
         """Read what `to_dict` wrote."""
         nodes, values, weights = (np.array(data[k], float) for k in ("nodes", "values", "weights"))
         folded = None if data.get("folded") is None else Folded.from_dict(data["folded"])
@@ -213,20 +261,23 @@ class Rational:
 
 def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
     """Apply ``fn`` to the flattened x, 4096 points at a time."""
-    x = np.asarray(x, float)
+    x = np.asarray(x)
+    x = x.astype(complex if np.iscomplexobj(x) else float, copy=False)
     flat = x.ravel()
     if flat.size <= 4096:
         out = fn(flat).reshape(x.shape)
     else:
         parts = [fn(flat[i : i + 4096]) for i in range(0, flat.size, 4096)]
         out = np.concatenate(parts).reshape(x.shape)
-    return out if out.ndim else float(out)
+    return out if out.ndim else out.item()
 
 
 def _quotient(
     u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, and the sign of q."""
+    """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, and the sign of q, 0 off the real line."""
+    if np.iscomplexobj(u):
+        return _complex_quotient(u, nodes, values, weights), np.zeros(u.size)
     from remez import kernels
 
     return kernels.quotient(
@@ -235,6 +286,20 @@ def _quotient(
         np.ascontiguousarray(values, float),
         np.ascontiguousarray(weights, float),
     )
+
+
+def _complex_quotient(
+    u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """The quotient at complex points; its value at a support point, its limit at infinity."""
+    gap = u[:, None] - nodes
+    with np.errstate(all="ignore"):
+        cauchy = weights / gap
+        out = (cauchy @ values) / cauchy.sum(1)
+        out[np.isinf(u)] = (weights @ values) / weights.sum()
+    row, column = np.nonzero(gap == 0)
+    out[row] = values[column]
+    return out
 
 
 def _unfold(
@@ -247,7 +312,7 @@ def _unfold(
         return even, sign
     with np.errstate(invalid="ignore"):
         out = u * even
-    far = t > np.median(folded.nodes)
+    far = np.abs(t) > np.median(folded.nodes)
     if degree[0] < degree[1] and far.any():
         product = folded.nodes * folded.values
         out[far] = _quotient(t[far], folded.nodes, product, folded.weights)[0] / u[far]

@@ -23,6 +23,7 @@ from remez.errors import CodeError, DomainError
 from remez.functions.working_precision import working_digits
 from remez.rational.factors import factors_of
 from remez.rational.polynomials import Variable, chebyshev_pair, monomial_pair, variable_of
+from remez.rational.protocol import Approximation
 
 __all__ = [
     "Chebyshev",
@@ -168,21 +169,21 @@ class SafePade:
         return cls(np.array(data["p"]), np.array(data["q"]), (low, high), data["loss"])
 
 
-def chebyshev(fit: Any) -> Chebyshev:
+def chebyshev(fit: Approximation) -> Chebyshev:
     """A fit in the Chebyshev basis of its domain's hull."""
     variable = _variable(fit)
     p, q = chebyshev_pair(fit.rational, variable)
     return _measured(Chebyshev(_floats(p), _floats(q), variable), fit)
 
 
-def monomial(fit: Any) -> Monomial:
+def monomial(fit: Approximation) -> Monomial:
     """A fit in powers of the scaled variable."""
     variable = _variable(fit)
     p, q = monomial_pair(fit.rational, variable)
     return _measured(Monomial(_floats(p), _floats(q), variable), fit)
 
 
-def continued_fraction(fit: Any) -> ContinuedFraction:
+def continued_fraction(fit: Approximation) -> ContinuedFraction:
     """A fit as a continued fraction with polynomial quotients."""
     variable = _variable(fit)
     with working_digits(WORKING_DIGITS):
@@ -191,7 +192,7 @@ def continued_fraction(fit: Any) -> ContinuedFraction:
     return _measured(ContinuedFraction(quotients, variable), fit)
 
 
-def product(fit: Any, variable: Variable | None = None) -> Product:
+def product(fit: Approximation, variable: Variable | None = None) -> Product:
     """A fit as a product of linear and quadratic factors over its zeros and poles.
 
     Args:
@@ -201,7 +202,7 @@ def product(fit: Any, variable: Variable | None = None) -> Product:
     """
     if variable is None:
         low, high = fit.domain.hull
-        origin = float(fit.rational.origin)
+        origin = fit.rational.focus
         variable = _variable(fit)
         if fit.domain.is_finite and low <= origin <= high:
             variable = Variable(origin, 1 / max(high - origin, origin - low))
@@ -209,7 +210,7 @@ def product(fit: Any, variable: Variable | None = None) -> Product:
     return _measured(Product(gain, tuple(zeros), tuple(poles), variable), fit)
 
 
-def safe_pade(fit: Any) -> SafePade:
+def safe_pade(fit: Approximation) -> SafePade:
     """A fit as ``P(t)/(1 + |Q(t)|)``; the domain must be bounded.
 
     Raises:
@@ -253,20 +254,19 @@ def sample(domain: Domain, variable: Variable, count: int = GRID) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _variable(fit: Any) -> Variable:
-    rational = fit.rational
-    return variable_of(fit.domain, [rational.origin + z for z in rational.nodes])
+def _variable(fit: Approximation) -> Variable:
+    return variable_of(fit.domain, fit.reference)
 
 
 def _floats(coefficients: Sequence[Any]) -> np.ndarray:
     return np.array([float(c) for c in coefficients])
 
 
-def _measured(form: Any, fit: Any) -> Any:
+def _measured(form: Any, fit: Approximation) -> Any:
     """The form with its loss filled in."""
     x = sample(fit.domain, _variable(fit))
     with np.errstate(all="ignore"):
-        gap = np.abs(form(x) - np.asarray(fit(x), float))
+        gap = np.abs(form(x) - np.asarray(fit.rational(x), float))
     return replace(form, loss=float(np.max(np.where(np.isnan(gap), np.inf, gap))))
 
 

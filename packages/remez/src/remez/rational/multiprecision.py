@@ -12,14 +12,14 @@ from numpy.polynomial import Chebyshev
 
 from remez.functions.working_precision import working_digits
 from remez.rational.arithmetic import fastest
+from remez.rational.numbers import read_number, write_number
+from remez.rational.protocol import Real
 
-__all__ = ["PreciseRational", "read_number", "write_number"]
-
-Real = Any  # mpmath's mpf carries no types
+__all__ = ["MultiprecisionRational"]
 
 
 @dataclass(frozen=True, eq=False)
-class PreciseRational:
+class MultiprecisionRational:
     r"""``r(x) = d^odd P(u)/Q(u)``, ``u = (d^power - origin)/scale``, ``d = x - centre``.
 
     power is 2 for even and odd functions, 1 for all others.
@@ -27,11 +27,12 @@ class PreciseRational:
     Args:
         numerator, denominator: coefficients of P and Q, constant term first.
         degree: the type (m, n) of r as a rational function of x.
-        precision: decimal digits to which values are meant to be right.
-        digits: decimal digits with which P and Q are evaluated.
+        digits: decimal digits to which values are meant to be right.
+        working_digits: decimal digits with which P and Q are evaluated.
+        power, odd, centre, origin, scale: of the equation above; the scale is not 0.
 
     >>> from mpmath import mp, mpf
-    >>> r = PreciseRational((mpf(1),), (mpf(1), mpf(1)), (0, 1), 30, 40)
+    >>> r = MultiprecisionRational((mpf(1),), (mpf(1), mpf(1)), (0, 1), 30, 40)
     >>> print(mp.nstr(r(mpf(2)), 25))
     0.3333333333333333333333333
     """
@@ -39,8 +40,8 @@ class PreciseRational:
     numerator: tuple[Real, ...]
     denominator: tuple[Real, ...]
     degree: tuple[int, int]
-    precision: int
     digits: int
+    working_digits: int
     power: int = 1
     odd: bool = False
     centre: Real = mp.zero
@@ -48,22 +49,41 @@ class PreciseRational:
     scale: Real = mp.one
 
     def __call__(self, x: Any) -> Any:
-        """Value at a number (an mpf) or an array of numbers (an object array of mpf)."""
+        """r(x) for a real or complex number or an array of them, as mpf or mpc.
+
+        NaN at NaN, the limit at infinity, infinity at a pole.
+        """
         if np.ndim(x):
             flat = [self(value) for value in np.ravel(np.asarray(x, object))]
             return _objects(flat).reshape(np.shape(x))
+        return self._rounded(self._value, x)
+
+    def with_sign(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """r and the sign of q at real points of shape (K,); the sign is 0 at infinity."""
+        with working_digits(self.working_digits):
+            sign = [
+                0 if mp.isinf(v) else int(mp.sign(_horner(self.denominator, self._inner(v)[1])))
+                for v in map(mp.mpf, x)
+            ]
+        return self(x), np.array(sign)
+
+    def _rounded(self, fn: Callable[[Real], Real], x: Any) -> Real:
+        """``fn(x)`` computed with the working digits and rounded to those asked for."""
+        with working_digits(self.working_digits):
+            value = fn(mp.mpmathify(x))
         with working_digits(self.digits):
-            value = self._value(mp.mpf(x))
-        with working_digits(self.precision):
             return +value
+
+    def _inner(self, x: Real) -> tuple[Real, Real]:
+        """``d`` and ``u`` of the equation above."""
+        d = x - self.centre
+        return d, (d**self.power - self.origin) / self.scale
 
     def _value(self, x: Real) -> Real:
         if mp.isinf(x):
             return self._at_infinity(x)
-        d = x - self.centre
-        u = (d**self.power - self.origin) / self.scale
-        value = _horner(self.numerator, u) / _horner(self.denominator, u)
-        return d * value if self.odd else value
+        p, q = self.parts_at(x)
+        return p / q if q else mp.inf
 
     def _at_infinity(self, x: Real) -> Real:
         m, n = self.degree
@@ -72,22 +92,44 @@ class PreciseRational:
         ratio = self.numerator[-1] / self.denominator[-1]
         return ratio if m == n else ratio * (x if (m - n) % 2 else abs(x)) * mp.sign(self.scale)
 
+    @property
+    def parity(self) -> str | None:
+        """ "even" or "odd" about the centre for ``power = 2``."""
+        return None if self.power == 1 else "odd" if self.odd else "even"
+
+    @property
+    def focus(self) -> float:
+        """The centre of a symmetry; the point u = 0 without one."""
+        return float(self.centre if self.power == 2 else self.centre + self.origin)
+
+    @property
+    def size(self) -> int:
+        """One more than the larger degree."""
+        return max(self.degree) + 1
+
+    def parts_at(self, x: Real) -> tuple[Real, Real]:
+        """p(x) and q(x) as mpmath numbers at the current precision."""
+        d, u = self._inner(x)
+        p, q = _horner(self.numerator, u), _horner(self.denominator, u)
+        return d * p if self.odd else p, q
+
     def derivative(self) -> Callable[[Any], Any]:
         """The function r'."""
+        slopes = _slope(self.numerator), _slope(self.denominator)
+
+        def exact(x: Real) -> Real:
+            d, u = self._inner(x)
+            p, q = _horner(self.numerator, u), _horner(self.denominator, u)
+            dp, dq = (_horner(c, u) for c in slopes)
+            inner = (2 * d if self.power == 2 else 1) / self.scale
+            value = (dp - p * dq / q) / q * inner
+            return d * value + p / q if self.odd else value
 
         def slope(x: Any) -> Any:
             if np.ndim(x):
-                return _objects([slope(value) for value in np.ravel(np.asarray(x, object))])
-            with working_digits(self.digits):
-                d = mp.mpf(x) - self.centre
-                u = (d**self.power - self.origin) / self.scale
-                p, q = _horner(self.numerator, u), _horner(self.denominator, u)
-                dp, dq = (_horner(_slope(c), u) for c in (self.numerator, self.denominator))
-                inner = (2 * d if self.power == 2 else 1) / self.scale
-                value = (dp - p * dq / q) / q * inner
-                value = d * value + p / q if self.odd else value
-            with working_digits(self.precision):
-                return +value
+                flat = [slope(value) for value in np.ravel(np.asarray(x, object))]
+                return _objects(flat).reshape(np.shape(x))
+            return self._rounded(exact, x)
 
         return slope
 
@@ -100,57 +142,52 @@ class PreciseRational:
         found = list(self._in_x(self.numerator))
         return _sorted([*found, mp.mpc(self.centre)] if self.odd else found)
 
+    def exact_roots(self) -> tuple[list[Real], list[Real]]:
+        """The zeros and the poles as mpmath numbers."""
+        return list(self.zeros()), list(self.poles())
+
     def residues(self) -> np.ndarray:
         """The residue at each of `poles()`, in that order; the poles must be simple."""
-        with working_digits(self.digits):
+        slope = _slope(self.denominator)
+        with working_digits(self.working_digits):
             out = []
             for pole in self.poles():
-                d = pole - self.centre
-                u = (d**self.power - self.origin) / self.scale
-                slope = _horner(_slope(self.denominator), u)
+                d, u = self._inner(pole)
                 inner = (2 * d if self.power == 2 else 1) / self.scale
-                out.append(_horner(self.numerator, u) * (d if self.odd else 1) / (slope * inner))
+                out.append(self.parts_at(pole)[0] / (_horner(slope, u) * inner))
         return _objects(out)
 
     def partial_fractions(self) -> tuple[np.ndarray, np.ndarray, Chebyshev]:
         """``(poles, residues, polynomial part)``; the polynomial part in double precision."""
         poles, residues = self.poles(), self.residues()
-        m, n = self.degree
-        grid = np.cos(np.pi * (np.arange(max(m - n, 0) + 2) + 0.5) / (max(m - n, 0) + 2))
-        grid = float(self.centre) + grid * abs(float(self.scale)) ** (1 / self.power)
-        rest = [
-            float(
-                mp.re(self(x) - mp.fsum(c / (x - z) for c, z in zip(residues, poles, strict=True)))
-            )
-            for x in grid
-        ]
-        return poles, residues, Chebyshev.fit(grid, np.array(rest), max(m - n, 0))
+        excess = max(self.degree[0] - self.degree[1], 0)
+        nodes = np.cos(np.pi * (np.arange(excess + 2) + 0.5) / (excess + 2))
+        grid = self.focus + nodes * abs(float(self.scale)) ** (1 / self.power)
+        with working_digits(self.working_digits):
+            rest = [
+                float(mp.re(self._value(x) - mp.fsum(c / (x - z) for c, z in pairs)))
+                for x, pairs in ((mp.mpf(v), zip(residues, poles, strict=True)) for v in grid)
+            ]
+        return poles, residues, Chebyshev.fit(grid, np.array(rest), excess)
 
     def polynomials(self, hull: tuple[float, float] | None = None) -> tuple[Chebyshev, Chebyshev]:
-        """``(p, q)`` rounded to double in the Chebyshev basis of ``hull``, max |q| = 1."""
+        """``(p, q)`` rounded to double in the Chebyshev basis of ``hull``, max |q| = 1, q > 0."""
         low, high = hull or (-1.0, 1.0)
-        size = max(self.degree) + 1
-        nodes = np.cos(np.pi * (np.arange(size) + 0.5) / size)
+        nodes = np.cos(np.pi * (np.arange(self.size) + 0.5) / self.size)
         grid = 0.5 * (low + high) + 0.5 * (high - low) * nodes
-        with working_digits(self.digits):
-            d = [mp.mpf(x) - self.centre for x in grid]
-            u = [(v**self.power - self.origin) / self.scale for v in d]
-            q = [_horner(self.denominator, v) for v in u]
-            p = [
-                _horner(self.numerator, v) * (w if self.odd else 1)
-                for v, w in zip(u, d, strict=True)
-            ]
-            top = max(q, key=abs)
+        with working_digits(self.working_digits):
+            pairs = [self.parts_at(mp.mpf(x)) for x in grid]
+            top = max((q for _, q in pairs), key=abs)
             fits = [
                 Chebyshev.fit(
-                    grid, np.array([float(y / top) for y in values]), size - 1, domain=[low, high]
+                    grid, [float(y / top) for y in values], self.size - 1, domain=[low, high]
                 )
-                for values in (p, q)
+                for values in zip(*pairs, strict=True)
             ]
         return fits[0].truncate(self.degree[0] + 1), fits[1].truncate(self.degree[1] + 1)
 
     def _in_x(self, coefficients: Sequence[Real]) -> np.ndarray:
-        with working_digits(self.digits):
+        with working_digits(self.working_digits):
             out = []
             for u in _roots(coefficients):
                 t = self.origin + self.scale * u
@@ -167,8 +204,8 @@ class PreciseRational:
             "numerator": [write_number(c) for c in self.numerator],
             "denominator": [write_number(c) for c in self.denominator],
             "degree": list(self.degree),
-            "precision": self.precision,
             "digits": self.digits,
+            "working_digits": self.working_digits,
             "power": self.power,
             "odd": self.odd,
             "centre": write_number(self.centre),
@@ -177,38 +214,18 @@ class PreciseRational:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> PreciseRational:
+    def from_dict(cls, data: dict[str, Any]) -> MultiprecisionRational:
         """Read what `to_dict` wrote."""
         return cls(
             tuple(map(read_number, data["numerator"])),
             tuple(map(read_number, data["denominator"])),
             tuple(data["degree"]),
-            data["precision"],
             data["digits"],
+            data["working_digits"],
             data["power"],
             data["odd"],
             *(read_number(data[key]) for key in ("centre", "origin", "scale")),
         )
-
-
-def write_number(x: Real) -> str:
-    """An mpf as ``mantissa p exponent`` in hexadecimal and decimal, exactly: ``-0x3p-1``."""
-    if not mp.isfinite(x):
-        return str(float(x))
-    sign, mantissa, exponent, _ = mp.mpf(x)._mpf_ if not hasattr(x, "_mpf_") else x._mpf_
-    return f"{'-' if sign else ''}{int(mantissa):#x}p{int(exponent)}"
-
-
-def read_number(text: str) -> Real:
-    """Read what `write_number` wrote."""
-    if "p" not in text:
-        return mp.mpf(text)
-    mantissa, _, exponent = text.partition("p")
-    return mp.make_mpf(mp.mpf((int(mantissa, 16), int(exponent)), prec=_bits(mantissa))._mpf_)
-
-
-def _bits(mantissa: str) -> int:
-    return max(4 * len(mantissa), 53)
 
 
 def _horner(coefficients: Sequence[Real], u: Real) -> Real:

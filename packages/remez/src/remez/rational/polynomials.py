@@ -1,4 +1,4 @@
-"""Numerator and denominator of a barycentric rational as polynomials, exactly.
+"""Numerator and denominator of a rational function as polynomials, exactly.
 
 The conversion runs in multiprecision on the exact values of the stored numbers, so that whatever a
 basis loses is lost by rounding its coefficients and never on the way there.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from mpmath import mp
@@ -17,6 +16,7 @@ from mpmath import mp
 from remez.domain import Domain
 from remez.errors import DomainError
 from remez.functions.working_precision import working_digits
+from remez.rational.protocol import RationalFunction, Real
 
 __all__ = ["Variable", "chebyshev_pair", "monomial", "monomial_pair", "variable_of"]
 
@@ -37,23 +37,25 @@ class Variable:
     scale: float
     mobius: bool = False
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Real) -> Real:
         """t of x, in the arithmetic of ``x``."""
         y = (x - self.shift) * self.scale
         return 1 - 2 / (y + 1) if self.mobius else y
 
-    def inverse(self, t: Any) -> Any:
+    def inverse(self, t: Real) -> Real:
         """x of t, in the arithmetic of ``t``."""
         y = (1 + t) / (1 - t) if self.mobius else t
         return y / self.scale + self.shift
 
 
-def variable_of(domain: Domain, nodes: Sequence[Any] = (), *, binary: bool = False) -> Variable:
+def variable_of(
+    domain: Domain, points: Sequence[Real] | np.ndarray = (), *, binary: bool = False
+) -> Variable:
     """The variable that takes the hull of a domain to [-1, 1].
 
     Args:
         domain: bounded, or unbounded at one end.
-        nodes: support points of the rational; their median sets the scale of a half-line.
+        points: where r varies; their median distance from its end sets the scale of a half-line.
         binary: choose a power of two for the scale, so that multiplying by it is exact; t then
             covers an interval between [-1/2, 1/2] and [-1, 1].
 
@@ -67,7 +69,7 @@ def variable_of(domain: Domain, nodes: Sequence[Any] = (), *, binary: bool = Fal
         half = (high - low) / 2
         return Variable((high + low) / 2, _power_of_two(half) if binary else 1 / half)
     end, sign = (low, 1) if math.isinf(high) else (high, -1)
-    typical = float(np.median([abs(float(z) - end) for z in nodes])) if len(nodes) else 1.0
+    typical = float(np.median([abs(float(x) - end) for x in points])) if len(points) else 1.0
     return Variable(end, sign * _power_of_two(typical or 1.0), mobius=True)
 
 
@@ -77,39 +79,42 @@ def _power_of_two(half: float) -> float:
     return 2.0 ** -(exponent - 1 if mantissa == 0.5 else exponent)
 
 
-def chebyshev_pair(rational: Any, variable: Variable) -> tuple[list[Any], list[Any]]:
+def chebyshev_pair(rational: RationalFunction, variable: Variable) -> tuple[list[Real], list[Real]]:
     """p and q of ``r(x(t)) = p(t)/q(t)``, coefficients of T_0(t), T_1(t), ... as ``mpf``.
 
-    They are read off at the N Chebyshev points of [-1, 1] from
-    ``q = prod_k (u - z_k) sum_k w_k/(u - z_k)`` and likewise p, which are polynomials of degree
-    N - 1, then cut to the rational's degree; q is scaled to maximum 1 on those points.
+    They are read off at `RationalFunction.size` Chebyshev points of [-1, 1], then cut to the
+    rational's degree; q is scaled to maximum 1 on those points.
     """
     with working_digits(_digits(rational)):
-        weights = [mp.mpf(w) for w in rational.weights]
-        moments = [w * mp.mpf(v) for w, v in zip(weights, rational.values, strict=True)]
-        size = len(weights)
+        size = rational.size
         cosines = [mp.cos(mp.pi * i / (2 * size)) for i in range(4 * size)]
-        rows = [_row(rational, variable, t) for t in cosines[1 : 2 * size : 2]]
-        p = _transform([mp.fdot(row, moments) for row in rows], cosines)
-        q_values = [mp.fdot(row, weights) for row in rows]
+        pairs = [_at(rational, variable, t) for t in cosines[1 : 2 * size : 2]]
+        p_values, q_values = (list(column) for column in zip(*pairs, strict=True))
         top = max(q_values, key=abs)
-        q = _transform(q_values, cosines)
+        p, q = _transform(p_values, cosines), _transform(q_values, cosines)
         m, n = rational.degree
         if variable.mobius:
             m = n = max(m, n)
         return _even_out([c / top for c in p[: m + 1]]), _even_out([c / top for c in q[: n + 1]])
 
 
-def monomial_pair(rational: Any, variable: Variable) -> tuple[list[Any], list[Any]]:
+def _at(rational: RationalFunction, variable: Variable, t: Real) -> tuple[Real, Real]:
+    """p and q at a point t, times (1 - t)^(size - 1) in a Möbius variable."""
+    p, q = rational.parts_at(variable.inverse(t))
+    factor = (1 - t) ** (rational.size - 1) if variable.mobius else 1
+    return factor * p, factor * q
+
+
+def monomial_pair(rational: RationalFunction, variable: Variable) -> tuple[list[Real], list[Real]]:
     """p and q as `chebyshev_pair` gives them, coefficients of 1, t, t², ... as ``mpf``."""
     with working_digits(_digits(rational)):
         p, q = chebyshev_pair(rational, variable)
         return monomial(p), monomial(q)
 
 
-def monomial(chebyshev: Sequence[Any]) -> list[Any]:
+def monomial(chebyshev: Sequence[Real]) -> list[Real]:
     """Chebyshev to monomial coefficients, in the arithmetic of the coefficients (Clenshaw)."""
-    ahead: list[Any] = [0] * (len(chebyshev) + 2)
+    ahead: list[Real] = [0] * (len(chebyshev) + 2)
     current = list(ahead)
     for k in range(len(chebyshev) - 1, -1, -1):
         doubled = [0] + [(2 if k else 1) * c for c in current[:-1]]
@@ -119,23 +124,11 @@ def monomial(chebyshev: Sequence[Any]) -> list[Any]:
     return current[: len(chebyshev)]
 
 
-def _digits(rational: Any) -> int:
-    stored = getattr(rational, "precision", None) or 16
-    return int(DIGITS + 2 * stored + len(rational.weights))
+def _digits(rational: RationalFunction) -> int:
+    return DIGITS + 2 * rational.working_digits + rational.size
 
 
-def _row(rational: Any, variable: Variable, t: Any) -> list[Any]:
-    """``prod_(j != k) (u - z_j)`` for every k, times (1 - t)^(N - 1) in a Möbius variable."""
-    u = variable.inverse(t) - mp.mpf(rational.origin)
-    gaps = [u - mp.mpf(z) for z in rational.nodes]
-    product = mp.fprod(gaps)
-    if not product:  # u is a node: only its own product survives
-        return [mp.fprod(gaps[:k] + gaps[k + 1 :]) for k in range(len(gaps))]
-    factor = (1 - t) ** (len(gaps) - 1) if variable.mobius else 1
-    return [factor * product / gap for gap in gaps]
-
-
-def _transform(values: list[Any], cosines: list[Any]) -> list[Any]:
+def _transform(values: list[Real], cosines: list[Real]) -> list[Real]:
     """Chebyshev coefficients of the interpolant at cos((2j + 1) pi / (2N)): a discrete cosine."""
     size, turn = len(values), len(cosines)
     return [
@@ -146,7 +139,7 @@ def _transform(values: list[Any], cosines: list[Any]) -> list[Any]:
     ]
 
 
-def _even_out(coefficients: list[Any]) -> list[Any]:
+def _even_out(coefficients: list[Real]) -> list[Real]:
     """Exact zeros where a polynomial is even or odd up to rounding."""
     top = max(map(abs, coefficients), default=mp.zero)
     for parity in (0, 1):

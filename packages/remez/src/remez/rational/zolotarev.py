@@ -27,7 +27,7 @@ from numpy.polynomial import polynomial
 from remez.errors import DegreeError, DomainError
 from remez.functions.working_precision import working_digits
 
-__all__ = ["Composite", "SignApproximant", "alternation", "composite", "sign"]
+__all__ = ["Composite", "SignApproximant", "alternation", "best_sign", "composite"]
 
 _DIGITS = 40  # working digits: 1 - l'^2 = delta^2 must survive for delta down to 1e-12
 
@@ -140,7 +140,7 @@ class Composite:
         return [layer.coefficients(gate and i == last) for i, layer in enumerate(self.layers)]
 
 
-def sign(degree: tuple[int, int], delta: float) -> SignApproximant:
+def best_sign(degree: tuple[int, int], delta: float) -> SignApproximant:
     """The best approximant of sign of type (2r+1, 2r) or (2r-1, 2r).
 
     Args:
@@ -150,7 +150,7 @@ def sign(degree: tuple[int, int], delta: float) -> SignApproximant:
     Raises:
         DegreeError, DomainError: another type, or delta outside (0, 1).
 
-    >>> s = sign((9, 8), 0.01)
+    >>> s = best_sign((9, 8), 0.01)
     >>> print(f"{s.error:.8f}")
     0.00241396
     """

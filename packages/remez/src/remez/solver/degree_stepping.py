@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from remez import kernels
-from remez.solver.exchange import EPS, Outcome, State, exchange, solve
+from remez.solver.exchange import EPS, ExchangeOptions, Outcome, State, exchange, solve
 from remez.solver.levelling import Levelled
 from remez.solver.linear_programming import Stuck, correct
 from remez.solver.problem_reduction import Reduced, Samples
@@ -17,17 +16,12 @@ from remez.solver.starts import Densities, base_grid, resample
 
 __all__ = ["from_half", "step_degrees", "with_lowest"]
 
-# enough for a reference to go on from
-ROUGH: dict[str, Any] = {"max_iterations": 12, "tolerance": 0.01}
-
 
 def step_degrees(
     reduced: Reduced,
     grid: Samples,
     dense: Samples | None,
-    *,
-    max_iterations: int,
-    callback: Callable[[State], Any] | None,
+    options: ExchangeOptions,
 ) -> Iterator[tuple[Reduced, Outcome]]:
     """Solve at (m - n + k, k) or (k, n - m + k) for growing k, and yield the last outcome.
 
@@ -43,20 +37,19 @@ def step_degrees(
     k = (n - low) % stride
     while True:
         small = reduced.with_degree((m - low + k, n - low + k))
-        final: dict[str, Any] = {"max_iterations": max_iterations, "callback": callback}
-        options: dict[str, Any] = final if k == low else ROUGH
+        now = options if k == low else options.rough()
         if last is None:
             starts = Densities.of(small, grid).references(small)
         else:
             starts = [resample(small, _places(last))]
-        outcome = exchange(small, starts, grid, **options)
+        outcome = exchange(small, starts, grid, now)
         enough = 1e-3 if k == low else 0.2
         if last is not None and not _good(outcome.state, enough):
-            outcome = _by_half_steps(small, last, grid, options) or outcome
+            outcome = _by_half_steps(small, last, grid, now) or outcome
         if dense is not None and not _good(outcome.state, enough):
             near = None if last is None else last.level
             try:
-                outcome = _corrected(small, grid, dense, near, options) or outcome
+                outcome = _corrected(small, grid, dense, near, now) or outcome
             except Stuck:
                 dense = None
         state = outcome.state
@@ -65,7 +58,7 @@ def step_degrees(
         if state is not None and _good(state):
             last = state
             if k < low and _degenerate(small, last, low - k):
-                outcome = exchange(small, [last.reference.u], grid, **final)
+                outcome = exchange(small, [last.reference.u], grid, options)
                 if outcome.state is not None:
                     yield small, outcome
         if k == low:
@@ -73,7 +66,9 @@ def step_degrees(
         k = min(k + stride * max(1, k // 6), low - stride if k < low - stride else low)
 
 
-def from_half(reduced: Reduced, grid: Samples, densities: Densities, **options: Any) -> Outcome:
+def from_half(
+    reduced: Reduced, grid: Samples, densities: Densities, options: ExchangeOptions
+) -> Outcome:
     """By way of half the degree, which is near enough where f is analytic."""
     m, n = reduced.degree
     low = min(m, n)
@@ -81,10 +76,10 @@ def from_half(reduced: Reduced, grid: Samples, densities: Densities, **options: 
     if k == low:
         return Outcome(None, 0)
     small = reduced.with_degree((m - low + k, n - low + k))
-    half = exchange(small, densities.references(small), grid, **ROUGH)
+    half = exchange(small, densities.references(small), grid, options.rough())
     if half.state is None or not _good(half.state):
         return Outcome(None, half.iterations)
-    return exchange(reduced, [resample(reduced, _places(half.state))], grid, **options)
+    return exchange(reduced, [resample(reduced, _places(half.state))], grid, options)
 
 
 def _degenerate(small: Reduced, state: State, defect: int) -> bool:
@@ -96,7 +91,7 @@ def _degenerate(small: Reduced, state: State, defect: int) -> bool:
 
 
 def _by_half_steps(
-    reduced: Reduced, last: State, grid: Samples, options: dict[str, Any]
+    reduced: Reduced, last: State, grid: Samples, options: ExchangeOptions
 ) -> Outcome | None:
     """By way of a type with one degree less: a way round blocks of nearly equal errors."""
     m, n = reduced.degree
@@ -105,9 +100,9 @@ def _by_half_steps(
             continue
         half = reduced.with_degree(degree)
         points = base_grid(half) if half.unbounded else grid  # there they depend on m - n
-        state = exchange(half, [resample(half, _places(last))], points, **ROUGH).state
+        state = exchange(half, [resample(half, _places(last))], points, options.rough()).state
         if state is not None and _good(state):
-            outcome = exchange(reduced, [resample(reduced, _places(state))], grid, **options)
+            outcome = exchange(reduced, [resample(reduced, _places(state))], grid, options)
             if _good(outcome.state):
                 return outcome
     return None
@@ -125,7 +120,7 @@ def _corrected(
     grid: Samples,
     dense: Samples,
     near: Levelled | None,
-    options: dict[str, Any],
+    options: ExchangeOptions,
 ) -> Outcome | None:
     """Start from the best on ``dense``; points that it left out are added, twice if need be."""
     outcome: Outcome | None = None
@@ -133,11 +128,10 @@ def _corrected(
         start = correct(reduced, dense, near)
         if start is None:
             return outcome
-        seen: list[State] = []
-        outcome = exchange(reduced, [start], grid, **{**options, "callback": seen.append})
-        if _good(outcome.state) or not seen:
+        outcome = exchange(reduced, [start], grid, options)
+        if _good(outcome.state) or outcome.first is None:
             return outcome
-        dense, _ = dense.merge(seen[0].extrema.points)
+        dense, _ = dense.merge(outcome.first.extrema.points)
     return outcome
 
 
@@ -181,7 +175,7 @@ def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
     for small in types[bisect_left(types, True, key=possible) :]:
         points = base_grid(small) if small.unbounded else grid  # there they depend on m - n
         for start in densities.references(small):
-            outcome = exchange(small, [start], points, max_iterations=1)
+            outcome = exchange(small, [start], points, ExchangeOptions(max_iterations=1))
             state = outcome.state
             if state is not None and state.exact and state.extrema.largest <= enough:
                 return small, outcome

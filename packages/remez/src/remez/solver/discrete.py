@@ -12,13 +12,14 @@ import numpy as np
 from remez.domain import Domain
 from remez.errors import DegreeError, TargetError
 from remez.problem import Problem
-from remez.result import Fit
-from remez.solver.driver import accepted, conclude
-from remez.solver.exchange import exchange
+from remez.solution import Solution
+from remez.solver.driver import accepted, best_of
+from remez.solver.exchange import ExchangeOptions, exchange
+from remez.solver.history import History
 from remez.solver.linear_programming import Stuck, correct
 from remez.solver.problem_reduction import Reduced, Samples, reduce
 
-__all__ = ["fit_samples"]
+__all__ = ["samples_problem", "solve_samples"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,46 +33,17 @@ class Discrete(Reduced):
         return super().sample(self.u(x[index]))
 
 
-def fit_samples(
-    x: Any,
-    y: Any,
-    degree: Sequence[int],
-    *,
-    weight: Any = None,
-    max_iterations: int = 60,
-    throw: bool = True,
-) -> Fit:
-    """The best rational approximation on a finite set: minimise ``max_i w_i |y_i - r(x_i)|``.
-
-    Args:
-        x: distinct points, shape (N,), in any order, more than m + n + 1 of them.
-        y: values there.
-        degree: ``(m, n)``.
-        weight: positive weights there; default 1.
-        max_iterations: of the exchange.
-        throw: raise when the result is not accepted; else return it with its status.
-
-    Returns:
-        A `Fit` whose error is over the samples; its denominator has no zero in their hull.
-
-    Raises:
-        TargetError: shapes differ, or a value is not finite.
-        DegreeError: too few samples for the degree.
-        ConvergenceError: no accepted answer was found.
-
-    >>> x = np.linspace(-1, 1, 201)
-    >>> print(f"{fit_samples(x, np.abs(x), (4, 4)).error:.3e}")
-    8.489e-03
-    """
-    problem = _problem(x, y, degree, weight)
+def solve_samples(problem: Problem, max_iterations: int, history: History) -> Solution:
+    """The best rational approximation on the samples of a problem, see `remez.fit_samples`."""
     target = problem.target()
     reduced = Discrete(**_fields(reduce(problem, target)))
     points = reduced.sample(reduced.u(np.array(problem.samples[0])))  # type: ignore[index]
+    options = ExchangeOptions(max_iterations=max_iterations, history=history)
     chain = (
-        (reduced, exchange(reduced, [start], points, max_iterations=max_iterations), method)
+        (reduced, exchange(reduced, [start], points, options), method)
         for method, start in _starts(reduced, points)
     )
-    return conclude(accepted(problem, target, chain), throw)
+    return best_of(accepted(problem, target, chain))
 
 
 def _fields(reduced: Reduced) -> dict[str, Any]:
@@ -93,7 +65,13 @@ def _starts(reduced: Reduced, points: Samples) -> Any:
             yield "differential correction", start
 
 
-def _problem(x: Any, y: Any, degree: Sequence[int], weight: Any) -> Problem:
+def samples_problem(x: Any, y: Any, degree: Sequence[int], weight: Any = None) -> Problem:
+    """The samples as a problem, sorted and checked.
+
+    Raises:
+        TargetError: shapes differ, a value is not finite, or a point occurs twice.
+        DegreeError: too few samples for the degree.
+    """
     x, y = np.ravel(np.asarray(x, float)), np.ravel(np.asarray(y, float))
     w = np.ones_like(x) if weight is None else np.ravel(np.asarray(weight, float))
     if not x.size == y.size == w.size:

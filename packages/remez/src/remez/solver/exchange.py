@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from remez.solution import IterationRecord
 from remez.solver.extrema import Extrema, choose, search
+from remez.solver.history import History
 from remez.solver.levelling import Levelled, level
 from remez.solver.problem_reduction import Reduced, Samples
 
-__all__ = ["Outcome", "State", "exchange", "solve"]
+__all__ = ["ExchangeOptions", "Outcome", "State", "exchange", "solve"]
 
 EPS = float(np.finfo(float).eps)
 ROUNDING = 64 * EPS  # of f and of r, relative
@@ -53,50 +55,95 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The best state that the exchange reached (None if it never found one), and steps taken."""
+    """Where an exchange ended.
+
+    Attributes:
+        state: the best state that was reached, None if there was none.
+        iterations: steps taken.
+        first: the state of the first step.
+    """
 
     state: State | None
     iterations: int
+    first: State | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ExchangeOptions:
+    """How an exchange is run.
+
+    Attributes:
+        max_iterations: steps at most.
+        tolerance: the relative gap between the levelled and the largest error at which it ends.
+        history: where every step is recorded.
+        watch: called with the state of every step.
+    """
+
+    max_iterations: int = 40
+    tolerance: float = 1e-6
+    history: History | None = None
+    watch: Callable[[State], None] | None = None
+
+    def rough(self) -> ExchangeOptions:
+        """Enough for a reference from which the next degree goes on."""
+        return ExchangeOptions(12, 0.01, self.history)
+
+    def seen(self, reduced: Reduced, state: State) -> None:
+        """Record one step."""
+        if self.history is not None:
+            self.history.add(_record(reduced, state))
+        if self.watch is not None:
+            self.watch(state)
+
+
+def _record(reduced: Reduced, state: State) -> IterationRecord:
+    """The step in x, in the units of fn."""
+    return IterationRecord(
+        state.iteration,
+        reduced.type_in_x,
+        reduced.hints(state.reference.u),
+        reduced.height * abs(state.level.error),
+        reduced.height * state.extrema.largest,
+        state.extrema.sound,
+    )
 
 
 def exchange(
     reduced: Reduced,
     starts: Iterable[np.ndarray],
     grid: Samples,
-    *,
-    max_iterations: int = 40,
-    tolerance: float = 1e-6,
-    callback: Callable[[State], None] | None = None,
+    options: ExchangeOptions,
 ) -> Outcome:
     """Run the exchange from the best of the references ``starts``.
 
     That is the one with the largest levelled error, which is a lower bound on the best error.
-    It ends when the error is level to ``tolerance``, when rounding forbids more, when no
+    It ends when the error is level to the tolerance, when rounding forbids more, when no
     progress was made for some steps, or when no sound rational is found near the reference.
     """
     proposal, levelled = _best(reduced, [_apart(reduced, start) for start in starts])
     best: State | None = None
+    first: State | None = None
     previous: Samples | None = None
     stalled = lost = 0
-    for iteration in range(1, max_iterations + 1):
+    for iteration in range(1, options.max_iterations + 1):
         state = _step(reduced, proposal, levelled, previous, grid, iteration)
         if state is None:
-            return Outcome(best, iteration)
-        if callback is not None:
-            callback(state)
+            return Outcome(best, iteration, first)
+        options.seen(reduced, state)
+        first = first or state
         better = best is None or (state.extrema.sound, -state.gap) > (best.extrema.sound, -best.gap)
         stalled = 0 if better else stalled + 1
         lost = (lost + 1 if state.extrema.sound else 2) if state.lost else 0
         best = state if better else best
-        if lost >= 2 or terminate(reduced, state, stalled, tolerance):
-            return Outcome(best, iteration)
+        if lost >= 2 or terminate(reduced, state, stalled, options.tolerance):
+            return Outcome(best, iteration, first)
         if state.extrema.sound or previous is None:
             previous = state.reference
         proposal = choose(reduced, state.reference, state.level, state.extrema)
         if np.array_equal(state.reference.u, proposal.u):
-            return Outcome(best, iteration)
+            return Outcome(best, iteration, first)
         levelled = solve(reduced, proposal)
-    return Outcome(best, max_iterations)
+    return Outcome(best, options.max_iterations, first)
 
 
 def _best(reduced: Reduced, starts: list[np.ndarray]) -> tuple[Samples, Levelled | None]:

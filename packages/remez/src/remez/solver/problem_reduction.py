@@ -10,7 +10,7 @@ import numpy as np
 from remez.errors import DegreeError
 from remez.functions.callable import Target
 from remez.problem import Degree, Problem
-from remez.rational.barycentric import Folded, Rational
+from remez.rational.barycentric import BarycentricRational, Folded
 from remez.solver import infinity
 from remez.solver.levelling import Levelled, sides
 from remez.solver.survey import Survey
@@ -107,6 +107,12 @@ class Reduced:
         small = self.with_degree(degree)
         return small if min(degree) >= 0 and small.size >= 2 else None
 
+    @property
+    def type_in_x(self) -> Degree:
+        """The type (m, n) of the answer as a rational in x."""
+        (m, n), odd = self.degree, self.parity == "odd"
+        return (m, n) if self.parity is None else (2 * m + odd, 2 * n)
+
     @cached_property
     def centres(self) -> np.ndarray:
         """Where extrema may cluster: the ends, zero, the singular points."""
@@ -174,7 +180,7 @@ class Reduced:
         x = self.x(u)
         return x if self.parity is None else np.unique(np.concatenate([x, 2 * self.origin - x]))
 
-    def rational(self, level: Levelled) -> Rational:
+    def rational(self, level: Levelled) -> BarycentricRational:
         """The answer in x.
 
         Under ``u = 2y/(1 + y)`` a weight is multiplied by ``1 + y_k``, and for m > n divided by
@@ -198,13 +204,12 @@ class Reduced:
             nodes = np.concatenate([-root[::-1], root])
             values = np.concatenate([-right[::-1] if odd else right[::-1], right])
             weights = np.concatenate([-half[::-1], half])
-            m, n = 2 * m + odd, 2 * n
         order = slice(None, None, -1 if self.direction < 0 else 1)
-        return Rational(
+        return BarycentricRational(
             (nodes * (self.direction * self.scale))[order],
             (values * self.height)[order],
             (weights / np.abs(weights).max())[order],
-            (m, n),
+            self.type_in_x,
             self.origin,
             folded,
         )

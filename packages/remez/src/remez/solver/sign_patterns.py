@@ -7,17 +7,16 @@ degree n can have is therefore searched, or shown to hold nothing better.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from remez.functions.callable import Target
 from remez.problem import Problem
 from remez.solver.degree_stepping import step_degrees
-from remez.solver.exchange import Outcome, State, exchange
+from remez.solver.exchange import ExchangeOptions, Outcome, State, exchange
 from remez.solver.linear_programming import improvable
 from remez.solver.problem_reduction import Reduced, reduce
 from remez.solver.starts import Densities, base_grid, dense_grid, warm
@@ -68,30 +67,27 @@ class Search:
         excluded: whether there is none.
     """
 
-    def __init__(
-        self, reduced: Reduced, below: float, callback: Callable[[State], Any] | None
-    ) -> None:
+    def __init__(self, reduced: Reduced, below: float, options: ExchangeOptions) -> None:
         self.reduced = reduced
         self.below = below
-        self.callback = callback
+        self.options = replace(options, watch=self._watch)
         self.excluded = False
 
-    def outcomes(self, former: np.ndarray, max_iterations: int) -> Iterator[Outcome]:
+    def outcomes(self, former: np.ndarray) -> Iterator[Outcome]:
         """What exchanges lead to, from several starts, until the pattern is excluded."""
-        reduced, grid = self.reduced, base_grid(self.reduced)
-        options: dict[str, Any] = {"max_iterations": max_iterations, "callback": self._watch}
+        reduced, grid, options = self.reduced, base_grid(self.reduced), self.options
         near = warm(reduced, former)
         usual = list(Densities.of(reduced, grid).references(reduced))
         for starts in (usual, [] if near is None else [near]):
             if starts and not self.excluded:
-                outcome = exchange(reduced, starts, grid, **options)
+                outcome = exchange(reduced, starts, grid, options)
                 if outcome.state is not None and outcome.state.extrema.sound:
                     yield outcome
         dense = dense_grid(reduced, grid)
         self.excluded = self.excluded or not improvable(reduced, dense, self.below)
         if self.excluded:
             return
-        for small, outcome in step_degrees(reduced, grid, dense, **options):
+        for small, outcome in step_degrees(reduced, grid, dense, options):
             if small.degree == reduced.degree:
                 yield outcome
 
@@ -99,5 +95,3 @@ class Search:
         """De la Vallée Poussin's lower bound needs the signs of q on the reference only."""
         if state.level.sound and abs(state.level.error) >= self.below:
             self.excluded = True
-        if self.callback is not None:
-            self.callback(state)

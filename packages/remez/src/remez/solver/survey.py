@@ -8,7 +8,7 @@ import numpy as np
 
 from remez.functions.callable import Target
 from remez.problem import Problem
-from remez.result import Status
+from remez.solution import Status
 
 __all__ = ["Survey", "survey"]
 

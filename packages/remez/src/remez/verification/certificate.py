@@ -11,22 +11,20 @@ import hashlib
 import importlib.util
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from remez.errors import RemezError
 from remez.functions.expression import as_expression
-
-if TYPE_CHECKING:
-    from remez.result import Fit
+from remez.solution import Solution
 
 __all__ = ["Certificate", "Verdict", "certify", "verify"]
 
 FORMAT = "remez certificate 2"
 NEEDED = "python-flint is not installed (pip install remez[rigorous])"
-WITNESS = 25  # digits of the rational behind the lower bound of a double fit
 
 
 @dataclass(frozen=True)
@@ -105,11 +103,16 @@ class Verdict:
         return {"ok": self.ok, "reason": self.reason, "lower": self.lower, "upper": self.upper}
 
 
-def certify(fit: Fit) -> Certificate:
+def certify(fit: Solution, witness: Callable[[], Solution]) -> Certificate:
     """Enclose the best error, rigorously when f and the weight are expressions.
 
     A gap above 1e-5 of a double fit is real: rounding its numbers has cost that much, and
     ``fit.refined(25)`` has a certificate without it.
+
+    Args:
+        fit: the solution whose error is bounded from above.
+        witness: gives the multiprecision solution of the same problem whose alternation bounds
+            the best error from below.
 
     >>> import remez
     >>> certificate = remez.fit(remez.targets.exp, (3, 3)).certify()
@@ -122,7 +125,7 @@ def certify(fit: Fit) -> Certificate:
     from remez.verification.proof import prove
 
     try:
-        claim = _claim(fit)
+        claim = _claim(fit, witness())
         proof = prove(claim)
     except RemezError as cause:
         return _sampled(fit, str(cause))
@@ -179,7 +182,7 @@ def _digest(data: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _obstacle(fit: Fit) -> str | None:
+def _obstacle(fit: Solution) -> str | None:
     """Why no rigorous proof is possible, or None."""
     problem = fit.problem
     if as_expression(problem.fn) is None:
@@ -193,16 +196,15 @@ def _has_flint() -> bool:
     return importlib.util.find_spec("flint") is not None
 
 
-def _claim(fit: Fit) -> dict[str, Any]:
+def _claim(fit: Solution, witness: Solution) -> dict[str, Any]:
     """The numbers of the rational and of a witness for the lower bound, in plain types.
 
     Prescribed values mean the decimals that they print as, as in a fit with ``precision=``.
     """
-    from remez.rational.multiprecision import write_number
+    from remez.rational.numbers import write_number
 
     problem = fit.problem
     weight = problem.weight
-    witness = fit if fit.precision is not None else fit.refined(WITNESS)
     return {
         "expression": str(as_expression(problem.fn)),
         "weight": str(as_expression(weight)) if callable(weight) else weight,
@@ -220,12 +222,12 @@ def _finite(x: float | str) -> float | str:
     return str(x) if isinstance(x, float) and math.isinf(x) else x
 
 
-def _sampled(fit: Fit, reason: str) -> Certificate:
+def _sampled(fit: Solution, reason: str) -> Certificate:
     """What the fit itself found, and a look at its poles: evidence, not proof."""
-    poles = [complex(z) for z in fit.poles()]
+    poles = [complex(z) for z in fit.rational.poles()]
     near = [z.real for z in poles if abs(z.imag) <= 1e-12 * (1 + abs(z))]
     free = not any(a <= x <= b for x in near for a, b in fit.domain.intervals)
     method = f"extrema of the sampled error and the computed poles; not rigorous: {reason}"
     claim = {"degree": list(fit.degree), "rational": fit.rational.to_dict()}
-    bounds = float(fit.levelled_error), float(fit.error)
+    bounds = float(fit.lower_bound), float(fit.error)
     return Certificate(*bounds, free, False, method, int(fit.evaluations), claim)

@@ -18,8 +18,8 @@ from remez import kernels
 from remez.errors import TargetError
 from remez.functions.callable import Target
 from remez.problem import Problem
-from remez.rational.barycentric import Rational
-from remez.result import Status
+from remez.rational.barycentric import BarycentricRational as Rational
+from remez.solution import Status
 
 __all__ = ["Verdict", "judge"]
 

@@ -1,4 +1,4 @@
-"""A proven upper bound on the error of a program in exact arithmetic, by Taylor panels in balls.
+"""A proven upper bound on the error of an approximation, by Taylor panels of ball arithmetic.
 
 On a panel ``c + [-h, h]`` the error is ``e_0 + e_1 s + ... + e_K s^K``, the first K coefficients
 taken at c and the last one enclosed over the whole panel. Panels are halved, the worst one first,
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from remez.code.program import Program
 from remez.domain import Domain
 from remez.functions.expression import Expression
 from remez.functions.working_precision import flint_precision
@@ -29,19 +29,20 @@ START = 16  # panels per interval
 
 def enclose_error(
     f: Expression,
-    program: Program,
+    run: Callable[[Any, Callable[[float], Any]], Any],
     domain: Domain,
     *,
     relative: bool = False,
     gap: float = 1e-6,
 ) -> float | None:
-    """An upper bound on ``max |f(x) - program(x)|`` over a bounded domain, tight to ``gap``.
+    """An upper bound on ``max |f(x) - r(x)|`` over a bounded domain, tight to ``gap``.
 
     Args:
         f: the target.
-        program: run without rounding, its constants taken as exact.
+        run: ``run(x, constant)`` evaluates the approximation in the arithmetic of ``x``;
+            ``constant`` brings a number into it. Its numbers are taken as exact.
         domain: bounded intervals.
-        relative: bound ``|1 - program/f|`` instead.
+        relative: bound ``|1 - r/f|`` instead.
         gap: relative excess of the bound over an error that is attained.
 
     Returns:
@@ -53,7 +54,7 @@ def enclose_error(
     if importlib.util.find_spec("flint") is None:
         return None
     with flint_precision(BITS, ORDER + 1):
-        return _bisect(_Error(f, program, relative), domain, gap)
+        return _bisect(_Error(f, run, relative), domain, gap)
 
 
 def _bisect(error: _Error, domain: Domain, gap: float) -> float | None:
@@ -84,10 +85,10 @@ def _push(queue: list[tuple[float, float, float]], error: _Error, a: float, b: f
 
 @dataclass(frozen=True)
 class _Error:
-    """``f - program``, or that divided by f, as Taylor coefficients."""
+    """``f - r``, or that divided by f, as Taylor coefficients."""
 
     f: Expression
-    program: Program
+    run: Callable[[Any, Callable[[float], Any]], Any]
     relative: bool
 
     def on_panel(self, a: float, b: float) -> tuple[float, float]:
@@ -115,5 +116,5 @@ class _Error:
         from flint import arb, arb_series
 
         x = arb_series([point, 1])
-        r, f = self.program.run(x, arb), self.f.ball(x)
+        r, f = self.run(x, arb), self.f.ball(x)
         return 1 - r / f if self.relative else f - r

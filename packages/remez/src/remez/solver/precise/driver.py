@@ -16,26 +16,27 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from mpmath import mp
 
-from remez.errors import ConvergenceError, RemezError
+from remez.errors import ConvergenceError, RemezError, TargetError
 from remez.functions.expression import as_expression
 from remez.functions.working_precision import working_digits
 from remez.problem import Problem
 from remez.rational.arithmetic import Arithmetic, Number, fastest
-from remez.rational.multiprecision import PreciseRational
-from remez.result import Fit, Status
+from remez.rational.multiprecision import MultiprecisionRational
+from remez.solution import Solution, Status
+from remez.solver.history import History
 from remez.solver.precise.exchange import Curve, Reference, Scan, alternation, crests, polish
 from remez.solver.precise.levelling import spread
 from remez.solver.precise.problem_reduction import Reduction, reduce
 from remez.solver.precise.search import Found, Search
 from remez.solver.precise.starts import compared, double_fit, folded, inside
+from remez.solver.survey import survey
 
 __all__ = ["fit_precise"]
 
@@ -47,30 +48,35 @@ DETECT = 60  # digits with which symmetry is looked for
 
 def fit_precise(
     problem: Problem,
-    precision: int,
+    digits: int,
     *,
-    start: Fit | None = None,
+    start: Solution | None = None,
     max_iterations: int = 40,
-    callback: Callable[..., Any] | None = None,
-    throw: bool = True,
+    history: History | None = None,
     arithmetic: Arithmetic | None = None,
-) -> Fit:
-    """The best rational approximation to ``precision`` decimal digits.
+) -> Solution:
+    """The best rational approximation to a number of decimal digits, see `remez.fit`.
 
     Args:
         problem: floats that bound its domain mean the decimals that they print as, 0.1 one
             tenth; ``fn`` and ``weight`` take mpmath numbers; expressions and catalogue targets
             are evaluated with python-flint where that is installed.
-        precision: decimal digits of the error, and of the values of r relative to the error.
-        start: a former fit of the same type whose reference is close.
+        digits: decimal digits of the error, and of the values of r relative to the error.
+        start: a former solution of the same type whose reference is close.
         max_iterations: of the scanning exchange, and of Newton's.
-        callback: called with ``(degree, points)`` before each exchange of a stage.
+        history: where the steps are recorded.
         arithmetic: the numbers to work with; default the fastest that is installed.
 
+    Returns:
+        The accepted solution, else the first that was found; its status says which.
+
     Raises:
-        ConvergenceError: no start led to an alternating error; with ``throw=False`` only when
-            there is nothing to return at all.
+        TargetError: the problem has no function, but samples, or was read from a file.
+        ConvergenceError: no start led to an alternating error.
     """
+    if problem.samples is not None:
+        raise TargetError("samples have no further digits: give the function itself to remez.fit")
+    problem.target()  # raises where a problem from a file has lost its function
     arithmetic = arithmetic or fastest()
     problem = replace(problem, domain=problem.domain.decimal())
     limit = math.inf
@@ -80,10 +86,10 @@ def fit_precise(
             start, limit = double, double.error
     with arithmetic.digits(DETECT):
         reduction = reduce(problem, arithmetic, _rough_hints(problem))
-    search = Search(reduction, arithmetic, max_iterations, callback)
-    best: Fit | None = None
+    search = Search(reduction, arithmetic, max_iterations, history or History())
+    best: Solution | None = None
     for method, found in _attempts(search, start):
-        fit = finish(search, found, precision, method)
+        fit = finish(search, found, digits, method)
         if fit.converged and fit.error > 1.001 * limit:
             fit = replace(fit, status=Status.OPEN)
         best = fit if best is None or fit.converged else best
@@ -94,12 +100,10 @@ def fit_precise(
             f"no alternating error was found on the way to type {problem.degree}: lower the "
             "degree, or split the domain where fn is singular"
         )
-    if throw:
-        raise ConvergenceError(best.status.value, best)
     return best
 
 
-def _attempts(search: Search, start: Fit | None) -> Iterator[tuple[str, Found]]:
+def _attempts(search: Search, start: Solution | None) -> Iterator[tuple[str, Found]]:
     """What the starts lead to, one after another; type (m, 0) is where r = 0 is found."""
     if start is not None and (found := search.near(start)) is not None:
         yield "warm start", found
@@ -117,8 +121,6 @@ def _attempts(search: Search, start: Fit | None) -> Iterator[tuple[str, Found]]:
 
 def _rough_hints(problem: Problem) -> tuple[float, ...]:
     """Where f may not be smooth, as its expression and double precision see it."""
-    from remez.solver.survey import survey
-
     found: set[float] = set()
     expression = as_expression(problem.fn)
     if expression is not None:
@@ -129,7 +131,7 @@ def _rough_hints(problem: Problem) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
-def finish(search: Search, found: Found, precision: int, method: str) -> Fit:
+def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
     """Polish at full precision, write the answer in x, and judge it."""
     found = search.lowest(found) if found.exact else found
     degree, points, exact = found.degree, found.points, found.exact
@@ -139,15 +141,15 @@ def finish(search: Search, found: Found, precision: int, method: str) -> Fit:
         rough = curve.levelled(inside(curve, points), None)
         lost = 0 if exact else search.lost(abs(rough.error))
         crowding = _crowding(arithmetic, points)
-    digits, steps = precision + GUARD + lost + crowding, 0
+    digits, steps = asked + GUARD + lost + crowding, 0
     for _ in range(RAISES):
         with arithmetic.digits(digits):
             curve = search.curve(degree)
             points = inside(curve, points)  # an end that is no dyadic number has moved
             reference = Reference(points, curve.levelled(points, None), 1.0, steps)
-            tolerance = arithmetic.number(10) ** -(precision + 2)
+            tolerance = arithmetic.number(10) ** -(asked + 2)
             if not exact:
-                reference = polish(curve, reference, tolerance, 20)
+                reference = polish(curve, reference, tolerance, 20, search.watch(curve))
             scan = Scan.of(curve, reference.levelled, reference.points)
             tops = reference.points if exact else crests(curve, reference, scan)
             errors, _ = curve.errors(reference.levelled, tops)
@@ -168,7 +170,7 @@ def finish(search: Search, found: Found, precision: int, method: str) -> Fit:
         count = curve.size + (0 if null else max(spare))  # m + n + 2 - defect
         kept = list(range(len(tops))) if exact else alternation(curve, tops, errors, count)
         low = min((abs(errors[i]) for i in kept), default=0) if len(kept) == count else 0
-        rational, slack = _rational(reduction, curve, reference, precision, exact)
+        rational, slack = _rational(reduction, curve, reference, asked, exact)
         high = max(high, slack)
         low = min(reference.error, high) if exact else low
         enough = search.height * 100 * tolerance if exact else low * (1 + 4 * tolerance)
@@ -177,9 +179,9 @@ def finish(search: Search, found: Found, precision: int, method: str) -> Fit:
         status = status if scan.one_sign else Status.POLE
         low, high = (arithmetic.mpf(arithmetic.number(x)) for x in (low, high))
         xs = reduction.to_x([arithmetic.mpf(curve.place(tops[i])) for i in kept])
-    with working_digits(precision):
-        return Fit(
-            rational,  # type: ignore[arg-type]
+    with working_digits(asked):
+        return Solution(
+            rational,
             reduction.problem,
             +high,
             +low,
@@ -189,7 +191,7 @@ def finish(search: Search, found: Found, precision: int, method: str) -> Fit:
             evaluations=search.evaluations,
             method=f"{method}, {arithmetic.name}",
             defect=reduction.problem.degree[1] if null else reduction.defect,
-            precision=precision,
+            precision=asked,
         )
 
 
@@ -203,8 +205,8 @@ def _crowding(arithmetic: Arithmetic, points: Sequence[Number]) -> int:
 
 
 def _rational(
-    reduction: Reduction, curve: Curve, reference: Reference, precision: int, exact: bool
-) -> tuple[PreciseRational, Number]:
+    reduction: Reduction, curve: Curve, reference: Reference, asked: int, exact: bool
+) -> tuple[MultiprecisionRational, Number]:
     """Coefficients in u = (t - origin)/scale, with digits raised until they give r back.
 
     Also by how much they do not, weighted, at most.
@@ -227,7 +229,7 @@ def _rational(
     wanted = [p / q for p, q in zip(levelled.p, levelled.q, strict=True)]
     weights = [curve.weight(t) for t in ts]
     height = max(abs(v) * w for v, w in zip(wanted, weights, strict=True)) if exact else 0
-    bound = max(reference.error, height) * arithmetic.number(10) ** -(precision + 1)
+    bound = max(reference.error, height) * arithmetic.number(10) ** -(asked + 1)
     digits = arithmetic.decimals
     for _ in range(8):
         digits += 10 + len(ts) // 2
@@ -248,11 +250,11 @@ def _rational(
             if slack <= bound:
                 break
     odd = reduction.parity == "odd"
-    rational = PreciseRational(
+    rational = MultiprecisionRational(
         tuple(map(arithmetic.mpf, p)),
         tuple(map(arithmetic.mpf, q)),
-        (reduction.power * curve.degree[0] + odd, reduction.power * curve.degree[1]),
-        precision,
+        reduction.type_in_x(curve.degree),
+        asked,
         digits,
         reduction.power,
         odd,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from remez.rational.arithmetic import Arithmetic, Number
 from remez.solver.precise.levelling import Levelled, branches, level, sign_changes
 
-__all__ = ["Curve", "Reference", "Scan", "alternation", "crests", "polish", "settle"]
+__all__ = ["Curve", "Reference", "Scan", "Watch", "alternation", "crests", "polish", "settle"]
 
 SAMPLES = 5  # parts into which a scan cuts every gap between points
 NEAR = 0.5  # the same, from which a step that makes it larger is halved
@@ -28,6 +28,11 @@ STALLED = 1e-10  # the same, below which only rounding makes it larger
 HIGH = 0.9  # of the largest error, from which on other extrema are climbed
 CLIMBS = 12  # Newton steps from a sample to the top: enough for a thousand digits
 SETTLED = 1e-3  # max |error| / levelled error - 1 from which Newton's method takes over
+
+
+# called after every step with its number, what was levelled on which points, the largest error seen
+# and whether the denominator keeps its sign
+Watch = Callable[[int, Sequence[Number], Levelled, Number, bool], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,11 @@ class Curve:
         """The index of the interval that holds s."""
         return next(i for i, (_, b) in enumerate(self.intervals) if s <= b)
 
+    def breaks(self, points: Sequence[Number]) -> set[int]:
+        """The indices of points that are the last ones of their interval."""
+        parts = [self.part(s) for s in points]
+        return {i for i, (a, b) in enumerate(itertools.pairwise(parts)) if a != b}
+
     def side(self, s: Number) -> int:
         """The sign that the pinned points left of s give to the alternation."""
         return -1 if sum(s > z for z, _ in self.pinned) % 2 else 1
@@ -78,8 +88,7 @@ class Curve:
             else:
                 rows.append((t, self.value(t), (-1) ** i / self.weight(t)))
         ts, values, steps = (list(column) for column in zip(*rows, strict=True))
-        parts = [self.part(s) for s in merged]
-        breaks = {i for i in range(len(parts) - 1) if parts[i] != parts[i + 1]}
+        breaks = self.breaks(merged)
         q = None if self.pinned else q
         if q is None and breaks:
             several = branches(self.arithmetic, ts, values, steps, self.degree, breaks)
@@ -142,18 +151,18 @@ class Scan:
         """Look at the ends, the points, the singular points, and between."""
         samples = _samples(curve, points)
         errors, denominators = curve.errors(levelled, samples)
-        parts = [curve.part(s) for s in samples]
-        breaks = {i for i, (a, b) in enumerate(itertools.pairwise(parts)) if a != b}
         return cls(
             samples,
             errors,
             alternation(curve, samples, errors, curve.size),
             max(map(abs, errors)),
-            not sign_changes(denominators, breaks),
+            not sign_changes(denominators, curve.breaks(samples)),
         )
 
 
-def settle(curve: Curve, points: Sequence[Number], limit: int, floor: Number) -> Reference | None:
+def settle(
+    curve: Curve, points: Sequence[Number], limit: int, floor: Number, watch: Watch
+) -> Reference | None:
     """Exchange by scanning until the extrema are where the points are; None when it fails.
 
     An error of at most ``floor`` everywhere is rounding: f is that rational, and the search ends.
@@ -163,6 +172,7 @@ def settle(curve: Curve, points: Sequence[Number], limit: int, floor: Number) ->
     for iteration in range(1, limit + 1):
         levelled = curve.levelled(points, q)
         scan = Scan.of(curve, levelled, points)
+        watch(iteration, points, levelled, scan.peak, scan.one_sign)
         if scan.peak <= floor and scan.one_sign:
             return Reference(points, levelled, 0.0, iteration)
         tops = [_vertex(curve, scan.samples, scan.errors, i) for i in scan.extrema]
@@ -193,7 +203,9 @@ def _moved_to(points: list[Number], singular: Sequence[Number]) -> list[Number]:
     return points
 
 
-def polish(curve: Curve, start: Reference, tolerance: Number, limit: int) -> Reference:
+def polish(
+    curve: Curve, start: Reference, tolerance: Number, limit: int, watch: Watch
+) -> Reference:
     """Newton's method on the extrema until the error exceeds the levelled one by ``tolerance``."""
     points, levelled = [_snapped(curve, s) for s in start.points], start.levelled
     iterations = start.iterations
@@ -202,6 +214,10 @@ def polish(curve: Curve, start: Reference, tolerance: Number, limit: int) -> Ref
     for _ in range(limit):
         iterations += 1
         moved, excess = _newton(curve, levelled, points, third)
+        one_sign = not sign_changes(
+            levelled.q, curve.breaks(sorted([*points, *dict(curve.pinned)]))
+        )
+        watch(iterations, points, levelled, (1 + excess) * abs(levelled.error), one_sign)
         if excess <= tolerance:
             return Reference(moved, levelled, excess, iterations)
         if least < STALLED and excess > least:  # rounding: more digits are needed

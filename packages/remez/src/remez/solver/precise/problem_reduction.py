@@ -49,11 +49,12 @@ class Reduction:
     @property
     def defect(self) -> int:
         """What the symmetry leaves unused of the degree."""
-        m, n = self.problem.degree
-        return min(
-            m - self.power * self.degree[0] - (self.parity == "odd"),
-            n - self.power * self.degree[1],
-        )
+        pairs = zip(self.problem.degree, self.type_in_x(self.degree), strict=True)
+        return min(asked - used for asked, used in pairs)
+
+    def type_in_x(self, degree: tuple[int, int]) -> tuple[int, int]:
+        """The type as a rational in x of one in t."""
+        return self.power * degree[0] + (self.parity == "odd"), self.power * degree[1]
 
     def halved(self, degree: tuple[int, int]) -> tuple[int, int]:
         """The largest type in t of the rationals of a type in x that have the symmetry."""

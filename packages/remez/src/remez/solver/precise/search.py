@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+
+import numpy as np
 
 from remez.rational.arithmetic import Arithmetic, Number
-from remez.result import Fit, Status
-from remez.solver.precise.exchange import Curve, Reference, settle
+from remez.solution import IterationRecord, Solution, Status
+from remez.solver.history import History
+from remez.solver.precise.exchange import Curve, Reference, Watch, settle
+from remez.solver.precise.levelling import Levelled
 from remez.solver.precise.problem_reduction import Reduction
 from remez.solver.precise.starts import chebyshev, first, inside, resample
 
@@ -40,12 +43,12 @@ class Search:
         reduction: Reduction,
         arithmetic: Arithmetic,
         limit: int,
-        callback: Callable[..., Any] | None,
+        history: History,
     ) -> None:
         self.reduction = reduction
         self.arithmetic = arithmetic
         self.limit = limit
-        self.callback = callback
+        self.history = history
         self.evaluations = 0
 
     def curve(self, degree: tuple[int, int]) -> Curve:
@@ -58,7 +61,7 @@ class Search:
 
         return replace(curve, value=counted)
 
-    def near(self, former: Fit) -> Found | None:
+    def near(self, former: Solution) -> Found | None:
         """Settle from a former fit's reference: (degree, sampling coordinates, digits)."""
         error = float(former.error)
         resolved = former.status is Status.CONVERGED and error > 0
@@ -147,12 +150,25 @@ class Search:
     def _settle(
         self, curve: Curve, points: list[Number], patience: int = PATIENCE
     ) -> Reference | None:
-        if self.callback is not None:
-            self.callback(curve.degree, points)
         try:
-            return settle(curve, points, min(self.limit, patience), self.floor)
+            return settle(curve, points, min(self.limit, patience), self.floor, self.watch(curve))
         except ZeroDivisionError:
             return None
+
+    def watch(self, curve: Curve) -> Watch:
+        """What records the steps of an exchange on the curve."""
+        reduction, mpf = self.reduction, self.arithmetic.mpf
+        degree = reduction.type_in_x(curve.degree)
+
+        def record(
+            step: int, points: Sequence[Number], levelled: Levelled, largest: Number, sound: bool
+        ) -> None:
+            xs = reduction.to_x([mpf(curve.place(s)) for s in points])
+            error, largest = mpf(abs(levelled.error)), mpf(self.arithmetic.number(largest))
+            reference = np.array(xs, object)
+            self.history.add(IterationRecord(step, degree, reference, error, largest, sound))
+
+        return record
 
     @cached_property
     def height(self) -> Number:

@@ -12,7 +12,8 @@ import numpy as np
 from remez.errors import RemezError
 from remez.problem import Problem
 from remez.rational.arithmetic import Arithmetic, Number
-from remez.result import Fit, Status
+from remez.solution import Solution, Status
+from remez.solver.driver import solve
 from remez.solver.precise.exchange import Curve
 from remez.solver.precise.problem_reduction import Reduction
 
@@ -145,7 +146,7 @@ def _usable(curve: Curve, points: list[Number]) -> list[Number]:
     return out
 
 
-def compared(problem: Problem) -> tuple[Problem, Fit | None]:
+def compared(problem: Problem) -> tuple[Problem, Solution | None]:
     """On a union, the double fit as the start: it has compared the signs that q may have there.
 
     Its q may lack the symmetry of f, and no symmetry is looked for then.
@@ -153,7 +154,7 @@ def compared(problem: Problem) -> tuple[Problem, Fit | None]:
     double = double_fit(problem)
     if double is None or double.status is not Status.CONVERGED:
         return problem, None
-    if double.rational.folded is None:
+    if double.rational.parity is None:
         problem = replace(problem, parity=None)
     return problem, double
 
@@ -165,20 +166,10 @@ def folded(reduction: Reduction) -> Problem:
     return replace(reduction.problem, degree=degree)
 
 
-def double_fit(problem: Problem) -> Fit | None:
+def double_fit(problem: Problem) -> Solution | None:
     """The double fit, unless double precision cannot evaluate f."""
-    from remez.solver.driver import fit
-
     try:
-        found = fit(
-            problem.fn,  # type: ignore[arg-type]
-            problem.degree,
-            problem.domain,
-            weight=problem.weight,
-            parity=problem.parity,
-            interpolate=problem.interpolate or None,
-            throw=False,
-        )
+        return solve(problem)
     except (
         RemezError,
         ArithmeticError,
@@ -189,4 +180,3 @@ def double_fit(problem: Problem) -> Fit | None:
         AttributeError,
     ):
         return None  # double precision cannot say; the continuation will
-    return found

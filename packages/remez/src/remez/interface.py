@@ -1,0 +1,269 @@
+"""`fit`, `fit_samples`, and the `Fit` that they return: a solution with everything to do with it.
+
+This is the only module that imports the solver, the verification and the code generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.polynomial import Chebyshev
+
+from remez.errors import ConvergenceError, DegreeError
+from remez.problem import Problem
+from remez.solution import IterationRecord, Solution
+from remez.solver.discrete import samples_problem, solve_samples
+from remez.solver.driver import solve
+from remez.solver.history import History
+from remez.solver.tolerance import smallest_degree
+
+if TYPE_CHECKING:
+    from remez.code.generate import Code
+    from remez.rational.bases import SafePade
+    from remez.verification.certificate import Certificate
+
+__all__ = ["Fit", "certify", "fit", "fit_samples"]
+
+WITNESS = 25  # digits of the rational that proves the lower bound of a double fit
+
+
+class Fit(Solution):
+    """A `Solution` with methods that evaluate, refine, prove, convert and draw it.
+
+    >>> import remez
+    >>> fit = remez.fit(np.exp, (2, 2))
+    >>> print(f"{fit.error:.4e}")
+    8.6900e-05
+    """
+
+    @classmethod
+    def of(cls, solution: Solution, history: tuple[IterationRecord, ...] = ()) -> Self:
+        """The solution as a `Fit`, with the history of its search."""
+        return cls(**{**vars(solution), "history": history or solution.history})
+
+    @property
+    def numerator(self) -> Chebyshev:
+        """p in the Chebyshev basis of the domain's hull."""
+        return self._polynomials[0]
+
+    @property
+    def denominator(self) -> Chebyshev:
+        """q in the same basis, positive, with maximum 1 on the sampled hull."""
+        return self._polynomials[1]
+
+    @cached_property
+    def _polynomials(self) -> tuple[Chebyshev, Chebyshev]:
+        return self.rational.polynomials(self.domain.hull if self.domain.is_finite else None)
+
+    def poles(self) -> np.ndarray:
+        """The poles of r, complex."""
+        return self.rational.poles()
+
+    def zeros(self) -> np.ndarray:
+        """The zeros of r, complex."""
+        return self.rational.zeros()
+
+    def residues(self) -> np.ndarray:
+        """The residues of r at `poles()`."""
+        return self.rational.residues()
+
+    def partial_fractions(self) -> tuple[np.ndarray, np.ndarray, Chebyshev]:
+        """``(poles, residues, polynomial part)``."""
+        return self.rational.partial_fractions()
+
+    def derivative(self) -> Callable[[Any], Any]:
+        """The function r'."""
+        return self.rational.derivative()
+
+    def refined(self, digits: int) -> Fit:
+        """The same problem to ``digits`` decimal digits, started here if this converged.
+
+        The domain's ends stay the very floats that they are here, where `remez.fit` with
+        ``precision=`` reads 0.1 as 1/10. The result may not have converged: see its status.
+
+        Raises:
+            TargetError: the fit is one of samples, or was read from a file without its ``fn``.
+            ConvergenceError: no start led to an alternating error.
+        """
+        from remez.solver.precise.driver import fit_precise
+
+        domain = self.problem.domain
+        domain = replace(domain, exact=domain.exact or domain.intervals)
+        problem = replace(self.problem, domain=domain)
+        history = History()
+        start = self if self.converged else None
+        return Fit.of(fit_precise(problem, digits, start=start, history=history), history.records)
+
+    def certify(self) -> Certificate:
+        """A rigorous enclosure of the error, and a proof that r has no pole in the domain."""
+        from remez.verification.certificate import certify
+
+        return certify(self, lambda: self if self.precision else self.refined(WITNESS))
+
+    def to_code(self, lang: str, dtype: str = "float64") -> Code:
+        """Source text that evaluates r, see `remez.generate_code`."""
+        from remez.code.generate import generate_code
+
+        return generate_code(self, lang, dtype=dtype)
+
+    def safe_pade(self) -> SafePade:
+        """r as ``P(t)/(1 + |Q(t)|)``, see `remez.rational.bases`."""
+        from remez.rational.bases import safe_pade
+
+        return safe_pade(self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """The error curve with its alternation marked (matplotlib); returns the axes."""
+        from remez.plotting import plot_error
+
+        return plot_error(self, ax)
+
+    def __repr__(self) -> str:
+        state = "converged" if self.converged else "NOT converged"
+        return (
+            f"Fit(type {self.degree}, error {float(self.error):.6e}, {state} by {self.method} "
+            f"in {self.iterations} iterations)"
+        )
+
+
+def fit(
+    fn: Callable[..., Any],
+    degree: Sequence[int] | None = None,
+    domain: Any = (-1, 1),
+    *,
+    weight: Callable[..., Any] | str | None = None,
+    parity: str | None = "auto",
+    interpolate: Sequence[Sequence[float]] | None = None,
+    tol: float | None = None,
+    precision: int | None = None,
+    start: Solution | None = None,
+    max_iterations: int = 40,
+    callback: Callable[[IterationRecord], object] | None = None,
+    throw: bool = True,
+) -> Fit:
+    r"""The best rational approximation of type (m, n) in the maximum norm.
+
+    Minimises ``max_x weight(x) |fn(x) - p(x)/q(x)|`` over p of degree <= m and q of degree
+    <= n without zeros in the domain. A relaxed Remez exchange levels the error on m + n + 2
+    points; the result is accepted only if its error alternates on m + n + 2 - defect points,
+    if the bracket of the best error that follows from it is tight to 1e-3, or to the rounding
+    of fn, and if no pole lies in the domain (`remez.verification.judge`). On a union of intervals
+    the signs of q on them are compared as well (`remez.solver.sign_patterns`).
+
+    Args:
+        fn: real function, vectorised or not (found out).
+        degree: ``(m, n)``; with ``tol`` only m - n matters, 0 by default.
+        domain: ``(a, b)`` or a list of disjoint intervals; outer ends may be infinite.
+        weight: positive callable, ``"relative"`` for 1/|fn|, or None for 1.
+        parity: ``"auto"`` finds even and odd fn and solves in x²; ``"even"``, ``"odd"`` or
+            None say it.
+        interpolate: pairs (x, y): r(x) = y is demanded, such as ``[(0, 0)]``.
+        tol: find the smallest degree whose error is at most this.
+        precision: decimal digits, for the multiprecision solver; None for double.
+        start: a former fit of a similar problem, whose alternation points are tried first.
+        max_iterations: exchange steps per link of the chain of starts.
+        callback: called after every exchange step with its `remez.IterationRecord`.
+        throw: raise when the result is not accepted; else return it with its status.
+
+    Returns:
+        A `Fit`; `Fit.method` names the start that answered: "warm start", "zolotarev",
+        "chebyshev", "half the degree", "zero", "survey" (from where f was found to bend), "degree
+        stepping", "differential correction", or "another pattern" of signs that q has on the
+        intervals of a union: a pole in a gap may do better than none.
+
+    Raises:
+        TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.
+        DomainError, DegreeError: what is asked for is impossible.
+        ConvergenceError: nothing was accepted; ``.fit`` is the best that was found.
+
+    References:
+        S.-I. Filip, Y. Nakatsukasa, L. N. Trefethen, B. Beckermann, SIAM J. Sci. Comput. 40
+        (2018), doi:10.1137/17M1132409.
+
+    >>> fit(np.exp, (5, 4))
+    Fit(type (5, 4), error 4.29...e-12, converged by chebyshev in 3 iterations)
+    """
+    if degree is None and tol is None:
+        raise DegreeError("give a degree (m, n), or tol= to have the smallest one found")
+    history = History(callback)
+
+    def solved(problem: Problem, start: Solution | None) -> Solution:
+        if precision is None:
+            return solve(problem, start=start, max_iterations=max_iterations, history=history)
+        from remez.solver.precise.driver import fit_precise
+
+        return fit_precise(
+            problem, precision, start=start, max_iterations=max_iterations, history=history
+        )
+
+    options: dict[str, Any] = {"weight": weight, "parity": parity, "interpolate": interpolate}
+    if tol is None:
+        found = solved(Problem.of(fn, degree, domain, **options), start)  # type: ignore[arg-type]
+        return _concluded(found, history, throw)
+    spare = len(interpolate or ())  # so that the conditions leave something to optimise
+    m, n = degree or (0, 0)
+    problem = Problem.of(fn, (m + spare, n + spare), domain, **options)
+    found = smallest_degree(problem, tol, start, solved)
+    reached = found.converged and found.error <= tol
+    missing = (
+        f"tol = {tol:g} was not reached: type {found.degree} has error {float(found.error):.3g}; "
+        "raise tol or use precision="
+    )
+    return _concluded(found, history, throw, None if reached else missing)
+
+
+def fit_samples(
+    x: Any,
+    y: Any,
+    degree: Sequence[int],
+    *,
+    weight: Any = None,
+    max_iterations: int = 60,
+    throw: bool = True,
+) -> Fit:
+    """The best rational approximation on a finite set: minimise ``max_i w_i |y_i - r(x_i)|``.
+
+    Args:
+        x: distinct points, shape (N,), in any order, more than m + n + 1 of them.
+        y: values there.
+        degree: ``(m, n)``.
+        weight: positive weights there; default 1.
+        max_iterations: of the exchange.
+        throw: raise when the result is not accepted; else return it with its status.
+
+    Returns:
+        A `Fit` whose error is over the samples; its denominator has no zero in their hull.
+
+    Raises:
+        TargetError: shapes differ, or a value is not finite.
+        DegreeError: too few samples for the degree.
+        ConvergenceError: no accepted answer was found.
+
+    >>> x = np.linspace(-1, 1, 201)
+    >>> print(f"{fit_samples(x, np.abs(x), (4, 4)).error:.3e}")
+    8.489e-03
+    """
+    history = History()
+    found = solve_samples(samples_problem(x, y, degree, weight), max_iterations, history)
+    return _concluded(found, history, throw)
+
+
+def certify(fit: Fit) -> Certificate:
+    """Enclose the best error, rigorously when f and the weight are expressions: `Fit.certify`."""
+    return fit.certify()
+
+
+def _concluded(found: Solution, history: History, throw: bool, missing: str | None = None) -> Fit:
+    """The fit; an error that says what is ``missing``, or its status, where it is not accepted.
+
+    Raises:
+        ConvergenceError: it is not accepted, and ``throw`` is set.
+    """
+    fit = Fit.of(found, history.records)
+    if throw and (missing or not fit.converged):
+        raise ConvergenceError(missing or fit.status.value, fit)
+    return fit

@@ -1,0 +1,42 @@
+"""Exact conversions between floats, fractions, mpmath numbers and text."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+from mpmath import mp
+
+from remez.rational.protocol import Real
+
+__all__ = ["read_number", "to_fraction", "to_mpf", "write_number"]
+
+
+def to_mpf(x: Real) -> Real:
+    """A float, int, Fraction, Decimal, decimal or fraction text, or mpf as an mpf, rounded."""
+    if isinstance(x, (str, Decimal)):
+        x = Fraction(x)
+    return mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mp.mpf(x)
+
+
+def to_fraction(x: Real) -> Fraction:
+    """A finite mpf as a fraction, exactly."""
+    sign, mantissa, exponent, _ = x._mpf_
+    return Fraction(int(-mantissa if sign else mantissa)) * Fraction(2) ** int(exponent)
+
+
+def write_number(x: Real) -> str:
+    """An mpf as ``mantissa p exponent`` in hexadecimal and decimal, exactly: ``-0x3p-1``."""
+    if not mp.isfinite(x):
+        return str(float(x))
+    sign, mantissa, exponent, _ = x._mpf_ if hasattr(x, "_mpf_") else mp.mpf(x)._mpf_
+    return f"{'-' if sign else ''}{int(mantissa):#x}p{int(exponent)}"
+
+
+def read_number(text: str) -> Real:
+    """Read what `write_number` wrote."""
+    if "p" not in text:
+        return mp.mpf(text)
+    mantissa, _, exponent = text.partition("p")
+    bits = max(4 * len(mantissa), 53)
+    return mp.make_mpf(mp.mpf((int(mantissa, 16), int(exponent)), prec=bits)._mpf_)
