@@ -86,7 +86,7 @@ def fit_precise(
             start, limit = double, double.error
     with arithmetic.digits(DETECT):
         reduction = reduce(problem, arithmetic, _rough_hints(problem))
-    search = Search(reduction, arithmetic, max_iterations, history or History())
+    search = Search(reduction, arithmetic, max_iterations, history)
     best: Solution | None = None
     for method, found in _attempts(search, start):
         fit = finish(search, found, digits, method)

@@ -43,12 +43,12 @@ class Search:
         reduction: Reduction,
         arithmetic: Arithmetic,
         limit: int,
-        history: History,
+        history: History | None = None,
     ) -> None:
         self.reduction = reduction
         self.arithmetic = arithmetic
         self.limit = limit
-        self.history = history
+        self.history = history or History()
         self.evaluations = 0
 
     def curve(self, degree: tuple[int, int]) -> Curve:
