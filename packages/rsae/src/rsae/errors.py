@@ -1,5 +1,7 @@
 """What can go wrong for a user, one class per kind of cause."""
 
+import reprlib
+
 __all__ = [
     "ConfigError",
     "CorruptFileError",
@@ -12,15 +14,38 @@ __all__ = [
     "TeacherError",
     "TextError",
     "TrainingError",
+    "quoted",
 ]
+
+_LONGEST = 600  # characters of a message: a few lines of a terminal
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
 
 
 class RsaeError(Exception):
     """Base of every error a user can cause; its message is one line: the cause, then what to do."""
 
     def __str__(self) -> str:
-        # What a message quotes (a name in a damaged file, another library's error) may hold more.
-        return " ".join(super().__str__().splitlines())
+        # What a message quotes (a name in a damaged file, another library's error) may hold line
+        # breaks, half a surrogate pair, or a hundred thousand characters. The next step ends it.
+        text = " ".join(super().__str__().splitlines())
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        return text if len(text) <= _LONGEST else f"{text[:400]} … {text[-190:]}"
+
+
+def quoted(value: object) -> str:
+    """A value of a foreign file as a message quotes it: its repr, at most about 80 characters.
+
+    Example:
+        >>> quoted("a" * 1000).count("a") < 80
+        True
+        >>> quoted(10**5000)
+        'a number of more than 4300 digits'
+    """
+    try:
+        return _REPR.repr(value)
+    except ValueError:
+        return "a number of more than 4300 digits"
 
 
 class ConfigError(RsaeError):

@@ -1,13 +1,15 @@
 """Files: written whole or not at all, read with suspicion, one run per folder.
 
 Nothing here unpickles. Every failure of the disk is an :class:`~rsae.errors.OutputError`, every
-failure of a file's content a :class:`~rsae.errors.CorruptFileError`, in one line.
+failure of a file's content a :class:`~rsae.errors.CorruptFileError`, in one line. What a file
+declares is bounded before anything is read: its kind, its size, the size of its header.
 """
 
 import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,8 @@ from rsae.errors import CorruptFileError, LockedError, OutputError
 
 __all__ = [
     "RunLock",
+    "existing_file",
+    "exists",
     "load_safetensors",
     "load_safetensors_and_metadata",
     "make_folder",
@@ -37,6 +41,8 @@ __all__ = [
 
 _PARTIAL = ".partial"
 _CHECKSUM = "rsae_sha256"
+_LARGEST_JSON = 32 * 2**20  # bytes: a hundred times the largest that is written here
+_LARGEST_HEADER = 16 * 2**20  # bytes of a safetensors header: names of a hundred thousand tensors
 
 _CAUSES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder, then run again",
@@ -136,10 +142,15 @@ def read_json(path: Path | str) -> Any:
     Raises:
         CorruptFileError: it is missing or is no JSON.
     """
-    source = _existing_file(path)
+    source = existing_file(path)
+    if source.stat().st_size > _LARGEST_JSON:
+        raise CorruptFileError(
+            f"{source} has more than {_LARGEST_JSON // 2**20} MiB, which no settings have; "
+            "restore it or make it again"
+        )
     try:
         return json.loads(source.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: UTF-8, JSON, huge integers
         raise CorruptFileError(
             f"{source} is no valid JSON ({error}); restore it or make it again"
         ) from error
@@ -177,18 +188,27 @@ def load_safetensors(path: Path | str) -> dict[str, Tensor]:
 
 def load_safetensors_and_metadata(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """As `load_safetensors`, and the strings of the header beside the tensors."""
-    source = _existing_file(path)
+    source = existing_file(path)
     try:
+        _check_header(source)
         tensors = safetensors.torch.load_file(source)
         with safe_open(source, framework="pt") as file:
             said = dict(file.metadata() or {})
-        if said.pop(_CHECKSUM, None) not in (None, _checksum(tensors, said)):
+        checksum = said.pop(_CHECKSUM, None)
+        if checksum is not None and checksum != _checksum(tensors, said):
             raise ValueError("its checksum is wrong")
         return tensors, said
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, AttributeError, KeyError, OSError, RuntimeError, ValueError) as error:
         raise CorruptFileError(
             f"{source} is damaged or no safetensors file ({error}); restore it or make it again"
         ) from error
+
+
+def _check_header(source: Path) -> None:
+    with source.open("rb") as file:
+        declared = int.from_bytes(file.read(8), "little")
+    if declared > _LARGEST_HEADER:
+        raise ValueError(f"its header would have {declared:,} bytes")
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
@@ -197,10 +217,27 @@ def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _existing_file(path: Path | str) -> Path:
+def exists(path: Path | str) -> bool:
+    """Whether something is there; False for what can be no path, such as too long a name."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
+
+
+def existing_file(path: Path | str) -> Path:
+    """The path of a regular file that may be read: no folder, pipe or device.
+
+    Raises:
+        CorruptFileError: it is something else, or nothing.
+    """
     source = Path(path)
-    if not source.is_file():
-        kind = "a folder, not a file" if source.is_dir() else "no file"
+    try:
+        mode = source.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise CorruptFileError(f"{source} is no file; check the path") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder, not a file" if stat.S_ISDIR(mode) else "a pipe or device, not a file"
         raise CorruptFileError(f"{source} is {kind}; check the path")
     if not os.access(source, os.R_OK):
         raise CorruptFileError(f"{source} may not be read; change its permissions")
@@ -220,7 +257,7 @@ def sha256(source: Path | str | Tensor) -> str:
         values = source.detach().cpu().contiguous().flatten()
         digest.update(values.view(torch.uint8).numpy().data)
         return digest.hexdigest()
-    with _existing_file(source).open("rb") as file:
+    with existing_file(source).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

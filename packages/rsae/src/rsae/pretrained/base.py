@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import Tensor
 
-from rsae.errors import TeacherError
+from rsae.errors import TeacherError, quoted
 
 Family = Literal["relu", "jumprelu", "topk"]
 Normalization = Literal["none", "layer_norm", "constant_norm_rescale", "expected_average_only_in"]
@@ -89,7 +89,7 @@ class Teacher:
             )
         if self.normalize_activations not in get_args(Normalization):
             raise TeacherError(
-                f"{self.source}: normalize_activations {self.normalize_activations!r} is not "
+                f"{self.source}: normalize_activations {quoted(self.normalize_activations)} is not "
                 f"supported; use a teacher with one of {', '.join(get_args(Normalization))}"
             )
         if (self.threshold is not None) != (self.family == "jumprelu"):
@@ -98,7 +98,7 @@ class Teacher:
             raise TeacherError("k goes with the family 'topk'; give both or neither")
         if self.k is not None and not 1 <= self.k <= self.d_sae:
             raise TeacherError(
-                f"{self.source}: k = {self.k} is not between 1 and d_sae = {self.d_sae}; "
+                f"{self.source}: k = {quoted(self.k)} is not between 1 and d_sae = {self.d_sae}; "
                 "use the config that belongs to these weights"
             )
 

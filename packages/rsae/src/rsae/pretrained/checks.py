@@ -1,14 +1,17 @@
 """From raw tensors of any origin to a `Teacher`: shapes, types and values checked once, here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rsae.errors import TeacherError
+from rsae.errors import TeacherError, quoted
 from rsae.pretrained.base import Family, Normalization, Teacher
+from rsae.pretrained.metadata import checked_metadata
+
+_LARGEST = 2**63  # whole numbers of a config are below it
 
 
 def need(tensors: Mapping[str, Any], key: str, path: Path) -> Tensor:
@@ -18,12 +21,38 @@ def need(tensors: Mapping[str, Any], key: str, path: Path) -> Tensor:
         TeacherError: it is missing, or no dense array of floating-point numbers.
     """
     if key not in tensors:
-        have = ", ".join(sorted(str(name) for name in tensors)[:8]) or "nothing"
-        raise TeacherError(f"{path}: {key} is missing (it holds {have}); use a complete file")
+        raise TeacherError(
+            f"{path}: {key} is missing (it holds {named(tensors)}); use a sound file"
+        )
     value = tensors[key]
     if not _is_dense_float(value):
         raise TeacherError(f"{path}: {key} is no array of real numbers; use a sound file")
     return value.detach().to(torch.float32)
+
+
+def named(names: Iterable[Any]) -> str:
+    """The first names of a file's entries, for a message."""
+    return ", ".join(sorted(str(name)[:60] for name in names)[:8]) or "nothing"
+
+
+def only(
+    tensors: Mapping[str, Any], known: Set[str], what: str, path: Path, refused: str = ""
+) -> None:
+    """Refuse entries that this kind of SAE does not have: they would be part of what it computes.
+
+    Args:
+        known: the names that it may have.
+        what: the kind, for the message.
+        refused: what to say of them beyond that.
+
+    Raises:
+        TeacherError: there are others.
+    """
+    if stray := [name for name in tensors if name not in known]:
+        raise TeacherError(
+            f"{path}: {what} has no {named(stray)}{refused}; "
+            "use the config that belongs to these weights, or a file of that kind"
+        )
 
 
 def need_linear(tensors: Mapping[str, Any], key: str, path: Path) -> Tensor:
@@ -53,12 +82,53 @@ def whole(value: Any, name: str, path: Path) -> int:
     Raises:
         TeacherError: it is none.
     """
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.item()
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not float(value).is_integer():
-        raise TeacherError(f"{path}: {name} is {value!r}, not a whole number; use a sound config")
-    return int(value)
+    number = _scalar(value)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if not isinstance(number, int) or isinstance(number, bool) or abs(number) >= _LARGEST:
+        raise TeacherError(
+            f"{path}: {name} is {quoted(value)}, not a whole number; use a sound config"
+        )
+    return number
+
+
+def positive(value: Any, name: str, path: Path) -> float:
+    """A factor from a config or from a tensor of one element: finite and above 0 in float32.
+
+    Raises:
+        TeacherError: it is none.
+    """
+    number = _scalar(value)
+    if isinstance(number, int) and not isinstance(number, bool) and abs(number) < _LARGEST:
+        number = float(number)
+    float32 = torch.finfo(torch.float32)
+    if not isinstance(number, float) or not float32.tiny <= number <= float32.max:
+        raise TeacherError(
+            f"{path}: {name} is {quoted(value)}, not a positive number; use a sound config"
+        )
+    return number
+
+
+def flag(config: Mapping[str, Any], name: str, default: bool, path: Path) -> bool:
+    """A yes or no from a config; absent or null is `default`.
+
+    Raises:
+        TeacherError: it is something else, such as the text "false".
+    """
+    value = config.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise TeacherError(
+            f"{path}: {name} is {quoted(value)}, not true or false; use a sound config"
+        )
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    """The number in a plain tensor of one element, or the value itself."""
+    plain = isinstance(value, Tensor) and value.layout is torch.strided and value.is_cpu
+    return value.item() if plain and value.numel() == 1 and not value.is_quantized else value
 
 
 def agree(config: Mapping[str, Any], key: str, actual: int, path: Path) -> None:
@@ -67,9 +137,10 @@ def agree(config: Mapping[str, Any], key: str, actual: int, path: Path) -> None:
     Raises:
         TeacherError: `config[key]` is given and is not `actual`.
     """
-    if config.get(key) and whole(config[key], key, path) != actual:
+    said = config.get(key)
+    if said is not None and whole(said, key, path) != actual:
         raise TeacherError(
-            f"{path}: the config says {key} = {config[key]}, the tensors say {actual}; "
+            f"{path}: the config says {key} = {quoted(said)}, the tensors say {actual}; "
             "use the config that belongs to these weights"
         )
 
@@ -113,8 +184,11 @@ def assemble(
     _check_matrix("the decoder", W_dec, (d_sae, d_in), path)
     if threshold is not None:
         threshold = _per_feature(threshold, d_sae, path)
-    named = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec, "threshold": threshold}
-    _check_finite(named, path)
+    said, left_out = checked_metadata(metadata or {})
+    values = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
+    if threshold is not None:
+        values["threshold"] = threshold
+    check_finite(values, path)
     if d_in == d_sae:
         notes += (
             f"d_in = d_sae = {d_in}, so that a transposed matrix cannot be told by its shape; "
@@ -130,10 +204,10 @@ def assemble(
         k=k,
         apply_b_dec_to_input=apply_b_dec_to_input,
         normalize_activations=normalize_activations,
-        metadata=dict(metadata or {}),
+        metadata=said,
         source=str(path),
         format=format,
-        notes=notes,
+        notes=notes + left_out,
     )
 
 
@@ -163,9 +237,14 @@ def _per_feature(threshold: Tensor, d_sae: int, path: Path) -> Tensor:
     return threshold.clamp(min=0).contiguous()
 
 
-def _check_finite(tensors: Mapping[str, Tensor | None], path: Path) -> None:
+def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse NaN and infinity, in a file or after a factor was folded in.
+
+    Raises:
+        TeacherError: there are some.
+    """
     for name, tensor in tensors.items():
-        if tensor is not None and not torch.isfinite(tensor).all():
+        if not torch.isfinite(tensor).all():
             bad = int((~torch.isfinite(tensor)).sum())
             raise TeacherError(
                 f"{path}: {bad} values of {name} are NaN or infinite; use a sound file"

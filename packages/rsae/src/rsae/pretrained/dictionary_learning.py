@@ -18,29 +18,45 @@ These are the classes' own `encode` and `decode` on the tensors as they are stor
 (`AutoEncoder.from_pretrained` of late versions first rescales the rows of the decoder to norm 1,
 which changes the unit of each code and no reconstruction.)
 
-Without a config the class is told by the names of the tensors, all of which must be known (the
-JumpAutoEncoder of 2024 has one more than an AutoEncoder); AutoEncoderTopK and BatchTopKSAE have the
-same ones, so they need it. A batch-topk SAE whose threshold was never estimated (-1) has
-no rule for a single token, and is refused.
+A class is its set of tensors, with a config or without: a file with one more or one less computes
+something else (the JumpAutoEncoder of 2024 has a threshold beside an AutoEncoder's tensors).
+AutoEncoderTopK and BatchTopKSAE have the same ones, so they need the config. A batch-topk SAE whose
+threshold was never estimated (-1) has no rule for a single token, and is refused.
+
+While it trains, their `trainSAE` keeps a backup under the name `ae.pt`: a dict of `step`, `ae` (the
+state dict), `optimizer`, `config` and, where activations were divided by their root mean square
+norm, that `norm_factor`. Biases and thresholds are multiplied by it, as `scale_biases` does at the
+end of training. Its `checkpoints/ae_STEP.pt` have their config a folder up.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from rsae.errors import TeacherError
+from rsae.errors import TeacherError, quoted
+from rsae.files import exists
 from rsae.pretrained.base import Family, Teacher
-from rsae.pretrained.checks import agree, assemble, need, need_linear, whole
-from rsae.pretrained.files import Weights
+from rsae.pretrained.checks import (
+    agree,
+    assemble,
+    named,
+    need,
+    need_linear,
+    only,
+    positive,
+    whole,
+)
+from rsae.pretrained.files import Weights, read_object, without_wrappers
 
 FORMAT = "dictionary_learning"
 
 _GATED_NAMES = {"r_mag", "gate_bias", "mag_bias"}
-_NAMES = {"encoder.weight", "decoder.weight", "W_enc", "W_dec", *_GATED_NAMES}
-_VECTORS = {"bias", "encoder.bias", "decoder.bias", "b_enc", "b_dec"}
-_KNOWN = _NAMES | _VECTORS | {"k", "threshold", "group_sizes"}
+_MATRICES = {"encoder.weight", "decoder.weight", "W_enc", "W_dec", *_GATED_NAMES}
+_LINEAR = {"encoder.weight", "encoder.bias", "decoder.weight"}
+_PLAIN = {"W_enc", "b_enc", "W_dec"}
 
 
 class _Class(NamedTuple):
@@ -50,24 +66,36 @@ class _Class(NamedTuple):
     linear: bool  # nn.Linear's (out, in) matrices, or plain (in, out) ones
     b_dec: str
     subtracts: bool  # whether the encoder sees x - b_dec
+    further: tuple[str, ...] = ()  # tensors that it must have beside matrices and biases
+    optional: tuple[str, ...] = ()  # buffers that early versions did not have
+
+    @property
+    def required(self) -> set[str]:
+        return {*(_LINEAR if self.linear else _PLAIN), self.b_dec, *self.further}
+
+    def has(self, names: Set[str]) -> bool:
+        """Whether these are the names of its tensors."""
+        return self.required <= names <= self.required | set(self.optional)
 
 
+_MATRYOSHKA = _Class("jumprelu", False, "b_dec", True, ("k", "threshold", "group_sizes"))
 _CLASSES = {
     "AutoEncoder": _Class("relu", True, "bias", True),
     "AutoEncoderNew": _Class("relu", True, "decoder.bias", False),
-    "AutoEncoderTopK": _Class("topk", True, "b_dec", True),
-    "BatchTopKSAE": _Class("jumprelu", True, "b_dec", True),
-    "MatryoshkaBatchTopKSAE": _Class("jumprelu", False, "b_dec", True),
-    "MatroyshkaBatchTopKSAE": _Class("jumprelu", False, "b_dec", True),  # their first spelling
-    "JumpReluAutoEncoder": _Class("jumprelu", False, "b_dec", False),
+    "AutoEncoderTopK": _Class("topk", True, "b_dec", True, (), ("k", "threshold")),
+    "BatchTopKSAE": _Class("jumprelu", True, "b_dec", True, ("k", "threshold")),
+    "MatryoshkaBatchTopKSAE": _MATRYOSHKA,
+    "MatroyshkaBatchTopKSAE": _MATRYOSHKA,  # their first spelling
+    "JumpReluAutoEncoder": _Class("jumprelu", False, "b_dec", False, ("threshold",)),
 }
 
 
 def claims(weights: Weights) -> bool:
     """Whether a file's entries are named as dictionary_learning names them."""
-    names = weights.content.keys()
-    ours = bool(_NAMES & names) and not {"pre_bias", "latent_bias"} & names
-    return weights.container == "torch" and ours
+    if weights.container != "torch":
+        return False
+    names = _state(weights).keys()
+    return bool(_MATRICES & names) and not {"pre_bias", "latent_bias"} & names
 
 
 def read(weights: Weights) -> Teacher:
@@ -78,70 +106,117 @@ def read(weights: Weights) -> Teacher:
             do not fit.
         CorruptFileError: a file is damaged.
     """
-    content, path = weights.content, weights.path
-    config = weights.beside.get("config.json", {}).get("trainer", {})
-    if not isinstance(config, dict):
-        raise TeacherError(f"{path}: trainer in config.json is no object; restore it")
-    name = _class_name(weights, config)
+    content, path = _state(weights), weights.path
+    config = _config(weights)
+    name = _class_name(content, config, path)
     kind = _CLASSES[name]
-    W_enc, b_enc, W_dec = _matrices(weights, kind)
+    W_enc, b_enc, W_dec = _matrices(content, kind, path)
+    b_dec = need(content, kind.b_dec, path)
+    threshold = _threshold(content, name, path) if kind.family == "jumprelu" else None
+    _check_names(content, name, path)
+    factor = weights.content.get("norm_factor") if content is not weights.content else None
+    notes: tuple[str, ...] = ()
+    if factor is not None:
+        factor = positive(factor, "norm_factor", path)
+        b_enc, b_dec = b_enc * factor, b_dec * factor
+        threshold = None if threshold is None else threshold * factor
+        notes = (f"an unfinished run's backup: biases are multiplied by its norm_factor {factor}",)
     teacher = assemble(
         kind.family,
         W_enc,
         b_enc,
         W_dec,
-        need(content, kind.b_dec, path),
+        b_dec,
         path=path,
         format=FORMAT,
-        threshold=_threshold(weights, name) if kind.family == "jumprelu" else None,
-        k=_k(weights, config) if kind.family == "topk" else None,
+        threshold=threshold,
+        k=_k(content, config, path) if kind.family == "topk" else None,
         apply_b_dec_to_input=kind.subtracts,
         metadata=_metadata(config),
+        notes=notes,
     )
     agree(config, "activation_dim", teacher.d_in, path)
     agree(config, "dict_size", teacher.d_sae, path)
     return teacher
 
 
-def _class_name(weights: Weights, config: Mapping[str, Any]) -> str:
+def _state(weights: Weights) -> Mapping[str, Any]:
+    """The state dict: the file itself, or the entry `ae` of an unfinished run's backup."""
+    inner = weights.content.get("ae")
+    if isinstance(inner, Mapping) and not _MATRICES & weights.content.keys():
+        return without_wrappers(inner, weights.path)
+    return weights.content
+
+
+def _config(weights: Weights) -> Mapping[str, Any]:
+    """The trainer's settings, of config.json beside or above a checkpoint, or of the backup."""
+    path = weights.path
+    beside = weights.beside.get("config.json")
+    above = path.parent.parent / "config.json"
+    if beside is None and path.parent.name == "checkpoints" and exists(above):
+        beside = read_object(above)
+    if beside is None:
+        config = weights.content.get("config", {})
+    else:
+        config = beside.get("trainer", {})
+    if not isinstance(config, Mapping):
+        raise TeacherError(f"{path}: trainer in config.json is no object; restore it")
+    return config
+
+
+def _class_name(content: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> str:
     """The class by the config (old ones write `<class '….AutoEncoder'>`), or by the tensors."""
-    words = re.findall(r"\w+", str(config.get("dict_class", "")))
-    name = words[-1] if words else _class_by_names(weights)
-    if name == "GatedAutoEncoder" or _GATED_NAMES & weights.content.keys():
+    said = config.get("dict_class", "")
+    words = re.findall(r"\w+", said) if isinstance(said, str) else [quoted(said)]
+    if "GatedAutoEncoder" in words[-1:] or _GATED_NAMES & content.keys():
         raise TeacherError(
-            f"{weights.path}: a GatedAutoEncoder cannot be upgraded: its gate and its magnitude "
+            f"{path}: a GatedAutoEncoder cannot be upgraded: its gate and its magnitude "
             f"are two affine maps; use one of {', '.join(_CLASSES)}"
         )
+    name = words[-1] if words else _class_by_names(content, path)
     if name not in _CLASSES:
         raise TeacherError(
-            f"{weights.path}: the class {name!r} cannot be upgraded; "
-            f"use one of {', '.join(_CLASSES)}"
+            f"{path}: the class {quoted(name)} cannot be upgraded; use one of {', '.join(_CLASSES)}"
         )
     return name
 
 
-def _class_by_names(weights: Weights) -> str:
-    names = weights.content.keys()
-    if _GATED_NAMES & names:
-        return "GatedAutoEncoder"
-    if unknown := sorted(map(str, names - _KNOWN)):
+def _class_by_names(content: Mapping[str, Any], path: Path) -> str:
+    """The one class that has tensors of these names."""
+    fitting = {kind: name for name, kind in _CLASSES.items() if kind.has(content.keys())}
+    if len(fitting) == 1:
+        return next(iter(fitting.values()))
+    if fitting:
         raise TeacherError(
-            f"{weights.path}: none of {', '.join(_CLASSES)} has {', '.join(unknown[:4])}; "
-            "if it is one of them, name it in a config.json beside it"
-        )
-    if "W_enc" in names or "W_dec" in names:
-        return "MatryoshkaBatchTopKSAE" if "group_sizes" in names else "JumpReluAutoEncoder"
-    if "b_dec" in names:
-        raise TeacherError(
-            f"{weights.path}: AutoEncoderTopK and BatchTopKSAE store the same tensors; "
+            f"{path}: {' and '.join(fitting.values())} store the same tensors; "
             "put their config.json, which names the class, beside it"
         )
-    return "AutoEncoderNew" if "decoder.bias" in names else "AutoEncoder"
+    nearest = min(_CLASSES, key=lambda name: len(_CLASSES[name].required ^ content.keys()))
+    missing = sorted(_CLASSES[nearest].required - content.keys())
+    stray = [name for name in content if name not in _CLASSES[nearest].required]
+    differs = [f"{', '.join(missing)} is missing"] if missing else []
+    differs += [f"{named(stray)} is more than it has"] if stray else []
+    raise TeacherError(
+        f"{path}: its tensors are those of no class of dictionary_learning; the nearest is "
+        f"{nearest}, of which {' and '.join(differs)}; use the file of an SAE of one of them"
+    )
 
 
-def _matrices(weights: Weights, kind: _Class) -> tuple[Tensor, Tensor, Tensor]:
+def _check_names(content: Mapping[str, Any], name: str, path: Path) -> None:
+    """Refuse a file that has not all of the class's tensors, or others."""
+    kind = _CLASSES[name]
+    if missing := sorted(kind.required - content.keys()):
+        raise TeacherError(
+            f"{path}: {missing[0]} is missing, which a {name} has; use the config that belongs to "
+            "these weights"
+        )
+    only(content, kind.required | set(kind.optional), f"the class {name}", path)
+
+
+def _matrices(
+    content: Mapping[str, Any], kind: _Class, path: Path
+) -> tuple[Tensor, Tensor, Tensor]:
     """(W_enc, b_enc, W_dec) in the layout of `Teacher`."""
-    content, path = weights.content, weights.path
     if kind.linear:
         return (
             need_linear(content, "encoder.weight", path),
@@ -151,26 +226,26 @@ def _matrices(weights: Weights, kind: _Class) -> tuple[Tensor, Tensor, Tensor]:
     return need(content, "W_enc", path), need(content, "b_enc", path), need(content, "W_dec", path)
 
 
-def _threshold(weights: Weights, name: str) -> Tensor:
-    threshold = need(weights.content, "threshold", weights.path)
+def _threshold(content: Mapping[str, Any], name: str, path: Path) -> Tensor:
+    threshold = need(content, "threshold", path)
     if name != "JumpReluAutoEncoder" and bool((threshold < 0).any()):
         raise TeacherError(
-            f"{weights.path}: the threshold of this {name} was never estimated (-1), so that it "
+            f"{path}: the threshold of this {name} was never estimated (-1), so that it "
             "has no rule for a single token; train it past threshold_start_step, or call it an "
             "AutoEncoderTopK in config.json"
         )
     return threshold
 
 
-def _k(weights: Weights, config: Mapping[str, Any]) -> int:
+def _k(content: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> int:
     """k of the buffer and of the config, which must agree where both are there."""
-    found = [v for v in (weights.content.get("k"), config.get("k")) if v is not None]
+    found = [v for v in (content.get("k"), config.get("k")) if v is not None]
     if not found:
-        raise TeacherError(f"{weights.path}: k is missing; put their config.json beside it")
-    values = {whole(value, "k", weights.path) for value in found}
+        raise TeacherError(f"{path}: k is missing; put their config.json beside it")
+    values = {whole(value, "k", path) for value in found}
     if len(values) > 1:
         raise TeacherError(
-            f"{weights.path}: k is {values.pop()} in one place and {values.pop()} in another; "
+            f"{path}: k is {values.pop()} in one place and {values.pop()} in another; "
             "use the config that belongs to these weights"
         )
     return values.pop()
@@ -182,6 +257,6 @@ def _metadata(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(config.get("lm_name"), str):
         found["model_name"] = config["lm_name"]
     site = config.get("submodule_name") or "resid_post"
-    if isinstance(config.get("layer"), int) and str(site).startswith("resid_post"):
+    if type(config.get("layer")) is int and str(site).startswith("resid_post"):
         found["hook_name"] = f"blocks.{config['layer']}.hook_resid_post"
     return found

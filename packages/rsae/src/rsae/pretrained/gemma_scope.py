@@ -19,7 +19,7 @@ from typing import Any
 
 from rsae.errors import TeacherError
 from rsae.pretrained.base import Teacher
-from rsae.pretrained.checks import assemble, need
+from rsae.pretrained.checks import assemble, need, only
 from rsae.pretrained.files import Weights
 
 FORMAT = "gemma_scope"
@@ -32,6 +32,9 @@ _SITES = {
     "att": "attn.hook_z",
     "attn_out": "attn.hook_z",
 }
+
+
+_NAMES = {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"}
 
 
 def claims(weights: Weights) -> bool:
@@ -50,7 +53,8 @@ def read(weights: Weights) -> Teacher:
     """
     path = weights.path
     _refuse_transcoder(weights)
-    content = {name.replace("w_", "W_"): value for name, value in weights.content.items()}
+    content = {_current_name(name): value for name, value in weights.content.items()}
+    only(content, _NAMES, "a Gemma Scope SAE", path)
     return assemble(
         "jumprelu",
         need(content, "W_enc", path),
@@ -63,6 +67,10 @@ def read(weights: Weights) -> Teacher:
         apply_b_dec_to_input=False,
         metadata=_metadata(path),
     )
+
+
+def _current_name(name: str) -> str:
+    return {"w_enc": "W_enc", "w_dec": "W_dec"}.get(name, name)
 
 
 def _refuse_transcoder(weights: Weights) -> None:

@@ -7,6 +7,8 @@ from rsae.errors import TeacherError
 from rsae.pretrained import saelens
 from rsae.pretrained.base import Teacher
 
+_LONGEST = 500  # characters of a name on a hub
+
 
 def fetch(name: str) -> Path | Teacher:
     """Download what a name stands for.
@@ -22,6 +24,10 @@ def fetch(name: str) -> Path | Teacher:
     Raises:
         TeacherError: there is no such name, or the hub cannot be reached.
     """
+    if len(name) > _LONGEST or not name.isprintable() or name[:1] in ("", "/", ".", "~"):
+        raise TeacherError(
+            f"{name} is no file, no folder and no release of SAELens; check the path"
+        )
     from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 
     releases = get_pretrained_saes_directory()
@@ -36,7 +42,7 @@ def fetch(name: str) -> Path | Teacher:
         return path if known.conversion_func == "sparsify" else _by_saelens(name, release, sae_id)
     owner, _, rest = name.partition("/")
     repository, _, folder = rest.partition("/")
-    if not owner or not repository or owner in (".", "..", "~"):
+    if not owner or not repository:
         near = difflib.get_close_matches(release, releases, n=1)
         hint = f"did you mean {near[0]}/…?" if near else "check the path"
         raise TeacherError(f"{name} is no file, no folder and no release of SAELens; {hint}")

@@ -1,12 +1,16 @@
 """`load_teacher`: from a file, a folder or a name to a `Teacher`; the format is told by content."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import Tensor
+
 from rsae.errors import CorruptFileError, TeacherError
+from rsae.files import exists
 from rsae.pretrained import dictionary_learning, gemma_scope, hub, openai, saelens, sparsify
 from rsae.pretrained.base import Teacher
+from rsae.pretrained.checks import named
 from rsae.pretrained.files import Weights, read_weights
 
 
@@ -26,6 +30,8 @@ _ADAPTERS = {
 FORMATS = tuple(_ADAPTERS)
 
 _SUFFIXES = {".safetensors", ".npz", ".pt", ".pth"}
+_DEPTH = 4  # Gemma Scope: layer_20/width_16k/average_l0_71/params.npz
+_MOST_ENTRIES = 20_000
 
 
 def load_teacher(path_or_release: str | Path, format: str | None = None) -> Teacher:
@@ -60,7 +66,7 @@ def load_teacher(path_or_release: str | Path, format: str | None = None) -> Teac
     name = str(path_or_release)
     if name.startswith("demo:"):
         return _load(_demo_folder(name), adapters)
-    if Path(name).exists():
+    if exists(name):
         return _load(Path(name), adapters)
     found = hub.fetch(name)
     return found if isinstance(found, Teacher) else _load(found, adapters)
@@ -68,17 +74,28 @@ def load_teacher(path_or_release: str | Path, format: str | None = None) -> Teac
 
 def _load(path: Path, adapters: Mapping[str, _Adapter]) -> Teacher:
     if path.is_dir():
-        weights = _only_one(path, adapters)
+        weights = _only_one(_snapshot(path), adapters)
     else:
         weights = _read(path)
     adapter = _adapter_for(weights, adapters)
     if adapter is None:
-        have = ", ".join(sorted(str(name) for name in weights.content)[:8]) or "nothing"
         raise TeacherError(
             f"{path} is no sparse autoencoder as {' or '.join(adapters)} has it "
-            f"(it holds {have}); give another file"
+            f"(it holds {named(weights.content)}); give another file"
         )
+    _refuse_crosscoder(weights)
     return adapter.read(weights)
+
+
+def _refuse_crosscoder(weights: Weights) -> None:
+    """A crosscoder has an encoder for each of several sites, in one tensor of three dimensions."""
+    for name in ("W_enc", "W_dec", "w_enc", "encoder.weight", "decoder.weight"):
+        value = weights.content.get(name)
+        if isinstance(value, Tensor) and value.ndim == 3:
+            raise TeacherError(
+                f"{weights.path}: {name} has three dimensions, so this is a crosscoder, which "
+                "reads several sites or models; use an SAE of one site"
+            )
 
 
 def _read(path: Path) -> Weights:
@@ -94,9 +111,10 @@ def _adapter_for(weights: Weights, adapters: Mapping[str, _Adapter]) -> _Adapter
 
 def _only_one(folder: Path, adapters: Mapping[str, _Adapter]) -> Weights:
     """The one SAE in a folder, or else the one below it (Gemma Scope nests three folders)."""
-    here = sorted(path for path in folder.iterdir() if path.is_file())
-    below = (path for stars in ("*/*", "*/*/*", "*/*/*/*") for path in sorted(folder.glob(stars)))
-    for paths in (here, (path for path in below if path.suffix in _SUFFIXES)):
+    levels = _levels(folder)
+    here = next(levels)
+    below = (path for level in levels for path in level if path.suffix in _SUFFIXES)
+    for paths in (here, below):
         found, damaged = _recognised(paths, adapters)
         if len(found) > 1:
             names = ", ".join(str(weights.path.relative_to(folder)) for weights in found[:6])
@@ -107,6 +125,44 @@ def _only_one(folder: Path, adapters: Mapping[str, _Adapter]) -> Weights:
         if damaged:
             raise damaged[0]
     raise TeacherError(f"{folder} holds no sparse autoencoder; give the folder or the file of one")
+
+
+def _snapshot(folder: Path) -> Path:
+    """What a folder `models--OWNER--NAME` of the Hugging Face cache holds: its main snapshot.
+
+    Raises:
+        TeacherError: it holds several, none of which is called main.
+    """
+    snapshots = folder / "snapshots"
+    if not (folder.name.startswith("models--") and snapshots.is_dir()):
+        return folder
+    found = sorted(path for path in snapshots.iterdir() if path.is_dir())
+    main = folder / "refs" / "main"
+    commit = main.read_bytes()[:100].decode("ascii", "replace").strip() if main.is_file() else ""
+    chosen = [path for path in found if path.name == commit] or found
+    if len(chosen) != 1:
+        names = ", ".join(path.name for path in chosen[:6]) or "none"
+        raise TeacherError(f"{snapshots} holds several snapshots or none ({names}); give one")
+    return chosen[0]
+
+
+def _levels(folder: Path) -> Iterator[list[Path]]:
+    """Regular files in a folder, then in each of the three levels below it, in order.
+
+    Raises:
+        TeacherError: it cannot be read, or is far larger than a folder of SAEs.
+    """
+    folders, seen = [folder], 0
+    try:
+        for _ in range(_DEPTH):
+            entries = [path for one in folders for path in sorted(one.iterdir())]
+            yield [path for path in entries if path.is_file()]
+            folders = [path for path in entries if path.is_dir() and not path.is_symlink()]
+            seen += len(entries)
+            if seen > _MOST_ENTRIES:
+                raise TeacherError(f"{folder} holds too much to search; give the folder of the SAE")
+    except OSError as error:
+        raise TeacherError(f"{folder} cannot be searched ({error}); check the path") from error
 
 
 def _recognised(
@@ -130,7 +186,7 @@ def _recognised(
 
 def _demo_folder(name: str) -> Path:
     folder = Path(__file__).parent.parent / "demo" / "teachers" / name.removeprefix("demo:")
-    if not folder.is_dir():
+    if name.removeprefix("demo:") not in ("relu", "jumprelu", "topk"):
         raise TeacherError(
             f"no packaged teacher is called {name}; use demo:relu, demo:jumprelu or demo:topk"
         )

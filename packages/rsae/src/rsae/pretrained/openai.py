@@ -24,14 +24,27 @@ from typing import Any
 
 from torch import Tensor
 
-from rsae.errors import TeacherError
+from rsae.errors import TeacherError, quoted
 from rsae.pretrained.base import Teacher
-from rsae.pretrained.checks import assemble, need, need_linear, whole
+from rsae.pretrained.checks import assemble, need, need_linear, only, whole
 from rsae.pretrained.files import Weights
 
 FORMAT = "openai"
 
 _TIED = "decoder.linear.weight"
+
+_NAMES = {
+    "pre_bias",
+    "encoder.weight",
+    "latent_bias",
+    "decoder.weight",
+    _TIED,
+    "stats_last_nonzero",
+    "latents_activation_frequency",
+    "latents_mean_square",
+    "activation",
+    "activation_state_dict",
+}
 
 _SITES = {
     "mlp_post_act": "mlp.hook_post",
@@ -57,11 +70,12 @@ def read(weights: Weights) -> Teacher:
     """
     content, path = weights.content, weights.path
     activation = content.get("activation", "ReLU")
-    if activation not in ("ReLU", "TopK"):
+    if not isinstance(activation, str) or activation not in ("ReLU", "TopK"):
         raise TeacherError(
-            f"{path}: the activation {activation!r} cannot be upgraded; use ReLU or TopK"
+            f"{path}: the activation {quoted(activation)} cannot be upgraded; use ReLU or TopK"
         )
     k = _k(content, path) if activation == "TopK" else None
+    only(content, _NAMES, "an autoencoder of OpenAI", path)
     return assemble(
         "relu" if k is None else "topk",
         need_linear(content, "encoder.weight", path),
@@ -88,9 +102,10 @@ def _k(content: Any, path: Path) -> int:
     state = content.get("activation_state_dict")
     if not isinstance(state, dict) or "k" not in state:
         raise TeacherError(f"{path}: activation_state_dict.k is missing; use a complete file")
-    if state.get("postact_fn", "ReLU") != "ReLU":
+    postact = state.get("postact_fn", "ReLU")
+    if not isinstance(postact, str) or postact != "ReLU":
         raise TeacherError(
-            f"{path}: TopK with {state['postact_fn']!r} after it keeps negative codes, which no "
+            f"{path}: TopK with {quoted(postact)} after it keeps negative codes, which no "
             "gate on one side does; use a TopK with ReLU"
         )
     return whole(state["k"], "k", path)

@@ -31,9 +31,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from rsae.errors import TeacherError
+from rsae.errors import TeacherError, quoted
+from rsae.files import exists
 from rsae.pretrained.base import Family, Teacher
-from rsae.pretrained.checks import agree, assemble, need, whole
+from rsae.pretrained.checks import (
+    agree,
+    assemble,
+    check_finite,
+    flag,
+    need,
+    only,
+    positive,
+    whole,
+)
 from rsae.pretrained.files import Weights, read_object
 
 if TYPE_CHECKING:
@@ -48,6 +58,9 @@ _FAMILIES: dict[str, Family] = {
     "batchtopk": "jumprelu",
     "matryoshka_batchtopk": "jumprelu",
 }
+
+_THRESHOLDS = {"threshold", "log_threshold", "topk_threshold"}
+_NAMES = {"W_enc", "b_enc", "W_dec", "b_dec", "scaling_factor", "finetuning_scaling_factor"}
 
 _REFUSED = {
     "gated": "its gate and its magnitude are two affine maps, so no single activation is there "
@@ -92,9 +105,9 @@ def from_sae(sae: "SAE[Any]", source: str) -> Teacher:
 
 
 def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Teacher:
-    _check_activation(config, path)
     current = _current(config, path)
     family = _family(current, path)
+    _check_activation(config, family, path)
     teacher = assemble(
         family,
         need(content, "W_enc", path),
@@ -105,35 +118,45 @@ def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Tea
         format=FORMAT,
         threshold=_threshold(content, path) if family == "jumprelu" else None,
         k=whole(current.get("k"), "k", path) if family == "topk" else None,
-        apply_b_dec_to_input=bool(current.get("apply_b_dec_to_input", True)),
+        apply_b_dec_to_input=flag(current, "apply_b_dec_to_input", True, path),
         normalize_activations=current.get("normalize_activations") or "none",
         metadata=current["metadata"],
     )
     agree(current, "d_in", teacher.d_in, path)
     agree(current, "d_sae", teacher.d_sae, path)
-    by_norm = bool(current.get("rescale_acts_by_decoder_norm"))
+    own = _NAMES | (_THRESHOLDS if family == "jumprelu" else set())
+    only(content, own, f"the architecture {current.get('architecture', 'standard')!r}", path)
+    by_norm = flag(current, "rescale_acts_by_decoder_norm", False, path)
     teacher = _fold_training_scale(teacher, path, by_norm)
     teacher = _fold_finetuning_scale(teacher, content, config, path)
-    return _fold_decoder_norm(teacher) if by_norm else teacher
+    teacher = _fold_decoder_norm(teacher) if by_norm else teacher
+    tensors = {name: getattr(teacher, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
+    check_finite(tensors, path)
+    return teacher
 
 
 def _family(config: Mapping[str, Any], path: Path) -> Family:
-    architecture = str(config.get("architecture", "standard"))
-    if architecture not in _FAMILIES:
-        reason = _REFUSED.get(architecture, "it is not one of an SAE with one activation")
+    architecture = config.get("architecture", "standard")
+    if not isinstance(architecture, str) or architecture not in _FAMILIES:
+        reason = _REFUSED.get(str(architecture), "it is not one of an SAE with one activation")
         raise TeacherError(
-            f"{path}: the architecture {architecture!r} cannot be upgraded: {reason}; "
+            f"{path}: the architecture {quoted(architecture)} cannot be upgraded: {reason}; "
             f"use one of {', '.join(_FAMILIES)}"
         )
     return _FAMILIES[architecture]
 
 
-def _check_activation(config: Mapping[str, Any], path: Path) -> None:
-    """Refuse what SAELens < 6 could be told to use instead of ReLU."""
+def _check_activation(config: Mapping[str, Any], family: Family, path: Path) -> None:
+    """Refuse what SAELens < 6 could be told to use instead of ReLU, and a topk that has no k."""
     activation = config.get("activation_fn_str", config.get("activation_fn", "relu"))
     if activation not in ("relu", "topk"):
         raise TeacherError(
-            f"{path}: the activation {activation!r} cannot be upgraded; use relu or topk"
+            f"{path}: the activation {quoted(activation)} cannot be upgraded; use relu or topk"
+        )
+    if activation == "topk" and family != "topk":
+        raise TeacherError(
+            f"{path}: the activation is topk, but cfg.json says no k of activation_fn_kwargs or "
+            "another architecture; use the cfg.json that belongs to these weights"
         )
 
 
@@ -146,7 +169,7 @@ def _current(config: dict[str, Any], path: Path) -> dict[str, Any]:
             config = handle_config_defaulting(config)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise TeacherError(
-                f"{path}: SAELens cannot read the cfg.json beside it ({error!r}); restore it"
+                f"{path}: SAELens cannot read the cfg.json beside it ({quoted(error)}); restore it"
             ) from error
     if not isinstance(config["metadata"], dict):
         raise TeacherError(f"{path}: metadata in cfg.json is no object; restore it")
@@ -165,12 +188,14 @@ def _fold_training_scale(teacher: Teacher, path: Path, by_norm: bool) -> Teacher
     if teacher.normalize_activations != "expected_average_only_in":
         return teacher
     scaler = path.parent / "activation_scaler.json"
-    factor = read_object(scaler).get("scaling_factor") if scaler.exists() else None
-    if not isinstance(factor, int | float) or not 0 < factor < float("inf"):
+    factor = read_object(scaler).get("scaling_factor") if exists(scaler) else None
+    if factor is None:
         note = (
-            "trained on scaled activations, whose factor is not in the file: codes are of x as is"
+            "trained on activations scaled to a mean norm of sqrt(d_in), by a factor that is not "
+            "in the file: it has to be estimated from activations"
         )
         return replace(teacher, notes=(*teacher.notes, note))
+    factor = positive(factor, f"scaling_factor in {scaler.name}", path)
     threshold = teacher.threshold
     return replace(
         teacher,
@@ -195,7 +220,7 @@ def _fold_finetuning_scale(
         raise TeacherError(f"{path}: {key} is not {teacher.d_sae} finite numbers; use a sound file")
     if torch.allclose(scale, torch.ones_like(scale)):
         return teacher
-    if not config.get("finetuning_scaling_factor"):
+    if not flag(config, "finetuning_scaling_factor", False, path):
         raise TeacherError(
             f"{path}: {key} is there, but cfg.json does not say finetuning_scaling_factor; "
             "set it there if the SAE was fine-tuned"

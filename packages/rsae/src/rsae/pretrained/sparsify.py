@@ -21,12 +21,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rsae.errors import TeacherError
+from rsae.errors import TeacherError, quoted
+from rsae.files import exists
 from rsae.pretrained.base import Teacher
-from rsae.pretrained.checks import agree, assemble, need, need_linear, whole
+from rsae.pretrained.checks import agree, assemble, need, need_linear, only, whole
 from rsae.pretrained.files import Weights, read_object
 
 FORMAT = "sparsify"
+
+_NAMES = {"encoder.weight", "encoder.bias", "W_dec", "b_dec", "W_skip"}
 
 _REFUSED = {
     "transcode": "it is a transcoder, which predicts another site than it reads",
@@ -68,7 +71,9 @@ def read(weights: Weights) -> Teacher:
         metadata=_metadata(path),
     )
     agree(config, "d_in", teacher.d_in, path)
-    agree(config, "num_latents", teacher.d_sae, path)
+    if config.get("num_latents") != 0:  # 0: it is expansion_factor * d_in
+        agree(config, "num_latents", teacher.d_sae, path)
+    only(content, _NAMES, "a TopK autoencoder of sparsify", path)
     return teacher
 
 
@@ -76,7 +81,7 @@ def _refuse(config: Mapping[str, Any], content: Mapping[str, Any], path: Path) -
     said = {"transcode": _run(path).get("transcode"), **config}
     reasons = [reason for key, reason in _REFUSED.items() if said.get(key)]
     if config.get("activation", "topk") != "topk":
-        reasons.append(f"its activation is {config['activation']!r}")
+        reasons.append(f"its activation is {quoted(config['activation'])}")
     if "W_skip" in content and need(content, "W_skip", path).count_nonzero():
         reasons.append("it adds a linear map of its input to its output")
     if reasons:
@@ -88,7 +93,7 @@ def _refuse(config: Mapping[str, Any], content: Mapping[str, Any], path: Path) -
 def _run(path: Path) -> dict[str, Any]:
     """The settings of the run that trained it, where they lie above the hook's folder."""
     file = path.parent.parent / "config.json"
-    return read_object(file) if file.exists() else {}
+    return read_object(file) if exists(file) else {}
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""What a foreign file says of its origin, checked field by field: it is data, not to be trusted."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rsae.errors import quoted
+
+__all__ = ["checked_metadata"]
+
+_TEXTS = ("model_name", "hook_name", "training_tokens_sha256", "teacher", "teacher_family")
+_LISTS = ("training_sketches", "calibration_sketches")
+_SKETCH = re.compile(r"[0-9a-f]{1,16}(?: [0-9a-f]{1,16})*|")
+_LONGEST_TEXT = 1_000  # characters of a name or path
+_LARGEST_CONTEXT = 2**20  # tokens of a sequence
+_LARGEST_INTEGER = 2**63
+_DEEPEST = 8  # levels of lists and objects
+_MOST = 10_000  # entries of a list or object: a dataset's settings have dozens
+# What SAELens' SAEMetadata, on which the keys become attributes, could not bear.
+_RESERVED = {"self", "to_dict", "from_dict", "get", "keys", "values", "items"}
+
+
+def checked_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The entries that can be used, and a sentence for each one that was left out.
+
+    `model_name` and `hook_name` are short texts, `context_size` is a number of tokens between 1
+    and 2^20, and `training_sketches` and `calibration_sketches` are lists of
+    `rsae.data.text.Tokens.sketch`. Any other entry is kept if it is plain JSON of a modest size.
+
+    Example:
+        >>> checked_metadata({"context_size": -3, "prepend_bos": True})
+        ({'prepend_bos': True}, ('its metadata says context_size = -3, which was left out',))
+    """
+    kept: dict[str, Any] = {}
+    notes: list[str] = []
+    for name, value in metadata.items():
+        if value is None:
+            continue
+        if _is_usable_name(name) and _is_sound(name, value):
+            kept[name] = value
+        else:
+            notes.append(f"its metadata says {_word(name)} = {quoted(value)}, which was left out")
+    return kept, tuple(notes)
+
+
+def _is_usable_name(name: Any) -> bool:
+    return (
+        _is_text(name)
+        and name.isprintable()
+        and not name.startswith("__")
+        and name not in _RESERVED
+    )
+
+
+def _is_sound(name: str, value: Any) -> bool:
+    if name in _TEXTS:
+        return _is_text(value) and value.isprintable()
+    if name == "context_size":
+        return type(value) is int and 1 <= value <= _LARGEST_CONTEXT
+    if name in _LISTS:
+        return isinstance(value, list | tuple) and all(
+            isinstance(one, str) and _SKETCH.fullmatch(one) for one in value
+        )
+    return _is_plain(value, _DEEPEST)
+
+
+def _is_text(value: Any) -> bool:
+    """A string of characters (no half of a surrogate pair), and not endless."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    if value is None or isinstance(value, bool):
+        return True
+    if isinstance(value, int):
+        return abs(value) < _LARGEST_INTEGER
+    if isinstance(value, float):
+        return value == value and abs(value) != float("inf")
+    if isinstance(value, str):
+        return _is_text(value)
+    if depth == 0 or not isinstance(value, dict | list | tuple) or len(value) > _MOST:
+        return False
+    if isinstance(value, dict):
+        return all(_is_text(name) and _is_plain(one, depth - 1) for name, one in value.items())
+    return all(_is_plain(one, depth - 1) for one in value)
+
+
+def _word(name: Any) -> str:
+    return name if _is_text(name) and name.isidentifier() else quoted(name)
