@@ -105,7 +105,7 @@ def text(tmp_path):
 @pytest.fixture
 def harvest_command(text, monkeypatch, capsys):
     """`rsae harvest … --json` of the small host; what it printed."""
-    monkeypatch.setattr(harvesting, "load_host", lambda name: FakeHost(d_model=12))
+    monkeypatch.setattr(harvesting, "load_host", lambda name, **_: FakeHost(d_model=12))
 
     def run(out, *more, code=0):
         fixed = ["--text", str(text), "--tokens", "2000", "--context-size", "16", "--json"]
@@ -145,7 +145,7 @@ def test_export_says_what_the_plain_sae_loses(
     harvest_command, tmp_path, capsys, monkeypatch, of_a_store
 ):
     curved().save_model(tmp_path / "rsae")
-    monkeypatch.setattr(export_command, "load_host", lambda name: FakeHost(d_model=12))
+    monkeypatch.setattr(export_command, "load_host", lambda name, **_: FakeHost(d_model=12))
     flags = ["--out", str(tmp_path / "plain"), "--json"]
     if of_a_store:
         harvest_command(tmp_path / "s", "--hook", *HOOKS)

@@ -27,7 +27,7 @@ def world(tmp_path, monkeypatch):
     words = "a bee sees apples in trees near lakes whose waters glitter silently every evening"
     documents = [{"title": str(i), "text": " ".join([words] * (9 + i))} for i in range(30)]
     (tmp_path / "text.jsonl").write_text("\n".join(map(json.dumps, documents)))
-    monkeypatch.setattr(command, "load_host", lambda name: FakeHost())
+    monkeypatch.setattr(command, "load_host", lambda name, **_: FakeHost())
     monkeypatch.setattr(command, "_evaluate", lambda *args: None)
 
     def upgrade(*flags: str) -> int:
@@ -127,14 +127,14 @@ def test_what_a_user_can_mend_is_one_line(world, capsys, flags, named):
 
 def test_a_teacher_of_another_width_is_refused_before_anything_is_done(world, capsys, monkeypatch):
     _, upgrade = world
-    monkeypatch.setattr(command, "load_host", lambda name: FakeHost(d_model=9))
+    monkeypatch.setattr(command, "load_host", lambda name, **_: FakeHost(d_model=9))
     assert upgrade() == 2
     assert "--model" in error(capsys)
 
 
 def test_nan_in_the_activations_is_refused(world, capsys, monkeypatch):
     _, upgrade = world
-    monkeypatch.setattr(command, "load_host", lambda name: FakeHost(scale=float("nan")))
+    monkeypatch.setattr(command, "load_host", lambda name, **_: FakeHost(scale=float("nan")))
     assert upgrade() == 2
     assert error(capsys)
 

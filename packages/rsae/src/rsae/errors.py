@@ -5,6 +5,7 @@ import reprlib
 __all__ = [
     "ConfigError",
     "CorruptFileError",
+    "DeviceError",
     "HookError",
     "HostError",
     "LockedError",
@@ -50,6 +51,10 @@ def quoted(value: object) -> str:
 
 class ConfigError(RsaeError):
     """A setting is outside its range or contradicts another."""
+
+
+class DeviceError(RsaeError):
+    """A device or floating type that does not exist on this machine."""
 
 
 class HostError(RsaeError):

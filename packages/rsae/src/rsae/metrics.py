@@ -44,13 +44,15 @@ def measure(coder: RSAE, x: Tensor) -> Measured:
         error += (rows - coder.decode(codes)).square().sum().item()
         active += (codes != 0).sum(dim=0)
     n = len(x)
-    alive = (active > 0).double().mean().item()
+    alive = (active > 0).sum().item() / coder.cfg.d_sae
     return Measured(error / n, active.sum().item() / n, alive, n)
 
 
 def spread(x: Tensor, n: int) -> Tensor:
     """At most n rows of x, evenly spaced: rows come by document, and the first are a few's."""
-    return x if len(x) <= n else x[torch.linspace(0, len(x) - 1, n).round().long()]
+    if len(x) <= n:
+        return x
+    return x[torch.linspace(0, len(x) - 1, n, device=x.device).round().long()]
 
 
 @torch.no_grad()

@@ -39,6 +39,7 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add("--preset", choices=["default", "paper"], default="default")
     add("--config", type=Path, metavar="TOML", help="settings, see docs/rsae/configuration.md")
     add("--tracker", choices=["wandb", "tensorboard"], help="where else the numbers go")
+    add_device(parser)
     add("--dry-run", action="store_true", help="say what it would do and cost, then stop")
     add("--resume", action="store_true", help="go on with what OUT holds")
     add_habits(parser, "a summary as JSON on stdout")
@@ -59,6 +60,7 @@ def add_harvest(subparsers: _SubParsersAction[Any]) -> None:
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
     add("--context-size", type=int, default=128, help="tokens per sequence (%(default)s)")
     add("--out", type=Path, required=True, help="folder of the activations")
+    add_device(parser)
     add_habits(parser, "what was written, as JSON on stdout")
     parser.set_defaults(run=when_run("rsae.commands.harvest"))
 
@@ -97,8 +99,25 @@ def add_export(subparsers: _SubParsersAction[Any]) -> None:
     add("--as", dest="architecture", choices=["jumprelu"], default="jumprelu")
     add("--out", type=Path, required=True, help="folder of the plain SAE")
     add("--activations", type=Path, help="a store made by rsae harvest; its calibration split")
+    add_device(parser)
     add_habits(parser, "the loss as JSON on stdout")
     parser.set_defaults(run=when_run("rsae.commands.export"))
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The device that a command computes on, and the floating type of the language model."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="auto|cpu|cuda[:i]|mps",
+        help="where to compute (default %(default)s: the first GPU, or else the CPU)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=["float32", "bfloat16", "float16"],
+        default="float32",
+        help="of the language model's weights (default %(default)s); the SAE stays float32",
+    )
 
 
 def add_habits(parser: argparse.ArgumentParser, json: str) -> None:

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     sample = (
         ActivationStore.open(args.activations).split("calibration", hook)
         if args.activations
-        else _packaged(coder, hook)
+        else _packaged(coder, hook, args.device, args.dtype)
     )
     if sample.d_in != coder.cfg.d_in:
         raise StoreError(
@@ -44,11 +44,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _packaged(coder: RSAE, hook: str) -> Activations:
+def _packaged(coder: RSAE, hook: str, device: str, dtype: str) -> Activations:
     """Activations of the packaged text at the RSAE's hook."""
-    host = load_host(coder.cfg.metadata.get("model_name"))
+    host = load_host(coder.cfg.metadata.get("model_name"), device=device, dtype=dtype)
     context = int(coder.cfg.metadata.get("context_size") or _CONTEXT)
     tokens = tokenize(host, documents(), context).sample(_TOKENS)
     parts = zip(tokens.ids.split(8), tokens.special.split(8), strict=True)
-    rows = tuple(host.residual(ids, hook)[~special].cpu() for ids, special in parts)
+    rows = tuple(host.residual(ids, hook).cpu()[~special].float() for ids, special in parts)
     return Activations(rows, tokens.sha256)

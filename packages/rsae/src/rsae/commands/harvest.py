@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
             f"{SINK_POSITIONS} positions, which are excluded; 128 is usual"
         )
     console = Console(stderr=True)
-    host = load_host(args.model)
+    host = load_host(args.model, device=args.device, dtype=args.dtype)
     for hook in args.hook:
         host.check_hook(hook)
     with console.status("reading the text"):

@@ -10,11 +10,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.data.text import Tokens
+from rsae.devices import resolve_device
 from rsae.errors import HookError, TeacherError
 from rsae.files import make_folder, write_json
 from rsae.language_model.host import Host, load_host
@@ -35,6 +37,7 @@ _CONTEXT = 128
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; its options are those of `rsae_cli.parsers`."""
     console = Console(stderr=args.json)
+    device = resolve_device(args.device)
     names = [args.teacher] if args.teacher else list(_DEMO)
     jobs = [_job(args, name, alone=len(names) == 1) for name in names]
     if args.dry_run:
@@ -43,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     make_folder(args.out)
     hook = _hook(args, jobs[0].teacher)
-    host = _host(args, jobs[0].teacher, hook)
+    host = _host(args, jobs[0].teacher, hook, device)
+    console.print(f"device: {device}, language model in {args.dtype}")
     store = _store(args, host, jobs[0].teacher, hook, console)
     summaries = [_upgrade(args, job, host, store, hook, console) for job in jobs]
     if args.json:
@@ -60,7 +64,7 @@ class _Job:
 
 
 def _job(args: argparse.Namespace, name: str, alone: bool) -> _Job:
-    teacher = load_teacher(name)
+    teacher = load_teacher(name).to(resolve_device(args.device))
     if args.family not in ("auto", teacher.family):
         raise TeacherError(f"{name} is a {teacher.family} SAE; leave out --family {args.family}")
     config = preset(args.preset, teacher.family)
@@ -80,8 +84,9 @@ def _hook(args: argparse.Namespace, teacher: Teacher) -> str:
     return str(hook)
 
 
-def _host(args: argparse.Namespace, teacher: Teacher, hook: str) -> Host:
-    host = load_host(args.model or teacher.metadata.get("model_name"))
+def _host(args: argparse.Namespace, teacher: Teacher, hook: str, device: torch.device) -> Host:
+    name = args.model or teacher.metadata.get("model_name")
+    host = load_host(name, device=device, dtype=args.dtype)
     host.check_hook(hook)
     if host.d_model != teacher.d_in:
         raise TeacherError(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rsae.devices import resolve_device, resolve_dtype
 from rsae.errors import HookError, HostError
 from rsae.language_model.matmul import fast_products
 from rsae.language_model.weights import load_weights
@@ -179,7 +180,12 @@ class _Reached(Exception):
     """Ends a forward pass once every wanted residual is there."""
 
 
-def load_host(name: str | Path | None = None, *, device: str = "cpu") -> Host:
+def load_host(
+    name: str | Path | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = "float32",
+) -> Host:
     """Load a language model.
 
     Args:
@@ -190,11 +196,14 @@ def load_host(name: str | Path | None = None, *, device: str = "cpu") -> Host:
             - the path of a GGUF file;
             - a folder with ``config.json``, weights and tokenizer;
             - a name on the Hugging Face hub, such as ``gpt2``.
-        device: Where to put the weights; they are ``float32``.
+        device: Where to put the weights, see `rsae.devices.resolve_device`.
+        dtype: Floating type of the weights: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
 
     Raises:
         HostError: nothing by that name can be found or loaded.
+        DeviceError: there is no such device here, or no such floating type.
     """
+    place, kind = resolve_device(device), resolve_dtype(dtype)
     from transformer_lens.model_bridge import TransformerBridge
 
     known_as = "smollm2" if name is None else str(name)
@@ -202,14 +211,15 @@ def load_host(name: str | Path | None = None, *, device: str = "cpu") -> Host:
     try:
         bridge = TransformerBridge.boot_transformers(
             weights.source,
-            hf_model=weights.model.to(device),
+            hf_model=weights.model.to(device=place, dtype=kind),
             tokenizer=weights.tokenizer,
-            device=device,
+            device=str(place),
+            dtype=kind,
         )
     except (ValueError, NotImplementedError) as error:
-        kind = weights.model.config.model_type
+        family = weights.model.config.model_type
         raise HostError(
-            f"TransformerLens has no bridge to models of type {kind!r}; use another model"
+            f"TransformerLens has no bridge to models of type {family!r}; use another model"
         ) from error
     bridge.eval()
     return Host(name=known_as, bridge=bridge, tokenizer=weights.tokenizer)

@@ -75,7 +75,7 @@ class RationalActivation(nn.Module):
             raise ConfigError("the scales C_in and C_out must be positive")
 
         def tensor(values: Any) -> Tensor:
-            return torch.tensor(values, dtype=torch.float64).to(torch.float32).to(device)
+            return torch.tensor(values, dtype=torch.float32, device=device or "cpu")
 
         self.numerator = nn.Parameter(tensor(numerator))
         self.denominator = nn.Parameter(tensor(denominator))

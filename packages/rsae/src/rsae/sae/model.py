@@ -134,6 +134,7 @@ class RSAE(SAE[RSAEConfig]):
         config = RSAEConfig(
             d_in=teacher.d_in,
             d_sae=teacher.d_sae,
+            device=str(teacher.device),
             apply_b_dec_to_input=teacher.apply_b_dec_to_input,
             normalize_activations=teacher.normalize_activations,  # type: ignore[arg-type]
             form=form,

@@ -30,7 +30,7 @@ def calibrate(teacher: Teacher, fit: RationalFit, x: Tensor) -> RSAE:
         x: (n, d_in) calibration activations, a few thousand tokens.
     """
     support: Support = "topk" if teacher.family == "topk" else "threshold"
-    rational = RationalActivation.from_dict(fit.rational)
+    rational = RationalActivation.from_dict(fit.rational, device=teacher.device)
     coder = RSAE.from_teacher(teacher, rational, fit.form, support)
     with torch.no_grad():
         h = coder.encode_pre_act(x)

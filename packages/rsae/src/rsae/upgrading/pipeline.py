@@ -182,7 +182,7 @@ class _Run:
     def _start(self, folder: Path | None, fit: RationalFit, x: Tensor) -> RSAE:
         kept = folder / "rsae_init" if folder else None
         if kept and (kept / SAE_CFG_FILENAME).exists():
-            return load_rsae(kept)
+            return load_rsae(kept).to(self.teacher.device)
         start = calibrate(self.teacher, fit, x.to(self.teacher.device))
         if kept:
             start.save_model(kept)
@@ -191,7 +191,7 @@ class _Run:
     def _arm(self, folder: Path | None, name: ArmName, start: RSAE) -> RSAE:
         kept = folder / _FOLDERS[name] if folder else None
         if kept and (kept / SAE_CFG_FILENAME).exists():
-            return load_rsae(kept)
+            return load_rsae(kept).to(self.teacher.device)
         checkpoint = folder / f"{name}.checkpoint" if folder else None
         arm: Arm = finetune(
             name,
