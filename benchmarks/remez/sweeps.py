@@ -22,10 +22,13 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mpmath import mp
+from scipy import special
 
 import remez
 
@@ -47,6 +50,7 @@ class Case:
         rough: points where the target is singular, at which the check clusters.
         best: the best error where it is known independently.
         solve: what is run in place of `remez.fit`.
+        check: what is wrong with an accepted fit, in place of `contradiction`.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Case:
     rough: tuple[float, ...] = ()
     best: float | None = None
     solve: Callable[[], Any] | None = None
+    check: Callable[[Any], str | None] | None = None
 
     def grid(self) -> np.ndarray:
         """Even points, and points clustered at the ends, at 0 and at the singular points.
@@ -143,7 +148,7 @@ def outcome(case: Case) -> tuple[str, str]:
         return f"refused {kind}{'' if status is None else ' ' + status.name}", str(cause)
     except Exception as cause:  # noqa: BLE001 - counting these is the purpose
         return f"untyped {type(cause).__name__}", str(cause)
-    wrong = contradiction(case, fit)
+    wrong = contradiction(case, fit) if case.check is None else case.check(fit)
     return ("solved", fit.status.name) if wrong is None else ("wrong", wrong)
 
 
@@ -195,6 +200,124 @@ def inverse_log(count: int, first: int) -> Iterator[Case]:
             domain,
             rough=(c,),
         )
+
+
+# fn, the same in mpmath, its its zeros with their orders, domain
+VANISHING: dict[str, tuple[Callable, Callable, Callable, tuple[float, float]]] = {
+    "sin": (np.sin, mp.sin, lambda: [(mp.mpf(0), 1)], (0, np.pi / 4)),
+    "sin, symmetric": (np.sin, mp.sin, lambda: [(mp.mpf(0), 1)], (-1.5, 1.5)),
+    "sin, three zeros": (
+        np.sin,
+        mp.sin,
+        lambda: [(mp.mpf(0), 1), (mp.pi, 1), (2 * mp.pi, 1)],
+        (-1, 7),
+    ),
+    "sin at pi": (np.sin, mp.sin, lambda: [(mp.pi, 1)], (2.5, 4)),
+    "cos": (np.cos, mp.cos, lambda: [(mp.pi / 2, 1)], (0, np.pi / 2)),
+    "cos, symmetric": (np.cos, mp.cos, lambda: [(-mp.pi / 2, 1), (mp.pi / 2, 1)], (-2, 2)),
+    "log": (np.log, mp.log, lambda: [(mp.mpf(1), 1)], (1, 2)),
+    "log, inside": (np.log, mp.log, lambda: [(mp.mpf(1), 1)], (0.5, 3)),
+    "log2": (np.log2, lambda x: mp.log(x, 2), lambda: [(mp.mpf(1), 1)], (0.7, 1.4)),
+    "log1p": (np.log1p, mp.log1p, lambda: [(mp.mpf(0), 1)], (0, 1)),
+    "expm1": (np.expm1, mp.expm1, lambda: [(mp.mpf(0), 1)], (-0.4, 0.4)),
+    "asin": (np.arcsin, mp.asin, lambda: [(mp.mpf(0), 1)], (0, 0.5)),
+    "tanh": (np.tanh, mp.tanh, lambda: [(mp.mpf(0), 1)], (0, 1)),
+    "erf": (special.erf, mp.erf, lambda: [(mp.mpf(0), 1)], (-2, 2)),
+    "digamma": (special.digamma, mp.digamma, lambda: [(mp.findroot(mp.digamma, 1.46), 1)], (1, 2)),
+    "lgamma": (special.gammaln, mp.loggamma, lambda: [(mp.mpf(1), 1), (mp.mpf(2), 1)], (0.5, 2.5)),
+    "x^2 exp x": (
+        lambda x: x * x * np.exp(x),
+        lambda x: x * x * mp.exp(x),
+        lambda: [(mp.mpf(0), 2)],
+        (-1, 1),
+    ),
+    "1 - cos x": (
+        lambda x: 1 - np.cos(x),
+        lambda x: 1 - mp.cos(x),
+        lambda: [(mp.mpf(0), 2)],
+        (0, 1),
+    ),
+    "x - sin x": (
+        lambda x: x - np.sin(x),
+        lambda x: x - mp.sin(x),
+        lambda: [(mp.mpf(0), 3)],
+        (-1, 1),
+    ),
+    "cos x - 1/2": (
+        lambda x: np.cos(x) - 0.5,
+        lambda x: mp.cos(x) - mp.mpf(0.5),
+        lambda: [(mp.pi / 3, 1)],
+        (0, 2),
+    ),
+}
+SUBTRACTED = ("1 - cos x", "x - sin x", "cos x - 1/2", "lgamma")  # rounding of fn at the zero
+
+
+def relative_contradiction(name: str, fit: Any) -> str | None:
+    """What mpmath says against an accepted fit of relative error.
+
+    Where fn carries the rounding of a difference, a zero is known to some units in the last place.
+    """
+    _, exact, zeros, (low, high) = VANISHING[name]
+    with mp.workdps(40):
+        places = zeros()
+        near = np.geomspace(1e-17, 0.3, 60) * (high - low)
+        if name in SUBTRACTED:
+            near = near[near > 4e-14 / max(float(fit.error), 1e-13)]
+        parts = [np.linspace(low, high, 301)]
+        parts += [float(z) + side * near for z, _ in places for side in (1, -1)]
+        x = np.unique(np.concatenate(parts))
+        x = x[(x >= low) & (x <= high)]
+        x = x[[abs(exact(mp.mpf(v))) > 0 for v in x.tolist()]]
+        apart = np.min([[abs(v - float(z)) for v in x.tolist()] for z, _ in places], axis=0)
+        x = x if name not in SUBTRACTED else x[apart >= near.min()]
+
+        def relative(points: np.ndarray) -> np.ndarray:
+            pairs = zip(points.tolist(), np.atleast_1d(fit(points)).tolist(), strict=True)
+            return np.array([float(1 - mp.mpf(r) / exact(mp.mpf(v))) for v, r in pairs])
+
+        worst = np.abs(relative(x))
+        if not (worst <= AGREES * fit.error + 64 * EPS).all():
+            at = int(worst.argmax())
+            return f"relative error {worst[at]:.6g} at x = {x[at]:.17g}, stated {fit.error:.6g}"
+        if fit.status is not remez.Status.CONVERGED:
+            return None
+        wanted = sum(fit.degree) + 2 - fit.defect - sum(k for _, k in places)
+        error = relative(fit.reference)
+        if error.size < wanted or not (np.diff(np.sign(error)) != 0).all():
+            return f"{error.size} reference points, not alternating or fewer than {wanted}"
+        if np.abs(error).min() < 0.98 * fit.error - 64 * EPS and name not in SUBTRACTED:
+            return f"reference errors from {np.abs(error).min():.6g}, stated {fit.error:.6g}"
+    return None
+
+
+@sweep("relative")
+def relative(count: int, first: int) -> Iterator[Case]:
+    """Relative error of targets with zeros, every type from a few families; ``count`` is ignored.
+
+    Every third case says the zero by a condition.
+    """
+    del count, first
+    types = [(d, 0) for d in range(1, 11)] + [(d, d) for d in range(1, 6)]
+    types += [(d, d - 1) for d in range(2, 6)] + [(d, d + 2) for d in range(1, 4)]
+    for index, name in enumerate(VANISHING):
+        fn, _, zeros, domain = VANISHING[name]
+        with mp.workdps(40):
+            places = zeros()
+        for k, degree in enumerate(types):
+            if degree[0] < sum(order for _, order in places):
+                continue
+            options: dict[str, Any] = {"weight": "relative"}
+            if (index + k) % 3 == 0:
+                options["interpolate"] = [(float(z), 0.0) for z, _ in places]
+            yield Case(
+                f"{name} {degree}{' said' if 'interpolate' in options else ''}",
+                fn,
+                degree,
+                domain,
+                options,
+                check=partial(relative_contradiction, name),
+            )
 
 
 def main() -> None:

@@ -158,7 +158,12 @@ def fit(
         fn: real function, vectorised or not (found out).
         degree: ``(m, n)``; with ``tol`` only m - n matters, 0 by default.
         domain: ``(a, b)`` or a list of disjoint intervals; outer ends may be infinite.
-        weight: positive callable, ``"relative"`` for 1/|fn|, or None for 1.
+        weight: positive callable, ``"relative"`` for 1/|fn|, or None for 1. A relative error is
+            finite at a zero of fn only if r has that zero, too: its factor is found and divided
+            out, whether ``interpolate`` says it or not. Where fn stays accurate relative to its
+            own size the error holds at every float64; where its values next to a zero are
+            rounding, as those of ``1 - np.cos(x)`` at 0, a polynomial fitted to the values
+            around stands for fn.
         parity: ``"auto"`` finds even and odd fn and solves in x²; ``"even"``, ``"odd"`` or
             None say it.
         interpolate: pairs (x, y): r(x) = y is demanded, such as ``[(0, 0)]``.

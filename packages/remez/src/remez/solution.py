@@ -12,6 +12,7 @@ import numpy as np
 from remez.domain import Domain
 from remez.problem import Problem
 from remez.rational.barycentric import BarycentricRational
+from remez.rational.factored import FactoredRational
 from remez.rational.protocol import RationalFunction, Real
 
 __all__ = ["IterationRecord", "Solution", "Status"]
@@ -205,6 +206,8 @@ class Solution:
             from remez.rational.numbers import read_number
 
             rational, number, dtype = MultiprecisionRational, read_number, object
+        if "roots" in data["rational"]:
+            rational = FactoredRational
         return cls(
             rational.from_dict(data["rational"]),
             Problem.from_dict(data["problem"], fn, weight),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from remez.errors import ConvergenceError, TargetError
 from remez.functions.callable import Target
+from remez.functions.zeros import LocalZero
 from remez.problem import Problem
+from remez.rational.protocol import RationalFunction
 from remez.solution import Solution, Status
 from remez.solver.closed_form import zero, zolotarev
 from remez.solver.degree_stepping import from_half, step_degrees, with_lowest
@@ -20,6 +22,7 @@ from remez.solver.problem_reduction import Reduced, reduce
 from remez.solver.sign_patterns import CLOSE, Search, patterns
 from remez.solver.starts import Densities, base_grid, dense_grid, warm
 from remez.solver.survey import Survey, survey
+from remez.solver.zeros import Division, divide
 from remez.verification.judge import judge
 
 __all__ = ["accepted", "best_of", "solve"]
@@ -54,9 +57,11 @@ def solve(
     """
     options = ExchangeOptions(max_iterations=max_iterations, history=history)
     target = problem.target()
-    found = accepted(problem, target, _chain(problem, target, start, options))
+    division = divide(problem, target)
+    chain = _chain(division.problem, division.target(target), start, options)
+    found = accepted(problem, target, chain, division)
     if found and len(problem.domain.intervals) > 1 and problem.degree[1] > 0:
-        found = _compared(problem, target, found, options)
+        found = _compared(division, problem, target, found, options)
     return best_of(found)
 
 
@@ -71,8 +76,15 @@ def best_of(found: list[Solution]) -> Solution:
     return max(found, key=lambda one: (one.converged, -one.error))
 
 
-def accepted(problem: Problem, target: Target, chain: Iterable[Candidate]) -> list[Solution]:
+def accepted(
+    problem: Problem,
+    target: Target,
+    chain: Iterable[Candidate],
+    division: Division | None = None,
+) -> list[Solution]:
     """Solutions up to the first that is accepted; an exact one at the lowest type that is.
+
+    The chain solves the problem itself, or what a ``division`` made of it.
 
     To judge one takes as long as some steps of an exchange, so that what is not nearly level
     waits until nothing else is left.
@@ -83,12 +95,12 @@ def accepted(problem: Problem, target: Target, chain: Iterable[Candidate]) -> li
         for small, one in with_lowest(reduced, outcome):
             candidate = small, one, method
             if one.state is not None and one.state.nearly:
-                found.append(_judged(problem, target, *candidate))
+                found.append(_judged(problem, target, division, *candidate))
                 if found[-1].converged:
                     return found
             elif one.state is not None:
                 waiting.append(candidate)
-    return found + [_judged(problem, target, *candidate) for candidate in waiting]
+    return found + [_judged(problem, target, division, *candidate) for candidate in waiting]
 
 
 def _chain(
@@ -129,6 +141,7 @@ def _chain(
 
 
 def _compared(
+    division: Division,
     problem: Problem,
     target: Target,
     fits: list[Solution],
@@ -141,8 +154,9 @@ def _compared(
     best = best_of(fits)
     if best.status is Status.NOISE_FLOOR:
         return [best]
-    found = survey(problem, target)
-    first, *others = islice(patterns(problem, target, found), PATTERNS + 1)
+    inner = division.target(target)
+    found = survey(division.problem, inner)
+    first, *others = islice(patterns(division.problem, inner, found), PATTERNS + 1)
     settled = len(others) < PATTERNS
     for reduced in others if best.converged else [*others, first]:
         if reduced is first and not best.converged:
@@ -151,7 +165,7 @@ def _compared(
         search = Search(reduced, below, options)
         outcomes = search.outcomes(best.reference)
         chain = ((reduced, one, "another pattern") for one in outcomes)
-        rivals = accepted(problem, target, chain)
+        rivals = accepted(problem, target, chain, division)
         rival = next((one for one in rivals if one.converged), None)
         if rival is not None and (not best.converged or rival.error < (1 - CLOSE) * best.error):
             best = rival
@@ -162,12 +176,21 @@ def _compared(
 
 
 def _judged(
-    problem: Problem, target: Target, reduced: Reduced, outcome: Outcome, method: str
+    problem: Problem,
+    target: Target,
+    division: Division | None,
+    reduced: Reduced,
+    outcome: Outcome,
+    method: str,
 ) -> Solution:
     """The outcome as a solution, with the judge's verdict."""
     assert outcome.state is not None
-    rational = reduced.rational(outcome.state.level)
-    verdict = judge(problem, rational, reduced.hints(outcome.state.reference.u), target)
+    rational: RationalFunction = reduced.rational(outcome.state.level)
+    zeros: Sequence[LocalZero] = ()
+    if division is not None:
+        rational, zeros = division.lift(rational), division.zeros
+    hints = reduced.hints(outcome.state.reference.u)
+    verdict = judge(problem, rational, hints, target, zeros)
     return Solution(
         rational,
         problem,

@@ -10,6 +10,7 @@ uses those that hold for any curve: the barycentric sum, runs of equal sign, a s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,9 @@ import numpy as np
 from remez import kernels
 from remez.errors import TargetError
 from remez.functions.callable import Target
+from remez.functions.zeros import LocalZero, Smoothed, zeros_of
 from remez.problem import Problem
-from remez.rational.barycentric import BarycentricRational as Rational
+from remez.rational.protocol import RationalFunction as Rational
 from remez.solution import Status
 
 __all__ = ["Verdict", "judge"]
@@ -85,6 +87,7 @@ def judge(
     rational: Rational,
     hints: np.ndarray,
     target: Target | None = None,
+    zeros: Sequence[LocalZero] | None = None,
 ) -> Verdict:
     """Judge ``rational`` as an answer to ``problem``.
 
@@ -94,14 +97,21 @@ def judge(
         hints: where to look closely (the claimed alternation points, singular points). They
             can only make the verdict stricter or better resolved, never wrong.
         target: a counted target; a new one by default.
+        zeros: those of fn, where the error is relative; looked for by default.
     """
     target = target or problem.target()
     try:
+        if zeros is None:
+            zeros = zeros_of(target, problem.domain) if problem.weight == "relative" else ()
+        if zeros:
+            target = Target(Smoothed(target, zeros))
+            hints = np.union1d(hints, [one.zero.high for one in zeros])
         curve, resolved = _explored(problem, rational, target, hints)
     except TargetError:
         return Verdict(Status.UNBOUNDED, np.inf, 0.0, hints, 0, np.nan)
     defect = _defect(problem, rational, curve)
-    count = sum(problem.degree) + 2 - defect - len(problem.interpolate)
+    count = sum(problem.degree) + 2 - defect - len(_conditions(problem))
+    count -= sum(one.zero.order for one in zeros)
     size = np.abs(curve.e)
     top = int(size.argmax())
     error, worst = float(size[top]), float(curve.x[top])
@@ -156,13 +166,18 @@ def _defect(problem: Problem, rational: Rational, curve: _Curve) -> int:
 
 
 def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> _Curve:
+    """The error at the points; a relative one is ``(f - r)/f``, left out where both are 0."""
     f = target(x)
     weight = problem.weight_of(x, f)
     with np.errstate(all="ignore"):
         r, sign = rational.with_sign(x)
         error = np.where((weight == 0) | (f == r), 0.0, weight * (f - r))
         error[np.isnan(error)] = np.inf
-        return _Curve(x, weight * f, error, sign)
+        if problem.weight != "relative":
+            return _Curve(x, weight * f, error, sign)
+    side = np.sign(f)
+    kept = (side != 0) | (r != 0)
+    return _Curve(x[kept], side[kept], (error * side)[kept], sign[kept])
 
 
 def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray:
@@ -171,9 +186,9 @@ def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray
     """
     if not problem.domain.is_finite:
         hints = hints[np.abs(hints) < 1e60]
-    origin = rational.origin
+    origin = rational.focus
     reach = np.abs(hints - origin).max(initial=1.0)
-    parts = [_near_roots(rational)]
+    parts = [_near_roots(rational, reach)]
     for low, high in problem.domain.intervals:
         a, b = max(low, origin - FAR * reach), min(high, origin + FAR * reach)
         marks = np.concatenate([[a, b], hints[(hints > a) & (hints < b)]])
@@ -265,17 +280,21 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
 
 def _alternation(problem: Problem, curve: _Curve, count: int) -> np.ndarray:
     """The alternating extrema with the largest errors, ``count`` of them or all (0)."""
-    signed = curve.e
-    if problem.interpolate:
-        signed = signed.copy()
-        for point, _ in problem.interpolate:
-            signed[curve.x < point] *= -1
+    signed = curve.e.copy()
+    for point in _conditions(problem):
+        signed[curve.x < point] *= -1
     return kernels.alternating(signed, count)
 
 
-def _near_roots(rational: Rational) -> np.ndarray:
+def _conditions(problem: Problem) -> list[float]:
+    """Where values are prescribed, but for zeros that a relative error prescribes anyway."""
+    relative = problem.weight == "relative"
+    return [x for x, y in problem.interpolate if not (relative and y == 0)]
+
+
+def _near_roots(rational: Rational, size: float) -> np.ndarray:
     """Real parts of the roots of q, and points on both sides at the accuracy of the roots."""
     roots = rational.poles()
-    reach = np.maximum(np.abs(roots.imag), 1e-14 * np.abs(rational.nodes).max())
+    reach = np.maximum(np.abs(roots.imag), 1e-14 * size)
     offsets = np.array([-8.0, -1.0, -0.125, 0.0, 0.125, 1.0, 8.0])
     return (roots.real[:, None] + reach[:, None] * offsets).ravel()

@@ -73,7 +73,9 @@ class _Fraction:
 
     @classmethod
     def of(cls, rational: dict[str, Any]) -> _Fraction:
-        """From the numbers of a barycentric form, a folded one, or coefficients."""
+        """From the numbers of a barycentric form, a folded one, coefficients, or factors."""
+        if "roots" in rational:
+            return cls._of_factors(rational)
         if "nodes" not in rational:
             return cls._of_coefficients(rational)
         u = arb_poly([-exact(rational["origin"]), 1])
@@ -86,6 +88,14 @@ class _Fraction:
         if folded is None or not folded["odd"]:
             return cls(p, q, (size, size))
         return cls(p * u, q, (size + 1, size))
+
+    @classmethod
+    def _of_factors(cls, rational: dict[str, Any]) -> _Fraction:
+        rest = cls.of(rational["rest"])
+        p, (m, n) = rest.p, rest.degree
+        for high, low, order in rational["roots"]:
+            p, m = p * arb_poly([-exact(high) - exact(low), 1]) ** order, m + order
+        return cls(p, rest.q, (m, n))
 
     @classmethod
     def _of_coefficients(cls, rational: dict[str, Any]) -> _Fraction:

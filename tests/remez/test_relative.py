@@ -1,0 +1,124 @@
+"""Relative error of targets with zeros, checked in mpmath against the true function."""
+
+import warnings
+
+import numpy as np
+import pytest
+from mpmath import mp
+from scipy import special
+
+import remez
+
+# fn, the same in mpmath, a zero and its order, domain, type, whether fn keeps its relative accuracy
+CASES = {
+    "sin": (np.sin, mp.sin, lambda: mp.mpf(0), 1, (0, np.pi / 4), (5, 0), True),
+    "log": (np.log, mp.log, lambda: mp.mpf(1), 1, (1, 2), (4, 4), True),
+    "log2": (np.log2, lambda x: mp.log(x, 2), lambda: mp.mpf(1), 1, (1, 2), (4, 4), True),
+    "cos": (np.cos, mp.cos, lambda: mp.pi / 2, 1, (0, np.pi / 2), (4, 4), True),
+    "expm1": (np.expm1, mp.expm1, lambda: mp.mpf(0), 1, (-0.4, 0.4), (4, 3), True),
+    "asin": (np.arcsin, mp.asin, lambda: mp.mpf(0), 1, (0, 0.5), (4, 4), True),
+    "digamma": (
+        special.digamma,
+        mp.digamma,
+        lambda: mp.findroot(mp.digamma, 1.46),
+        1,
+        (1, 2),
+        (4, 4),
+        True,
+    ),
+    "x^2 exp": (
+        lambda x: x * x * np.exp(x),
+        lambda x: x * x * mp.exp(x),
+        lambda: mp.mpf(0),
+        2,
+        (-1, 1),
+        (4, 4),
+        True,
+    ),
+    "1 - cos": (
+        lambda x: 1 - np.cos(x),
+        lambda x: 1 - mp.cos(x),
+        lambda: mp.mpf(0),
+        2,
+        (0, 1),
+        (4, 4),
+        False,
+    ),
+    "x - sin": (
+        lambda x: x - np.sin(x),
+        lambda x: x - mp.sin(x),
+        lambda: mp.mpf(0),
+        3,
+        (-1, 1),
+        (5, 2),
+        False,
+    ),
+}
+
+
+def relative_errors(fit, exact, points):
+    with mp.workdps(40):
+        pairs = zip(points.tolist(), np.atleast_1d(fit(points)).tolist(), strict=True)
+        return np.array([float(1 - mp.mpf(r) / exact(mp.mpf(x))) for x, r in pairs])
+
+
+@pytest.mark.parametrize("said", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_relative_error_holds_up_to_a_zero_and_alternates(name, said):
+    fn, exact, place, order, (low, high), degree, accurate = CASES[name]
+    with mp.workdps(40):
+        zero = float(place())
+    condition = [(zero, 0)] if said else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit = remez.fit(fn, degree, (low, high), weight="relative", interpolate=condition)
+    near = np.geomspace(1e-17 if accurate else 1e-6, 0.3, 60)
+    x = np.concatenate([np.linspace(low, high, 301), zero + near, zero - near])
+    x = x[(x >= low) & (x <= high) & (x != (zero if zero in (0, 1) else np.nan))]
+    assert np.abs(relative_errors(fit, exact, x)).max() <= 1.001 * fit.error
+    # de la Vallée Poussin: no r that vanishes as f does has a smaller error than the least of these
+    error = relative_errors(fit, exact, fit.reference)
+    assert error.size == sum(degree) + 2 - fit.defect - order
+    assert (np.diff(np.sign(error)) != 0).all()
+    assert np.abs(error).min() >= 0.99 * fit.error
+    if zero in (0, 1):
+        assert fit(zero) == 0
+
+
+def test_a_quintic_for_the_sine_is_better_than_the_odd_one():
+    fit = remez.fit(np.sin, (5, 0), (0, np.pi / 4), weight="relative")
+    assert fit.error <= 1.507e-6
+
+
+def test_several_zeros():
+    fit = remez.fit(np.sin, (7, 4), (-1, 7), weight="relative")
+    assert fit.reference.size == 7 + 4 + 2 - 3
+    x = np.concatenate([np.pi + np.array([-1e-12, 1e-12]), 2 * np.pi + np.array([-1e-9, 1e-9])])
+    assert np.abs(relative_errors(fit, mp.sin, x)).max() <= 1.001 * fit.error
+    assert sorted(np.round(fit.zeros().real, 9))[-1] >= round(2 * np.pi, 9)
+
+
+def test_symmetry_is_used_with_zeros():
+    fit = remez.fit(np.cos, (6, 4), (-2, 2), weight="relative")
+    x = np.linspace(0.01, 2, 50)
+    np.testing.assert_array_equal(fit(x), fit(-x))
+
+
+def test_files_keep_the_zeros():
+    fit = remez.fit(np.cos, (4, 4), (0, np.pi / 2), weight="relative")
+    back = remez.Fit.from_dict(fit.to_dict())
+    x = np.append(np.linspace(0, np.pi / 2, 50), np.pi / 2 - 1e-13)
+    np.testing.assert_array_equal(back(x), fit(x))
+    slope = (fit(1 + 1e-6) - fit(1 - 1e-6)) / 2e-6
+    assert fit.derivative()(1.0) == pytest.approx(slope, rel=1e-8)
+
+
+@pytest.mark.parametrize("fn", [np.sqrt, np.abs, lambda x: x * np.abs(x), np.cbrt])
+def test_a_zero_that_no_rational_has_is_refused(fn):
+    with pytest.raises(remez.TargetError, match="power"):
+        remez.fit(fn, (3, 3), (0, 1) if fn is np.sqrt else (-1, 1), weight="relative")
+
+
+def test_more_zeros_than_the_numerator_can_have():
+    with pytest.raises(remez.DegreeError, match="3 zeros"):
+        remez.fit(np.sin, (2, 5), (-1, 7), weight="relative")
