@@ -142,7 +142,7 @@ def _clusters(found: list[float], x: np.ndarray) -> list[float]:
     """One for those that are neighbours on the grid and closer than a zero can be resolved."""
     out: list[float] = []
     for c in sorted(found):
-        step = float(np.diff(x)[max(min(np.searchsorted(x, c), x.size - 1) - 1, 0)])
+        step = float(np.diff(x)[max(min(int(np.searchsorted(x, c)), x.size - 1) - 1, 0)])
         if not out or c - out[-1] > 1e-3 * step:
             out.append(c)
         elif c == 0:
