@@ -320,6 +320,58 @@ def relative(count: int, first: int) -> Iterator[Case]:
             )
 
 
+# smooth targets, each with a domain
+SMOOTH: dict[str, tuple[Callable[[np.ndarray], Any], tuple[float, float]]] = {
+    "exp": (np.exp, (-1.0, 1.0)),
+    "exp, short": (np.exp, (0.0, 0.5)),
+    "sin": (np.sin, (-1.0, 1.0)),
+    "cos": (np.cos, (-1.0, 1.0)),
+    "tanh 3x": (lambda x: np.tanh(3 * x), (-1.0, 1.0)),
+    "atan": (np.arctan, (-1.0, 1.0)),
+    "Runge": (lambda x: 1 / (1 + 25 * x * x), (-1.0, 1.0)),
+    "log": (lambda x: np.log(x + 1.2), (-1.0, 1.0)),
+    "sqrt": (lambda x: np.sqrt(x + 1.3), (-1.0, 1.0)),
+    "erf": (special.erf, (-1.0, 1.0)),
+    "gamma": (special.gamma, (1.0, 2.0)),
+    "exp(sin 3x)": (lambda x: np.exp(np.sin(3 * x)), (-1.0, 1.0)),
+    "sigmoid 4x": (lambda x: special.expit(4 * x), (-1.0, 1.0)),
+}
+LARGEST = 30  # degree of the sweeps over smooth targets
+
+
+def _smooth(types: Callable[[int], tuple[int, int]]) -> Iterator[Case]:
+    """Every smooth target, at ``types(0)`` to ``types(LARGEST)``."""
+    for name, (fn, domain) in SMOOTH.items():
+        for d in range(LARGEST + 1):
+            degree = types(d)
+            if min(degree) >= 0:
+                yield Case(f"{name} {degree}", fn, degree, domain)
+
+
+@sweep("polynomials")
+def polynomials(count: int, first: int) -> Iterator[Case]:
+    """Type (d, 0) of smooth targets, many of them at the noise floor."""
+    return _smooth(lambda d: (d, 0))
+
+
+@sweep("reciprocals")
+def reciprocals(count: int, first: int) -> Iterator[Case]:
+    """Type (0, d) of smooth targets."""
+    return _smooth(lambda d: (0, d))
+
+
+@sweep("diagonal")
+def diagonal(count: int, first: int) -> Iterator[Case]:
+    """Type (d, d) of smooth targets."""
+    return _smooth(lambda d: (d, d))
+
+
+@sweep("below-diagonal")
+def below_diagonal(count: int, first: int) -> Iterator[Case]:
+    """Type (d, d - 1) of smooth targets."""
+    return _smooth(lambda d: (d, d - 1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", help=f"default: all of {', '.join(SWEEPS)}")

@@ -13,6 +13,7 @@ __all__ = [
     "climb",
     "fill",
     "lagrange_rows",
+    "lagrange_weights",
     "measures",
     "newton_system",
     "quotient",
@@ -89,6 +90,32 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
         for k in range(count):
             sorted_rows[i, k] = rows[order[i], k]
     return sorted_rows, order, scale
+
+
+@njit("f8[::1](f8[::1])", cache=True, error_model="numpy")
+def lagrange_weights(u):  # type: ignore[no-untyped-def]
+    """``1/prod_(j != i) |u_i - u_j|``, the largest of size 1.
+
+    Products are kept within 2^500 of 1, the powers of it counted: logarithms would cost digits.
+    """
+    out = np.empty(u.size)
+    power = np.zeros(u.size, np.int64)
+    least = 0
+    for i in range(u.size):
+        product = 1.0
+        for j in range(u.size):
+            product *= abs(u[i] - u[j]) if j != i else 1.0
+            if product < 2.0**-500:
+                product *= 2.0**500
+                power[i] -= 1
+            elif product > 2.0**500:
+                product *= 2.0**-500
+                power[i] += 1
+        out[i] = 1 / product
+        least = min(least, power[i]) if i else power[i]
+    for i in range(u.size):
+        out[i] *= 2.0 ** (-500.0 * (power[i] - least))
+    return out / out.max()
 
 
 @njit(

@@ -25,23 +25,23 @@ def step_degrees(
 ) -> Iterator[tuple[Reduced, Outcome]]:
     """Solve at (m - n + k, k) or (k, n - m + k) for growing k, and yield the last outcome.
 
+    Polynomials step from degree 0, and so do reciprocals of polynomials.
     A lower degree is yielded too if it reproduces the target to rounding, or if its error
     alternates so often that it is the best of the full type, which is degenerate then. With
     ``dense`` points, a degree at which the resampled reference leads nowhere is started by
     linear programs on these.
     """
-    m, n = reduced.degree
-    low = min(m, n)
+    low = _steps(reduced)
     stride = 2 if reduced.line else 1  # where q of odd degree has a zero
     last: State | None = None
-    k = (n - low) % stride
+    k = (reduced.degree[1] - low) % stride
     while True:
-        small = reduced.with_degree((m - low + k, n - low + k))
+        small = _at(reduced, k)
         now = options if k == low else options.rough()
         if last is None:
             starts = Densities.of(small, grid).references(small)
         else:
-            starts = [resample(small, _places(last))]
+            starts = _next(small, _places(last))
         outcome = exchange(small, starts, grid, now)
         enough = 1e-3 if k == low else 0.2
         if last is not None and not _good(outcome.state, enough):
@@ -70,16 +70,41 @@ def from_half(
     reduced: Reduced, grid: Samples, densities: Densities, options: ExchangeOptions
 ) -> Outcome:
     """By way of half the degree, which is near enough where f is analytic."""
-    m, n = reduced.degree
-    low = min(m, n)
-    k = low // 2 + (low // 2 + n - low) % 2 * reduced.line
+    low = _steps(reduced)
+    k = low // 2 + (low // 2 + reduced.degree[1] - low) % 2 * reduced.line
     if k == low:
         return Outcome(None, 0)
-    small = reduced.with_degree((m - low + k, n - low + k))
+    small = _at(reduced, k)
     half = exchange(small, densities.references(small), grid, options.rough())
     if half.state is None or not _good(half.state):
         return Outcome(None, half.iterations)
     return exchange(reduced, [resample(reduced, _places(half.state))], grid, options)
+
+
+def _next(reduced: Reduced, old: np.ndarray) -> list[np.ndarray]:
+    """The next reference up, distributed as ``old`` is.
+
+    1/q has no zero: where f changes sign all alternation may be on one side but for one point,
+    far off, which is left alone in two more references.
+    """
+    starts = [resample(reduced, old)]
+    if reduced.degree[0] == 0 and not reduced.line and reduced.size > old.size > 2:
+        part = reduced.with_degree((0, reduced.degree[1] - 1))
+        starts.append(np.append(resample(part, old[:-1]), old[-1]))
+        starts.append(np.append(old[0], resample(part, old[1:])))
+    return starts
+
+
+def _steps(reduced: Reduced) -> int:
+    """How often both degrees can be lowered, or the other one where one of them is 0."""
+    return min(reduced.degree) or max(reduced.degree)
+
+
+def _at(reduced: Reduced, k: int) -> Reduced:
+    """The type from which k steps lead to that of ``reduced``."""
+    m, n = reduced.degree
+    back = _steps(reduced) - k
+    return reduced.with_degree((max(m - back, 0), max(n - back, 0)))
 
 
 def _degenerate(small: Reduced, state: State, defect: int) -> bool:
@@ -158,12 +183,15 @@ def with_lowest(reduced: Reduced, outcome: Outcome) -> Iterator[tuple[Reduced, O
 
 
 def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
-    """The lowest type on the diagonal with an error of at most ``enough``, which is rounding.
+    """The lowest type that is exact: of one diagonal, of polynomials, or of their reciprocals.
 
+    Its error is at most ``enough``, which is rounding.
     On any reference |lambda| is a lower bound on the best error. So the type is looked for by
     bisection among those whose lambda is rounding; one levelling then finds the rational.
     """
-    lowered = (reduced.lowered(defect) for defect in range(min(reduced.problem.degree), 0, -1))
+    degree = reduced.problem.degree
+    most = min(degree) or max(degree)
+    lowered = (reduced.lowered(defect) for defect in range(most, 0, -1))
     types = [small for small in lowered if small is not None]
     grid = base_grid(reduced)
     densities = Densities.of(reduced, grid)

@@ -53,7 +53,8 @@ def search(
     between = kernels.fill(reference.u, ends, reduced.centres, FRACTIONS)
     curve, _ = grid.merge(reference, reduced.sample(between))
     error, sign = _residual(reduced, level, curve)
-    sound = sign != 0
+    polynomial = reduced.degree[1] == 0  # q is 1, whatever sign rounding gives to its sum
+    sound = polynomial or sign != 0
     noise = 8 * EPS * reference.height
     for attempt in range(rounds + 1):
         signed = error * reduced.flips(curve.u) if reduced.fixed else error
@@ -70,7 +71,7 @@ def search(
         trial.sort()
         fresh = reduced.sample(trial)
         new_error, new_sign = _residual(reduced, level, fresh)
-        sound = sound and new_sign == sign
+        sound = sound and (polynomial or new_sign == sign)
         curve, order = curve.merge(fresh)
         error = np.concatenate([error, new_error])[order]
     return Extrema(curve[peaks], error[peaks], largest, sound)
@@ -80,9 +81,13 @@ def choose(reduced: Reduced, old: Samples, level: Levelled, found: Extrema) -> S
     """The next reference: the ``reduced.size`` largest extrema that alternate.
 
     When there are fewer, the largest error replaces one point of the old reference (the
-    classical single exchange).
+    classical single exchange). Where the lambda of a polynomial is rounding, as where f is of
+    the other parity, the points of the reference are no extrema unless all the error is rounding.
     """
     signed = found.error * reduced.flips(found.points.u)
+    noise = 8 * EPS * old.height
+    if reduced.degree[1] == 0 and abs(level.error) < noise < found.largest:
+        signed = np.where(np.abs(signed) < noise, 0.0, signed)
     kept = kernels.alternating(signed, reduced.size)
     if kept.size == reduced.size:
         return found.points[kept]

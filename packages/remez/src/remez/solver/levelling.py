@@ -15,6 +15,7 @@ __all__ = ["Levelled", "level", "sides", "spread"]
 EPS = float(np.finfo(float).eps)
 NEWTON = 12  # steps at most
 FAR = 20.0  # a first step of this relative size leads nowhere
+ROOT = 100  # steps at most
 POLISH = 1e-7  # relative levelled error below which the eigenvector's accuracy is not enough
 
 
@@ -78,6 +79,12 @@ def level(
         (2018), doi:10.1137/17M1132409; A. Ruttan, Lecture Notes in Math. 1045 (1984).
     """
     m, n = degree
+    if n == 0:
+        return _polynomial(u, f, slack, inner)
+    if m == 0:
+        found = _reciprocal(u, f, slack, inner, sides(u, turns))
+        if found is not None:
+            return found
     nodes = _through(spread(u.size, max(m, n) + 1, inner), slack)
     support = _through(spread(u.size, n + 1, inner), slack)
     sign, side = _alternating(u.size), sides(u, turns)
@@ -102,6 +109,69 @@ def level(
         if change < 1e-4 or (sound and change < np.inf):
             weights, error, sound = better, refined, True
     return Levelled(u[nodes], f[nodes] - error * slope[nodes], weights, error, sound)
+
+
+def _polynomial(u: np.ndarray, f: np.ndarray, slack: np.ndarray, inner: bool) -> Levelled:
+    """A polynomial: the divided difference of f - (-1)^i lambda slack is 0, which is linear.
+
+    All points but one at infinity are nodes, although one fewer would do: so nothing is
+    extrapolated.
+    """
+    sign, d = _alternating(u.size), kernels.lagrange_weights(u)
+    centre = 0.5 * (f.min() + f.max())
+    error = float((d * sign) @ (f - centre) / (d @ slack))
+    return _on_all(u, f - error * sign * slack, np.ones(u.size), error, inner)
+
+
+def _reciprocal(
+    u: np.ndarray, f: np.ndarray, slack: np.ndarray, inner: bool, side: np.ndarray
+) -> Levelled | None:
+    r"""One over a polynomial that has the signs ``side``, or all others; None if there is none.
+
+    The divided difference of ``1/(f - (-1)^i lambda slack)`` is 0. Between the poles of the
+    terms at which some r_i changes sign that difference is monotone in lambda, from -inf to inf:
+    there is one solution, which Newton's method finds, kept inside by bisection.
+    """
+    sign, d = _alternating(u.size), kernels.lagrange_weights(u)
+    slope = sign * slack
+    for flip in (1.0, -1.0) if side @ f >= 0 else (-1.0, 1.0):
+        value, turn = flip * side * f, flip * side * slope
+        if (value[turn == 0] <= 0).any():
+            continue
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bound = value / turn
+        low = float(bound[turn < 0].max(initial=-np.inf))
+        high = float(bound[turn > 0].min(initial=np.inf))
+        if -np.inf < low < high < np.inf:
+            error = _root(sign * d, f, slope, low, high)
+            r = f - error * slope
+            if (flip * side * r > 0).all():
+                return _on_all(u, r, 1 / r, error, inner)
+    return None
+
+
+def _root(d: np.ndarray, f: np.ndarray, slope: np.ndarray, low: float, high: float) -> float:
+    """Where ``sum d/(f - error slope)``, which grows from -inf at low to inf at high, is 0."""
+    error = 0.0 if low < 0 < high else 0.5 * (low + high)
+    for _ in range(ROOT):
+        q = 1 / (f - error * slope)
+        total = float(d @ (q - q.mean()))  # as sum d = 0
+        low, high = (error, high) if total < 0 else (low, error)
+        trial = error - total / float((d * slope) @ (q * q))
+        trial = trial if low < trial < high else 0.5 * (low + high)
+        if abs(trial - error) <= EPS * abs(trial):
+            return trial
+        error = trial
+    return error
+
+
+def _on_all(
+    u: np.ndarray, values: np.ndarray, q: np.ndarray, error: float, inner: bool
+) -> Levelled:
+    """The rational p/q with these values on all points, or all but the last; p or q is 1."""
+    nodes = slice(0, u.size - 1 if inner else u.size)
+    weights = _alternating(u.size)[nodes] * kernels.lagrange_weights(u[nodes]) * q[nodes]
+    return Levelled(u[nodes], values[nodes], weights / np.abs(weights).max(), error, True)
 
 
 def _through(indices: np.ndarray, slack: np.ndarray) -> np.ndarray:

@@ -73,6 +73,7 @@ class Reduced:
         degree: the type in u.
         components: the intervals of u.
         height: the scale of f.
+        shift: what is subtracted from f, which makes it odd.
         unbounded: whether u is mapped.
         line: whether u is cut off.
         direction: -1 on ``(-inf, b]``, where ``y = (b - x)/scale``.
@@ -95,15 +96,20 @@ class Reduced:
     fixed: tuple[tuple[float, float], ...] = ()
     singular: tuple[float, ...] = ()
     turns: tuple[float, ...] = ()
+    shift: float = 0.0
 
     def with_degree(self, degree: Degree) -> Reduced:
         """The same problem at another type in u."""
         return replace(self, degree=degree)
 
     def lowered(self, defect: int) -> Reduced | None:
-        """The same problem with ``defect`` less in both degrees of the type in x, if it exists."""
+        """The same problem with ``defect`` less in both degrees of the type in x, if it exists.
+
+        Where one of them is 0 the other alone is lowered.
+        """
         m, n = self.problem.degree
-        degree = _halved((m - defect, n - defect), self.parity)
+        stop = 0 if m * n == 0 else -1
+        degree = _halved((max(m - defect, stop), max(n - defect, stop)), self.parity)
         small = self.with_degree(degree)
         return small if min(degree) >= 0 and small.size >= 2 else None
 
@@ -111,7 +117,8 @@ class Reduced:
     def type_in_x(self) -> Degree:
         """The type (m, n) of the answer as a rational in x."""
         (m, n), odd = self.degree, self.parity == "odd"
-        return (m, n) if self.parity is None else (2 * m + odd, 2 * n)
+        m, n = (m, n) if self.parity is None else (2 * m + odd, 2 * n)
+        return (m if self.shift == 0 else max(m, n), n)
 
     @cached_property
     def centres(self) -> np.ndarray:
@@ -158,7 +165,7 @@ class Reduced:
         f = self.target(x)
         w = self.problem.weight_of(x, f)
         y = (x - self.origin) * (self.direction / self.scale)
-        f = f / self.height
+        f = (f - self.shift) / self.height
         if self.parity == "odd":
             away = y != 0  # at 0 the error is 0
             f = np.divide(f, y, out=np.zeros_like(f), where=away)
@@ -198,21 +205,38 @@ class Reduced:
             odd = self.parity == "odd"
             lift = self.height / self.scale if odd else self.height
             folded = Folded(nodes * self.scale**2, values * lift, weights, odd)
-            root = np.sqrt(nodes)
-            right = values * root if odd else values
-            half = weights / root
-            nodes = np.concatenate([-root[::-1], root])
-            values = np.concatenate([-right[::-1] if odd else right[::-1], right])
-            weights = np.concatenate([-half[::-1], half])
+            nodes, values, weights = _unfolded(nodes, values, weights, odd)
+        folded = folded if self.shift == 0 else None
         order = slice(None, None, -1 if self.direction < 0 else 1)
         return BarycentricRational(
             (nodes * (self.direction * self.scale))[order],
-            (values * self.height)[order],
+            (values * self.height)[order] + self.shift,
             (weights / np.abs(weights).max())[order],
             self.type_in_x,
             self.origin,
             folded,
         )
+
+
+def _unfolded(
+    t: np.ndarray, values: np.ndarray, weights: np.ndarray, odd: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes, values and weights in y of a form in t = y², or of y times it.
+
+    ``2 y/(y² - s²)`` is ``1/(y - s) + 1/(y + s)``; without y the second has the sign -. With a
+    node at 0 both sums are multiplied by y.
+    """
+    root = np.sqrt(t)
+    if root[0] > 0:
+        weights, sign = weights / root, -1.0
+    else:
+        weights, sign = np.append(2 * weights[0], weights[1:]), 1.0
+    values = values * root if odd else values
+    twin = root > 0
+    nodes = np.concatenate([-root[twin][::-1], root])
+    weights = np.concatenate([sign * weights[twin][::-1], weights])
+    mirrored = values[twin][::-1]
+    return nodes, np.concatenate([-mirrored if odd else mirrored, values]), weights
 
 
 def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Reduced:
@@ -233,9 +257,9 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
     largest = max(np.abs(values).max(), np.abs(found.values).max(initial=0.0))
     height = 2.0 ** np.round(np.log2(max(largest, 1e-300)))
     centre = _centre(low, high)
-    parity = problem.parity
+    parity, shift = problem.parity, 0.0
     if parity == "auto":
-        parity = _symmetry(problem, target, centre, found)
+        parity, shift = _symmetry(problem, target, centre, found)
     m, n = problem.degree
     degree = _halved((m, n), parity)
     if low == -np.inf and high == np.inf and parity is None and m > n:
@@ -271,6 +295,7 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
         unbounded and not line,
         line,
         direction,
+        shift=shift,
     )
     ends = np.array(problem.domain.intervals)
     if parity is not None:
@@ -333,10 +358,16 @@ def _variation(problem: Problem, x: np.ndarray, f: np.ndarray) -> np.ndarray:
     return steps * np.minimum(w[1:], w[:-1])
 
 
-def _symmetry(problem: Problem, target: Target, centre: float, found: Survey) -> str | None:
-    """Even or odd about the centre, to rounding, at points without pattern and those seen."""
+def _symmetry(
+    problem: Problem, target: Target, centre: float, found: Survey
+) -> tuple[str | None, float]:
+    """Even or odd about the centre, to rounding, at points without pattern and those seen.
+
+    f may be odd but for a constant, which is returned: r - constant is of the same type where
+    m >= n, on a bounded domain.
+    """
     if problem.interpolate or not problem.domain.is_symmetric(centre):
-        return None
+        return None, 0.0
     x = problem.domain.spread(10, 0.6180339887498949)
     here = np.concatenate([target(x), found.values])
     x = np.concatenate([x, found.points])
@@ -344,10 +375,15 @@ def _symmetry(problem: Problem, target: Target, centre: float, found: Survey) ->
     there = target(mirrored)
     w = problem.weight_of(x, here)
     if (np.abs(w - problem.weight_of(mirrored, there)) > 1e-13 * w).any():
-        return None
+        return None, 0.0
     close = 16 * np.finfo(float).eps * np.abs(here).max()
     if np.abs(here - there).max() <= close:
-        return "even"
+        return "even", 0.0
     if np.abs(here + there).max() <= close:
-        return "odd"
-    return None
+        return "odd", 0.0
+    shift = 0.5 * float(np.median(here + there))
+    m, n = problem.degree
+    shifted = m >= max(n, 1) and problem.domain.is_finite
+    if shifted and np.abs(here + there - 2 * shift).max() <= close:
+        return "odd", shift
+    return None, 0.0

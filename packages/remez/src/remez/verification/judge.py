@@ -117,7 +117,7 @@ def judge(
     error, worst = float(size[top]), float(curve.x[top])
     points = _alternation(problem, curve, count)
     lower = float(size[points].min()) if points.size >= count else 0.0
-    poles = not _keeps_sign(problem, curve)
+    poles = rational.degree[1] > 0 and not _keeps_sign(problem, curve)
     status = _status(curve, error, lower, resolved, poles)
     reference = curve.x[points] if points.size >= count else hints
     return Verdict(status, error, min(lower, error), reference, defect, worst)
