@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from remez.errors import DomainError
+from remez.errors import DomainError, shown
 
 __all__ = ["Domain"]
+
+LARGEST, SMALLEST = 1e140, 1e-140  # whose squares, as even functions need them, are float64
+DIGITS = 400  # decimal exponent of an end given as text, beyond which it is no float64 at all
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Domain:
                 raise DomainError(f"the interval ({a}, {b}) is degenerate: it needs a < b")
             if np.nextafter(a, b) == b:
                 raise DomainError(f"the interval ({a}, {b}) holds no number between its ends")
+            if max(abs(x) for x in (a, b, 0.0) if math.isfinite(x)) > LARGEST or b - a < SMALLEST:
+                raise DomainError(
+                    f"the interval ({a}, {b}) is so {'short' if b - a < 1 else 'long'} that powers "
+                    "of x leave the range of float64: substitute x = scale * t"
+                )
         for (_, b), (c, _) in zip(self.intervals, self.intervals[1:], strict=False):
             if not b < c:
                 raise DomainError(f"two intervals meet at {c}: merge them or leave a gap")
@@ -60,9 +68,9 @@ class Domain:
             pairs = [parts] if parts and np.ndim(parts[0]) == 0 else parts
             exact = sorted((_exact(a), _exact(b)) for a, b in pairs)
             intervals = tuple((float(a), float(b)) for a, b in exact)
-        except (TypeError, ValueError, OverflowError) as cause:
+        except (TypeError, ValueError, ArithmeticError) as cause:
             raise DomainError(
-                f"cannot read the domain {domain!r}: give (a, b) or a list of such pairs"
+                f"cannot read the domain {shown(domain)}: give (a, b) or a list of such pairs"
             ) from cause
         return cls(intervals, None if exact == list(intervals) else tuple(exact))
 
@@ -128,9 +136,19 @@ def _chebyshev(count: int, shift: float) -> np.ndarray:
 def _exact(x: Any) -> Fraction | float:
     """A number or its text as a float where that is exact, else as a fraction."""
     if isinstance(x, str | Decimal):
-        x = Fraction(x) if "inf" not in str(x).lower() else float(x)
+        if isinstance(x, Decimal) or "/" not in x:
+            x = Decimal(x)
+            if not x.is_finite():
+                return float(x)
+            if x and abs(x.adjusted()) > DIGITS:
+                raise ValueError("an end is out of the range of float64")
+        x = Fraction(x)
+    elif x is np.ma.masked or isinstance(x, bytes | bytearray | complex) or np.ndim(x):
+        raise TypeError("an end is a real number")
     elif hasattr(x, "_mpf_") and math.isfinite(float(x)):
         sign, mantissa, exponent, _ = x._mpf_
+        if abs(int(exponent)) > 1e5:
+            raise ValueError("an end is out of the range of float64")
         x = Fraction(int(-mantissa if sign else mantissa)) * Fraction(2) ** int(exponent)
     if isinstance(x, Fraction) and float(x) != x:
         return x

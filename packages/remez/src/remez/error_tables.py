@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from remez.errors import ConvergenceError
+from remez.errors import ConvergenceError, DegreeError
 from remez.interface import Fit, fit
+from remez.problem import check_degree
 
 __all__ = ["ErrorTable", "error_table"]
+
+MAX_FITS = 10_000  # a minute at a few milliseconds each
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,13 @@ def error_table(
     [[1.1752 0.2091]
      [0.2788 0.021 ]]
     """
-    top, bottom = (max_degree, max_degree) if isinstance(max_degree, int) else max_degree
+    single = isinstance(max_degree, numbers.Integral) and not isinstance(max_degree, bool)
+    top, bottom = check_degree((max_degree, max_degree) if single else max_degree)
+    if (top + 1) * (bottom + 1) > MAX_FITS:
+        raise DegreeError(
+            f"a table up to type {(top, bottom)} takes {(top + 1) * (bottom + 1)} fits, the limit "
+            f"is {MAX_FITS}: lower max_degree"
+        )
     total = (top + 1) * (bottom + 1)
     fits: list[tuple[Fit | None, ...]] = []
     for m in range(top + 1):

@@ -12,7 +12,20 @@ __all__ = [
     "ExpressionError",
     "RemezError",
     "TargetError",
+    "shown",
 ]
+
+
+SHOWN = 60  # characters of a value that a message repeats
+
+
+def shown(value: Any) -> str:
+    """A caller's value in a message: its repr, on one line and cut off."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - a broken __repr__ must not hide the message
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
 class RemezError(Exception):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.polynomial import Chebyshev
 
-from remez.errors import ConvergenceError, DegreeError
-from remez.problem import Problem
+from remez.errors import ConvergenceError, DegreeError, TargetError, shown
+from remez.problem import Problem, check_degree, check_number
 from remez.solution import IterationRecord, Solution
 from remez.solver.discrete import samples_problem, solve_samples
 from remez.solver.driver import solve
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "certify", "fit", "fit_samples"]
 
+MAX_DIGITS = 10_000  # with which one step at low degree takes seconds
+TINY = float(np.finfo(float).tiny)
 WITNESS = 25  # digits of the rational that proves the lower bound of a double fit
 
 
@@ -130,6 +132,7 @@ class Fit(Solution):
         )
 
 
+@np.errstate(all="ignore")
 def fit(
     fn: Callable[..., Any],
     degree: Sequence[int] | None = None,
@@ -192,6 +195,7 @@ def fit(
     >>> fit(np.exp, (5, 4))
     Fit(type (5, 4), error 4.29...e-12, converged by chebyshev in 3 iterations)
     """
+    _check_options(tol, precision, start, max_iterations, callback)
     if degree is None and tol is None:
         raise DegreeError("give a degree (m, n), or tol= to have the smallest one found")
     history = History(callback)
@@ -210,7 +214,7 @@ def fit(
         found = solved(Problem.of(fn, degree, domain, **options), start)  # type: ignore[arg-type]
         return _concluded(found, history, throw)
     spare = len(interpolate or ())  # so that the conditions leave something to optimise
-    m, n = degree or (0, 0)
+    m, n = check_degree((0, 0) if degree is None else degree)
     problem = Problem.of(fn, (m + spare, n + spare), domain, **options)
     found = smallest_degree(problem, tol, start, solved)
     reached = found.converged and found.error <= tol
@@ -221,6 +225,7 @@ def fit(
     return _concluded(found, history, throw, None if reached else missing)
 
 
+@np.errstate(all="ignore")
 def fit_samples(
     x: Any,
     y: Any,
@@ -252,6 +257,7 @@ def fit_samples(
     >>> print(f"{fit_samples(x, np.abs(x), (4, 4)).error:.3e}")
     8.489e-03
     """
+    check_number("max_iterations", max_iterations, 1, integer=True)
     history = History()
     found = solve_samples(samples_problem(x, y, degree, weight), max_iterations, history)
     return _concluded(found, history, throw)
@@ -260,6 +266,25 @@ def fit_samples(
 def certify(fit: Fit) -> Certificate:
     """Enclose the best error, rigorously when f and the weight are expressions: `Fit.certify`."""
     return fit.certify()
+
+
+def _check_options(
+    tol: Any, precision: Any, start: Any, max_iterations: Any, callback: Any
+) -> None:
+    """Refuse options of the wrong type or range, before anything is computed.
+
+    Raises:
+        DegreeError, TargetError: an option is impossible.
+    """
+    if tol is not None:
+        check_number("tol", tol, TINY)
+    if precision is not None:
+        check_number("precision", precision, 1, MAX_DIGITS, integer=True)
+    check_number("max_iterations", max_iterations, 1, integer=True)
+    if not (start is None or isinstance(start, Solution)):
+        raise TargetError(f"start = {shown(start)} is no fit: give what a former fit returned")
+    if not (callback is None or callable(callback)):
+        raise TargetError(f"callback = {shown(callback)} is not callable: give a function")
 
 
 def _concluded(found: Solution, history: History, throw: bool, missing: str | None = None) -> Fit:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+import numbers
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from remez.domain import Domain
-from remez.errors import DegreeError, TargetError
+from remez.errors import DegreeError, TargetError, shown
 from remez.functions.callable import Target
 
-__all__ = ["Problem"]
+__all__ = ["Problem", "check_degree", "check_number"]
 
 Degree = tuple[int, int]
+PARITIES = ("auto", "even", "odd")
+MAX_DEGREE = 10_000  # of p where n = 0, and of q where m = 0
+MAX_RATIONAL = 500  # the lesser of both degrees: a step takes its cube, a second here
 Samples = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 
 
@@ -52,14 +58,17 @@ class Problem:
     samples: Samples | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "degree", _check_degree(self.degree))
+        object.__setattr__(self, "degree", check_degree(self.degree))
         object.__setattr__(self, "domain", Domain.of(self.domain))
-        if self.parity not in ("auto", "even", "odd", None):
+        if not (self.parity is None or (isinstance(self.parity, str) and self.parity in PARITIES)):
             raise DegreeError(
-                f"parity {self.parity!r} is unknown: use 'even', 'odd', None or 'auto'"
+                f"parity {shown(self.parity)} is unknown: use 'even', 'odd', None or 'auto'"
             )
-        if isinstance(self.weight, str) and self.weight != "relative":
-            raise TargetError(f"weight {self.weight!r} is unknown: use a callable or 'relative'")
+        known = isinstance(self.weight, str) and self.weight == "relative"
+        if not (self.weight is None or known or callable(self.weight)):
+            raise TargetError(
+                f"weight {shown(self.weight)} is unknown: use a callable, 'relative' or None"
+            )
         if len(self.interpolate) > self.degree[0] + self.degree[1]:
             raise DegreeError(
                 f"{len(self.interpolate)} interpolation conditions leave nothing to optimise in "
@@ -78,8 +87,10 @@ class Problem:
         interpolate: Sequence[Sequence[float]] | None = None,
     ) -> Problem:
         """Build a Problem from what a caller writes."""
-        pairs = tuple(sorted((float(x), float(y)) for x, y in interpolate or ()))
-        return cls(fn, tuple(degree), Domain.of(domain), weight, parity, pairs)  # type: ignore[arg-type]
+        if not callable(fn):
+            raise TargetError(f"fn must be callable, not {shown(fn)}")
+        pairs = _check_pairs(interpolate)
+        return cls(fn, check_degree(degree), Domain.of(domain), weight, parity, pairs)
 
     def with_degree(self, degree: Degree) -> Problem:
         """The same question at another degree."""
@@ -106,7 +117,18 @@ class Problem:
         if self.weight == "relative":
             with np.errstate(divide="ignore"):
                 return 1 / np.abs(fx)
-        return np.abs(Target(self.weight, "weight").raw(x))  # type: ignore[arg-type]
+        weight = np.abs(self._weight_target.raw(x))
+        if np.isnan(weight).any():
+            where = x[np.isnan(weight)][0]
+            raise TargetError(
+                f"weight is nan at x = {where:.17g}: return a number >= 0 on all of the domain"
+            )
+        return weight
+
+    @cached_property
+    def _weight_target(self) -> Target:
+        assert callable(self.weight)
+        return Target(self.weight, "weight")
 
     def _nearest(self, row: int) -> Callable[[np.ndarray], np.ndarray]:
         """y or w of the sample next to a point."""
@@ -143,9 +165,9 @@ class Problem:
         return cls(fn, degree, domain, known, data["parity"], pairs, samples)
 
     def __getstate__(self) -> dict[str, Any]:
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
         weight = _lost_weight if callable(self.weight) else self.weight
-        callables = {"fn": None, "weight": weight}
-        return {**self.__dict__, **callables}
+        return {**state, "fn": None, "weight": weight}
 
 
 def _lost_weight(x: Any) -> Any:
@@ -157,12 +179,57 @@ def _lost_weight(x: Any) -> Any:
     raise TargetError("this problem was read from a file and has lost its weight: give it again")
 
 
-def _check_degree(degree: Any) -> Degree:
+def check_degree(degree: Any) -> Degree:
+    """Read a type (m, n).
+
+    Raises:
+        DegreeError: it is no pair of integers >= 0, or too large.
+    """
     try:
         m, n = degree
-        ok = int(m) == m and int(n) == n and m >= 0 and n >= 0
-    except (TypeError, ValueError):
+        ok = isinstance(m, numbers.Real) and isinstance(n, numbers.Real)
+        ok = ok and int(m) == m and int(n) == n and int(m) >= 0 and int(n) >= 0
+    except (TypeError, ValueError, OverflowError):
         ok = False
     if not ok:
-        raise DegreeError(f"degree {degree!r} is impossible: give (m, n), two integers >= 0")
+        raise DegreeError(f"degree {shown(degree)} is impossible: give (m, n), two integers >= 0")
+    if max(m, n) > MAX_DEGREE or min(m, n) > MAX_RATIONAL:
+        raise DegreeError(
+            f"type ({int(m)}, {int(n)}) is too large: at most {MAX_DEGREE}, and at most "
+            f"{MAX_RATIONAL} in the lesser degree; lower it or split the domain"
+        )
     return int(m), int(n)
+
+
+def _check_pairs(interpolate: Any) -> tuple[tuple[float, float], ...]:
+    """The interpolation conditions as sorted pairs of finite numbers."""
+    try:
+        pairs = sorted(
+            (float(x), float(y)) for x, y in (() if interpolate is None else interpolate)
+        )
+    except (TypeError, ValueError, OverflowError) as cause:
+        raise TargetError(
+            f"cannot read interpolate = {shown(interpolate)}: give pairs (x, y) of numbers"
+        ) from cause
+    if not np.isfinite(pairs).all():
+        raise TargetError("an interpolation condition is NaN or infinite: give finite numbers")
+    for (x, _), (y, _) in itertools.pairwise(pairs):
+        if x == y:
+            raise TargetError(f"two interpolation conditions at x = {x:.17g}: give one of them")
+    return tuple(pairs)
+
+
+def check_number(
+    name: str, value: Any, low: float, high: float = np.inf, *, integer: bool = False
+) -> None:
+    """Refuse an option that is no number from ``low`` to ``high``.
+
+    Raises:
+        DegreeError: it is not.
+    """
+    kind = numbers.Integral if integer else numbers.Real
+    real = isinstance(value, kind) and not isinstance(value, bool)
+    if not (real and low <= value <= high):  # type: ignore[operator]
+        what = "an integer" if integer else "a number"
+        most = "" if high == np.inf else f" and <= {high:g}"
+        raise DegreeError(f"{name} = {shown(value)} is impossible: give {what} >= {low:g}{most}")

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from remez.domain import Domain
+from remez.errors import RemezError
 from remez.problem import Problem
 from remez.rational.barycentric import BarycentricRational
 from remez.rational.factored import FactoredRational
@@ -196,7 +197,27 @@ class Solution:
             fn: the function that was approximated, which the file lacks; without it the fit can be
                 evaluated and converted, not refined, plotted or certified.
             weight: the weight, where it was a callable.
+
+        Raises:
+            RemezError: ``data`` is no such dictionary.
         """
+        try:
+            return cls._read(data, fn, weight)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as cause:
+            if isinstance(cause, RemezError):
+                raise
+            raise RemezError(
+                f"this is no record of a fit ({type(cause).__name__}: {cause}): pass what "
+                "Fit.to_dict returned"
+            ) from cause
+
+    @classmethod
+    def _read(
+        cls,
+        data: dict[str, Any],
+        fn: Callable[..., Any] | None,
+        weight: Callable[..., Any] | None,
+    ) -> Self:
         rest = {k: data[k] for k in ("iterations", "evaluations", "method", "defect", "precision")}
         rational: type[RationalFunction] = BarycentricRational
         number: Callable[[Any], Real] = float

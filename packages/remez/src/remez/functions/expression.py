@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from remez.errors import ExpressionError
+from remez.errors import ExpressionError, shown
 from remez.functions.definitions import DEFINITIONS
 from remez.functions.primitives import ARITY, CONSTANTS
 
 __all__ = ["Expression", "as_expression", "parse"]
 
-MAX_LENGTH = 1000  # characters; also what bounds the depth of the tree
+MAX_LENGTH = 1000  # characters
+MAX_DEPTH = 300  # nested operations; Python allows about 1000 nested calls, the caller's included
 MAX_SIZE = 2000  # nodes of the tree: nested definitions multiply
 MAX_EXPONENT = 300  # of a number written as 1e300: an exact integer is built from it
 MAX_POWER = 10_000  # integer powers up to here are kept as integers
@@ -154,7 +155,6 @@ class Expression:
         return self.text
 
 
-@lru_cache(maxsize=256)
 def parse(text: str) -> Expression:
     """The expression that ``text`` spells.
 
@@ -169,18 +169,31 @@ def parse(text: str) -> Expression:
         >>> str(parse("gelu(x) / 2"))
         'gelu(x) / 2'
     """
+    if not isinstance(text, str):
+        raise ExpressionError(f"an expression is text, not {shown(text)}: write 'exp(x)', say")
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"the expression has {len(text)} characters; at most {MAX_LENGTH}")
+    return _parsed(text)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Expression:
     try:
         body = ast.parse(text.strip(), mode="eval").body
         tree = _convert(body, text.strip(), {"x": Variable()})
+        size, depth = _size(tree, {}), _depth(tree, {})
     except ExpressionError:
         raise
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = getattr(error, "msg", None) or str(error) or "nested too deeply"
-        raise ExpressionError(f"cannot read {text!r}: {reason}") from error
-    if (size := _size(tree, {})) > MAX_SIZE:
+        raise ExpressionError(f"cannot read {shown(text)}: {reason}") from error
+    if size > MAX_SIZE:
         raise ExpressionError(f"the expression expands to {size} operations; at most {MAX_SIZE}")
+    if depth > MAX_DEPTH:
+        raise ExpressionError(
+            f"the expression is nested {depth} deep; at most {MAX_DEPTH}: shorten it, or pass a "
+            "Python function"
+        )
     return Expression(text.strip(), tree)
 
 
@@ -196,6 +209,15 @@ def _size(node: Node, known: dict[int, int]) -> int:
         return 1
     if id(node) not in known:
         known[id(node)] = 1 + sum(_size(argument, known) for argument in node.arguments)
+    return known[id(node)]
+
+
+def _depth(node: Node, known: dict[int, int]) -> int:
+    """The longest chain of operations, which is how deep an evaluation recurs."""
+    if not isinstance(node, Apply):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = 1 + max(_depth(argument, known) for argument in node.arguments)
     return known[id(node)]
 
 

@@ -39,8 +39,7 @@ class Folded:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Folded:
         """Read what `to_dict` wrote."""
-        nodes, values, weights = (np.array(data[k], float) for k in ("nodes", "values", "weights"))
-        return cls(nodes, values, weights, bool(data["odd"]))
+        return cls(*_read_columns(data), bool(data["odd"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,10 +252,22 @@ class BarycentricRational:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> BarycentricRational:
         """Read what `to_dict` wrote."""
-        nodes, values, weights = (np.array(data[k], float) for k in ("nodes", "values", "weights"))
+        nodes, values, weights = _read_columns(data)
         folded = None if data.get("folded") is None else Folded.from_dict(data["folded"])
         m, n = data["degree"]
-        return cls(nodes, values, weights, (m, n), float(data["origin"]), folded)
+        return cls(nodes, values, weights, (int(m), int(n)), float(data["origin"]), folded)
+
+
+def _read_columns(data: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes, values and weights of a record.
+
+    Raises:
+        ValueError: they are no vectors of the same length.
+    """
+    nodes, values, weights = (np.array(data[k], float) for k in ("nodes", "values", "weights"))
+    if not (nodes.ndim == 1 and nodes.size > 0 and nodes.shape == values.shape == weights.shape):
+        raise ValueError("nodes, values and weights must be vectors of the same length")
+    return nodes, values, weights
 
 
 def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from remez.domain import Domain
-from remez.errors import DegreeError, TargetError
-from remez.problem import Problem
+from remez.errors import DegreeError, TargetError, shown
+from remez.problem import Problem, check_degree
 from remez.solution import Solution
 from remez.solver.driver import accepted, best_of
 from remez.solver.exchange import ExchangeOptions, exchange
@@ -72,20 +72,43 @@ def samples_problem(x: Any, y: Any, degree: Sequence[int], weight: Any = None) -
         TargetError: shapes differ, a value is not finite, or a point occurs twice.
         DegreeError: too few samples for the degree.
     """
-    x, y = np.ravel(np.asarray(x, float)), np.ravel(np.asarray(y, float))
-    w = np.ones_like(x) if weight is None else np.ravel(np.asarray(weight, float))
+    x, y = _column("x", x), _column("y", y)
+    w = np.ones_like(x) if weight is None else _column("weight", weight)
     if not x.size == y.size == w.size:
         raise TargetError(
             f"x, y and weight have {x.size}, {y.size} and {w.size} entries: match them"
         )
-    if not np.isfinite([x, y, w]).all():
-        raise TargetError("a sample is NaN or infinite: leave it out")
+    if not (w > 0).all():
+        raise TargetError("a weight is zero or negative: leave that sample out")
     order = np.argsort(x)
     x, y, w = x[order], y[order], w[order]
-    if x.size < sum(degree) + 2:
-        raise DegreeError(f"{x.size} samples are interpolated by type {tuple(degree)}: lower it")
+    m, n = check_degree(degree)
+    if x.size < m + n + 2:
+        raise DegreeError(f"{x.size} samples are interpolated by type {(m, n)}: lower it")
     if not (np.diff(x) > 0).all():
         raise TargetError("a point x occurs twice: give each once")
     rows = tuple(x.tolist()), tuple(y.tolist()), tuple(w.tolist())
     domain = Domain.of((x[0], x[-1]))
-    return Problem(None, tuple(degree), domain, parity=None, samples=rows)  # type: ignore[arg-type]
+    return Problem(None, (m, n), domain, parity=None, samples=rows)
+
+
+def _column(name: str, values: Any) -> np.ndarray:
+    """The values as a vector of finite floats.
+
+    Raises:
+        TargetError: one is complex, masked, NaN, infinite, or no number.
+    """
+    try:
+        if isinstance(values, list | tuple) and any(v is np.ma.masked for v in values):
+            raise TypeError("an entry is masked")
+        found = np.ma.asarray(values)
+        if found.dtype.kind not in "fiub":  # floats, integers and booleans are plainly real
+            found = np.ma.filled(found.astype(object), np.nan).ravel()
+            if any(isinstance(v, str | bytes | complex) or np.iscomplexobj(v) for v in found):
+                raise TypeError("complex numbers and texts are no samples")
+        column: np.ndarray = np.ma.filled(found.astype(float), np.nan).ravel()
+    except (TypeError, ValueError, ArithmeticError) as cause:
+        raise TargetError(f"{name} = {shown(values)} must hold real numbers ({cause})") from cause
+    if not np.isfinite(column).all():
+        raise TargetError(f"{name} has an entry that is NaN, infinite or masked: leave it out")
+    return column

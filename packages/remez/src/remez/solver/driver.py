@@ -59,7 +59,12 @@ def solve(
     target = problem.target()
     division = divide(problem, target)
     chain = _chain(division.problem, division.target(target), start, options)
-    found = accepted(problem, target, chain, division)
+    try:
+        found = accepted(problem, target, chain, division)
+    except np.linalg.LinAlgError as cause:
+        raise ConvergenceError(
+            f"the linear algebra of type {problem.degree} overflows: lower the degree"
+        ) from cause
     if found and len(problem.domain.intervals) > 1 and problem.degree[1] > 0:
         found = _compared(division, problem, target, found, options)
     return best_of(found)
@@ -128,7 +133,8 @@ def _chain(
     found = survey(problem, target)
     if found.fault is not None:
         place = "" if found.where is None else f" (near x = {found.where:.17g})"
-        raise TargetError(found.fault.value + place)
+        coarse = f"; fn returns {target.dtype}: compute it in float64" if target.is_coarse else ""
+        raise TargetError(found.fault.value + place + coarse)
     reduced = reduce(problem, target, found)
     grid = base_grid(reduced)
     seen, _ = grid.merge(reduced.sample(np.unique(reduced.u(found.points))))
