@@ -1,6 +1,7 @@
 """Relative error of targets with zeros, checked in mpmath against the true function."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -122,3 +123,32 @@ def test_a_zero_that_no_rational_has_is_refused(fn):
 def test_more_zeros_than_the_numerator_can_have():
     with pytest.raises(remez.DegreeError, match="3 zeros"):
         remez.fit(np.sin, (2, 5), (-1, 7), weight="relative")
+
+
+@pytest.mark.parametrize(
+    ("fn", "degree", "domain", "order"),
+    [
+        (mp.sin, (5, 0), (0, "0.7853981633974483096"), 1),
+        (lambda x: 1 - mp.cos(x), (4, 1), (0, 1), 2),
+        (mp.cos, (4, 2), (-2, 2), 2),
+        (mp.log, (2, 2), (1, 2), 1),
+    ],
+)
+def test_relative_error_at_a_zero_in_any_precision(fn, degree, domain, order):
+    fit = remez.fit(fn, degree, domain, weight="relative", precision=20)
+    assert fit.status is remez.Status.CONVERGED
+    with mp.workdps(60):
+        error = [1 - fit(x) / fn(x) for x in fit.reference]
+        near = [mp.mpf(x) for x in np.linspace(*map(float, domain), 101)[1:-1]]
+        worst = max(abs(1 - fit(x) / fn(x)) for x in near)
+    assert len(error) >= sum(degree) + 2 - fit.defect - order
+    assert all(a * b < 0 for a, b in pairwise(error))
+    assert min(map(abs, error)) >= fit.error * (1 - mp.mpf(10) ** -12)
+    assert worst <= fit.error * (1 + mp.mpf(10) ** -12)
+
+
+def test_the_error_at_the_zero_itself_is_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit = remez.fit(np.sin, (5, 0), (0, 1), weight="relative")
+        assert fit.error_at(np.array([0.0]))[0] == 0

@@ -151,7 +151,9 @@ class Solution:
         target = self.problem.target()
         if self.precision is None:
             f = target(np.asarray(x, float))
-            return np.asarray(self.problem.weight_of(x, f) * (f - self.rational(x)))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                error = np.asarray(self.problem.weight_of(x, f) * (f - self.rational(x)))
+            return np.where((f == 0) & np.isnan(error), 0.0, error)
         from mpmath import mp
 
         from remez.functions.working_precision import working_digits
@@ -163,6 +165,8 @@ class Solution:
         """The weighted error at an mpmath number, at the current precision."""
         weight, f = self.problem.weight, fn(x)
         p, q = self.rational.parts_at(x)
+        if f == 0 and isinstance(weight, str):
+            return f  # both vanish
         if weight is None:
             return f - p / q
         return (1 / abs(f) if isinstance(weight, str) else abs(weight(x))) * (f - p / q)

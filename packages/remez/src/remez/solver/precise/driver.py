@@ -36,6 +36,7 @@ from remez.solver.precise.levelling import spread
 from remez.solver.precise.problem_reduction import Reduction, reduce
 from remez.solver.precise.search import Found, Search
 from remez.solver.precise.starts import compared, double_fit, folded, inside
+from remez.solver.precise.zeros import divide
 from remez.solver.survey import survey
 
 __all__ = ["fit_precise"]
@@ -79,6 +80,8 @@ def fit_precise(
     problem.target()  # raises where a problem from a file has lost its function
     arithmetic = arithmetic or fastest()
     problem = replace(problem, domain=problem.domain.decimal())
+    division = divide(problem)
+    problem = division.problem
     limit = math.inf
     if len(problem.domain.intervals) > 1 and problem.degree[1] > 0:
         problem, double = compared(problem)
@@ -94,13 +97,13 @@ def fit_precise(
             fit = replace(fit, status=Status.OPEN)
         best = fit if best is None or fit.converged else best
         if fit.converged:
-            return fit
+            return division.lift(fit)
     if best is None:
         raise ConvergenceError(
             f"no alternating error was found on the way to type {problem.degree}: lower the "
             "degree, or split the domain where fn is singular"
         )
-    return best
+    return division.lift(best)
 
 
 def _attempts(search: Search, start: Solution | None) -> Iterator[tuple[str, Found]]:
