@@ -142,6 +142,8 @@ def _chain(
     yield reduced, exchange(reduced, starts, seen, options), "survey"
     for small, outcome in step_degrees(reduced, grid, None, options):
         yield small, outcome, "degree stepping"
+    if reduced.degree[1] == 0:  # the exchange itself converges from every start
+        return
     for small, outcome in step_degrees(reduced, grid, dense_grid(reduced, grid), options):
         yield small, outcome, "differential correction"
 

@@ -20,6 +20,7 @@ ZERO = 10.0 ** -np.arange(16.0, 60.0, 2.0)
 ANGLES = np.concatenate([np.tan(0.5 * np.pi * np.arange(1, 40) / 40), np.geomspace(30, 1e6, 40)])
 CHEBYSHEV = 1 - np.cos(np.pi * np.arange(65) / 64)  # on [0, 2]
 BENT = 0.6  # of the measure
+QUADRATURE = 512  # points per interval or gap: also narrow gaps are near enough for a start
 VANISHING = 1e-8  # a weight below this share of the largest counts as zero at an end
 
 
@@ -43,7 +44,8 @@ def base_grid(reduced: Reduced) -> Samples:
 class Densities:
     """Where references may begin: measures between whose equal shares lie their points.
 
-    One is Chebyshev's, divided among the components by their length. The other is a sum of it
+    One is Chebyshev's, divided among the components by their length, or the equilibrium measure
+    of a union for polynomials, whose alternation points tend to it. The other is a sum of it
     and of the integral of ``|D^4 f|^(1/4)``, the density of the knots of a good cubic spline,
     which makes up `BENT` of the whole: it is dense where f bends.
 
@@ -72,6 +74,8 @@ class Densities:
         points, _ = grid.merge(reduced.sample((ends[:, :1] + half * CHEBYSHEV).ravel()))
         points = points[points.w > 0]
         even, bends = kernels.measures(points.u, points.f, ends)
+        if len(ends) > 1 and reduced.degree[1] == 0:
+            even = _equilibrium(points.u, ends)
         measures = [even]
         if bends[-1] > 0:
             measures.append((1 - BENT) * even + BENT / bends[-1] * bends)
@@ -103,6 +107,42 @@ class Densities:
         left, right = skip
         t = (np.arange(count) + (left if count > 1 else 0.5)) / max(count - 1 + left + right, 1)
         return (1 - t) * span[0] + t * span[-1]
+
+
+def _equilibrium(u: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    r"""The equilibrium measure of a union up to each of the points, 1 in all.
+
+    Its density is ``|h|/(pi sqrt(prod |x - e|))`` over all ends e, where the polynomial h has a
+    zero in every gap, over which ``h/sqrt(prod |x - e|)`` integrates to 0. With
+    ``x = c + r cos(theta)`` the two ends of an interval drop out.
+
+    References:
+        H. Stahl, V. Totik, General Orthogonal Polynomials, Cambridge 1992, section 4.4.
+    """
+    edges = np.sort(ends.ravel())
+    low, high = edges[0], edges[-1]
+
+    def columns(j: int, theta: np.ndarray) -> np.ndarray:
+        """``T_k/sqrt(prod)`` over the ends but the j-th and the next, between these two."""
+        x = 0.5 * (edges[j] + edges[j + 1]) - 0.5 * (edges[j + 1] - edges[j]) * np.cos(theta)
+        others = np.delete(edges, [j, j + 1]) / (0.25 * (high - low))  # capacity about 1
+        root = np.sqrt(np.abs(x[:, None] / (0.25 * (high - low)) - others).prod(1))
+        t = (2 * x - low - high) / (high - low)
+        return np.polynomial.chebyshev.chebvander(t, len(ends) - 1) / root[:, None]
+
+    middles = np.pi * (np.arange(QUADRATURE) + 0.5) / QUADRATURE
+    means = np.array([columns(j, middles).mean(0) for j in range(edges.size - 1)])
+    inside, gaps = means[::2], means[1::2]
+    side = (-1.0) ** np.arange(len(ends))
+    h = np.linalg.solve(np.vstack([gaps, side @ inside]), np.append(np.zeros(len(gaps)), 1.0))
+    mass = np.abs(inside @ h)
+    out = np.zeros(u.size)
+    for j, (a, b) in enumerate(ends):
+        theta = np.arccos(np.clip((a + b - 2 * u) / (b - a), -1, 1))
+        grid = np.pi * np.arange(QUADRATURE + 1) / QUADRATURE
+        share = np.append(0.0, np.cumsum(np.abs(columns(2 * j, middles) @ h)))
+        out += mass[j] * np.interp(theta, grid, share / share[-1])
+    return out
 
 
 def _counts(masses: Sequence[float], size: int) -> Sequence[int]:
