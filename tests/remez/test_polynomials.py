@@ -6,10 +6,13 @@ alternates on m + n + 2 points at no less than L, no other r of the type has an 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import signal
 from scipy.special import expit
 
 import remez
@@ -110,3 +113,54 @@ def test_a_constant_and_an_odd_function(degree):
     x = np.linspace(-4, 4, 501)
     assert shifted.error == pytest.approx(odd.error, rel=1e-6)
     assert np.abs(shifted(x) - 0.5 - odd(x)).max() <= 16 * EPS
+
+
+@pytest.mark.parametrize(
+    ("fn", "degree", "domain"),
+    [(np.cos, 10, (-1, 1)), (np.exp, 9, (0, 1)), (np.arctan, 9, (-1, 1)), (expit, 9, (-3, 3))],
+)
+def test_beyond_its_domain_a_polynomial_is_its_chebyshev_series(fn, degree, domain):
+    """The series is summed by Clenshaw's recurrence from coefficients good to rounding."""
+    fit = remez.fit(fn, (degree, 0), domain)
+    x = domain[1] * np.array([1.0 + 1e-9, 1.2, 2.0])
+    assert fit(x) == pytest.approx(fit.numerator(x) / fit.denominator(x), rel=1e-7)
+
+
+def filters():
+    """Pass bands as edges in units of pi, desired gains, weights, and the taps of a filter."""
+    yield 201, (0, 0.3, 0.33, 0.5, 0.53, 1), (0, 1, 0), (1, 1, 1)
+    yield 201, (0, 0.2, 0.22, 1), (1, 0), (1, 10)
+    yield 1025, (0, 0.3, 0.312, 0.5, 0.512, 1), (0, 1, 0), (1, 1, 1)
+    yield 1025, (0, 0.2, 0.21, 1), (1, 0), (1, 100)
+
+
+@pytest.mark.parametrize(("taps", "edges", "gains", "weights"), filters())
+def test_filters_of_linear_phase(taps, edges, gains, weights):
+    """A filter of 2n + 1 taps is a polynomial of degree n in cos(omega); scipy.signal.remez, on
+    its own grid, is never better and, on ours, at most a little worse.
+    """
+    order = taps // 2
+    bands = [
+        (np.cos(np.pi * b), np.cos(np.pi * a)) for a, b in zip(*[iter(edges)] * 2, strict=True)
+    ]
+    middles = [0.5 * (low[0] + high[1]) for low, high in pairwise(bands)][::-1]
+    gain, weight = np.array(gains, float)[::-1], np.array(weights, float)[::-1]
+
+    fit = remez.fit(
+        lambda x: gain[np.searchsorted(middles, x)],
+        (order, 0),
+        bands,
+        weight=lambda x: weight[np.searchsorted(middles, x)],
+    )
+    taps_found = signal.remez(taps, edges, gains, weight=weights, fs=2, maxiter=100)
+    near = 0.5 - 0.5 * np.cos(np.linspace(0, np.pi, 8001))
+    x = np.concatenate([a + (b - a) * near for a, b in sorted(bands)])
+    k = np.searchsorted(middles, x)
+    phase = np.arccos(np.clip(x, -1, 1))
+    filtered = taps_found[order] + 2 * sum(
+        taps_found[order - i] * np.cos(i * phase) for i in range(1, order + 1)
+    )
+    theirs = (weight[k] * np.abs(filtered - gain[k])).max()
+    assert (weight[k] * np.abs(fit(x) - gain[k])).max() == pytest.approx(fit.error, rel=1e-3)
+    assert fit.lower_bound >= 0.999 * fit.error
+    assert 0.97 * theirs < fit.error < 1.0001 * theirs

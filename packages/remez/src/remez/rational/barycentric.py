@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import Chebyshev
+from scipy.fft import dct
 
 from remez.rational.protocol import Real
 
@@ -107,6 +108,8 @@ class BarycentricRational:
         u = x - self.origin
         if self.folded is not None:
             return _unfold(u, self.folded, self.degree)
+        if self.degree[1] == 0:
+            return _polynomial(u, self.nodes, self.values, self.weights)
         r, sign = _quotient(u, self.nodes, self.values, self.weights)
         far = np.abs(u) > np.abs(self.nodes).max()
         excess = self.degree[0] - self.degree[1]
@@ -214,12 +217,15 @@ class BarycentricRational:
         grid = 0.5 * (low + high) + 0.5 * (high - low) * np.cos(
             np.pi * (np.arange(size) + 0.5) / size
         )
-        q = self._denominator_at(grid)
+        q = self._denominator_at(grid) if n > 0 else np.ones(size)
         values = self(grid)
         q = q / q[np.abs(q).argmax()]
-        p_fit = Chebyshev.fit(grid, q * values, size - 1, domain=[low, high])
-        q_fit = Chebyshev.fit(grid, q, size - 1, domain=[low, high])
-        return p_fit.truncate(m + 1), q_fit.truncate(n + 1)
+        p_series, q_series = (dct(row, type=2) / size for row in (q * values, q))
+        p_series[0], q_series[0] = 0.5 * p_series[0], 0.5 * q_series[0]
+        return (
+            Chebyshev(p_series[: m + 1], domain=[low, high]),
+            Chebyshev(q_series[: n + 1], domain=[low, high]),
+        )
 
     def _denominator_at(self, x: np.ndarray) -> np.ndarray:
         """q up to a constant: ``prod_k (u - z_k) * sum_k w_k/(u - z_k)``, scaled to max 1."""
@@ -299,6 +305,26 @@ def _quotient(
     )
 
 
+def _polynomial(
+    u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`_quotient` where q is 1: beyond the nodes ``sum_k w_k/(u - z_k)``, which is lost to
+    cancellation there, is ``w_k prod_(j != k) (z_k - z_j)/prod_j (u - z_j)`` for any k.
+    """
+    r, sign = _quotient(u, nodes, values, weights)
+    if np.iscomplexobj(u):
+        return r, sign
+    far = ((u < nodes[0]) | (u > nodes[-1])) & np.isfinite(u)
+    if far.any():
+        k = int(np.abs(weights).argmax())
+        gap = u[far, None] - nodes
+        ratio = gap / np.where(nodes == nodes[k], 1.0, nodes[k] - nodes)
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = np.exp(np.log(np.abs(ratio)).sum(1)) * np.sign(ratio).prod(1)
+            r[far] = size * ((weights / weights[k] * values) / gap).sum(1)
+    return r, sign
+
+
 def _complex_quotient(
     u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
@@ -318,7 +344,8 @@ def _unfold(
 ) -> tuple[np.ndarray, np.ndarray]:
     """``R(t)`` or ``u R(t)`` with ``t = u²``; for large t and m < n, ``(t R(t))/u``."""
     t = u * u
-    even, sign = _quotient(t, folded.nodes, folded.values, folded.weights)
+    evaluate = _polynomial if degree[1] == 0 else _quotient
+    even, sign = evaluate(t, folded.nodes, folded.values, folded.weights)
     if not folded.odd:
         return even, sign
     with np.errstate(invalid="ignore"):
