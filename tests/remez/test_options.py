@@ -12,6 +12,7 @@ import pytest
 import remez
 from remez import Status
 from remez.solver import linear_programming as correction
+from remez.solver import tolerance
 
 
 def test_scalar_and_integer_callables():
@@ -77,6 +78,25 @@ def test_tolerance_finds_the_smallest_degree():
     assert remez.fit(np.exp, (2, 0), tol=2e-4).degree == (3, 1)  # E(3, 1) = 1.35e-4
     with pytest.raises(remez.ConvergenceError, match="tol"):
         remez.fit(np.exp, tol=1e-17)
+
+
+def test_tolerance_beside_a_degree_and_at_the_noise_floor():
+    """Only m - n counts, and the first degree at the noise floor need not be the last."""
+    fit = remez.fit(np.exp, (5, 0), (0, 0.5), tol=1e-13)
+    assert fit.degree == (7, 2)  # the bound m! n!/((m+n)! (m+n+1)!) gives 4e-13 for (6, 1)
+    x = np.linspace(0, 0.5, 501)
+    assert np.abs(fit(x) - np.exp(x)).max() <= 1e-13
+    assert remez.fit(np.sin, domain=(0, 1), weight="relative", tol=1e-9).error <= 1e-9
+
+
+def test_tolerance_that_needs_many_degrees_is_bisected(monkeypatch):
+    fit = remez.fit(np.abs, tol=1e-6)
+    below = remez.fit(np.abs, (fit.degree[0] - 2, fit.degree[1] - 2))
+    assert fit.error <= 1e-6 < below.error  # in x², so that every other degree is a new one
+    monkeypatch.setattr(tolerance, "MAX_DEGREE", 4)
+    with pytest.raises(remez.ConvergenceError, match="tol") as caught:
+        remez.fit(remez.targets.exp, tol=1e-40, precision=20)
+    assert caught.value.fit.degree == (4, 4)
 
 
 def test_callback_sees_every_step():

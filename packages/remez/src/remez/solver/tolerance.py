@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from remez.errors import DegreeError
+from remez.errors import ConvergenceError, DegreeError, RemezError
 from remez.problem import Problem
 from remez.solution import Solution, Status
 
 __all__ = ["smallest_degree"]
 
 MAX_DEGREE = 120  # where the search gives up
+SINGLE = 8  # degrees tried one by one; further on by a quarter of the degree, then bisected
+STILL = 0.5  # an error that falls by less from one degree to the next no longer falls
+PATIENCE = 2  # degrees at the noise floor whose error no longer falls
 
 
 def smallest_degree(
@@ -23,6 +26,9 @@ def smallest_degree(
 ) -> Solution:
     """Raise both degrees by one, or by two on the line, until the error is at most ``tol``.
 
+    Beyond `SINGLE` the steps grow, and the last one is bisected: the best error does not grow with
+    the degree. At the noise floor the search goes on while the error falls.
+
     Args:
         problem: what is asked; of its degree only m - n matters.
         tol: the error to reach.
@@ -30,23 +36,64 @@ def smallest_degree(
         solve: solves one problem, near a former solution if one is given.
 
     Returns:
-        The first solution that reaches ``tol``, else the last one that was tried.
+        The solution of the least degree that reaches ``tol``, else the best that was found.
 
     Raises:
         DegreeError: ``tol`` is not positive.
+        ConvergenceError, DegreeError: nothing was found at all, and why.
     """
     if not tol > 0:
         raise DegreeError(f"tol = {tol} can never be reached: give a positive error")
     excess = problem.degree[0] - problem.degree[1]
     line = problem.domain.hull == (-np.inf, np.inf)  # where q of odd degree has a zero
+    stride = 2 if line else 1
     least = max(0, -(-(len(problem.interpolate) - abs(excess)) // 2))
     first = least + (least + max(-excess, 0)) % 2 * line
-    best = start
-    for k in range(first, max(MAX_DEGREE, first) + 1, 2 if line else 1):
-        known = best if best is not None and best.converged and best.defect == 0 else None
+    found: list[Solution] = []
+    causes: list[RemezError] = []
+
+    def reaches(k: int, near: Solution | None) -> bool:
+        """Whether the error at the k-th degree is at most tol; it joins those found."""
+        usable = near is not None and near.converged and near.defect == 0
         degree = k + max(excess, 0), k + max(-excess, 0)
-        best = solve(problem.with_degree(degree), known)
-        if (best.converged and best.error <= tol) or best.status is Status.NOISE_FLOOR:
-            break
-    assert best is not None  # the range has at least one degree
-    return best
+        try:
+            found.append(solve(problem.with_degree(degree), near if usable else None))
+        except (ConvergenceError, DegreeError) as cause:  # a degree too low for the zeros of fn
+            causes.append(cause)
+            return False
+        return found[-1].converged and bool(found[-1].error <= tol)
+
+    k, failed, still = first, first - stride, 0
+    while k <= max(MAX_DEGREE, first) and still < PATIENCE:
+        if reaches(k, found[-1] if found else start):
+            return _bisected(found, reaches, failed, k, stride)
+        still = still + 1 if _still(found) else 0
+        failed, k = k, k + stride * (1 if k < SINGLE else k // (4 * stride))
+    if not found:
+        raise causes[-1]
+    return min(found, key=lambda one: (not one.converged, one.error))
+
+
+def _bisected(
+    found: list[Solution],
+    reaches: Callable[[int, Solution | None], bool],
+    failed: int,
+    k: int,
+    stride: int,
+) -> Solution:
+    """The solution of the least degree between one that failed and one that was reached."""
+    reached = found[-1]
+    while k - failed > stride:
+        middle = failed + (k - failed) // (2 * stride) * stride
+        if reaches(middle, reached):
+            k, reached = middle, found[-1]
+        else:
+            failed = middle
+    return reached
+
+
+def _still(found: list[Solution]) -> bool:
+    """Whether the last solution is at the noise floor, and no better than the one before."""
+    if len(found) < 2 or found[-1].status is not Status.NOISE_FLOOR:
+        return False
+    return bool(found[-1].error > STILL * found[-2].error)
