@@ -129,7 +129,7 @@ def test_the_defect_on_a_half_line():
 
 def test_an_error_near_rounding_is_not_given_up_for_a_lower_type():
     lower, full = remez.fit(np.exp, (5, 5)), remez.fit(np.exp, (7, 6))
-    assert full.error < 0.05 * lower.error
+    assert full.error < 0.1 * lower.error
     assert full.defect <= 1
 
 

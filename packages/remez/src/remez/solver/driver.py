@@ -198,7 +198,8 @@ def _judged(
     if division is not None:
         rational, zeros = division.lift(rational), division.zeros
     hints = reduced.hints(outcome.state.reference.u)
-    verdict = judge(problem, rational, hints, target, zeros)
+    singular = reduced.hints(np.array(reduced.singular))
+    verdict = judge(problem, rational, hints, target, zeros, singular.tolist())
     return Solution(
         rational,
         problem,

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from remez import kernels
-from remez.errors import TargetError
 from remez.functions.callable import Target
 from remez.functions.zeros import LocalZero, Smoothed, zeros_of
 from remez.problem import Problem
@@ -34,8 +33,19 @@ ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
 EVEN = np.linspace(0, 1, 257)
 GAP = np.linspace(0, 1, 13)[1:-1]  # points between two hints
 BEND = 0.5 * (1 - np.cos(np.pi * GAP))
-TAIL = np.geomspace(1e-9, 0.5, 12)
-NEAR = np.geomspace(1e-18, 1, 40)
+TAIL = np.geomspace(1e-16, 0.5, 20)
+NEAR = np.geomspace(1e-18, 1, 40)  # distances from a centre of clustering, down to rounding
+TINY = np.geomspace(1e-300, 1e-18, 48)  # further ones, from 0: the range of float64
+UNDERFLOWS = 1e-150  # x * x is no float64 below, so that NaN there says nothing of fn
+BENT = 0.04  # of the maximum: so far from a straight line the error is between resolved points
+STEADY = 6  # halvings after which the error at a kink is that straight
+TRACKED = 3  # places at once where it is not, which are followed down to rounding
+WINDOW = 26  # points on either side: two gaps between hints, within which values of r mix
+MEANINGFUL = 1e-3  # of the typical |w f|: a larger error is no matter of rounding
+TYPICAL = 0.9  # quantile of |w f| at evenly spaced points
+SEEN = 1000  # more points, to see how large rounding makes the error
+UNSEEN = 0.5  # of what rounding adds to the error there, that it may add at any other point
+ULPS = 2  # of |w f|, that are added as well
 FAR = 1e15  # times the furthest hint stands for infinity
 
 
@@ -82,12 +92,14 @@ class _Curve:
         return float(size[np.isfinite(size)].max(initial=0.0))
 
 
+@np.errstate(all="ignore")
 def judge(
     problem: Problem,
     rational: Rational,
     hints: np.ndarray,
     target: Target | None = None,
     zeros: Sequence[LocalZero] | None = None,
+    singular: Sequence[float] = (),
 ) -> Verdict:
     """Judge ``rational`` as an answer to ``problem``.
 
@@ -98,17 +110,20 @@ def judge(
             can only make the verdict stricter or better resolved, never wrong.
         target: a counted target; a new one by default.
         zeros: those of fn, where the error is relative; looked for by default.
+        singular: where fn may be singular, to cluster at as about 0 and the rational's focus.
+            Other such places are looked for in the error.
+
+    Raises:
+        TargetError: fn is not finite at a point of the domain.
     """
     target = target or problem.target()
-    try:
-        if zeros is None:
-            zeros = zeros_of(target, problem.domain) if problem.weight == "relative" else ()
-        if zeros:
-            target = Target(Smoothed(target, zeros))
-            hints = np.union1d(hints, [one.zero.high for one in zeros])
-        curve, resolved = _explored(problem, rational, target, hints)
-    except TargetError:
-        return Verdict(Status.UNBOUNDED, np.inf, 0.0, hints, 0, np.nan)
+    if zeros is None:
+        zeros = zeros_of(target, problem.domain) if problem.weight == "relative" else ()
+    if zeros:
+        target = Target(Smoothed(target, zeros))
+        hints = np.union1d(hints, [one.zero.high for one in zeros])
+    centres = [0.0, rational.focus, *singular]
+    curve, resolved = _explored(problem, rational, target, hints, centres)
     defect = _defect(problem, rational, curve)
     count = sum(problem.degree) + 2 - defect - len(_conditions(problem))
     count -= sum(one.zero.order for one in zeros)
@@ -118,18 +133,27 @@ def judge(
     points = _alternation(problem, curve, count)
     lower = float(size[points].min()) if points.size >= count else 0.0
     poles = rational.degree[1] > 0 and not _keeps_sign(problem, curve)
-    status = _status(curve, error, lower, resolved, poles)
+    noise = _noise(curve, error)
+    status = _status(problem, curve, error, lower, resolved, poles, noise)
+    if status is Status.NOISE_FLOOR and problem.samples is None:
+        error = max(error, _seen(problem, rational, target, curve))
+        error += UNSEEN * (error - lower) + ULPS * float(noise[top])
     reference = curve.x[points] if points.size >= count else hints
     return Verdict(status, error, min(lower, error), reference, defect, worst)
 
 
 def _explored(
-    problem: Problem, rational: Rational, target: Target, hints: np.ndarray
+    problem: Problem,
+    rational: Rational,
+    target: Target,
+    hints: np.ndarray,
+    centres: Sequence[float],
 ) -> tuple[_Curve, Status | None]:
     """The error curve, resolved, and what kept it from being so; on samples, just these."""
     if problem.samples is not None:
         return _curve(problem, rational, target, np.array(problem.samples[0])), None
-    curve = _curve(problem, rational, target, _grid(problem, rational, hints))
+    curve = _curve(problem, rational, target, _grid(problem, rational, hints, centres))
+    curve = _straightened(problem, rational, target, curve)
     curve, resolved = _resolve(problem, rational, target, curve)
     return _climb(problem, rational, target, curve), resolved
 
@@ -141,20 +165,59 @@ def _keeps_sign(problem: Problem, curve: _Curve) -> bool:
 
 
 def _status(
-    curve: _Curve, error: float, lower: float, resolved: Status | None, poles: bool
+    problem: Problem,
+    curve: _Curve,
+    error: float,
+    lower: float,
+    resolved: Status | None,
+    poles: bool,
+    noise: np.ndarray,
 ) -> Status:
+    """What the curve says; ``noise`` is what rounding may do to the error at each point."""
     if poles or not np.isfinite(error):
         return Status.POLE
-    noise = ROUNDING * EPS * curve.size()
-    if error <= noise:
+    size = np.abs(curve.e)
+    typical = np.inf if problem.samples is not None else _typical(problem, curve)
+    forgiven = ROUNDING * np.maximum(noise, min(EPS * typical, noise.max()))
+    rounding = error <= RESOLVED * noise[size.argmax()]
+    if rounding and error > MEANINGFUL * typical:
+        return Status.UNBOUNDED
+    if (size <= forgiven).all():
         return Status.NOISE_FLOOR
     if resolved is not None:
         return resolved
     if error - lower <= AGREE * error and error > 0:
         return Status.CONVERGED
-    if error - lower <= noise and error <= RESOLVED / ROUNDING * noise:
+    if rounding and (size <= lower + forgiven).all():
         return Status.NOISE_FLOOR
     return Status.NO_ALTERNATION if lower == 0 else Status.NOT_LEVELLED
+
+
+def _typical(problem: Problem, curve: _Curve) -> float:
+    """How large |w f| is but for a tenth of the domain, where it may grow without bound."""
+    even = np.interp(problem.domain.spread(EVEN.size), curve.x, np.abs(curve.f))
+    return float(np.quantile(even, TYPICAL))
+
+
+def _noise(curve: _Curve, error: float) -> np.ndarray:
+    """What one rounding does to the error at each point: eps times the largest |w f| nearby.
+
+    Nothing, where the largest error is too large to be rounding anywhere.
+    """
+    if error > RESOLVED * EPS * curve.size():
+        return np.zeros_like(curve.x)
+    size = np.abs(np.where(np.isfinite(curve.f), curve.f, 0.0))
+    size = np.pad(size, WINDOW, mode="edge")
+    return EPS * np.lib.stride_tricks.sliding_window_view(size, 2 * WINDOW + 1).max(1)
+
+
+def _seen(problem: Problem, rational: Rational, target: Target, curve: _Curve) -> float:
+    """The largest error on more points than are needed to resolve it, which rounding decides."""
+    gap = np.diff(curve.x)
+    share = np.arange(1, SEEN // gap.size + 2) * 0.6180339887498949 % 1  # of no pattern
+    x = (curve.x[:-1, None] + gap[:, None] * share).ravel()
+    x = np.unique(x[problem.domain.contains(x)])
+    return float(np.abs(_curve(problem, rational, target, x).e).max(initial=0.0))
 
 
 def _defect(problem: Problem, rational: Rational, curve: _Curve) -> int:
@@ -167,7 +230,10 @@ def _defect(problem: Problem, rational: Rational, curve: _Curve) -> int:
 
 def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> _Curve:
     """The error at the points; a relative one is ``(f - r)/f``, left out where both are 0."""
-    f = target(x)
+    f = target.raw(x)
+    if not np.isfinite(f).all():
+        known = ~(np.isnan(f) & (np.abs(x) < UNDERFLOWS) & (x != 0))
+        x, f = x[known], target(x[known])
     weight = problem.weight_of(x, f)
     with np.errstate(all="ignore"):
         r, sign = rational.with_sign(x)
@@ -180,9 +246,11 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
     return _Curve(x[kept], side[kept], (error * side)[kept], sign[kept])
 
 
-def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray:
+def _grid(
+    problem: Problem, rational: Rational, hints: np.ndarray, centres: Sequence[float]
+) -> np.ndarray:
     """Between neighbouring hints some points, twice: bent towards both, and geometric about the
-    origin; geometric again towards every end, or out to infinity.
+    origin; geometric again towards every end and every centre, or out to infinity.
     """
     if not problem.domain.is_finite:
         hints = hints[np.abs(hints) < 1e60]
@@ -207,15 +275,64 @@ def _grid(problem: Problem, rational: Rational, hints: np.ndarray) -> np.ndarray
             a + width[0] * TAIL,
             b - width[-1] * TAIL,
         ]
-        if a <= origin <= b:
+        for centre in {c for c in centres if a <= c <= b}:
             near = min(b - a, reach) * NEAR
-            parts += [origin + near, origin - near]
+            parts += [centre + near, centre - near, _neighbours(centre)]
+            if centre == 0:
+                parts += [min(b - a, reach) * TINY, -min(b - a, reach) * TINY]
         if np.isinf([low, high]).any():
             far = reach * np.geomspace(1, FAR, 60)
             parts += [origin + far, origin - far]
     x = np.concatenate(parts)
     x.sort()
-    return x[_distinct(x) & problem.domain.contains(x)]
+    return x[_distinct(x) & problem.domain.contains(x) & ((x == 0) | (np.abs(x) >= TINY[0]))]
+
+
+def _neighbours(x: float) -> np.ndarray:
+    """The point and the float64 next to it on both sides."""
+    return np.array([np.nextafter(x, -np.inf), x, np.nextafter(x, np.inf)])
+
+
+def _straightened(problem: Problem, rational: Rational, target: Target, curve: _Curve) -> _Curve:
+    """Halve the gaps beside points at which the error is far from straight.
+
+    Where f is smooth that is done at once, at a kink after a few halvings. Where it goes on, f may
+    be singular in a way that shows at tiny distances only, such as ``1/log|x|``: the sharpest
+    such places are followed down to neighbouring numbers.
+    """
+    rounding = ROUNDING * EPS * curve.size()
+    for attempt in range(70):
+        gap = np.diff(curve.x)
+        line = (gap[1:] * curve.e[:-2] + gap[:-1] * curve.e[2:]) / (gap[1:] + gap[:-1])
+        bend = np.abs(curve.e[1:-1] - line)
+        bend[~np.isfinite(bend)] = 0.0
+        top = np.abs(curve.e).max()
+        if attempt < STEADY:
+            at = 1 + np.flatnonzero(bend > max(BENT * top, rounding))
+        else:
+            sharp = bend / np.maximum(gap[1:], gap[:-1]) ** 1.5
+            sharp[bend <= max(AGREE * top, rounding)] = 0.0
+            at = 1 + np.argsort(sharp)[-TRACKED:]
+            at = at[sharp[at - 1] > 0]
+        if not at.size:
+            break
+        middle = np.unique(_middle(curve.x[np.append(at - 1, at)], curve.x[np.append(at, at + 1)]))
+        fresh = middle[(np.abs(middle) > TINY[0]) & problem.domain.contains(middle)]
+        fresh = fresh[~np.isin(fresh, curve.x)]
+        if not fresh.size or not np.isfinite(top):
+            break
+        curve = curve.merge(_curve(problem, rational, target, fresh))
+    return curve
+
+
+def _middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The middle of each gap; the geometric one where the ends differ much in size."""
+    middle = 0.5 * low + 0.5 * high
+    product = np.sign(low) * np.sign(high)
+    size = np.sort(np.abs([low, high]), axis=0)
+    wide = (product > 0) & (size[1] > 8 * size[0])
+    middle[wide] = np.sign(low[wide]) * np.sqrt(size[0][wide]) * np.sqrt(size[1][wide])
+    return middle
 
 
 def _distinct(x: np.ndarray) -> np.ndarray:
@@ -240,8 +357,9 @@ def _resolve(
         rough = np.abs(np.diff(curve.e)) > level
         if not rough.any():
             return curve, None
-        middle = 0.5 * (low + high)
+        middle = _middle(low, high)
         open_ = rough & (middle > low) & (middle < high) & problem.domain.contains(middle)
+        open_ &= np.abs(middle) > TINY[0]
         gaps = rough & ~open_ & _same_component(problem, low, high)
         if gaps.any():
             return curve, Status.JUMP
