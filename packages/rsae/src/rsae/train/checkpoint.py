@@ -72,7 +72,7 @@ class Snapshot:
         for name, parameter in coder.named_parameters():
             prefix = f"adam.{name}."
             moments = {
-                key.removeprefix(prefix): tensor.clone()
+                key.removeprefix(prefix): _laid_out_as(parameter, tensor)
                 for key, tensor in self.tensors.items()
                 if key.startswith(prefix)
             }
@@ -80,6 +80,12 @@ class Snapshot:
                 optimizer.state[parameter] = moments
             else:
                 optimizer.state.pop(parameter, None)
+
+
+def _laid_out_as(parameter: Tensor, moment: Tensor) -> Tensor:
+    """A copy with the parameter's strides, which the fused optimiser takes for granted."""
+    like = torch.empty_like(parameter) if moment.shape == parameter.shape else moment.clone()
+    return like.copy_(moment)
 
 
 def _named_moments(coder: RSAE, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:

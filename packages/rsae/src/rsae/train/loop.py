@@ -80,6 +80,7 @@ def train(
     Raises:
         TrainingError: the run went back too often, or the data ran out.
     """
+    _store_by_feature(coder)
     controller = L0Controller(target_l0, units.weight, config.controller)
     run = _Run(coder, objective, units, controller, config)
     if checkpoint is not None and checkpoint.exists():
@@ -106,6 +107,12 @@ def train(
         raise
     end = run.progress
     return TrainResult(end.step, end.controller.weight, end.max_l0, end.restarts)
+
+
+@torch.no_grad()
+def _store_by_feature(coder: RSAE) -> None:
+    """Keep the encoder's column of each feature contiguous, as its sparse gradient is."""
+    coder.W_enc.data = coder.W_enc.data.t().contiguous().t()
 
 
 def _next(data: Iterator[Tensor]) -> Tensor:
@@ -141,7 +148,7 @@ class _Run:
         self.coder, self.objective, self.units, self.config = coder, objective, units, config
         self.progress = Progress(0, controller)
         self.last_fired = torch.zeros(coder.cfg.d_sae, dtype=torch.int64, device=coder.device)
-        self.optimizer = torch.optim.Adam(_groups(coder, units, config), eps=_EPS)
+        self.optimizer = torch.optim.Adam(_groups(coder, units, config), eps=_EPS, fused=True)
 
     def snapshot(self) -> Snapshot:
         return Snapshot.take(self.coder, self.optimizer, self.last_fired, self.progress)

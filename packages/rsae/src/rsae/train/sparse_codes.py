@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -46,29 +47,43 @@ class Entries:
 
     def times(self, values: Tensor, dense: Tensor) -> Tensor:
         """S @ dense, (n_cols, k) → (n_rows, k), S holding `values` at the entries."""
-        return _product(self._csr(values), dense)
+        return _product(_csr(self.row_starts, self.cols, values, self.shape), dense)
 
     def transposed_times(self, values: Tensor, dense: Tensor) -> Tensor:
         """S^T @ dense, (n_rows, k) → (n_cols, k)."""
-        return _product(self._csr(values).t(), dense)
+        order, col_starts = self._by_column
+        pattern = (self.shape[1], self.shape[0])
+        return _product(_csr(col_starts, self.rows[order], values[order], pattern), dense)
 
     def sampled(self, left: Tensor, right: Tensor) -> Tensor:
         """left @ right at the entries only, (n_rows, k), (k, n_cols) → (nnz,)."""
         if not _sparse_kernels(left):
             return self.gather(left @ right)
-        pattern = self._csr(torch.zeros_like(self.rows, dtype=left.dtype))
+        zeros = torch.zeros_like(self.rows, dtype=left.dtype)
+        pattern = _csr(self.row_starts, self.cols, zeros, self.shape)
         return torch.sparse.sampled_addmm(pattern, left, right, beta=0.0).values()
 
     def sum_by_column(self, values: Tensor) -> Tensor:
         """(nnz,) → (n_cols,)."""
         return values.new_zeros(self.shape[1]).index_add_(0, self.cols, values)
 
-    def _csr(self, values: Tensor) -> Tensor:
-        with warnings.catch_warnings():  # "beta state", and that we leave the checks of indices out
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.sparse_csr_tensor(
-                self.row_starts, self.cols, values, self.shape, check_invariants=False
-            )
+    @cached_property
+    def _by_column(self) -> tuple[Tensor, Tensor]:
+        """The order of the entries column by column, and where each column begins.
+
+        PyTorch would multiply by a transposed CSR matrix through copies of the dense factor.
+        """
+        order = self.cols.argsort(stable=True)
+        counts = torch.bincount(self.cols, minlength=self.shape[1])
+        starts = torch.zeros(self.shape[1] + 1, dtype=torch.int64, device=self.cols.device)
+        torch.cumsum(counts, 0, out=starts[1:])
+        return order, starts
+
+
+def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    with warnings.catch_warnings():  # "beta state", and that we leave the checks of indices out
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
 
 
 def _sparse_kernels(like: Tensor) -> bool:
@@ -94,8 +109,8 @@ class _GatherPreActs(torch.autograd.Function):
         inputs, W_enc = ctx.saved_tensors
         entries, grad = ctx.entries, grads[0].contiguous()
         needs = ctx.needs_input_grad
-        to_inputs = entries.times(grad, W_enc.t().contiguous()) if needs[0] else None
-        to_weight = entries.transposed_times(grad, inputs).t().contiguous() if needs[1] else None
+        to_inputs = entries.times(grad, W_enc.t()) if needs[0] else None
+        to_weight = entries.transposed_times(grad, inputs).t() if needs[1] else None
         to_bias = entries.sum_by_column(grad) if needs[2] else None
         return to_inputs, to_weight, to_bias, None, None
 
