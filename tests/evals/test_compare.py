@@ -217,7 +217,7 @@ def test_a_hook_that_is_not_the_coders_is_warned_of(teacher, small_host, tokens)
     x = small_host.residual(tokens.ids, "hook")[~tokens.special]
     said = replace(teacher, metadata={"hook_name": "blocks.3.hook_resid_post"})
     heldout = evaluation_set(x, tokens, hook_name="blocks.12.hook_resid_post")
-    assert "blocks.3" in compare({"teacher": said}, heldout).warnings[0]
+    assert any("blocks.3" in said for said in compare({"teacher": said}, heldout).warnings)
 
 
 class Counting(Reconstruction):

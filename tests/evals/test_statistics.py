@@ -101,3 +101,78 @@ def test_the_same_question_has_the_same_answer():
     rng = np.random.default_rng(2)
     arms = [measurement(rng.random(30))], [measurement(rng.random(30))]
     assert intervals(*arms, figures) == intervals(*arms, figures)
+
+
+# The sequences of one document are correlated.
+
+
+def of_documents(rng, documents, truth=0.3):
+    """An arm and a baseline on documents of unequal length, half of the variance theirs."""
+    document = np.repeat(np.arange(documents), rng.integers(2, 15, documents))
+    effect = rng.standard_normal(documents)[document] + rng.standard_normal(len(document))
+    sums = {"x": truth + effect, "y": np.ones(len(document)), "n": np.ones(len(document))}
+    zero = {name: np.zeros_like(values) for name, values in sums.items()} | {"n": sums["n"]}
+    return document, sums, zero | {"y": sums["y"]}
+
+
+@pytest.mark.parametrize(("documents", "seeds"), [(12, 1), (30, 1), (30, 3)])
+def test_intervals_by_document_cover_the_truth(few_resamples, documents, seeds):
+    def draw(rng):
+        document, sums, zero = of_documents(rng, documents)
+        arms = []
+        for effect in 0.2 * rng.standard_normal(seeds) if seeds > 1 else [0.0]:
+            arms.append(Measurement(sums | {"x": sums["x"] + effect}, document=document))
+        return arms, [Measurement(zero, document=document)]
+
+    assert 0.89 <= coverage(draw, 0.3, worlds=150, level=0.95) <= 0.99
+
+
+def test_sequences_of_one_document_are_not_independent(few_resamples):
+    """What was wrong: resampled one by one, they cover far less than they claim."""
+
+    def draw(rng):
+        _, sums, zero = of_documents(rng, 30)
+        return [Measurement(sums)], [Measurement(zero)]
+
+    assert coverage(draw, 0.3, worlds=100, level=0.95) < 0.75
+
+
+def test_half_splits_by_document_differ_as_often_as_they_should(few_resamples):
+    differ = 0
+    for world in range(100):
+        rng = np.random.default_rng(world)
+        document, sums, zero = of_documents(rng, 40)
+        chosen = np.isin(document, rng.permutation(40)[:20])
+        estimates, errors = [], []
+        for rows in (chosen, ~chosen):
+            arm, base = (
+                Measurement({k: v[rows] for k, v in one.items()}, document=document[rows])
+                for one in (sums, zero)
+            )
+            found = intervals([arm], [base], figures)["mean"]
+            estimates.append(found.estimate)
+            errors.append((found.high - found.low) / (2 * 2.1))
+        differ += abs(estimates[0] - estimates[1]) > 1.96 * np.hypot(*errors)
+    assert differ / 100 <= 0.12
+
+
+def test_one_document_has_no_interval():
+    x = np.arange(6.0)
+    arm, base = (Measurement({"x": v, "y": v + 1, "n": np.ones(6)}, document=np.zeros(6, int))
+                 for v in (x, 0 * x))  # fmt: skip
+    found = intervals([arm], [base], figures)["mean"]
+    assert found.estimate == 2.5
+    assert np.isnan(found.low)
+
+
+def test_documents_of_equal_rows_are_their_own_sums():
+    """A document is resampled as one unit: as if its sums had been measured at once."""
+    rng = np.random.default_rng(3)
+    document = np.repeat(np.arange(20), 5)
+    x, y = rng.random((2, 100))
+    one = [Measurement({"x": x, "y": y, "n": np.ones(100)}, document=document)]
+    zero = [Measurement({"x": 0 * x, "y": y, "n": np.ones(100)}, document=document)]
+    summed = [[Measurement({k: v.reshape(20, 5).sum(1) for k, v in m.sums.items()})]
+              for (m,) in (one, zero)]  # fmt: skip
+    a, b = intervals(one, zero, figures)["ratio"], intervals(*summed, figures)["ratio"]
+    assert (a.estimate, a.low, a.high) == pytest.approx((b.estimate, b.low, b.high), rel=1e-12)

@@ -1,4 +1,4 @@
-"""Is the upgraded sparse autoencoder better? Every metric, on the same frozen tokens."""
+"""Is the upgraded sparse autoencoder better? Every metric, on the same evaluation set."""
 
 from rsae_evals.coder import SparseCoder, as_coder
 from rsae_evals.comparison.comparing import compare
@@ -6,15 +6,18 @@ from rsae_evals.comparison.results import Comparison, Verdict
 from rsae_evals.data.evaluation_set import evaluation_set
 from rsae_evals.errors import ComparisonRefused, EvaluationError
 from rsae_evals.evaluation import evaluate
-from rsae_evals.metrics.downstream import downstream
-from rsae_evals.metrics.probing import probe
-from rsae_evals.metrics.reconstruction import reconstruction
+from rsae_evals.metrics.downstream import Splicing, downstream
+from rsae_evals.metrics.probing import Probing, probe
+from rsae_evals.metrics.reconstruction import Reconstruction, reconstruction
 
 __all__ = [
     "Comparison",
     "ComparisonRefused",
     "EvaluationError",
+    "Probing",
+    "Reconstruction",
     "SparseCoder",
+    "Splicing",
     "Verdict",
     "as_coder",
     "compare",

@@ -76,14 +76,81 @@ class Coder:
     def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Codes and reconstruction of x: (…, d_in) → (…, d_sae), (…, d_in)."""
         z = self.encode(x)
-        normalization = getattr(self.source, "normalize_activations", None)
-        if not hasattr(self.source, "reconstruct") or normalization in _IN_AND_OUT_OF_ONE_SPACE:
+        own = getattr(self.source, "normalize_activations", None)
+        if not hasattr(self.source, "reconstruct") or own in _IN_AND_OUT_OF_ONE_SPACE:
             return z, self.decode(z)
         return z, self.source.reconstruct(x.to(self.device))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encode and decode x, (…, d_in) → (…, d_in), in x's units."""
         return self.run(x)[1]
+
+    @property
+    def shows_activation(self) -> bool:
+        """Whether `pre_activations` and `activation` are available."""
+        return hasattr(self.source, "encode_pre_act") and hasattr(self.source, "activate")
+
+    @torch.no_grad()
+    def pre_activations(self, x: Tensor) -> Tensor:
+        """What the activation is applied to, (…, d_in) → (…, d_sae).
+
+        Raises:
+            EvaluationError: the object does not show them (see `shows_activation`).
+        """
+        self._check_activation()
+        h: Tensor = self.source.encode_pre_act(x.to(self.device))
+        return h
+
+    @torch.no_grad()
+    def activation(self, h: Tensor) -> Tensor:
+        """The activation alone on pre-activations, (…, d_sae) → (…, d_sae).
+
+        Feature activations as `encode` gives them differ from these where the SAE refines them.
+
+        Raises:
+            EvaluationError: the object does not show it (see `shows_activation`).
+        """
+        self._check_activation()
+        z: Tensor = self.source.activate(h)
+        return z
+
+    def _check_activation(self) -> None:
+        if not self.shows_activation:
+            raise EvaluationError(
+                f"{self.kind} does not show its activation; give it encode_pre_act and activate"
+            )
+
+    @property
+    def kind(self) -> str:
+        """The name of the object's class."""
+        return type(self.source).__name__
+
+    @property
+    def origin(self) -> str:
+        """The path or name it was loaded from; empty where it does not say."""
+        return str(getattr(self.source, "source", "") or "")
+
+    @property
+    def normalization(self) -> str:
+        """How it normalises its input, in SAELens' names."""
+        config = getattr(self.source, "cfg", self.source)
+        return str(getattr(config, "normalize_activations", None) or "none")
+
+    @property
+    def degree(self) -> tuple[int, int] | None:
+        """Type of the rational in its activation; None where there is none."""
+        return getattr(getattr(self.source, "rational", None), "degree", None)
+
+    @property
+    def form(self) -> str:
+        """What its rational computes: one of `rsae.sae.model.Form`, "magnitude" without one."""
+        return str(getattr(getattr(self.source, "cfg", None), "form", "magnitude"))
+
+    def to(self, device: Any = None, dtype: torch.dtype | None = None) -> Coder:
+        """The coder on another device or in another type; one without ``to`` stays as it is."""
+        if not hasattr(self.source, "to"):
+            return self
+        return Coder(self.source.to(device=device, dtype=dtype), self.d_in, self.d_sae)
 
     @property
     def device(self) -> torch.device:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from rsae.errors import CorruptFileError
 from rsae.files import load_safetensors, make_folder, save_safetensors
-from rsae_evals.coder import Coder
+from rsae_evals.coder import Coder, SparseCoder, as_coder
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.metrics.measurement import Measurement, Metric, Progress
 
@@ -36,7 +37,7 @@ class Evaluation:
 
 
 def evaluate(
-    coders: Sequence[Coder],
+    coders: Sequence[SparseCoder | Any],
     heldout: EvaluationSet,
     metrics: Sequence[Metric],
     *,
@@ -46,7 +47,7 @@ def evaluate(
     """Measure every coder by every metric, all coders of a metric in one pass, equal ones once.
 
     Args:
-        coders: what to evaluate.
+        coders: what to evaluate, anything that `as_coder` takes.
         heldout: the frozen tokens, the same for all.
         metrics: injected objects (see `rsae_evals.metrics.measurement.Metric`).
         cache: a folder where measurements are kept under the hash of weights, tokens and metric;
@@ -55,10 +56,24 @@ def evaluate(
 
     Returns:
         One evaluation per coder, in order.
+
+    Raises:
+        EvaluationError: one of them can neither encode nor show tensors, or does not fit the
+            activations.
+
+    Example:
+        >>> import torch
+        >>> from rsae_evals import Reconstruction, evaluate, evaluation_set
+        >>> eye = torch.eye(2)
+        >>> relu = {"W_enc": eye, "b_enc": torch.zeros(2), "W_dec": eye, "b_dec": torch.zeros(2)}
+        >>> (found,) = evaluate([relu], evaluation_set(torch.rand(64, 2)), [Reconstruction()])
+        >>> float(found.measurements["reconstruction-2"].totals()["error"])
+        0.0
     """
-    found: list[dict[str, Measurement]] = [{} for _ in coders]
-    keys = [coder.fingerprint or f"no tensors, coder {i}" for i, coder in enumerate(coders)]
-    distinct = dict(zip(keys, coders, strict=True))
+    seen = [as_coder(one) for one in coders]
+    found: list[dict[str, Measurement]] = [{} for _ in seen]
+    keys = [coder.fingerprint or f"no tensors, coder {i}" for i, coder in enumerate(seen)]
+    distinct = dict(zip(keys, seen, strict=True))
     for metric in metrics:
         paths = {key: _path(cache, coder, heldout, metric) for key, coder in distinct.items()}
         known = {key: _read(path) for key, path in paths.items()}
@@ -74,7 +89,7 @@ def evaluate(
             measurements[metric.name] = one
     return [
         Evaluation(coder, heldout.sha256, measurements)
-        for coder, measurements in zip(coders, found, strict=True)
+        for coder, measurements in zip(seen, found, strict=True)
     ]
 
 
@@ -108,7 +123,7 @@ def _read(path: Path | None) -> Measurement | None:
         return None
     sums = {k.removeprefix("sums."): v for k, v in arrays.items() if k.startswith("sums.")}
     extras = {k.removeprefix("extras."): v for k, v in arrays.items() if k.startswith("extras.")}
-    return Measurement(sums, extras) if sums else None
+    return Measurement(sums, extras, arrays.get("document")) if sums else None
 
 
 def _write(path: Path | None, measurement: Measurement) -> None:
@@ -116,5 +131,7 @@ def _write(path: Path | None, measurement: Measurement) -> None:
         return
     arrays = {f"sums.{k}": v for k, v in measurement.sums.items()}
     arrays |= {f"extras.{k}": v for k, v in measurement.extras.items()}
+    if measurement.document is not None:
+        arrays["document"] = measurement.document
     make_folder(path.parent)
     save_safetensors(path, {k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})

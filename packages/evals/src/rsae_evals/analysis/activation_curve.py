@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -60,10 +59,10 @@ class Magnitudes:
 @torch.no_grad()
 def magnitudes(coder: Coder, x: Tensor) -> Magnitudes | None:
     """Bin the codes of ``x`` (n, d_in); None where fewer than two bins would be filled."""
-    h = coder.source.encode_pre_act(x)
-    z = coder.source.activate(h).float()
+    h = coder.pre_activations(x)
+    z = coder.activation(h).float()
     row, feature = torch.nonzero(z, as_tuple=True)
-    base, u = _base(coder, h, feature, row), _argument(coder.source, h, feature, row)
+    base, u = _base(coder, h, feature, row), _argument(coder, h, feature, row)
     code = z[row, feature].double()
     if len(row) < 10 * _BINS:
         return None
@@ -132,18 +131,14 @@ def activation_curve(
 
     None where the coder shows no pre-activations, or normalises its input.
     """
-    source = coder.source
-    if not (hasattr(source, "encode_pre_act") and hasattr(source, "activate")):
-        return None
-    config = getattr(source, "cfg", source)
-    if getattr(config, "normalize_activations", "none") not in ("none", None):
+    if not coder.shows_activation or coder.normalization != "none":
         return None
     n = heldout.activations.n_tokens
     x = heldout.activations.rows(torch.linspace(0, n - 1, min(_TOKENS, n)).long())
     found = magnitudes(coder, x)
     if found is None:
         return None
-    degree = getattr(getattr(source, "rational", None), "degree", None)
+    degree = coder.degree
     best = best_rational(found, degree) if degree is not None else None
     relative = found.energy / found.energy.sum()
     metrics: dict[str, float | None] = {
@@ -166,17 +161,17 @@ def _curve(
     metrics: dict[str, float | None],
 ) -> ActivationCurve:
     feature, threshold = _median_feature(coder)
-    pre = coder.source.encode_pre_act(x)
+    pre = coder.pre_activations(x)
     low, high = (float(torch.quantile(_thinned(pre.flatten()), q)) for q in (0.001, 0.9999))
     high = max(high, float(found.u[-1]), 2 * abs(threshold))
     h = torch.linspace(low, high, _POINTS)
     learned = _alone(coder, h, feature)
     teacher = h.double().numpy() * (h.numpy() > threshold)
-    if hasattr(reference.source, "activate") and reference.d_sae == coder.d_sae:
+    if reference.shows_activation and reference.d_sae == coder.d_sae:
         teacher = _alone(reference, h, feature)
     curve = None
     if best is not None:
-        offset = threshold if _form(coder.source) == "gate" else 0.0
+        offset = threshold if coder.form == "gate" else 0.0
         inside = np.interp(h.numpy() - offset, found.u, best)
         curve = tuple((h.double().numpy() * inside * (learned != 0)).tolist())
     edges = np.linspace(low, high, 61)
@@ -196,7 +191,7 @@ def _alone(coder: Coder, h: Tensor, feature: int) -> Array:
     """Codes of one feature at pre-activations ``h`` (n,), all other features silent."""
     rows = torch.full((len(h), coder.d_sae), -1e6)
     rows[:, feature] = h
-    return coder.source.activate(rows)[:, feature].double().numpy()
+    return coder.activation(rows)[:, feature].double().numpy()
 
 
 def _median_feature(coder: Coder) -> tuple[int, float]:
@@ -207,23 +202,21 @@ def _median_feature(coder: Coder) -> tuple[int, float]:
     return feature, float(threshold[feature])
 
 
-def _form(source: Any) -> str:
-    return str(getattr(getattr(source, "cfg", None), "form", "magnitude"))
-
-
 def _base(coder: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
     """What the magnitude multiplies: the pre-activation, or in the direct form its scale."""
-    if _form(coder.source) == "direct":
-        return coder.source.feature_scale[feature].double()
+    scale = coder.weight("feature_scale")
+    if coder.form == "direct" and scale is not None:
+        return scale[feature].double()
     return h[row, feature].double()
 
 
-def _argument(source: Any, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
+def _argument(coder: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
     """What the magnitude is a function of, for each code."""
     u = h[row, feature].double()
-    if _form(source) == "gate":
-        u = u - source.threshold[feature].double()
-    return u / source.feature_scale[feature].double() if hasattr(source, "feature_scale") else u
+    threshold, scale = coder.weight("threshold"), coder.weight("feature_scale")
+    if coder.form == "gate" and threshold is not None:
+        u = u - threshold[feature].double()
+    return u / scale[feature].double() if scale is not None else u
 
 
 def _thinned(values: Tensor) -> Tensor:

@@ -67,10 +67,9 @@ def finite(value: float) -> float | None:
 
 
 def _detail(coder: Coder, n_seeds: int) -> dict[str, Any]:
-    source = coder.source
     return {
-        "class": type(source).__name__,
-        "source": str(getattr(source, "source", "") or ""),
+        "class": coder.kind,
+        "source": coder.origin,
         "d_in": coder.d_in,
         "d_sae": coder.d_sae,
         "family": coder.family,

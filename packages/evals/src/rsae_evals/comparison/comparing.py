@@ -16,7 +16,7 @@ from rsae_evals.coder import Coder, as_coder
 from rsae_evals.comparison.arms import describe_arm, finite, undefined_reasons
 from rsae_evals.comparison.pareto import area_between, curve, curve_warnings
 from rsae_evals.comparison.results import Comparison, Difference, ParetoArea, ParetoCurve
-from rsae_evals.comparison.statistics import Interval, intervals
+from rsae_evals.comparison.statistics import MIN_DOCUMENTS, Interval, intervals
 from rsae_evals.comparison.verdicts import conclude, judge, l0_warnings
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.data.leakage import refuse_training_tokens
@@ -57,7 +57,8 @@ def compare(
     """Measure arms on the same frozen tokens and say which is better.
 
     Every earlier arm is the baseline of every later one, so give them in the order teacher,
-    control, …, RSAE. Differences are paired by sequence and by seed (see `statistics.intervals`);
+    control, …, RSAE. Differences are paired, and their intervals are over documents, crossed with
+    training seeds (see `statistics.intervals`);
     a verdict is better or worse only where its interval excludes zero, and at strict L0s more
     than 1 % apart only where one arm dominates (see `verdicts.judge`).
 
@@ -115,7 +116,12 @@ def compare(
         pareto=curves,
         areas=areas,
         floors=floors,
-        warnings=(*l0_warnings(l0), *_hook_warnings(coders, heldout), *curve_warnings(curves)),
+        warnings=(
+            *l0_warnings(l0),
+            *_few_documents(heldout),
+            *_hook_warnings(coders, heldout),
+            *curve_warnings(curves),
+        ),
         undefined=undefined_reasons(values),
         provenance=dict(provenance or {}),
     )
@@ -253,6 +259,17 @@ def _pareto(
     return tuple(curves.values()), tuple(area for area in areas if area is not None)
 
 
+def _few_documents(heldout: EvaluationSet) -> list[str]:
+    """A sentence where there are too few documents for a trustworthy interval."""
+    n = heldout.n_documents
+    if n is None or n >= MIN_DOCUMENTS:
+        return []
+    return [
+        f"the evaluation set holds {n} document{'s' * (n != 1)}; an interval over fewer than "
+        f"{MIN_DOCUMENTS} is rough, so evaluate on a longer text"
+    ]
+
+
 def _hook_warnings(coders: Mapping[str, Sequence[Coder]], heldout: EvaluationSet) -> list[str]:
     stated = {name: found[0].metadata.get("hook_name") for name, found in coders.items()}
     return [
@@ -267,6 +284,7 @@ def _tokens(heldout: EvaluationSet, measured: Mapping[str, Measurement]) -> dict
     return {
         "n_tokens": heldout.activations.n_tokens,
         "n_sequences": heldout.n_sequences,
+        "n_documents": heldout.n_documents,
         "sha256": heldout.sha256,
         "n_tokens_downstream": int(spliced[0].totals()["n"]) if spliced else None,
     }

@@ -1,4 +1,4 @@
-"""Intervals of paired differences: over sequences by the bootstrap, over seeds by Student's t."""
+"""Intervals of paired differences: over documents by the bootstrap, over seeds by Student's t."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ Figures = Callable[[Totals], Mapping[str, Array]]
 #: Resamples per interval: the 2.5 % quantile then has a standard error of about 0.04 sigma.
 RESAMPLES = 2000
 
+#: Below it a standard error rests on so few documents that an interval is reported as rough.
+MIN_DOCUMENTS = 10
+
 _BYTES = 1 << 27  # resamples are drawn in batches whose totals stay below this
 
 
@@ -33,14 +36,15 @@ class Interval:
 def paired_totals(
     arm: Sequence[Measurement], baseline: Sequence[Measurement], seed: int = 0
 ) -> Iterator[tuple[list[Totals], list[Totals]]]:
-    """Resample units, the same for every coder, and yield batches of totals, one per coder.
+    """Resample clusters, the same for every coder, and yield batches of totals, one per coder.
 
-    A resample draws n_units units with replacement; its totals are counts @ sums. The first batch
-    holds one row, the sample itself.
+    A cluster is a document (a unit, where no document is known: see `Measurement.clusters`). A
+    resample draws as many clusters as there are, with replacement; its totals are counts @ sums.
+    The first batch holds one row, the sample itself.
     """
-    n = len(next(iter(arm[0].sums.values())))
+    n = arm[0].n_clusters
     rng = np.random.default_rng(seed)
-    widest = max(v[0].size for m in (*arm, *baseline) for v in m.sums.values())
+    widest = max(v[0].size for m in (*arm, *baseline) for v in m.clusters.values())
     batch = max(1, min(RESAMPLES, _BYTES // (8 * max(n, widest))))
     yield _totals(arm, np.ones((1, n))), _totals(baseline, np.ones((1, n)))
     for start in range(0, RESAMPLES, batch):
@@ -58,60 +62,95 @@ def intervals(
     """Confidence intervals of mean over seeds of figure(arm) - figure(baseline), per figure.
 
     One measurement per training seed, all on the same units; an arm with a single measurement
-    (an untrained one, such as the teacher) stands against every seed of the other.
+    (an untrained one, such as the teacher) stands against every seed of the other. Documents are
+    resampled whole, since the sequences of one are correlated; where no document is known, units
+    are resampled by themselves and the interval is too narrow as far as they depend on one
+    another.
 
-    One seed: the percentile bootstrap over units, its level widened for few units as Hesterberg
-    proposes (the bootstrap's standard error is too small by sqrt((n-1)/n), and its quantiles are
-    normal where Student's are due). What another training seed would do is not covered.
+    One seed: the percentile bootstrap over the n documents, at the level whose normal quantile is
+
+        t_{e-1} * (standard error by the jackknife) / (standard error by the bootstrap),
+
+    with e the effective number of documents, n where all are equally long. The bootstrap's
+    standard error is too small for few documents, and more so for documents of unequal length;
+    that of the jackknife, which leaves out one document at a time, is not, and the quantiles of
+    few documents are Student's. What another training seed would do is not
+    covered.
 
     S > 1 seeds: three seeds have only ten distinct resamples, whose range covers far less than it
-    claims. So seeds enter by their sample variance s² and units by their bootstrap variance u²,
+    claims. So seeds enter by their sample variance s² and documents by their jackknife variance
+    u²,
 
-        mean ± t_df sqrt(u² + s²/S),   df = (u² + s²/S)² / (u⁴/(n-1) + (s²/S)²/(S-1)),
+        mean ± t_df sqrt(u² + s²/S),   df = (u² + s²/S)² / (u⁴/(e-1) + (s²/S)²/(S-1)),
 
-    Welch–Satterthwaite's degrees of freedom. The noise of a seed on a unit is in both variances,
-    so the interval is, if anything, too wide.
+    Welch–Satterthwaite's degrees of freedom. The noise of a seed on a document is in both
+    variances, so the interval is, if anything, too wide.
 
-    Sources: Hesterberg 2015, doi:10.1080/00031305.2015.1089789 (section 4.2); Owen 2007,
-    doi:10.1214/07-AOAS122 (crossed factors); Satterthwaite 1946, doi:10.2307/3002019.
+    References:
+        Cameron, Gelbach & Miller 2008, doi:10.1162/rest.90.3.414 (bootstrap over clusters);
+        MacKinnon, Nielsen & Webb 2023, doi:10.1016/j.jeconom.2022.04.001 (jackknife over
+        clusters); Carter, Schnepel & Steigerwald 2017, doi:10.1162/REST_a_00639 (effective
+        number of clusters);
+        Hesterberg 2015, doi:10.1080/00031305.2015.1089789 (widened percentiles);
+        Owen 2007, doi:10.1214/07-AOAS122 (crossed factors);
+        Satterthwaite 1946, doi:10.2307/3002019.
     """
-    batches = []
-    for arm_totals, base_totals in paired_totals(arm, baseline):
-        batches.append(_differences(arm_totals, base_totals, figures))
-    names = batches[0].keys()
-    n_units = len(next(iter(arm[0].sums.values())))
+    batches = [_differences(a, b, figures) for a, b in paired_totals(arm, baseline)]
+    without = _differences(_leave_one_out(arm), _leave_one_out(baseline), figures)
     found = {}
-    for name in names:
-        by_seed = batches[0][name][:, 0]
+    for name, sample in batches[0].items():
         resampled = np.concatenate([batch[name].mean(axis=0) for batch in batches[1:]])
-        found[name] = _interval(by_seed, resampled, n_units, level)
+        leave_one_out = without[name].mean(axis=0)
+        df = arm[0].effective_clusters - 1
+        found[name] = _interval(sample[:, 0], resampled, leave_one_out, df, level)
     return found
 
 
-def _interval(by_seed: Array, resampled: Array, n_units: int, level: float) -> Interval:
-    estimate = float(np.mean(by_seed))
+def _interval(
+    by_seed: Array, resampled: Array, without: Array, df: float, level: float
+) -> Interval:
+    """The interval of one figure.
+
+    Args:
+        by_seed: (S,) the figure's difference for each training seed.
+        resampled: (n_resamples,) its mean over seeds on each resample.
+        without: (n,) its mean over seeds without each of the n clusters.
+        df: degrees of freedom of the variance over clusters.
+        level: confidence level.
+    """
+    estimate, n = float(np.mean(by_seed)), len(without)
     resampled = resampled[np.isfinite(resampled)]
-    if not np.isfinite(estimate) or n_units < 2 or len(resampled) < RESAMPLES // 2:
+    enough = len(resampled) >= RESAMPLES // 2 and bool(np.isfinite(without).all())
+    if not np.isfinite(estimate) or n < 2 or not enough:
         return Interval(estimate, np.nan, np.nan)
+    of_clusters = (n - 1) * np.var(without)
     if len(by_seed) == 1:
-        t = stats.t.ppf((1 + level) / 2, n_units - 1) * np.sqrt(n_units / (n_units - 1))
-        tail = stats.norm.cdf(-t)
+        by_bootstrap = np.var(resampled)
+        ratio = np.sqrt(of_clusters / by_bootstrap) if by_bootstrap > 0 else 1.0
+        tail = stats.norm.cdf(-ratio * stats.t.ppf((1 + level) / 2, df))
         low, high = np.quantile(resampled, [tail, 1 - tail])
         return Interval(estimate, float(low), float(high))
     seeds = len(by_seed)
-    of_units = np.var(resampled, ddof=1) * n_units / (n_units - 1)
     of_seeds = np.var(by_seed, ddof=1) / seeds
-    total = of_units + of_seeds
+    total = of_clusters + of_seeds
     if total == 0:
         return Interval(estimate, estimate, estimate)
-    df = total**2 / (of_units**2 / (n_units - 1) + of_seeds**2 / (seeds - 1))
-    half = stats.t.ppf((1 + level) / 2, df) * np.sqrt(total)
+    df_of_both = total**2 / (of_clusters**2 / df + of_seeds**2 / (seeds - 1))
+    half = stats.t.ppf((1 + level) / 2, df_of_both) * np.sqrt(total)
     return Interval(estimate, float(estimate - half), float(estimate + half))
+
+
+def _leave_one_out(measurements: Sequence[Measurement]) -> list[Totals]:
+    """Totals without each cluster in turn, (n_clusters, …)."""
+    return [
+        {name: np.sum(values, axis=0) - values for name, values in m.clusters.items()}
+        for m in measurements
+    ]
 
 
 def _totals(measurements: Sequence[Measurement], counts: NDArray) -> list[Totals]:
     return [
-        {name: np.tensordot(counts, values, axes=1) for name, values in m.sums.items()}
+        {name: np.tensordot(counts, values, axes=1) for name, values in m.clusters.items()}
         for m in measurements
     ]
 
@@ -119,7 +158,8 @@ def _totals(measurements: Sequence[Measurement], counts: NDArray) -> list[Totals
 def _differences(arm: list[Totals], baseline: list[Totals], figures: Figures) -> dict[str, Array]:
     """(n_seeds, n_resamples) differences per figure."""
     seeds = max(len(arm), len(baseline))
-    of_arm, of_base = [dict(figures(t)) for t in arm], [dict(figures(t)) for t in baseline]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample in which nothing counts
+        of_arm, of_base = [dict(figures(t)) for t in arm], [dict(figures(t)) for t in baseline]
     return {
         name: np.stack(
             [of_arm[s % len(of_arm)][name] - of_base[s % len(of_base)][name] for s in range(seeds)]

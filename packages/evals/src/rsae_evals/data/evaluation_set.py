@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from rsae.data import Activations
@@ -42,6 +43,16 @@ class EvaluationSet:
     hook_name: str | None = None
 
     @property
+    def document(self) -> np.ndarray | None:
+        """(n_sequences,) the document of each sequence; None where no document is known."""
+        return None if self.tokens is None else self.tokens.document.numpy()
+
+    @property
+    def n_documents(self) -> int | None:
+        """Number of documents; None where no document is known."""
+        return None if self.document is None else len(np.unique(self.document))
+
+    @property
     def sha256(self) -> str:
         """A hash of the activations and, where known, of the tokens."""
         parts = [self.activations.sha256]
@@ -50,7 +61,7 @@ class EvaluationSet:
 
 
 def evaluation_set(
-    activations: Activations | Tensor,
+    activations: Activations | Tensor | np.ndarray,
     tokens: Tokens | None = None,
     *,
     host: Host | None = None,
@@ -58,11 +69,13 @@ def evaluation_set(
 ) -> EvaluationSet:
     """Freeze held-out activations, and where known their tokens, for an evaluation.
 
-    Without tokens, consecutive blocks of 128 rows stand for sequences: neighbours depend on one
-    another, and an interval must not count them as independent.
+    Intervals are over the documents of the tokens. Without tokens no document is known, and
+    consecutive blocks of 128 rows stand in for them: neighbours depend on one another, and an
+    interval must not count them as independent.
 
     Args:
-        activations: (n_tokens, d_in), in order, without special tokens.
+        activations: (n_tokens, d_in), in order, without special tokens: `Activations`, a tensor
+            or an array.
         tokens: the tokens they are of; the non-special ones must be as many as the rows.
         host: a language model, for downstream metrics.
         hook_name: where in it the activations live.
@@ -70,8 +83,8 @@ def evaluation_set(
     Raises:
         EvaluationError: no rows, values that are not finite, or tokens that do not fit.
     """
-    if isinstance(activations, Tensor):
-        activations = Activations.from_tensor(activations)
+    if not isinstance(activations, Activations):
+        activations = Activations.from_tensor(_rows(activations))
     n = activations.n_tokens
     if n == 0:
         raise EvaluationError("there are no activations to evaluate on; give some held-out tokens")
@@ -86,3 +99,16 @@ def evaluation_set(
         )
     sequence = np.repeat(np.arange(len(rows)), rows)
     return EvaluationSet(activations, sequence, len(rows), tokens, host, hook_name)
+
+
+def _rows(given: Tensor | np.ndarray) -> Tensor:
+    """(n, d_in) floats of a tensor or an array; a sentence for anything else."""
+    x = torch.from_numpy(given) if isinstance(given, np.ndarray) else given
+    if not isinstance(x, Tensor) or x.ndim != 2 or not x.is_floating_point():
+        what = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise EvaluationError(
+            f"activations of {what} cannot be evaluated; give floats of shape (tokens, d_in)"
+        )
+    if not len(x):
+        raise EvaluationError("there are no activations to evaluate on; give some held-out tokens")
+    return x

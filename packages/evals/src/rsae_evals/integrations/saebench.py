@@ -77,11 +77,7 @@ class SAEBenchCoder:
         layer = re.search(r"\d+", hook_name)
         if layer is None:
             raise EvaluationError(f"the hook {hook_name!r} names no layer; give one that does")
-        config = getattr(self._coder.source, "cfg", self._coder.source)
-        if getattr(config, "normalize_activations", "none") in (
-            "layer_norm",
-            "constant_norm_rescale",
-        ):
+        if self._coder.normalization in ("layer_norm", "constant_norm_rescale"):
             raise EvaluationError(
                 "SAEBench decodes codes alone, so a coder that normalises its input by the token "
                 "cannot be evaluated there; use rsae_evals.compare"
@@ -120,10 +116,7 @@ class SAEBenchCoder:
 
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> Self:
         """Move in place, as SAEBench expects; a coder whose source cannot move stays."""
-        source = self._coder.source
-        if hasattr(source, "to"):
-            moved = source.to(device=device, dtype=dtype)
-            self._coder = Coder(moved, self._coder.d_in, self._coder.d_sae)
+        self._coder = self._coder.to(device, dtype)
         for name in ("W_enc", "W_dec", "b_enc", "b_dec"):
             setattr(self, name, getattr(self, name).to(device=device, dtype=dtype))
         self._norms = self._norms.to(device=device)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rsae_evals.coder import Coder, SparseCoder, as_coder
@@ -56,7 +57,7 @@ class Downstream:
         measurement = self.measurement()
         return {k: float(v) for k, v in Splicing().values(measurement.totals()).items()}
 
-    def measurement(self) -> Measurement:
+    def measurement(self, document: NDArray | None = None) -> Measurement:
         """Sums by sequence, and the per-token values beside them."""
         counted = np.isfinite(self.ce_clean)
         tables = {
@@ -66,7 +67,8 @@ class Downstream:
             "kl": self.kl,
         }
         sums = {k: np.where(counted, v, 0.0).sum(axis=1) for k, v in tables.items()}
-        return Measurement(sums | {"n": counted.sum(axis=1).astype(np.float64)}, tables)
+        sums["n"] = counted.sum(axis=1).astype(np.float64)
+        return Measurement(sums, tables, document)
 
 
 def downstream(coder: SparseCoder | Any, host: Host, tokens: Tokens, hook_name: str) -> Downstream:
@@ -103,7 +105,7 @@ class Splicing:
 
     def __init__(self, max_sequences: int | None = None) -> None:
         self.max_sequences = max_sequences
-        self.name = f"downstream-1-{max_sequences or 'all'}"
+        self.name = f"downstream-2-{max_sequences or 'all'}"
 
     def measure(
         self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
@@ -113,7 +115,7 @@ class Splicing:
             raise EvaluationError("downstream metrics need tokens, a host and a hook; name them")
         tokens = spaced(heldout.tokens, self.max_sequences)
         found = splice(coders, heldout.host, tokens, heldout.hook_name, progress)
-        return [one.measurement() for one in found]
+        return [one.measurement(tokens.document.numpy()) for one in found]
 
     def values(self, totals: Totals) -> dict[str, Array]:
         """The figures of `downstream`."""

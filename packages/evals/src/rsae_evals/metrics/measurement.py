@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -24,16 +25,44 @@ class Measurement:
 
     Attributes:
         sums: name → (n_units, …) float64, additive over units (sequences, or texts). Every figure
-            is a function of their totals, so a bootstrap over units resamples rows.
+            is a function of their totals.
         extras: name → any array that is not resampled (firing counts, per-token values, …).
+        document: (n_units,) the document of each unit, or None where it is not known. Units of
+            one document are correlated, so a bootstrap resamples whole documents.
     """
 
     sums: dict[str, Array]
     extras: dict[str, NDArray] = field(default_factory=dict)
+    document: NDArray | None = None
 
     def totals(self) -> dict[str, Array]:
         """The sums over all units."""
         return {name: np.sum(values, axis=0) for name, values in self.sums.items()}
+
+    @cached_property
+    def clusters(self) -> dict[str, Array]:
+        """The sums over what is resampled: documents, or units where no document is known."""
+        if self.document is None:
+            return self.sums
+        names, index = np.unique(self.document, return_inverse=True)
+        found = {}
+        for name, values in self.sums.items():
+            found[name] = np.zeros((len(names), *values.shape[1:]))
+            np.add.at(found[name], index, values)
+        return found
+
+    @property
+    def effective_clusters(self) -> float:
+        """(Σ n_g)² / Σ n_g², n_g the units of cluster g: fewer than there are where few rule."""
+        if self.document is None:
+            return float(self.n_clusters)
+        sizes = np.unique(self.document, return_counts=True)[1].astype(np.float64)
+        return float(sizes.sum() ** 2 / np.sum(sizes**2))
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of documents, or of units where no document is known."""
+        return len(next(iter(self.clusters.values())))
 
 
 class Metric(Protocol):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rsae.data import Activations
@@ -86,7 +87,7 @@ def reconstruction(
 class Reconstruction:
     """The metric of `reconstruction`, for several coders in one pass and by sequence."""
 
-    name = "reconstruction-1"
+    name = "reconstruction-2"
 
     def measure(
         self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
@@ -102,7 +103,7 @@ class Reconstruction:
             done += len(block)
             if progress is not None:
                 progress("reconstruction", done / heldout.activations.n_tokens)
-        return [accumulated.measurement() for accumulated in sums]
+        return [accumulated.measurement(heldout.document) for accumulated in sums]
 
     def values(self, totals: Totals) -> dict[str, Array]:
         """The figures of `reconstruction` that are functions of sums."""
@@ -180,7 +181,7 @@ class _Sums:
             total = self.sums.setdefault(name, np.zeros(shape))
             torch.from_numpy(total).index_add_(0, index, values.cpu())
 
-    def measurement(self) -> Measurement:
+    def measurement(self, document: NDArray | None = None) -> Measurement:
         if not self.sums:
             raise EvaluationError("there are no activations to evaluate on; give some tokens")
-        return Measurement(self.sums, {"fired": self.fired.numpy()})
+        return Measurement(self.sums, {"fired": self.fired.numpy()}, document)

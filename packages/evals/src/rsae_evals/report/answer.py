@@ -137,9 +137,14 @@ def _weak(comparison: Comparison, asked: Question) -> list[str]:
 def scope(comparison: Comparison) -> str:
     """What the intervals cover."""
     seeds = max(len(values) for arm in comparison.arms for values in arm.per_seed.values())
+    documents = comparison.tokens.get("n_documents")
+    if documents is None:
+        units = "sequences, since no document is known"
+    else:
+        units = f"{documents} document{'s' * (documents != 1)}"
     if seeds == 1:
-        return "Intervals are over sequences; one training seed says nothing of another."
-    return f"Intervals are over sequences and {seeds} training seeds."
+        return f"Intervals are over {units}; one training seed says nothing of another."
+    return f"Intervals are over {units}, crossed with {seeds} training seeds."
 
 
 def _figures(comparison: Comparison, found: Difference) -> str:
