@@ -52,3 +52,15 @@ def test_what_is_no_coder_is_said_in_a_line(obj, message):
 def test_a_coder_without_widths_is_refused():
     with pytest.raises(EvaluationError, match="d_in"):
         as_coder(type("Odd", (), {"encode": None, "decode": None})())
+
+
+def test_a_refined_sae_has_a_fingerprint_of_its_own_that_saving_keeps(tmp_path):
+    from rsae import RSAE, refine
+    from rsae.upgrading.refining import as_rsae
+
+    plain = as_rsae("demo:topk")
+    refined = refine(plain)
+    assert as_coder(plain).fingerprint != as_coder(refined).fingerprint
+    refined.save_model(tmp_path)
+    again = RSAE.load_from_disk(tmp_path)
+    assert as_coder(again).fingerprint == as_coder(refined).fingerprint

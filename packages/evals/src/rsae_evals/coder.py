@@ -259,6 +259,8 @@ def _settings(obj: Any) -> str:
         names = [f.name for f in fields(owner)]
     else:
         names = sorted(getattr(owner, "__dict__", {}))
-    plain = (bool, int, float, str, tuple, list)
-    values = {n: getattr(owner, n) for n in names if n not in ("source", "format", "metadata")}
+    plain = (bool, int, float, str, tuple, list, dict)
+    # The rational's numbers are among the tensors; cfg has them as they were when it was saved.
+    left_out = ("source", "format", "metadata", "rational")
+    values = {n: getattr(owner, n) for n in names if n not in left_out}
     return repr({n: v for n, v in values.items() if isinstance(v, plain)})

@@ -6,16 +6,20 @@ Importing this package registers the architecture "rational" with SAELens.
 from rsae.pretrained import Teacher, load_teacher
 from rsae.sae.activation import RationalActivation
 from rsae.sae.model import RSAE, RSAEConfig
-from rsae.upgrading import RationalConfig, UpgradeConfig, UpgradeResult, upgrade
+from rsae.sae.refinement import Pursuit, Refinement
+from rsae.upgrading import RationalConfig, UpgradeConfig, UpgradeResult, refine, upgrade
 
 __all__ = [
     "RSAE",
+    "Pursuit",
     "RSAEConfig",
     "RationalActivation",
     "RationalConfig",
+    "Refinement",
     "Teacher",
     "UpgradeConfig",
     "UpgradeResult",
     "load_teacher",
+    "refine",
     "upgrade",
 ]

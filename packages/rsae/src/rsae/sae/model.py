@@ -19,6 +19,7 @@ from rsae.errors import ConfigError
 from rsae.files import make_folder, save_safetensors, write_json, write_text
 from rsae.sae.activation import RationalActivation
 from rsae.sae.card import model_card
+from rsae.sae.refinement import Refinement
 
 if TYPE_CHECKING:
     from rsae.pretrained import Teacher
@@ -43,15 +44,18 @@ class RSAEConfig(SAEConfig):
         k: codes kept per token, for support "topk" only.
         rational: the numbers of the `RationalActivation`. They live here and not among the
             weights because SAELens casts every weight to the model's dtype on loading.
+        refinement: the settings of a `Refinement`, or None for none.
 
     Raises:
-        ConfigError: an unknown form or support, or one that does not go with the other.
+        ConfigError: an unknown form or support, or one that does not go with the other; settings
+            of the refinement that contradict each other.
     """
 
     form: Form = "magnitude"
     support: Support = "threshold"
     k: int | None = None
     rational: dict[str, Any] = field(default_factory=lambda: dict(_IDENTITY))
+    refinement: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,6 +67,8 @@ class RSAEConfig(SAEConfig):
             raise ConfigError("support 'level' is where a gate exceeds 1/2; it needs form 'gate'")
         if (self.k is not None) != (self.support == "topk"):
             raise ConfigError("k goes with support 'topk', and only with it")
+        if self.refinement is not None:
+            self.refinement = Refinement.from_dict(self.refinement).to_dict()
 
     @override
     @classmethod
@@ -74,7 +80,8 @@ class RSAE(SAE[RSAEConfig]):
     r"""A sparse autoencoder with a rational activation and exact zeros.
 
         h     = (x - b_dec) W_enc + b_enc                 (…, d_sae)   encode_pre_act
-        z_j   = value_j(h_j) where j is in the support, exactly 0 elsewhere       encode
+        z_j   = value_j(h_j) where j is in the support, exactly 0 elsewhere       activate
+        z     = the refined z, where the SAE has a `Refinement`                   encode
         x_hat = z W_dec + b_dec                           (…, d_in)    decode
 
     The value, by form, with one rational phi(u) = C_out * r(u / C_in) for all features and
@@ -90,7 +97,8 @@ class RSAE(SAE[RSAEConfig]):
     - "level":     phi((h_j - tau_j) / s_j) > C_out / 2      (form "gate" only)
     - "topk":      h_j > 0 and h_j / s_j among the token's k largest
 
-    A magnitude that is 1 makes it the teacher exactly. b_dec is subtracted only where
+    A magnitude that is 1 makes it the teacher exactly, and a refinement leaves the weights as they
+    are. `hook_sae_acts_post` sees the refined activations. b_dec is subtracted only where
     `cfg.apply_b_dec_to_input`; input normalisation, hooks, error term and file layout are
     SAELens' own.
 
@@ -108,6 +116,7 @@ class RSAE(SAE[RSAEConfig]):
     threshold: nn.Parameter
     feature_scale: Tensor
     rational: RationalActivation
+    pursuit_threshold: Tensor  # (d_sae,) only with pursuit, in units of y_j = z_j |W_dec_j|
 
     @override
     def initialize_weights(self) -> None:
@@ -117,6 +126,41 @@ class RSAE(SAE[RSAEConfig]):
         self.threshold = nn.Parameter(torch.zeros(shape, **like))  # type: ignore[arg-type]
         self.register_buffer("feature_scale", torch.ones(shape, **like))  # type: ignore[arg-type]
         self.rational = RationalActivation.from_dict(self.cfg.rational, device=self.device)
+        if self.refinement is not None and self.refinement.pursuit is not None:
+            self.register_buffer("pursuit_threshold", torch.zeros(shape, **like))  # type: ignore[arg-type]
+
+    @property
+    def refinement(self) -> Refinement | None:
+        """The refinement of `encode`, or None; `set_refinement` changes it."""
+        found = self.cfg.refinement
+        return None if found is None else Refinement.from_dict(found)
+
+    def set_refinement(
+        self, refinement: Refinement | None, pursuit_threshold: Tensor | None = None
+    ) -> Self:
+        """Refine from now on, in place, or no longer; weights stay as they are.
+
+        Args:
+            refinement: how, or None for the encoder's own activations.
+            pursuit_threshold: (d_sae,) thresholds t_j, with pursuit and only with it.
+
+        Raises:
+            ConfigError: thresholds without pursuit, pursuit without thresholds, or of other shape.
+        """
+        pursuit = refinement is not None and refinement.pursuit is not None
+        if pursuit != (pursuit_threshold is not None):
+            raise ConfigError("pursuit thresholds go with pursuit; give both or neither")
+        if pursuit_threshold is not None and pursuit_threshold.shape != (self.cfg.d_sae,):
+            raise ConfigError(
+                f"{tuple(pursuit_threshold.shape)} pursuit thresholds do not fit "
+                f"{self.cfg.d_sae} features"
+            )
+        self.cfg.refinement = None if refinement is None else refinement.to_dict()
+        self._buffers.pop("pursuit_threshold", None)
+        if pursuit_threshold is not None:
+            found = pursuit_threshold.detach().to(self.device, self.dtype)
+            self.register_buffer("pursuit_threshold", found)
+        return self
 
     @classmethod
     def from_teacher(
@@ -157,8 +201,23 @@ class RSAE(SAE[RSAEConfig]):
 
     @override
     def encode(self, x: Tensor) -> Tensor:
-        """Codes z, (…, d_in) → (…, d_sae); exact zeros outside the support."""
-        return self.hook_sae_acts_post(self.activate(self.encode_pre_act(x)))
+        """Feature activations z, (…, d_in) → (…, d_sae); exact zeros outside the support."""
+        z, target = self.first_pass(x)
+        refinement = self.refinement
+        if refinement is not None:
+            threshold = self.pursuit_threshold if refinement.pursuit else None
+            z = refinement(z, target, self.W_dec, threshold)
+        return self.hook_sae_acts_post(z)
+
+    def first_pass(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoder's own activations, (…, d_sae), and what a refinement aims at.
+
+        The target, (…, d_in), is the normalised input less b_dec.
+        """
+        inputs = self.process_sae_in(x)
+        h = self.hook_sae_acts_pre(inputs @ self.W_enc + self.b_enc)
+        target = inputs if self.cfg.apply_b_dec_to_input else inputs - self.b_dec
+        return self.activate(h), target
 
     @override
     def decode(self, feature_acts: Tensor) -> Tensor:

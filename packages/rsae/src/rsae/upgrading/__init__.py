@@ -3,6 +3,7 @@
 from rsae.upgrading.config import RationalConfig, UpgradeConfig, config_from_toml, preset
 from rsae.upgrading.initial_rational import RationalFit, fit_rational
 from rsae.upgrading.pipeline import Sample, UpgradeResult, sample_of, upgrade
+from rsae.upgrading.refining import refine
 
 __all__ = [
     "RationalConfig",
@@ -13,6 +14,7 @@ __all__ = [
     "config_from_toml",
     "fit_rational",
     "preset",
+    "refine",
     "sample_of",
     "upgrade",
 ]

@@ -1,0 +1,430 @@
+r"""Least-squares steps on each token's active features, as one differentiable PyTorch operator.
+
+Shapes: n tokens, d = d_in, d_sae features, k the largest number of active features of a token.
+
+For one token let D (k, d) be the decoder rows of the features that the encoder made active, scaled
+to norm 1, y = z |W_dec| the activations in those units, t the target, r = t - D^T y:
+
+    minimise |t - D^T y|^2    by steps    y <- y + alpha p,   p in the span of G^i D r,   G = D D^T
+
+- conjugate gradients choose alpha and p so that the error is the least that this many products
+  with G allow (Hestenes & Stiefel 1952, doi:10.6028/jres.049.044);
+- fixed step sizes take p = D r, one size per step;
+- "exact" solves G delta = D r by Cholesky's factorisation, in float64.
+
+Then activations at or below 0 are set to 0 and leave the active set; where that happened, the
+steps are taken once more on what is left, and what is at or below 0 then is dropped too. A token
+whose error has risen all the same (fixed steps can do that, or dropping) keeps the encoder's
+activations.
+
+On a CPU in float32 the steps run in compiled loops (`rsae.sae.kernels`); elsewhere, and for
+gradients, in batched products of gathered decoder rows. Both are the same algorithm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["refine"]
+
+_CONJUGATE, _FIXED, _EXACT = "cg", "minimax", "exact"
+_AFTER_DROP = 2  # conjugate-gradient steps after activations were dropped
+_BATCH_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}  # of gathered decoder rows held at once
+_TOKENS_PER_THREAD = 32  # below that, starting a thread costs more than it saves
+_JITTER = 1e-10  # on G's diagonal of 1s in float64, for decoder rows that are linearly dependent
+
+
+def refine(
+    z: Tensor, target: Tensor, decoder: Tensor, method: str, steps: int, sizes: Sequence[float]
+) -> Tensor:
+    """Refined activations, (…, d_sae), in float32 (float64 if z is).
+
+    Args:
+        z: (…, d_sae) activations; those that are not 0 are active.
+        target: (…, d), what the decoder rows are to add up to.
+        decoder: (d_sae, d) rows of any norm, in any floating type.
+        method: "cg", "minimax" or "exact".
+        steps: number of steps K for "cg".
+        sizes: the K step sizes for "minimax".
+    """
+    dtype = torch.promote_types(z.dtype, torch.float32)
+    flat = z.reshape(-1, z.shape[-1]).to(dtype)
+    goal = target.reshape(-1, target.shape[-1]).to(dtype)
+    return _refine(flat, goal, decoder, method, steps, list(sizes)).reshape(z.shape)
+
+
+@torch.library.custom_op("rsae::refine", mutates_args=())
+def _refine(
+    z: Tensor, target: Tensor, decoder: Tensor, method: str, steps: int, sizes: Sequence[float]
+) -> Tensor:
+    if z.device.type == "cpu" and z.dtype == decoder.dtype == torch.float32 and method != _EXACT:
+        return _compiled(z, target, decoder, _Schedule.of(method, steps, sizes))
+    out = torch.zeros_like(z)
+    for batch in _batches(z, target, decoder):
+        out[batch.tokens] = batch.scatter(_forward(batch, _Schedule.of(method, steps, sizes)).out)
+    return out
+
+
+@_refine.register_fake
+def _(
+    z: Tensor, target: Tensor, decoder: Tensor, method: str, steps: int, sizes: Sequence[float]
+) -> Tensor:
+    return torch.empty_like(z)
+
+
+@torch.library.custom_op("rsae::refine_backward", mutates_args=())
+def _refine_backward(
+    grad: Tensor,
+    z: Tensor,
+    target: Tensor,
+    decoder: Tensor,
+    method: str,
+    steps: int,
+    sizes: Sequence[float],
+) -> tuple[Tensor, Tensor, Tensor]:
+    to_z, to_target = torch.zeros_like(z), torch.zeros_like(target)
+    to_decoder = torch.zeros_like(decoder, dtype=z.dtype)
+    for batch in _batches(z, target, decoder):
+        solved = _forward(batch, _Schedule.of(method, steps, sizes))
+        part = grad[batch.tokens].gather(1, batch.columns) * batch.inside
+        of_z, of_target, of_rows = _backward(batch, solved, part)
+        to_z[batch.tokens] = batch.scatter(of_z)
+        to_target[batch.tokens] = of_target
+        to_decoder.index_add_(0, batch.columns.flatten(), of_rows.flatten(0, 1))
+    return to_z, to_target, to_decoder.to(decoder.dtype)
+
+
+@_refine_backward.register_fake
+def _(
+    grad: Tensor,
+    z: Tensor,
+    target: Tensor,
+    decoder: Tensor,
+    method: str,
+    steps: int,
+    sizes: Sequence[float],
+) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(z), torch.empty_like(target), torch.empty_like(decoder)
+
+
+def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    z, target, decoder, *ctx.settings = inputs
+    ctx.save_for_backward(z, target, decoder)
+
+
+def _through_the_steps(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    found = _refine_backward(grad.contiguous(), *ctx.saved_tensors, *ctx.settings)
+    return (*found, None, None, None)
+
+
+_refine.register_autograd(_through_the_steps, setup_context=_keep_inputs)
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """How to step: before anything is dropped, and after.
+
+    Attributes:
+        method: "cg", "minimax" or "exact".
+        first, last: step sizes; those of conjugate gradients are only counted.
+    """
+
+    method: str
+    first: tuple[float, ...]
+    last: tuple[float, ...]
+
+    @classmethod
+    def of(cls, method: str, steps: int, sizes: Sequence[float]) -> _Schedule:
+        if method == _CONJUGATE:
+            return cls(method, (1.0,) * steps, (1.0,) * _AFTER_DROP)
+        fixed = tuple(sizes) if method == _FIXED else (1.0,)
+        return cls(method, fixed, fixed)
+
+
+def _compiled(z: Tensor, target: Tensor, decoder: Tensor, schedule: _Schedule) -> Tensor:
+    """The loops of `rsae.sae.kernels`, on as many threads as PyTorch uses."""
+    from rsae.sae import kernels
+
+    out = torch.zeros_like(z)
+    arrays = [t.detach().contiguous().numpy() for t in (z, target, decoder)]
+    first, last = (np.asarray(given, np.float32) for given in (schedule.first, schedule.last))
+    run: Callable[..., None] = kernels.refine_rows
+    sizes: tuple[Any, ...] = (first, last, schedule.method == _FIXED)
+
+    def part(begin: int, end: int) -> None:
+        run(*arrays, out.numpy(), *sizes, begin, end)
+
+    threads = max(1, min(torch.get_num_threads(), len(z) // _TOKENS_PER_THREAD))
+    if threads == 1:
+        part(0, len(z))
+        return out
+    bounds = np.linspace(0, len(z), threads + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(part, bounds[:-1], bounds[1:]))
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """The active features of m tokens, padded to k each.
+
+    Attributes:
+        tokens: which tokens of the whole.
+        columns: (m, k) indices of features; padding has index 0.
+        inside: (m, k) 1 for an active feature, 0 for padding.
+        rows: (m, k, d) their decoder rows scaled to norm 1, 0 for padding and for zero rows.
+        norms: (m, k) norms of the decoder rows; 1 for zero rows, which keep their activation.
+        z: (m, k) activations of the encoder.
+        target: (m, d).
+        d_sae: number of features.
+    """
+
+    tokens: slice
+    columns: Tensor
+    inside: Tensor
+    rows: Tensor
+    norms: Tensor
+    z: Tensor
+    target: Tensor
+    d_sae: int
+
+    def scatter(self, values: Tensor) -> Tensor:
+        """(m, k) → (m, d_sae)."""
+        dense = values.new_zeros(len(values), self.d_sae)
+        return dense.scatter_add_(1, self.columns, values * self.inside)
+
+
+def _batches(z: Tensor, target: Tensor, decoder: Tensor) -> Iterator[_Batch]:
+    """The tokens in batches whose gathered decoder rows fit into the working memory."""
+    limit = _BATCH_ELEMENTS["cpu" if z.device.type == "cpu" else "cuda"]
+    counts = (z != 0).sum(dim=1)
+    widest = max(1, int(counts.max())) if len(z) else 1
+    size = max(1, limit // (widest * decoder.shape[1]))
+    for begin in range(0, len(z), size):
+        tokens = slice(begin, begin + size)
+        yield _gather(tokens, z[tokens], target[tokens], decoder)
+
+
+def _gather(tokens: slice, z: Tensor, target: Tensor, decoder: Tensor) -> _Batch:
+    row, column = z.nonzero(as_tuple=True)
+    counts = torch.bincount(row, minlength=len(z))
+    place = torch.arange(len(row), device=z.device) - (counts.cumsum(0) - counts)[row]
+    width = max(1, int(counts.max()))
+    columns = column.new_zeros(len(z), width).index_put_((row, place), column)
+    inside = z.new_zeros(len(z), width).index_put_((row, place), z.new_ones(()))
+    rows = decoder[columns].to(z.dtype)
+    norms = rows.norm(dim=2)
+    norms = torch.where(norms > 0, norms, torch.ones_like(norms))
+    rows = rows / norms[..., None] * inside[..., None]
+    start = z.gather(1, columns) * inside
+    return _Batch(tokens, columns, inside, rows, norms, start, target, z.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What one step had at hand; shapes (m, k), (m, d) and (m, 1)."""
+
+    residual: Tensor
+    gradient: Tensor
+    direction: Tensor
+    combined: Tensor  # D^T direction
+    alpha: Tensor
+    beta: Tensor
+    square: Tensor  # |gradient|^2
+    curvature: Tensor  # |D^T direction|^2
+
+
+@dataclass(frozen=True, eq=False)
+class _Descent:
+    """Steps from `start` (m, k) on the features `inside` (m, k), in units of unit rows."""
+
+    start: Tensor
+    inside: Tensor
+    steps: tuple[_Step, ...]
+    y: Tensor
+    residual: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Solved:
+    """Both descents, what was kept after each, and the refined activations (m, k)."""
+
+    schedule: _Schedule
+    descents: tuple[_Descent, ...]
+    kept: tuple[Tensor, ...]
+    better: Tensor
+    out: Tensor
+
+
+def _combine(rows: Tensor, y: Tensor) -> Tensor:
+    """D^T y, (m, k, d), (m, k) → (m, d)."""
+    return torch.einsum("mkd,mk->md", rows, y)
+
+
+def _project(rows: Tensor, q: Tensor) -> Tensor:
+    """D q, (m, k, d), (m, d) → (m, k)."""
+    return torch.einsum("mkd,md->mk", rows, q)
+
+
+def _error(residual: Tensor) -> Tensor:
+    return residual.square().sum(dim=1, keepdim=True)
+
+
+def _forward(batch: _Batch, schedule: _Schedule) -> _Solved:
+    start = batch.z * batch.norms
+    before = _error(batch.target - _combine(batch.rows, start))
+    y, inside = start, batch.inside
+    descents: list[_Descent] = []
+    kept: list[Tensor] = []
+    for sizes in (schedule.first, schedule.last):
+        descents.append(_descend(batch, y, inside, schedule.method, sizes))
+        y = descents[-1].y
+        keep = torch.where((inside > 0) & ~(y > 0), 0.0, 1.0).to(y.dtype)
+        kept.append(keep)
+        y = y * keep
+        again = (keep == 0).any(dim=1, keepdim=True)
+        inside = inside * keep * again
+        if not again.any():
+            break
+    after = _error(batch.target - _combine(batch.rows, y))
+    better = torch.isfinite(after) & (after <= before)
+    out = torch.where(better, y / batch.norms, batch.z)
+    return _Solved(schedule, tuple(descents), tuple(kept), better, out)
+
+
+def _descend(
+    batch: _Batch, y: Tensor, inside: Tensor, method: str, sizes: Sequence[float]
+) -> _Descent:
+    start, residual = y, batch.target - _combine(batch.rows, y)
+    if method == _EXACT:
+        step = _solve(batch.rows, inside, residual)
+        y, residual = y + step.direction, residual - step.combined
+        return _Descent(start, inside, (step,), y, residual)
+    steps: list[_Step] = []
+    alive = torch.ones_like(residual[:, :1], dtype=torch.bool)
+    eps, k = torch.finfo(y.dtype).eps, y.shape[1]
+    for size in sizes:
+        gradient = inside * _project(batch.rows, residual)
+        square = gradient.square().sum(dim=1, keepdim=True)
+        # What is left of the gradient, below this, is rounding.
+        alive = alive & (square > k * (8 * eps) ** 2 * _error(residual))
+        beta = torch.zeros_like(square)
+        direction = gradient
+        if steps and method == _CONJUGATE:
+            last = steps[-1]
+            beta = torch.where(alive, square / last.square, beta)
+            direction = gradient + beta * last.direction
+        combined = _combine(batch.rows, direction)
+        curvature = _error(combined)
+        # Duplicate decoder rows cancel in such a direction.
+        alive = alive & (curvature > k * eps * direction.square().sum(dim=1, keepdim=True))
+        alpha = square / curvature if method == _CONJUGATE else torch.full_like(square, size)
+        alpha = torch.where(alive, alpha, torch.zeros_like(alpha))
+        steps.append(_Step(residual, gradient, direction, combined, alpha, beta, square, curvature))
+        y, residual = y + alpha * direction, residual - alpha * combined
+    return _Descent(start, inside, tuple(steps), y, residual)
+
+
+def _solve(rows: Tensor, inside: Tensor, residual: Tensor) -> _Step:
+    """The one step of the exact method: `direction` is the whole change, `gradient` solves it."""
+    gradient = inside * _project(rows, residual)
+    change = _cholesky_solve(rows, inside, gradient)
+    one = torch.ones_like(residual[:, :1])
+    return _Step(residual, gradient, change, _combine(rows, change), one, one, one, one)
+
+
+def _cholesky_solve(rows: Tensor, inside: Tensor, right: Tensor) -> Tensor:
+    """(G + jitter)^-1 right on the features inside, in float64."""
+    masked = rows.double() * inside[..., None]
+    gram = masked @ masked.transpose(1, 2)
+    gram.diagonal(dim1=1, dim2=2).add_(1 - inside + _JITTER)
+    factor = torch.linalg.cholesky_ex(gram).L
+    solved = torch.cholesky_solve(right.double()[..., None], factor)[..., 0]
+    return (solved * inside).to(right.dtype)
+
+
+def _backward(batch: _Batch, solved: _Solved, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of z (m, k), target (m, d) and decoder rows (m, k, d) from that of the output."""
+    method = solved.schedule.method
+    to_rows = torch.zeros_like(batch.rows)
+    to_target = torch.zeros_like(batch.target)
+    to_norms = torch.where(solved.better, -grad * solved.out / batch.norms, torch.zeros_like(grad))
+    to_y = torch.where(solved.better, grad / batch.norms, torch.zeros_like(grad))
+    for descent, keep in zip(reversed(solved.descents), reversed(solved.kept), strict=True):
+        to_y, to_residual, of_rows = _descend_backward(batch, descent, method, to_y * keep)
+        to_target += to_residual
+        to_rows += of_rows
+    to_norms += to_y * batch.z
+    to_z = torch.where(solved.better, to_y * batch.norms, grad)
+    # From unit rows and norms to the decoder's own rows; a zero row has no gradient.
+    along = (to_rows * batch.rows).sum(dim=2, keepdim=True)
+    nonzero = batch.rows.square().sum(dim=2, keepdim=True) > 0
+    of_decoder = (to_rows - along * batch.rows) / batch.norms[..., None]
+    of_decoder = (of_decoder + to_norms[..., None] * batch.rows) * nonzero
+    return to_z * batch.inside, to_target, of_decoder
+
+
+def _descend_backward(
+    batch: _Batch, descent: _Descent, method: str, to_y: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of a descent's start, of the target and of the unit rows, from that of its end.
+
+    The adjoint of every line of `_descend`, last line first; a name `to_a` is the gradient of a.
+    """
+    rows = batch.rows
+    to_rows = torch.zeros_like(rows)
+    to_residual = torch.zeros_like(descent.residual)
+    to_direction = torch.zeros_like(to_y)  # what the next step's direction passes back
+    to_square = torch.zeros_like(to_y[:, :1])  # and what its beta does
+    if method == _EXACT:
+        to_residual, to_rows = _solve_backward(rows, descent, to_y)
+    for i, step in reversed(list(enumerate(descent.steps if method != _EXACT else ()))):
+        of_alpha = (to_y * step.direction).sum(dim=1, keepdim=True)
+        of_alpha = of_alpha - (to_residual * step.combined).sum(dim=1, keepdim=True)
+        to_direction = to_direction + step.alpha * to_y
+        to_combined = -step.alpha * to_residual
+        if method == _CONJUGATE:
+            of_alpha = _quotient(of_alpha, step.curvature, step.alpha)
+            to_square = to_square + of_alpha
+            to_combined = to_combined - 2 * of_alpha * step.alpha * step.combined
+        to_direction = to_direction + _project(rows, to_combined)
+        to_rows += step.direction[..., None] * to_combined[:, None]
+        to_gradient = to_direction
+        if method == _CONJUGATE:
+            before = descent.steps[i - 1] if i else None
+            of_next = torch.zeros_like(to_square)
+            if before is not None:
+                of_beta = (to_direction * before.direction).sum(dim=1, keepdim=True)
+                of_beta = _quotient(of_beta, before.square, step.beta)
+                to_square = to_square + of_beta
+                of_next = -of_beta * step.beta
+            to_gradient = to_gradient + 2 * to_square * step.gradient
+            to_square = of_next
+        to_direction = step.beta * to_direction
+        to_gradient = to_gradient * descent.inside
+        to_residual = to_residual + _combine(rows, to_gradient)
+        to_rows += to_gradient[..., None] * step.residual[:, None]
+    to_start = to_y - _project(rows, to_residual)
+    to_rows -= descent.start[..., None] * to_residual[:, None]
+    return to_start, to_residual, to_rows
+
+
+def _quotient(above: Tensor, below: Tensor, where_not_zero: Tensor) -> Tensor:
+    """above / below, and 0 for tokens whose steps had ended."""
+    return torch.where(where_not_zero != 0, above / below, torch.zeros_like(above))
+
+
+def _solve_backward(rows: Tensor, descent: _Descent, to_y: Tensor) -> tuple[Tensor, Tensor]:
+    (step,) = descent.steps
+    to_gradient = _cholesky_solve(rows, descent.inside, to_y * descent.inside)
+    combined = _combine(rows, to_gradient)
+    to_rows = to_gradient[..., None] * (step.residual - step.combined)[:, None]
+    to_rows -= step.direction[..., None] * combined[:, None]
+    return combined, to_rows
