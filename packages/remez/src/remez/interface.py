@@ -5,6 +5,7 @@ This is the only module that imports the solver, the verification and the code g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -49,7 +50,7 @@ class Fit(Solution):
 
     @property
     def numerator(self) -> Chebyshev:
-        """p in the Chebyshev basis of the domain's hull."""
+        """p in the Chebyshev basis of the domain's hull, cut at the outer extrema if infinite."""
         return self._polynomials[0]
 
     @property
@@ -59,7 +60,12 @@ class Fit(Solution):
 
     @cached_property
     def _polynomials(self) -> tuple[Chebyshev, Chebyshev]:
-        return self.rational.polynomials(self.domain.hull if self.domain.is_finite else None)
+        low, high = self.domain.hull
+        inner = [float(x) for x in self.reference]
+        inner = inner[1:-1] or inner  # an end of the reference may stand for infinity
+        low = low if math.isfinite(low) else min(inner[0], high - 1)
+        high = high if math.isfinite(high) else max(inner[-1], low + 1)
+        return self.rational.polynomials((low, high))
 
     def poles(self) -> np.ndarray:
         """The poles of r, complex."""

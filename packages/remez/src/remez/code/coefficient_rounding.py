@@ -87,7 +87,7 @@ def round_pair(
     nearest = scaling(1.0, slice(None))
     still = np.zeros(nearest.free.size)
     naive = nearest.worst(still)
-    if still.size > MAX_LATTICE:
+    if not 0 < still.size <= MAX_LATTICE:
         return RoundedPair(*nearest.rounded(still), naive, naive)
     found = []
     for unit in np.unique(to_nearest(scales, bits)):
@@ -179,6 +179,8 @@ def _babai_lawson(scaling: _Scaling) -> tuple[np.ndarray, np.ndarray]:
             best, best_value = moves, value
         shrinkage = np.maximum(scaling.shrinkage(moves[None])[0], SHRINK)
         weights = weights * np.abs((residual - columns @ moves) / shrinkage)
+        if not weights.any():  # the coefficients fit the target type as they are
+            break
         weights = weights / weights.sum() + 1e-12
     return best, basis
 
@@ -199,7 +201,7 @@ def _descend(scaling: _Scaling, moves: np.ndarray, basis: np.ndarray) -> np.ndar
     directions = signed
     if len(basis) <= MAX_PAIRED:
         pairs = [signed[i] + signed[j] for i, j in combinations(range(len(signed)), 2)]
-        directions = np.concatenate([signed, [pair for pair in pairs if pair.any()]])
+        directions = np.array([*signed, *(pair for pair in pairs if pair.any())])
     value = scaling.worst(moves)
     for _ in range(MAX_DESCENT):
         trial = scaling.maximum(moves + directions)

@@ -276,7 +276,7 @@ def _euclid(p: list[Any], q: list[Any]) -> list[list[Any]]:
     while q:
         quotient, remainder = _divide(p, q)
         quotients.append(quotient)
-        p, q = q, _trimmed(remainder, max(map(abs, p)))
+        p, q = q, _trimmed(remainder, max(map(abs, p), default=mp.one))
     return quotients
 
 

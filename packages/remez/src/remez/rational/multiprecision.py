@@ -80,6 +80,8 @@ class MultiprecisionRational:
         return d, (d**self.power - self.origin) / self.scale
 
     def _value(self, x: Real) -> Real:
+        if mp.isnan(x):
+            return x
         if mp.isinf(x):
             return self._at_infinity(x)
         p, q = self.parts_at(x)

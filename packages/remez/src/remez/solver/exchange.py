@@ -101,7 +101,7 @@ def _record(reduced: Reduced, state: State) -> IterationRecord:
     return IterationRecord(
         state.iteration,
         reduced.type_in_x,
-        reduced.hints(state.reference.u),
+        np.sort(reduced.hints(state.reference.u)),
         reduced.height * abs(state.level.error),
         reduced.height * state.extrema.largest,
         state.extrema.sound,

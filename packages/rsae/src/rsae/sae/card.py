@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rsae.sae.model import RSAE
+from typing import Any
 
 __all__ = ["model_card"]
 
@@ -51,13 +48,17 @@ _SUPPORTS = {
 }
 
 
-def model_card(coder: RSAE) -> str:
+def model_card(config: Any, degree: tuple[int, int]) -> str:
     """Markdown with the hub's YAML header: what it is, how it is loaded, whose licence holds.
 
     Figures are not in it: they belong to the tokens that they were measured on, see `rsae eval`.
+
+    Args:
+        config: the `RSAEConfig` of the SAE.
+        degree: the type (m, n) of its rational activation.
     """
-    config, metadata = coder.cfg, coder.cfg.metadata.to_dict()
-    m, n = coder.rational.degree
+    metadata = config.metadata.to_dict()
+    m, n = degree
     host = str(metadata.get("model_name") or "unknown")
     return _CARD.format(
         base_model=f"base_model: {host}\n" if _HUB_NAME.fullmatch(host) else "",

@@ -289,7 +289,7 @@ class RSAE(SAE[RSAEConfig]):
         state_dict = self.state_dict()
         self.process_state_dict_for_saving(state_dict)
         weights = save_safetensors(folder / SAE_WEIGHTS_FILENAME, state_dict)
-        write_text(folder / "README.md", model_card(self))
+        write_text(folder / "README.md", model_card(self.cfg, self.rational.degree))
         config = write_json(folder / SAE_CFG_FILENAME, self.cfg.to_dict())
         return weights, config
 

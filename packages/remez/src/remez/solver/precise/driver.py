@@ -77,7 +77,7 @@ def fit_precise(
     """
     if problem.samples is not None:
         raise TargetError("samples have no further digits: give the function itself to remez.fit")
-    problem.target()  # raises where a problem from a file has lost its function
+    _check_numbers(problem)
     arithmetic = arithmetic or fastest()
     problem = replace(problem, domain=problem.domain.decimal())
     division = divide(problem)
@@ -104,6 +104,31 @@ def fit_precise(
             "degree, or split the domain where fn is singular"
         )
     return division.lift(best)
+
+
+def _check_numbers(problem: Problem) -> None:
+    """Refuse a function that mpmath numbers cannot be passed through.
+
+    Raises:
+        TargetError: fn is missing, refuses mpmath numbers, or rounds them to float64.
+    """
+    fn = problem.target().fn
+    values = []
+    for x in problem.domain.spread(2, 0.6180339887498949)[:2]:
+        try:
+            values.append(fn(mp.mpf(float(x))))
+        except (TypeError, AttributeError) as cause:
+            raise TargetError(
+                f"fn takes no mpmath numbers ({type(cause).__name__}: {cause}): use mpmath's "
+                "functions, an expression, or remez.targets"
+            ) from cause
+        except (ArithmeticError, ValueError):
+            return  # a point where fn is not defined is told of elsewhere
+    if values[0] != values[1] and all(isinstance(value, float) for value in values):
+        raise TargetError(
+            "fn returns float64, which has no more than 16 digits: use mpmath's functions, an "
+            "expression, or remez.targets"
+        )
 
 
 def _attempts(search: Search, start: Solution | None) -> Iterator[tuple[str, Found]]:
