@@ -22,6 +22,7 @@ class FakeHost:
     scale: float = 1.0
     stop_after: int | None = None
     name: str = "fake"
+    fingerprint: str = "f" * 64
     special_token_ids: tuple[int, ...] = (0, 1)
     bos_token_id: int = 0
     pad_token_id: int = 1

@@ -9,9 +9,11 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 _PARTIAL = ".partial"
+_PARTIAL_NAME = re.compile(r"\..+\.(\d+)\.partial")
 _CHECKSUM = "rsae_sha256"
 _LARGEST_JSON = 32 * 2**20  # bytes: a hundred times the largest that is written here
 _LARGEST_HEADER = 16 * 2**20  # bytes of a safetensors header: names of a hundred thousand tensors
@@ -266,20 +269,27 @@ def sha256(source: Path | str | Tensor) -> str:
 class RunLock:
     """Hold a folder for one run: ``with RunLock(folder): …``.
 
-    The folder is created if need be. The system drops the lock when the process ends, however it
-    ends. Partial files that a killed run left behind are removed on entry, for nobody else can
-    be writing them.
+    The folder is created if need be, and goes again if nothing was put into it. The system drops
+    the lock when the process ends, however it ends. Partial files that a killed run left behind, in
+    the folder or below it, are removed on entry; files of other programs never are.
+
+    Args:
+        folder: The folder.
+        wait: Wait for another run to end.
 
     Raises:
-        LockedError: another run holds the folder.
+        LockedError: another run holds the folder, and `wait` was not asked for.
         OutputError: the folder cannot be created or written.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, *, wait: bool = False) -> None:
         self.folder = Path(folder)
-        self._lock = FileLock(self.folder / ".lock", timeout=0)
+        self._made: list[Path] = []
+        self._lock = FileLock(self.folder / ".lock", timeout=-1 if wait else 0)
 
     def __enter__(self) -> Self:
+        parents = (self.folder, *self.folder.parents)
+        self._made = [folder for folder in parents if not exists(folder)]
         make_folder(self.folder)
         with _writing(self.folder):
             try:
@@ -288,7 +298,7 @@ class RunLock:
                 raise LockedError(
                     f"another run is working in {self.folder}; wait for it or choose another folder"
                 ) from error
-            for leftover in self.folder.glob(f".*{_PARTIAL}"):
+            for leftover in _leftovers(self.folder):
                 leftover.unlink(missing_ok=True)
         return self
 
@@ -299,3 +309,33 @@ class RunLock:
         trace: TracebackType | None,
     ) -> None:
         self._lock.release()
+        with suppress(OSError):  # another run may have come, or the folder gone
+            if self._made and [path.name for path in self.folder.iterdir()] == [".lock"]:
+                (self.folder / ".lock").unlink()
+                for folder in self._made:
+                    folder.rmdir()
+
+
+def _leftovers(folder: Path) -> Iterator[Path]:
+    """Partial files of `write_atomic` in a folder and below it whose process is gone."""
+    for path in folder.rglob(f".*{_PARTIAL}"):
+        name = _PARTIAL_NAME.fullmatch(path.name)
+        here = path.parent == folder  # nobody else works here: the lock is held
+        if name and path.is_file() and (here or not _is_running(int(name[1]))):
+            yield path
+
+
+def _is_running(process: int) -> bool:
+    if process == os.getpid():
+        return False
+    if sys.platform == "win32":
+        import psutil  # os.kill would end the process there
+
+        return bool(psutil.pid_exists(process))
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -120,6 +120,20 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cache(subparsers: _SubParsersAction[Any]) -> None:
+    """Add `rsae cache`."""
+    parser = subparsers.add_parser(
+        "cache",
+        help="list or clear what is kept for next time",
+        description="Unpacked language models, and activations and measurements of evaluations, "
+        "are kept in the user's cache folder.",
+    )
+    kinds = ["models", "activations", "measurements", "all"]
+    parser.add_argument("--clear", choices=kinds, help="remove these")
+    add_habits(parser, "folder and sizes as JSON")
+    parser.set_defaults(run=when_run("rsae_cli.cache"))
+
+
 def add_habits(parser: argparse.ArgumentParser, json: str) -> None:
     """What every command has; `json` says what it prints."""
     parser.add_argument("--json", action="store_true", help=json)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 
-from rsae_cli.parsers import add_export, add_harvest, add_info, add_teacher, add_upgrade
+from rsae_cli.parsers import (
+    add_cache,
+    add_export,
+    add_harvest,
+    add_info,
+    add_teacher,
+    add_upgrade,
+)
+from rsae_cli.problems import CommandLineError, check
 
 _PLUGINS = "rsae.commands"
 _USER_ERROR = 2
-_INTERRUPTED = 130
+_SIGNAL = 128  # and its number: the exit code of what a signal ends
 _READER_GONE = 141
 
 
@@ -27,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Upgrade trained sparse autoencoders to rational activations.",
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_upgrade, add_harvest, add_teacher, add_info, add_export):
+    for add in (add_upgrade, add_harvest, add_teacher, add_info, add_export, add_cache):
         add(subparsers)
     for plugin in entry_points(group=_PLUGINS):
         plugin.load()(subparsers)
@@ -35,17 +47,30 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; what a user can mend is one line on stderr and exit code 2."""
+    """Run one command; what a user can mend is one line on stderr and exit code 2.
+
+    SIGTERM and SIGHUP end it as Ctrl-C does: what is in progress is left so that it can be taken up
+    again, and the exit code is 128 and the signal's number.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name of a file need not be text
+            stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        if not getattr(args, "debug", False):  # then the library's own error is wanted
+            check(args)
+        with _signals_as_interrupts():
+            return int(args.run(args))
     except BrokenPipeError:  # whoever reads us, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _READER_GONE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         again = "with --resume " if hasattr(args, "resume") else ""
         print(f"rsae: stopped; the same command {again}goes on from here", file=sys.stderr)
-        return _INTERRUPTED
+        return _SIGNAL + (stop.number if isinstance(stop, _Signal) else signal.SIGINT)
+    except CommandLineError as error:
+        print(f"rsae: error: {error}", file=sys.stderr)
+        return _USER_ERROR
     except Exception as error:
         from rsae.errors import RsaeError
 
@@ -53,3 +78,33 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"rsae: error: {error}", file=sys.stderr)
         return _USER_ERROR
+
+
+class _Signal(KeyboardInterrupt):
+    """A signal that asks the process to end, by its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """While a command runs, SIGTERM and SIGHUP interrupt it; ignored ones (nohup) stay so."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise _Signal(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in wanted}
+    ours = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])

@@ -94,7 +94,7 @@ def prepare(
     tokens = tokenize(host, heldout, setting.context_size)
     tokens = tokens.sample(min(setting.n_tokens, tokens.n_tokens), seed=setting.seed)
     folder = cache / "activations" / _key(host, hook_name, tokens.sha256)
-    store = harvest(host, {"heldout": tokens}, hook_name, folder, progress=progress)
+    store = harvest(host, {"heldout": tokens}, hook_name, folder, progress=progress, wait=True)
     return evaluation_set(store.split("heldout"), tokens, host=host, hook_name=hook_name)
 
 
@@ -110,4 +110,6 @@ def _agreed(coders: Sequence[Coder], key: str, option: str) -> str | None:
 
 
 def _key(host: Host, hook_name: str, tokens_sha256: str) -> str:
-    return hashlib.sha256(f"{host.name} {hook_name} {tokens_sha256}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{host.fingerprint} {hook_name} {tokens_sha256}".encode()).hexdigest()[
+        :16
+    ]

@@ -17,7 +17,7 @@ from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.data.text import Tokens
 from rsae.devices import resolve_device
-from rsae.errors import HookError, TeacherError
+from rsae.errors import HookError, StoreError, TeacherError
 from rsae.files import make_folder, write_json
 from rsae.language_model.host import Host, load_host
 from rsae.pretrained import Teacher, load_teacher
@@ -44,7 +44,6 @@ def run(args: argparse.Namespace) -> int:
         content = [estimate(job.teacher, job.config, args.tokens) for job in jobs]
         Console().print_json(data=content)
         return 0
-    make_folder(args.out)
     hook = _hook(args, jobs[0].teacher)
     host = _host(args, jobs[0].teacher, hook, device)
     console.print(f"device: {device}, language model in {args.dtype}")
@@ -100,7 +99,13 @@ def _store(
     args: argparse.Namespace, host: Host, teacher: Teacher, hook: str, console: Console
 ) -> ActivationStore:
     if args.activations:
-        return ActivationStore.open(args.activations)
+        store = ActivationStore.open(args.activations)
+        if store.manifest.model_sha256 != host.fingerprint:
+            raise StoreError(
+                f"the activations in {args.activations} are those of another model than "
+                f"{host.name}, or of other weights; harvest them again or name theirs with --model"
+            )
+        return store
     with console.status("reading the text"):
         context = int(teacher.metadata.get("context_size") or _CONTEXT)
         tokens = token_splits(host, args.text, args.tokens, context)
@@ -126,6 +131,8 @@ def _upgrade(
     log = JsonLines(job.out / "run.jsonl")
     trackers = [external_tracker(args.tracker, job.out)] if args.tracker else []
     console.print(f"{job.name}: {job.teacher.family}, {job.teacher.d_sae} features")
+    for note in job.teacher.notes:
+        console.print(f"Note: {note}", markup=False, highlight=False)
     with progress_on(console) as progress:
         bar = StepBar(progress, job.config.train.steps)
 

@@ -28,6 +28,7 @@ def harvest(
     *,
     batch_size: int = 8,
     progress: Progress | None = None,
+    wait: bool = False,
 ) -> ActivationStore:
     """Write the residual stream of every token that is not special to a folder.
 
@@ -43,18 +44,19 @@ def harvest(
         out: The folder; created if need be.
         batch_size: Sequences per forward pass.
         progress: Where to show how far it is.
+        wait: Wait for another run that works in the folder, and then read what it left.
 
     Raises:
         HookError: the host has no such hook.
         StoreError: the folder holds other activations, or the host gives NaN.
-        LockedError: another run is working in the folder.
+        LockedError: another run is working in the folder, and `wait` was not asked for.
         OutputError: the disk is full, or the folder cannot be written.
     """
     hooks = (hook_name,) if isinstance(hook_name, str) else tuple(hook_name)
     for hook in hooks:
         host.check_hook(hook)
     manifest = _plan(host, tokens_by_split, hooks)
-    with RunLock(out):
+    with RunLock(out, wait=wait):
         store = _take_up(Path(out), manifest)
         for folder in ("tokens", *hooks):
             make_folder(store.folder / folder)
@@ -80,6 +82,7 @@ def _plan(host: Host, tokens_by_split: Mapping[str, Tokens], hooks: tuple[str, .
     context_size = sizes.pop()
     return Manifest(
         model=host.name,
+        model_sha256=host.fingerprint,
         d_in=host.d_model,
         hook_names=hooks,
         context_size=context_size,

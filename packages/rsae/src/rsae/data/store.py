@@ -8,11 +8,13 @@ The manifest is the truth: a shard that it does not name is not there.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rsae.data.sample import Activations
@@ -23,7 +25,10 @@ from rsae.files import load_safetensors, read_json, save_safetensors, sha256, wr
 __all__ = ["ActivationStore", "Manifest", "Shard"]
 
 _MANIFEST = "manifest.json"
-_FORMAT = "rsae activations 1"
+_FORMAT = "rsae activations 2"
+_NAME = re.compile(r"[\w-][\w.-]*")  # of hooks and splits, which are folders and files
+_HASH = re.compile(r"[0-9a-f]{64}")
+_MOST_SHARDS = 10**6
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Manifest:
 
     Attributes:
         model: Name of the host.
+        model_sha256: `rsae.language_model.host.Host.fingerprint`: a model is its weights.
         d_in: Width of the residual stream.
         hook_names: Where it was read.
         context_size: Tokens per sequence, BOS included.
@@ -63,6 +69,7 @@ class Manifest:
     """
 
     model: str
+    model_sha256: str
     d_in: int
     hook_names: tuple[str, ...]
     context_size: int
@@ -81,9 +88,11 @@ class Manifest:
         return [f"{hook_name}/{split}-{i:05d}.safetensors" for i in range(number)]
 
     def differences(self, other: "Manifest") -> list[str]:
-        """In which settings, by name, this differs from another."""
+        """In which settings, by name, this differs from another (by what name a model was found
+        is none)."""
         mine, theirs = asdict(self), asdict(other)
-        return [name for name in mine if name != "shards" and mine[name] != theirs[name]]
+        settings = [name for name in mine if name not in ("shards", "model")]
+        return [name for name in settings if mine[name] != theirs[name]]
 
 
 @dataclass(frozen=True)
@@ -113,8 +122,10 @@ class ActivationStore:
             raise StoreError(f"{path} is of another version or no store; harvest into a new folder")
         try:
             return cls(path, _manifest_from(content))
-        except (KeyError, TypeError) as error:
-            raise StoreError(f"{path / _MANIFEST} is damaged; harvest into a new folder") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{path / _MANIFEST} is damaged ({error}); harvest into a new folder"
+            ) from error
 
     @property
     def hook_names(self) -> tuple[str, ...]:
@@ -146,6 +157,12 @@ class ActivationStore:
                 raise StoreError(f"{self.folder} is unfinished; run the same rsae harvest again")
             parts.append(self._read(finished[file]))
             checksums.append(finished[file].sha256)
+        rows = sum(len(part) for part in parts)
+        if rows != self.manifest.n_tokens[name]:
+            raise StoreError(
+                f"{self.folder}: split {name!r} has {rows} rows where "
+                f"{self.manifest.n_tokens[name]} are due; harvest into a new folder"
+            )
         return Activations(tuple(parts), _checksum_of(checksums))
 
     def tokens(self, name: str) -> Tokens:
@@ -156,13 +173,12 @@ class ActivationStore:
         """
         self._check_split(name)
         tensors = load_safetensors(_tokens_file(self.folder, name))
-        tokens = Tokens(tensors["ids"], tensors["special"], tensors["document"])
-        if tokens.sha256 != self.manifest.tokens_sha256[name]:
+        if not self._are_tokens(tensors, name):
             raise StoreError(
                 f"the tokens of split {name!r} in {self.folder} are damaged; "
                 "run the same rsae harvest again"
             )
-        return tokens
+        return Tokens(tensors["ids"], tensors["special"], tensors["document"])
 
     def is_whole(self, shard: Shard) -> bool:
         """Whether a shard's file is there and has the checksum it was written with."""
@@ -187,9 +203,37 @@ class ActivationStore:
                 "run the same rsae harvest again to make it anew"
             )
         try:
-            return load_safetensors(self.folder / shard.file)["activations"]
+            rows = load_safetensors(self.folder / shard.file)["activations"]
         except (CorruptFileError, KeyError) as error:
-            raise StoreError(f"{self.folder / shard.file} holds no activations") from error
+            raise StoreError(
+                f"{self.folder / shard.file} holds no activations; harvest into a new folder"
+            ) from error
+        dtype = str(rows.dtype).removeprefix("torch.")
+        if dtype != shard.dtype or rows.shape != (shard.n_tokens, self.manifest.d_in):
+            raise StoreError(
+                f"{self.folder / shard.file} holds {dtype} of shape {tuple(rows.shape)} where "
+                f"{shard.dtype} of {(shard.n_tokens, self.manifest.d_in)} is due; "
+                "harvest into a new folder"
+            )
+        if not torch.isfinite(rows).all():
+            raise StoreError(
+                f"{self.folder / shard.file} holds NaN or infinity; harvest into a new folder"
+            )
+        return rows
+
+    def _are_tokens(self, tensors: Mapping[str, Tensor], name: str) -> bool:
+        """Whether tensors are the tokens of a split: their kinds, their shapes, their checksum."""
+        if tensors.keys() != {"ids", "special", "document"}:
+            return False
+        ids, special, document = tensors["ids"], tensors["special"], tensors["document"]
+        manifest = self.manifest
+        return (
+            [ids.dtype, special.dtype, document.dtype] == [torch.int64, torch.bool, torch.int64]
+            and ids.shape == special.shape == (manifest.n_sequences[name], manifest.context_size)
+            and document.shape == ids.shape[:1]
+            and int((~special).sum()) == manifest.n_tokens[name]
+            and sha256(ids) == manifest.tokens_sha256[name]
+        )
 
     def _check_split(self, name: str) -> None:
         if name not in self.splits:
@@ -211,11 +255,63 @@ def _tokens_file(folder: Path, split: str) -> Path:
 
 
 def _manifest_from(content: Mapping[str, Any]) -> Manifest:
+    """A manifest of plain JSON, every field of which is checked."""
     settings = dict(content)
+    for name in ("hook_names", "excluded_token_ids", "shards"):
+        if not isinstance(settings[name], list):
+            raise TypeError(f"its {name} is no list")
     settings["hook_names"] = tuple(settings["hook_names"])
     settings["excluded_token_ids"] = tuple(settings["excluded_token_ids"])
     settings["shards"] = tuple(Shard(**shard) for shard in settings["shards"])
-    return Manifest(**settings)
+    manifest = Manifest(**settings)
+    _check(manifest)
+    return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    splits = manifest.n_tokens.keys()
+    counts = (manifest.n_sequences, manifest.n_tokens, manifest.n_excluded)
+    sound = {
+        "model": isinstance(manifest.model, str) and _is_hash(manifest.model_sha256),
+        "d_in": _is_count(manifest.d_in, 1),
+        "hook_names": bool(manifest.hook_names) and all(map(_is_name, manifest.hook_names)),
+        "context_size": _is_count(manifest.context_size, 1),
+        "splits": bool(splits) and all(map(_is_name, splits)),
+        "counts": all(
+            counted.keys() == splits and all(_is_count(n) for n in counted.values())
+            for counted in counts
+        ),
+        "tokens_sha256": manifest.tokens_sha256.keys() == splits
+        and all(map(_is_hash, manifest.tokens_sha256.values())),
+        "excluded": all(map(_is_count, manifest.excluded_token_ids))
+        and _is_count(manifest.excluded_positions),
+        "sequences_per_shard": _is_count(manifest.sequences_per_shard, 1),
+        "shards": all(
+            isinstance(shard.file, str)
+            and _is_count(shard.n_tokens)
+            and shard.dtype in ("float16", "float32")
+            and _is_hash(shard.sha256)
+            for shard in manifest.shards
+        ),
+    }
+    bad = [name for name, is_sound in sound.items() if not is_sound]
+    if bad:
+        raise ValueError(f"its {', '.join(bad)} cannot be")
+    planned = sum(manifest.n_sequences.values()) // manifest.sequences_per_shard
+    if planned * len(manifest.hook_names) > _MOST_SHARDS:
+        raise ValueError("it plans for millions of shards")
+
+
+def _is_count(value: Any, least: int = 0) -> bool:
+    return type(value) is int and least <= value < 2**63
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) < 200 and _NAME.fullmatch(value) is not None
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
 def _checksum_of(checksums: list[str]) -> str:

@@ -1,11 +1,13 @@
 """Host language models, and their residual streams, through TransformerLens."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import torch
 from torch import Tensor
 
 from rsae.devices import resolve_device, resolve_dtype
-from rsae.errors import HookError, HostError
+from rsae.errors import HookError, HostError, quoted
+from rsae.files import sha256
 from rsae.language_model.matmul import fast_products
 from rsae.language_model.weights import load_weights
 
@@ -63,6 +66,15 @@ class Host:
     def device(self) -> torch.device:
         """Where the model's weights are."""
         return next(self.bridge.parameters()).device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights and of the settings by which they are used.
+
+        Two folders of one name with other weights are two models: whatever is kept on disk is
+        kept under this, and what was made of other weights is not taken up.
+        """
+        return _fingerprint(self.bridge.original_model)
 
     @property
     def special_token_ids(self) -> tuple[int, ...]:
@@ -176,6 +188,16 @@ class Host:
             yield
 
 
+def _fingerprint(model: Any) -> str:
+    settings = model.config.to_dict()
+    for name in ("_name_or_path", "transformers_version", "_commit_hash"):
+        settings.pop(name, None)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, tensor in sorted((*model.named_parameters(), *model.named_buffers())):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {sha256(tensor)}".encode())
+    return digest.hexdigest()
+
+
 class _Reached(Exception):
     """Ends a forward pass once every wanted residual is there."""
 
@@ -216,10 +238,11 @@ def load_host(
             device=str(place),
             dtype=kind,
         )
-    except (ValueError, NotImplementedError) as error:
+    except Exception as error:  # another program's code on another program's model
         family = weights.model.config.model_type
         raise HostError(
-            f"TransformerLens has no bridge to models of type {family!r}; use another model"
+            f"TransformerLens has no bridge to models of type {quoted(family)}, or not to this one "
+            f"({quoted(str(error))}); use another model"
         ) from error
     bridge.eval()
     return Host(name=known_as, bridge=bridge, tokenizer=weights.tokenizer)

@@ -1,18 +1,21 @@
 """Weights and tokenizers of language models: from packages, GGUF files, folders and the hub."""
 
+import errno
 import importlib.util
-import os
 import re
 import shutil
 import socket
-import tempfile
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import torch
+from filelock import FileLock
 
 from rsae.errors import HostError
 from rsae.files import sha256
@@ -39,7 +42,8 @@ def load_weights(name: str) -> Weights:
     """Find and load a model by the names that :func:`rsae.language_model.host.load_host` lists.
 
     A GGUF file takes long to unpack, so that is done once: the unpacked weights are kept in the
-    user's cache folder, under the file's checksum, and read from there the next time.
+    user's cache folder (`rsae cache` lists and clears it), under the file's checksum, and read from
+    there the next time.
 
     Raises:
         HostError: nothing by that name can be found or loaded.
@@ -102,48 +106,76 @@ def _hub_answers() -> bool:
 def _load_gguf(file: Path) -> Weights:
     if file.suffix != ".gguf":
         raise HostError(f"{file} is no .gguf file; give one, a model folder or a hub name")
-    unpacked = _cache() / f"{file.stem}-{sha256(file)[:12]}"
-    if (unpacked / "config.json").is_file():
+    unpacked = platformdirs.user_cache_path("rsae") / "models" / f"{file.stem}-{sha256(file)[:12]}"
+    with suppress(OSError), _only_process(unpacked):  # no cache: slower the next time, no more
+        if not (unpacked / "config.json").is_file():
+            _keep(_unpack(file), unpacked)
         return _load(str(unpacked))
+    return _unpack(file)
+
+
+def _unpack(file: Path) -> Weights:
     weights = _load(str(file.parent), gguf_file=file.name)
     config = weights.model.config
     config.architectures = [type(weights.model).__name__]
     del config.quantization_config  # the weights are plain float32 from here on
     weights.model.hf_quantizer = None
-    try:
-        _keep(weights, unpacked)
-    except OSError:
-        shutil.rmtree(unpacked, ignore_errors=True)  # no cache: slower the next time, no more
     return weights
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsae"
+@contextmanager
+def _only_process(folder: Path) -> Iterator[None]:
+    """Wait for another process that writes this folder of the cache, and keep others waiting."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        yield
 
 
 def _keep(weights: Weights, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+    """Write a model's folder so that it is there as a whole or not at all.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    size = sum(p.numel() * p.element_size() for p in weights.model.parameters())
+    if shutil.disk_usage(folder.parent).free < 1.1 * size:
+        raise OSError(errno.ENOSPC, "no room for the unpacked model")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed: the lock is ours
+    try:
         weights.model.save_pretrained(partial)
         weights.tokenizer.save_pretrained(partial)
-        shutil.move(partial, folder)
-        Path(partial).mkdir()  # for the context manager to remove
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _load(source: str, **options: Any) -> Weights:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    options = {"trust_remote_code": False, **options}  # unset, transformers asks and waits
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, attn_implementation="eager", **options
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            output_loading_info=True,
+            **options,
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise HostError(f"cannot load the model {source}: {_reason(error, options)}") from error
+    except Exception as error:  # another program's code on files of any kind
+        raise HostError(
+            f"cannot load the model {source}: {_reason(error, options)}; use a complete one"
+        ) from error
+    if missing := sorted(map(str, loaded["missing_keys"])):
+        raise HostError(
+            f"cannot load the model {source}: its weights lack {', '.join(missing[:4])}, which "
+            "would be left to chance; use a complete one"
+        )
     return Weights(source=source, model=model, tokenizer=tokenizer)
 
 
 def _reason(error: Exception, options: dict[str, Any]) -> str:
     if options.get("local_files_only"):
         return "the Hugging Face hub cannot be reached and no copy is cached; check the connection"
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

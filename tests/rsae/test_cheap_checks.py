@@ -1,0 +1,138 @@
+"""What is wrong with a command line is told before torch is loaded, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from rsae_cli import main
+
+WRONG = {
+    "a missing teacher": ["upgrade", "/nowhere/teacher"],
+    "no name": ["upgrade", "nowhere"],
+    "no demo": ["upgrade", "demo:gated"],
+    "a missing text": ["upgrade", "demo:relu", "--text", "/nowhere/text"],
+    "a missing config": ["upgrade", "demo:relu", "--config", "/nowhere/x.toml"],
+    "negative steps": ["upgrade", "demo:relu", "--steps", "-1"],
+    "no tokens": ["upgrade", "demo:relu", "--tokens", "0"],
+    "no store": ["upgrade", "demo:relu", "--activations", "/nowhere"],
+    "no hook": ["upgrade", "demo:relu", "--hook", "blocks.x.hook"],
+    "no model": ["upgrade", "demo:relu", "--model", "/nowhere/model"],
+    "a missing SAE": ["eval", "/nowhere/sae"],
+    "no context": ["eval", "demo:relu", "--context-size", "3"],
+    "a missing arm": ["compare", "demo:relu", "x=/nowhere/sae"],
+    "no level": ["compare", "demo:relu", "--level", "2"],
+    "no labels": ["probe", "demo:relu", "--labels", "/nowhere/labels"],
+    "no report": ["report", "/nowhere/report.json"],
+    "no path": ["info", "/nowhere"],
+    "no file": ["teacher", "inspect", "/nowhere"],
+    "no rsae": ["export", "/nowhere", "--out", "plain"],
+    "no harvest hook": ["harvest", "--hook", "x", "--out", "s"],
+}
+
+
+def test_no_wrong_option_loads_torch_or_leaves_a_folder(tmp_path):
+    """All in one process, which must not have imported anything slow at the end."""
+    code = (
+        "import json, sys, rsae_cli\n"
+        "for name, argv in json.load(sys.stdin).items():\n"
+        "    code = rsae_cli.main(argv)\n"
+        "    assert code == 2, (name, code)\n"
+        "heavy = [n for n in ('torch', 'sae_lens', 'numpy', 'rsae') if n in sys.modules]\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(WRONG),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(WRONG)
+    assert all(line.startswith("rsae: error: ") for line in lines)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_one_and_a_run_that_is_there(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["upgrade", "demo:relu", "--out", str(tmp_path / "file" / "x")]) == 2
+    assert "is a file" in capsys.readouterr().err
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "upgrade.json").write_text("{}")
+    assert main(["upgrade", "demo:relu", "--out", str(tmp_path / "out")]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["x = ", "x = 1\nx = 2", "\0", "a = " + "[" * 5000])
+def test_a_toml_file_that_is_none(tmp_path, capsys, text):
+    (tmp_path / "x.toml").write_text(text)
+    assert main(["upgrade", "demo:relu", "--config", str(tmp_path / "x.toml")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_a_command_as_ctrl_c_does(number):
+    code = (
+        "import argparse, time, rsae_cli.program as program\n"
+        "def run(args):\n"
+        "    try: print('at work', flush=True); time.sleep(60)\n"
+        "    finally: print('saved', flush=True)\n"
+        "parser = argparse.ArgumentParser()\n"
+        "parser.set_defaults(run=run, resume=False)\n"
+        "program.build_parser = lambda: parser\n"
+        "raise SystemExit(program.main([]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "at work\n"
+        process.send_signal(number)
+        out, err = process.communicate()
+    assert out == "saved\n"
+    assert err == "rsae: stopped; the same command with --resume goes on from here\n"
+    assert process.returncode == 128 + number
+
+
+def test_handlers_are_put_back_and_nohup_holds():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        main(["cache"])
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_leftovers_below_a_folder_go_and_foreign_files_stay(tmp_path):
+    from rsae.files import RunLock
+
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    gone = [f"a/.x.json.{child.pid}.partial", f"a/b/.y.safetensors.{child.pid}.partial"]
+    stay = ["a/.download.partial", "x.123.partial", ".partial", f"a/.z.{os.getppid()}.partial"]
+    for name in gone + stay:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("half")
+    with RunLock(tmp_path):
+        assert [name for name in gone if (tmp_path / name).exists()] == []
+        assert [name for name in stay if not (tmp_path / name).exists()] == []
+
+
+def test_a_folder_into_which_nothing_was_put_goes_again(tmp_path):
+    from rsae.files import RunLock, write_json
+
+    with pytest.raises(RuntimeError), RunLock(tmp_path / "a" / "b"):
+        raise RuntimeError
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "mine").mkdir()
+    with RunLock(tmp_path / "mine"):
+        pass
+    assert (tmp_path / "mine").is_dir()
+    with RunLock(tmp_path / "full"):
+        write_json(tmp_path / "full" / "x.json", {})
+    assert (tmp_path / "full" / "x.json").exists()
