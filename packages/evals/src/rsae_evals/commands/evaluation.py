@@ -45,7 +45,10 @@ def run_probe(args: argparse.Namespace) -> int:
     found = _measure(args, _arms(args.arms), {}, args.level)
     if args.json:
         return _hand_over(found, args)
-    show_probing(found, Console())
+    console = Console()
+    for warning in found.warnings:
+        console.print(f"Note: {warning}", markup=False)
+    show_probing(found, console)
     if args.out:
         _write(found, args.out, Console())
     return 0

@@ -14,6 +14,7 @@ import numpy as np
 from rsae_evals.analysis.portrait import portray
 from rsae_evals.coder import Coder, as_coder
 from rsae_evals.comparison.arms import describe_arm, finite, undefined_reasons
+from rsae_evals.comparison.loading import at_scale, loader_notes
 from rsae_evals.comparison.pareto import area_between, curve, curve_warnings
 from rsae_evals.comparison.results import Comparison, Difference, ParetoArea, ParetoCurve
 from rsae_evals.comparison.statistics import MIN_DOCUMENTS, Interval, intervals
@@ -93,6 +94,8 @@ def compare(
         raise EvaluationError("give at least one arm, and Reconstruction as the first metric")
     if not 0 < level < 1:
         raise EvaluationError(f"a level of {level} is no share between 0 and 1; 0.95 is usual")
+    arms = {name: at_scale(given, heldout) for name, given in arms.items()}
+    pareto = {name: at_scale(given, heldout) for name, given in (pareto or {}).items()}
     seeds = {name: _seeds(name, given, heldout) for name, given in arms.items()}
     _check_seeds(seeds)
     coders = {name: [_coder(one) for one in given] for name, given in seeds.items()}
@@ -117,6 +120,7 @@ def compare(
         areas=areas,
         floors=floors,
         warnings=(
+            *loader_notes(coders),
             *l0_warnings(l0),
             *_few_documents(heldout),
             *_hook_warnings(coders, heldout),

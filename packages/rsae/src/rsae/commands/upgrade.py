@@ -21,6 +21,7 @@ from rsae.errors import HookError, StoreError, TeacherError
 from rsae.files import make_folder, write_json
 from rsae.language_model.host import Host, load_host
 from rsae.pretrained import Teacher, load_teacher
+from rsae.pretrained.scale import with_estimated_scale
 from rsae.progress import StepBar, progress_on
 from rsae.train.trackers import JsonLines, external_tracker
 from rsae.upgrading.config import UpgradeConfig, config_from_toml, preset
@@ -32,6 +33,7 @@ __all__ = ["run"]
 
 _DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
 _CONTEXT = 128
+_BATCH = 4096
 
 
 def run(args: argparse.Namespace) -> int:
@@ -127,6 +129,8 @@ def _upgrade(
     console: Console,
 ) -> dict[str, Any]:
     sample = sample_of(store, hook)
+    teacher = with_estimated_scale(job.teacher, sample.calibration.batches(_BATCH))
+    job = replace(job, teacher=teacher)
     make_folder(job.out)
     log = JsonLines(job.out / "run.jsonl")
     trackers = [external_tracker(args.tracker, job.out)] if args.tracker else []

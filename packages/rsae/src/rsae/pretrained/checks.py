@@ -237,7 +237,7 @@ def _per_feature(threshold: Tensor, d_sae: int, path: Path) -> Tensor:
     return threshold.clamp(min=0).contiguous()
 
 
-def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+def check_finite(tensors: Mapping[str, Tensor], path: Path | str) -> None:
     """Refuse NaN and infinity, in a file or after a factor was folded in.
 
     Raises:

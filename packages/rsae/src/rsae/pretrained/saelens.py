@@ -45,6 +45,7 @@ from rsae.pretrained.checks import (
     whole,
 )
 from rsae.pretrained.files import Weights, read_object
+from rsae.pretrained.scale import fold_scale
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -196,16 +197,9 @@ def _fold_training_scale(teacher: Teacher, path: Path, by_norm: bool) -> Teacher
         )
         return replace(teacher, notes=(*teacher.notes, note))
     factor = positive(factor, f"scaling_factor in {scaler.name}", path)
-    threshold = teacher.threshold
-    return replace(
-        teacher,
-        W_enc=teacher.W_enc * factor,
-        W_dec=teacher.W_dec / factor,
-        b_dec=teacher.b_dec / factor,
-        threshold=threshold / factor if threshold is not None and by_norm else threshold,
-        normalize_activations="none",
-        notes=(*teacher.notes, f"the training factor {factor} of x is folded into the weights"),
-    )
+    if teacher.threshold is not None and by_norm:  # in units of h * |row of W_dec|
+        teacher = replace(teacher, threshold=teacher.threshold / factor)
+    return fold_scale(teacher, factor, f"the training factor {factor} of x is folded in")
 
 
 def _fold_finetuning_scale(

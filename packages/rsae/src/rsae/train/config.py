@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from rsae.errors import ConfigError
+from rsae.settings import check_fields
 from rsae.train.controller import ControllerConfig
 
 __all__ = ["Precision", "TrainConfig"]
@@ -57,6 +58,7 @@ class TrainConfig:
     controller: ControllerConfig = field(default_factory=ControllerConfig)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.steps < 0 or min(self.batch_size, self.dead_after, self.checkpoint_every) < 1:
             raise ConfigError("steps is at least 0; batch size and intervals are at least 1")
         if min(self.lr, self.bias_lr, self.rational_lr) < 0:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from rsae.errors import ConfigError
+from rsae.settings import check_fields
 
 __all__ = ["ControllerConfig", "L0Controller"]
 
@@ -37,6 +38,7 @@ class ControllerConfig:
     excursion: float = 1.5
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if min(self.proportional, self.integral, self.warmup) < 0 or self.max_step <= 0:
             raise ConfigError("the controller's gains and warm-up are at least 0, max_step above")
         if not (self.reach > 1 and 0 <= self.memory < 1 and 1 < self.excursion < 2):

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from rsae.errors import ConfigError
+from rsae.errors import ConfigError, CorruptFileError, quoted
+from rsae.files import existing_file
 from rsae.sae.model import Form
+from rsae.settings import check_fields
 from rsae.train import TrainConfig
 
 __all__ = ["Preset", "RationalConfig", "UpgradeConfig", "config_from_toml", "preset"]
@@ -40,6 +42,7 @@ class RationalConfig:
     delta: float = 1e-3
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.form not in get_args(Form):
             raise ConfigError(f"form {self.form!r} is not one of {get_args(Form)}")
         if len(self.degree) != 2 or min(self.degree) < 0 or not 1 <= self.layers <= 4:
@@ -72,6 +75,7 @@ class UpgradeConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.objective not in get_args(Objective):
             raise ConfigError(f"objective is one of {get_args(Objective)}, not {self.objective!r}")
         if self.calibration_tokens < 1:
@@ -109,8 +113,8 @@ def config_from_toml(path: Path, base: UpgradeConfig) -> UpgradeConfig:
         ConfigError: the file cannot be read, or has a key or a type that is not known.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = tomllib.loads(existing_file(path).read_text(encoding="utf-8"))
+    except (CorruptFileError, OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is no readable TOML file ({error}); mend it") from error
     return merge(base, content, str(path))
 
@@ -120,11 +124,11 @@ def merge(base: T, content: Mapping[str, Any], where: str) -> T:
     known = {f.name: getattr(base, f.name) for f in fields(base)}  # type: ignore[arg-type]
     for key, value in content.items():
         if key not in known:
-            raise ConfigError(f"{where}: unknown setting {key!r}; known: {', '.join(known)}")
+            raise ConfigError(f"{where}: unknown setting {quoted(key)}; known: {', '.join(known)}")
         old = known[key]
         if is_dataclass(old):
             if not isinstance(value, Mapping):
-                raise ConfigError(f"{where}: {key} is a table of settings, not {value!r}")
+                raise ConfigError(f"{where}: {key} is a table of settings, not {quoted(value)}")
             known[key] = merge(old, value, f"{where}: {key}")
         else:
             known[key] = _like(old, value, f"{where}: {key}")
@@ -137,5 +141,5 @@ def _like(old: Any, value: Any, where: str) -> Any:
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(old):
-        raise ConfigError(f"{where} is a {type(old).__name__}, not {value!r}")
+        raise ConfigError(f"{where} is a {type(old).__name__}, not {quoted(value)}")
     return value

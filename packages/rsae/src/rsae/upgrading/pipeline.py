@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -10,15 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from sae_lens.constants import SAE_CFG_FILENAME
+from sae_lens.constants import SAE_CFG_FILENAME, SAE_WEIGHTS_FILENAME
 from torch import Tensor
 
 from rsae.data import Activations, ActivationStore
-from rsae.errors import ConfigError, CorruptFileError, RsaeError, TeacherError
+from rsae.errors import ConfigError, CorruptFileError, RsaeError, TeacherError, TrainingError
 from rsae.files import RunLock, make_folder, read_json, sha256, write_json
 from rsae.metrics import Measured, measure, spread
-from rsae.pretrained import Teacher
+from rsae.pretrained import Teacher, load_teacher
+from rsae.pretrained.scale import with_estimated_scale
 from rsae.sae.load import load_rsae
 from rsae.sae.model import RSAE
 from rsae.upgrading.calibrate import calibrate
@@ -30,6 +31,8 @@ __all__ = ["Sample", "UpgradeResult", "sample_of", "upgrade"]
 
 _RUN_FILE = "upgrade.json"
 _METRICS_FILE = "metrics.json"
+_BATCH = 4096
+_LEAST_VARIANCE = 1e-24  # squares of a thousandth of the spread are still normal in float32
 _FOLDERS: dict[str, str] = {
     "rsae_init": "rsae_init",
     "control": "control",
@@ -37,6 +40,7 @@ _FOLDERS: dict[str, str] = {
     "rsae": ".",
 }
 _PARTS = ("train", "calibration", "heldout")
+Array = Tensor | np.ndarray
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -73,25 +77,21 @@ class UpgradeResult:
 
 
 def sample_of(
-    activations: Activations | ActivationStore | Tensor | Iterable[Tensor],
+    activations: Activations | ActivationStore | Array | Iterable[Array],
     hook_name: str | None = None,
 ) -> Sample:
     """Three parts of whatever holds activations.
 
-    A store has them already, at `hook_name` where it holds several hooks. Of a tensor (n, d_in),
-    or the batches of an iterator, the last tenth is held out, the tenth before it calibrates.
+    A store has them already, at `hook_name` where it holds several hooks. Of a tensor or array
+    (…, d_in), or the batches of an iterator, the last tenth is held out, the tenth before it
+    calibrates.
 
     Raises:
-        ConfigError: there are fewer than 100 activations.
+        ConfigError: there are fewer than 100 activations, or they are no numbers.
     """
     if isinstance(activations, ActivationStore):
         return Sample(*(activations.split(name, hook_name) for name in _PARTS))
-    if isinstance(activations, Activations):
-        x = activations.tensor()
-    elif isinstance(activations, Tensor):
-        x = activations
-    else:
-        x = torch.cat(list(activations))
+    x = activations.tensor() if isinstance(activations, Activations) else _rows(activations)
     if len(x) < 100:
         raise ConfigError(f"{len(x)} activations are too few to split; give 100 at the very least")
     tenth = len(x) // 10
@@ -99,9 +99,38 @@ def sample_of(
     return Sample(*map(Activations.from_tensor, parts))
 
 
+def _rows(activations: Array | Iterable[Array]) -> Tensor:
+    """(n, d_in) rows of an array of two or more dimensions, or of batches of such."""
+    if isinstance(activations, Tensor | np.ndarray):
+        batches = [activations]
+    elif isinstance(activations, Iterable):
+        batches = list(activations)
+    else:
+        raise ConfigError(f"activations are a {type(activations).__name__}; give a tensor or array")
+    tensors = [_tensor(batch) for batch in batches]
+    if len({tensor.shape[-1] for tensor in tensors}) != 1:
+        raise ConfigError(
+            "there are no batches of activations, or batches of several widths; "
+            "give (…, d_in) of one d_in"
+        )
+    return torch.cat([tensor.reshape(-1, tensor.shape[-1]) for tensor in tensors])
+
+
+def _tensor(batch: Any) -> Tensor:
+    if isinstance(batch, np.ndarray) and batch.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what is infinite in float32 is refused as such
+            batch = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
+    if not isinstance(batch, Tensor) or batch.ndim < 2 or not batch.is_floating_point():
+        what = f"{batch.dtype} of {batch.ndim} dimensions" if hasattr(batch, "dtype") else ""
+        raise ConfigError(
+            f"activations are {what or type(batch).__name__}; give floating-point (…, d_in)"
+        )
+    return batch.detach().float().cpu()
+
+
 def upgrade(
-    teacher: Teacher,
-    activations: Sample | Activations | ActivationStore | Tensor | Iterable[Tensor],
+    teacher: Teacher | str | Path,
+    activations: Sample | Activations | ActivationStore | Array | Iterable[Array],
     config: UpgradeConfig | None = None,
     *,
     out: Path | str | None = None,
@@ -111,9 +140,9 @@ def upgrade(
     """Upgrade a trained sparse autoencoder to a rational one, and train its controls.
 
     Args:
-        teacher: from `rsae.load_teacher`.
-        activations: of the layer that the teacher codes: a store, a tensor (n, d_in), an
-            iterator of such, or a `Sample` split by you.
+        teacher: from `rsae.load_teacher`, or what that takes, such as "demo:relu".
+        activations: of the layer that the teacher codes: a store, a tensor or NumPy array
+            (…, d_in), an iterator of such, or a `Sample` split by you.
         config: `UpgradeConfig()` by default.
         out: folder for the results: the RSAE in SAELens' layout, its controls in subfolders.
             Every finished stage stays; a run that was killed goes on from there.
@@ -123,7 +152,9 @@ def upgrade(
     Raises:
         TeacherError: the teacher's d_in is not that of the activations.
         ConfigError: `out` holds another run, or resume was not asked for.
-        TrainingError, OutputError, LockedError: see their messages.
+        TrainingError: the activations are constant, beyond float32, or fire no feature; or
+            training does not go on.
+        OutputError, LockedError: see their messages.
 
     Example:
         >>> import rsae                                              # doctest: +SKIP
@@ -132,12 +163,15 @@ def upgrade(
         >>> result.rsae.encode(x)                                    # doctest: +SKIP
     """
     config = config or UpgradeConfig()
+    if not isinstance(teacher, Teacher):
+        teacher = load_teacher(teacher)
     sample = activations if isinstance(activations, Sample) else sample_of(activations)
     if sample.train.d_in != teacher.d_in:
         raise TeacherError(
             f"the teacher codes {teacher.d_in} dimensions, the activations have "
             f"{sample.train.d_in}; choose the hook that it was trained on"
         )
+    teacher = with_estimated_scale(teacher, sample.calibration.batches(_BATCH))
     run = _Run(teacher, sample, config, on_step)
     if out is None:
         return run.all_stages(None)
@@ -157,7 +191,13 @@ class _Run:
     def all_stages(self, folder: Path | None) -> UpgradeResult:
         fit = self._timed("fit_rational", lambda: _rational(folder, self.config))
         x = spread(self.sample.calibration.tensor(), self.config.calibration_tokens)
+        _check_spread(x)
         start = self._timed("calibrate", lambda: self._start(folder, fit, x))
+        if measure(start, x.to(self.teacher.device)).l0 == 0:
+            raise TrainingError(
+                "no feature of the teacher fires on these activations, so that there is no L0 to "
+                "hold; check the hook, the model, and the scale of the activations"
+            )
         arms = {
             name: self._timed(name, partial(self._arm, folder, name, start))
             for name in arms_to_train(self.teacher, self.config)
@@ -216,6 +256,16 @@ class _Run:
         return lambda record: on_step({"arm": name, **record})
 
 
+def _check_spread(x: Tensor) -> None:
+    """Refuse activations whose variance is 0 or not a number of float32."""
+    variance = (x - x.mean(dim=0)).square().sum(dim=-1).mean().item()
+    if not _LEAST_VARIANCE < variance < 1 / _LEAST_VARIANCE:
+        raise TrainingError(
+            f"the activations have a variance of {variance:.3g}: they are constant, or too small "
+            "or too large for float32; check the hook, or scale them"
+        )
+
+
 def _rational(folder: Path | None, config: UpgradeConfig) -> RationalFit:
     kept = folder / "rational.json" if folder else None
     if kept and kept.exists():
@@ -234,38 +284,39 @@ def _rational(folder: Path | None, config: UpgradeConfig) -> RationalFit:
 def _measured(
     folder: Path | None, coders: Mapping[str, RSAE], heldout: Tensor
 ) -> dict[str, Measured]:
-    """Metrics on the held-out part; those that `folder` has of the very same weights are read."""
-    file = folder / _METRICS_FILE if folder else None
-    kept = _kept_metrics(file)
+    """Metrics on the held-out part; those that `folder` has of the very same files are read."""
+    if folder is None:
+        return {name: measure(coder, heldout) for name, coder in coders.items()}
+    kept = _kept_metrics(folder / _METRICS_FILE)
     found, content = {}, {}
     for name, coder in coders.items():
-        weights = _weights_sha256(coder)
-        one = kept.get(name)
-        same = one is not None and one[0] == weights and one[1].n_tokens == len(heldout)
-        found[name] = one[1] if one and same else measure(coder, heldout)
-        content[name] = {"weights_sha256": weights, **asdict(found[name])}
-    if file:
-        write_json(file, content)
+        files, one = _files_sha256(folder, name), kept.get(name)
+        same = one is not None and one[0] == files and one[1].n_tokens == len(heldout)
+        found[name] = one[1] if one is not None and same else measure(coder, heldout)
+        content[name] = {"files_sha256": files, **asdict(found[name])}
+    write_json(folder / _METRICS_FILE, content)
     return found
 
 
-def _kept_metrics(file: Path | None) -> dict[str, tuple[str, Measured]]:
+def _kept_metrics(file: Path) -> dict[str, tuple[str, Measured]]:
     """Measurements of an earlier run; none where the file is missing or damaged."""
-    if file is None or not file.exists():
+    if not file.exists():
         return {}
     try:
         return {
-            name: (one.pop("weights_sha256"), Measured(**one))
+            name: (one.pop("files_sha256"), Measured(**one))
             for name, one in read_json(file).items()
         }
     except (RsaeError, AttributeError, KeyError, TypeError):
         return {}
 
 
-def _weights_sha256(coder: RSAE) -> str:
-    """SHA-256 of all that a coder's codes and reconstructions depend on."""
-    tensors = sorted(coder.state_dict().items())
-    return hashlib.sha256("".join(f"{n} {sha256(t)}" for n, t in tensors).encode()).hexdigest()
+def _files_sha256(folder: Path, name: str) -> str:
+    """SHA-256 of an arm's two files; a JumpReLU teacher's control is the threshold-only arm."""
+    kept = folder / _FOLDERS[name]
+    if not (kept / SAE_CFG_FILENAME).exists():
+        kept = folder / _FOLDERS["threshold_only"]
+    return f"{sha256(kept / SAE_WEIGHTS_FILENAME)} {sha256(kept / SAE_CFG_FILENAME)}"
 
 
 def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""What loading an SAE leaves to be settled or said: the scale of its input, and its notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rsae.pretrained.scale import needs_scale, with_estimated_scale
+from rsae_evals.coder import Coder
+from rsae_evals.data.evaluation_set import EvaluationSet
+
+__all__ = ["at_scale", "loader_notes"]
+
+_BATCH = 4096
+
+
+def at_scale(given: Any, heldout: EvaluationSet) -> Any:
+    """An arm, or a list of its seeds, with a missing factor of its training's input estimated.
+
+    Raises:
+        TeacherError: it cannot be estimated from these activations.
+    """
+    if isinstance(given, Sequence):
+        return [at_scale(one, heldout) for one in given]
+    source = given.source if isinstance(given, Coder) else given
+    if not needs_scale(source):
+        return given
+    scaled = with_estimated_scale(source, heldout.activations.batches(_BATCH))
+    return Coder(scaled, scaled.d_in, scaled.d_sae)
+
+
+def loader_notes(coders: Mapping[str, Sequence[Coder]]) -> list[str]:
+    """What was assumed or folded when each arm was loaded, once for each arm."""
+    return [
+        f"{name}: {note}"
+        for name, seeds in coders.items()
+        for note in dict.fromkeys(
+            note for coder in seeds for note in getattr(coder.source, "notes", ())
+        )
+    ]
