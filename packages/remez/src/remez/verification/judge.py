@@ -22,7 +22,7 @@ from remez.problem import Problem
 from remez.rational.protocol import RationalFunction as Rational
 from remez.solution import Status
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Curve", "Verdict", "alternation", "count_of", "grid", "judge", "keeps_sign"]
 
 EPS = float(np.finfo(float).eps)
 RESOLVED = 1e4  # errors above this many eps |f| must be levelled; below, rounding may excuse
@@ -71,7 +71,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, eq=False)
-class _Curve:
+class Curve:
     """Points, increasing: the target's and the error's weighted values, the sign of q."""
 
     x: np.ndarray
@@ -79,12 +79,13 @@ class _Curve:
     e: np.ndarray
     q: np.ndarray
 
-    def merge(self, other: _Curve) -> _Curve:
+    def merge(self, other: Curve) -> Curve:
+        """Both curves' points, each once."""
         x = np.concatenate([self.x, other.x])
         order = x.argsort(kind="stable")
         order = order[_distinct(x[order])]
         rows = [[self.f, other.f], [self.e, other.e], [self.q, other.q]]
-        return _Curve(x[order], *(np.concatenate(row)[order] for row in rows))
+        return Curve(x[order], *(np.concatenate(row)[order] for row in rows))
 
     def size(self) -> float:
         """``max |w f|``, what rounding is relative to."""
@@ -125,14 +126,14 @@ def judge(
     centres = [0.0, rational.focus, *singular]
     curve, resolved = _explored(problem, rational, target, hints, centres)
     defect = _defect(problem, rational, curve)
-    count = sum(problem.degree) + 2 - defect - len(_conditions(problem))
+    count = count_of(problem, defect)
     count -= sum(one.zero.order for one in zeros)
     size = np.abs(curve.e)
     top = int(size.argmax())
     error, worst = float(size[top]), float(curve.x[top])
-    points = _alternation(problem, curve, count)
+    points = alternation(problem, curve, count)
     lower = float(size[points].min()) if points.size >= count else 0.0
-    poles = rational.degree[1] > 0 and not _keeps_sign(problem, curve)
+    poles = rational.degree[1] > 0 and not keeps_sign(problem, curve)
     noise = _noise(curve, error)
     status = _status(problem, curve, error, lower, resolved, poles, noise)
     if status is Status.NOISE_FLOOR and problem.samples is None:
@@ -148,17 +149,17 @@ def _explored(
     target: Target,
     hints: np.ndarray,
     centres: Sequence[float],
-) -> tuple[_Curve, Status | None]:
+) -> tuple[Curve, Status | None]:
     """The error curve, resolved, and what kept it from being so; on samples, just these."""
     if problem.samples is not None:
         return _curve(problem, rational, target, np.array(problem.samples[0])), None
-    curve = _curve(problem, rational, target, _grid(problem, rational, hints, centres))
+    curve = _curve(problem, rational, target, grid(problem, rational, hints, centres))
     curve = _straightened(problem, rational, target, curve)
     curve, resolved = _resolve(problem, rational, target, curve)
     return _climb(problem, rational, target, curve), resolved
 
 
-def _keeps_sign(problem: Problem, curve: _Curve) -> bool:
+def keeps_sign(problem: Problem, curve: Curve) -> bool:
     """Whether q does, on every interval: the grid holds the real part of each of its roots."""
     inside = [curve.q[(a <= curve.x) & (curve.x <= b)] for a, b in problem.domain.intervals]
     return not any(q.max() > 0 > q.min() for q in inside)
@@ -166,7 +167,7 @@ def _keeps_sign(problem: Problem, curve: _Curve) -> bool:
 
 def _status(
     problem: Problem,
-    curve: _Curve,
+    curve: Curve,
     error: float,
     lower: float,
     resolved: Status | None,
@@ -193,13 +194,13 @@ def _status(
     return Status.NO_ALTERNATION if lower == 0 else Status.NOT_LEVELLED
 
 
-def _typical(problem: Problem, curve: _Curve) -> float:
+def _typical(problem: Problem, curve: Curve) -> float:
     """How large |w f| is but for a tenth of the domain, where it may grow without bound."""
     even = np.interp(problem.domain.spread(EVEN.size), curve.x, np.abs(curve.f))
     return float(np.quantile(even, TYPICAL))
 
 
-def _noise(curve: _Curve, error: float) -> np.ndarray:
+def _noise(curve: Curve, error: float) -> np.ndarray:
     """What one rounding does to the error at each point: eps times the largest |w f| nearby.
 
     Nothing, where the largest error is too large to be rounding anywhere.
@@ -211,7 +212,7 @@ def _noise(curve: _Curve, error: float) -> np.ndarray:
     return EPS * np.lib.stride_tricks.sliding_window_view(size, 2 * WINDOW + 1).max(1)
 
 
-def _seen(problem: Problem, rational: Rational, target: Target, curve: _Curve) -> float:
+def _seen(problem: Problem, rational: Rational, target: Target, curve: Curve) -> float:
     """The largest error on more points than are needed to resolve it, which rounding decides."""
     gap = np.diff(curve.x)
     share = np.arange(1, SEEN // gap.size + 2) * 0.6180339887498949 % 1  # of no pattern
@@ -220,7 +221,7 @@ def _seen(problem: Problem, rational: Rational, target: Target, curve: _Curve) -
     return float(np.abs(_curve(problem, rational, target, x).e).max(initial=0.0))
 
 
-def _defect(problem: Problem, rational: Rational, curve: _Curve) -> int:
+def _defect(problem: Problem, rational: Rational, curve: Curve) -> int:
     """``min(m - deg p, n - deg q)``, which is n for r = 0, whose deg p is -inf."""
     m, n = problem.degree
     if np.abs(curve.f - curve.e).max() <= 4 * EPS * curve.size():
@@ -228,7 +229,7 @@ def _defect(problem: Problem, rational: Rational, curve: _Curve) -> int:
     return max(min(m - rational.degree[0], n - rational.degree[1]), 0)
 
 
-def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> _Curve:
+def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> Curve:
     """The error at the points; a relative one is ``(f - r)/f``, left out where both are 0."""
     f = target.raw(x)
     if not np.isfinite(f).all():
@@ -240,13 +241,13 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
         error = np.where((weight == 0) | (f == r), 0.0, weight * (f - r))
         error[np.isnan(error)] = np.inf
         if problem.weight != "relative":
-            return _Curve(x, weight * f, error, sign)
+            return Curve(x, weight * f, error, sign)
     side = np.sign(f)
     kept = (side != 0) | (r != 0)
-    return _Curve(x[kept], side[kept], (error * side)[kept], sign[kept])
+    return Curve(x[kept], side[kept], (error * side)[kept], sign[kept])
 
 
-def _grid(
+def grid(
     problem: Problem, rational: Rational, hints: np.ndarray, centres: Sequence[float]
 ) -> np.ndarray:
     """Between neighbouring hints some points, twice: bent towards both, and geometric about the
@@ -293,7 +294,7 @@ def _neighbours(x: float) -> np.ndarray:
     return np.array([np.nextafter(x, -np.inf), x, np.nextafter(x, np.inf)])
 
 
-def _straightened(problem: Problem, rational: Rational, target: Target, curve: _Curve) -> _Curve:
+def _straightened(problem: Problem, rational: Rational, target: Target, curve: Curve) -> Curve:
     """Halve the gaps beside points at which the error is far from straight.
 
     Where f is smooth that is done at once, at a kink after a few halvings. Where it goes on, f may
@@ -343,8 +344,8 @@ def _distinct(x: np.ndarray) -> np.ndarray:
 
 
 def _resolve(
-    problem: Problem, rational: Rational, target: Target, curve: _Curve
-) -> tuple[_Curve, Status | None]:
+    problem: Problem, rational: Rational, target: Target, curve: Curve
+) -> tuple[Curve, Status | None]:
     """Halve every gap over which the error moves by more than half its maximum.
 
     A continuous error is resolved after some halvings. A jump survives until two neighbouring
@@ -375,7 +376,7 @@ def _same_component(problem: Problem, low: np.ndarray, high: np.ndarray) -> np.n
     return np.any([(a <= low) & (high <= b) for a, b in problem.domain.intervals], axis=0)
 
 
-def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) -> _Curve:
+def _climb(problem: Problem, rational: Rational, target: Target, curve: Curve) -> Curve:
     """Look for higher points near the local maxima that could be the largest.
 
     The parabola's vertex and the middle of the longer side are tried until the parabolas
@@ -385,7 +386,7 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
     for _ in range(24):
         size = np.abs(curve.e)
         top = size.max()
-        at = _alternation(problem, curve, 0)
+        at = alternation(problem, curve, 0)
         at = at[size[at] > 0.9 * top]
         trial = kernels.climb(curve.x, size, at, max(PROMISE * top, rounding))
         trial = trial[problem.domain.contains(trial)]
@@ -396,7 +397,7 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: _Curve) 
     return curve
 
 
-def _alternation(problem: Problem, curve: _Curve, count: int) -> np.ndarray:
+def alternation(problem: Problem, curve: Curve, count: int) -> np.ndarray:
     """The alternating extrema with the largest errors, ``count`` of them or all (0)."""
     signed = curve.e.copy()
     for point in _conditions(problem):
@@ -404,15 +405,32 @@ def _alternation(problem: Problem, curve: _Curve, count: int) -> np.ndarray:
     return kernels.alternating(signed, count)
 
 
+def count_of(problem: Problem, defect: int) -> int:
+    """On how many points the error of a best approximation of this defect alternates."""
+    return sum(problem.degree) + 2 - defect - len(_conditions(problem))
+
+
 def _conditions(problem: Problem) -> list[float]:
-    """Where values are prescribed, but for zeros that a relative error prescribes anyway."""
+    """Where values are prescribed, but for zeros that a relative error prescribes anyway.
+
+    A symmetry that is demanded prescribes the mirrored values as well.
+    """
     relative = problem.weight == "relative"
-    return [x for x, y in problem.interpolate if not (relative and y == 0)]
+    points = {x for x, y in problem.interpolate if not (relative and y == 0)}
+    if problem.parity in ("even", "odd"):
+        low, high = problem.domain.hull
+        centre = 0.5 * (low + high) if problem.domain.is_finite else 0.0
+        points |= {2 * centre - x for x in points}
+        points -= {centre} if problem.parity == "odd" else set()
+    return sorted(points)
 
 
 def _near_roots(rational: Rational, size: float) -> np.ndarray:
     """Real parts of the roots of q, and points on both sides at the accuracy of the roots."""
-    roots = rational.poles()
+    try:
+        roots = np.asarray(rational.poles(), complex)
+    except (ValueError, ArithmeticError):  # too close to each other to be told apart
+        return np.empty(0)
     reach = np.maximum(np.abs(roots.imag), 1e-14 * size)
     offsets = np.array([-8.0, -1.0, -0.125, 0.0, 0.125, 1.0, 8.0])
     return (roots.real[:, None] + reach[:, None] * offsets).ravel()

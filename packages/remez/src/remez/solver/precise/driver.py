@@ -20,14 +20,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-import numpy as np
 from mpmath import mp
 
 from remez.errors import ConvergenceError, RemezError, TargetError
 from remez.functions.expression import as_expression
 from remez.functions.working_precision import working_digits
 from remez.problem import Problem
-from remez.rational.arithmetic import Arithmetic, Number, fastest
+from remez.rational.arithmetic import Arithmetic, Number, fastest, to_mpf
 from remez.rational.multiprecision import MultiprecisionRational
 from remez.solution import Solution, Status
 from remez.solver.history import History
@@ -38,6 +37,7 @@ from remez.solver.precise.search import Found, Search
 from remez.solver.precise.starts import compared, double_fit, folded, inside
 from remez.solver.precise.zeros import divide
 from remez.solver.survey import survey
+from remez.verification.precise_judge import judge_precise
 
 __all__ = ["fit_precise"]
 
@@ -160,7 +160,7 @@ def _rough_hints(problem: Problem) -> tuple[float, ...]:
 
 
 def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
-    """Polish at full precision, write the answer in x, and judge it."""
+    """Polish at full precision, write the answer in x, and have it judged."""
     found = search.lowest(found) if found.exact else found
     degree, points, exact = found.degree, found.points, found.exact
     arithmetic, reduction = search.arithmetic, replace(search.reduction, degree=found.degree)
@@ -190,35 +190,23 @@ def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
             else:  # an extremum that is not in the reference is higher
                 points = [tops[i] for i in alternation(curve, tops, errors, curve.size)]
     with arithmetic.digits(digits):
-        null = all(
-            abs(p) <= tolerance * reference.error * abs(q)
-            for p, q in zip(reference.levelled.p, reference.levelled.q, strict=True)
+        rational, _ = _rational(reduction, curve, reference, asked, exact)
+        hints = reduction.to_x([arithmetic.mpf(curve.place(s)) for s in tops])
+        verdict = judge_precise(
+            reduction.problem, rational, hints, asked, list(map(to_mpf, reduction.rough))
         )
-        spare = [a - b for a, b in zip(search.reduction.degree, degree, strict=True)]
-        count = curve.size + (0 if null else max(spare))  # m + n + 2 - defect
-        kept = list(range(len(tops))) if exact else alternation(curve, tops, errors, count)
-        low = min((abs(errors[i]) for i in kept), default=0) if len(kept) == count else 0
-        rational, slack = _rational(reduction, curve, reference, asked, exact)
-        high = max(high, slack)
-        low = min(reference.error, high) if exact else low
-        enough = search.height * 100 * tolerance if exact else low * (1 + 4 * tolerance)
-        status = Status.CONVERGED if high <= enough else Status.NOT_LEVELLED
-        status = Status.NO_ALTERNATION if low == 0 < high and not exact else status
-        status = status if scan.one_sign else Status.POLE
-        low, high = (arithmetic.mpf(arithmetic.number(x)) for x in (low, high))
-        xs = reduction.to_x([arithmetic.mpf(curve.place(tops[i])) for i in kept])
     with working_digits(asked):
         return Solution(
             rational,
             reduction.problem,
-            +high,
-            +low,
-            np.array(xs, object),
-            status,
+            +verdict.error,
+            +verdict.lower,
+            verdict.reference,
+            verdict.status,
             iterations=reference.iterations,
             evaluations=search.evaluations,
             method=f"{method}, {arithmetic.name}",
-            defect=reduction.problem.degree[1] if null else reduction.defect,
+            defect=verdict.defect,
             precision=asked,
         )
 

@@ -1,0 +1,201 @@
+"""The judge of `remez.verification.judge` for fits in any precision.
+
+Grid, alternation, bracket and pole check are those of double precision. Only the numbers differ:
+fn, the weight and the rational are evaluated with mpmath at the digits that the rational is made
+of, and the bracket has to be as tight as the digits that were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from mpmath import mp
+
+from remez.errors import RemezError, TargetError
+from remez.problem import Problem
+from remez.rational.arithmetic import fastest, to_mpf
+from remez.rational.protocol import RationalFunction, Real
+from remez.solution import Status
+from remez.verification.judge import Curve, Verdict, alternation, count_of, grid, keeps_sign
+
+__all__ = ["judge_precise"]
+
+POINTS = 2000  # of the grid beside the hints, at most
+CLIMBS = 12  # rounds: each doubles the digits of the place of a maximum, more or less
+HIGH = 0.9  # of the maximum: what is lower is not climbed
+
+
+def judge_precise(
+    problem: Problem,
+    rational: RationalFunction,
+    hints: Sequence[Real],
+    digits: int,
+    singular: Sequence[Real] = (),
+) -> Verdict:
+    """Judge ``rational`` as an answer to ``problem`` at mpmath's current precision.
+
+    Args:
+        problem: what was asked.
+        rational: the answer.
+        hints: the claimed alternation points, as mpmath numbers.
+        digits: to which the error has to be level.
+        singular: where fn may be singular.
+
+    Raises:
+        TargetError: fn cannot be evaluated at a point of the domain.
+    """
+    sample = _Sampler(problem, rational)
+    curve = sample.climbed(sample.curve(sample.points(hints, singular)), digits)
+    size = abs(curve.e)
+    error, tolerance = max(size), mp.mpf(10) ** -digits
+    null = max(abs(curve.f - curve.e)) <= tolerance * error
+    m, n = problem.degree
+    spare = min(m - rational.degree[0], n - rational.degree[1])
+    defect = n if null else max(spare, 0)
+    count = count_of(problem, defect)
+    points = _alternating(problem, curve, error, count)
+    lower = min(size[points]) if points.size >= count else mp.zero
+    if rational.degree[1] > 0 and not keeps_sign(problem, curve):
+        status = Status.POLE
+    elif error <= tolerance * max(abs(curve.f)) or error - lower <= 4 * tolerance * error:
+        status = Status.CONVERGED
+    else:
+        status = Status.NOT_LEVELLED if lower else Status.NO_ALTERNATION
+    reference = curve.x[points] if points.size >= count else np.array(list(hints), object)
+    worst = float(curve.x[int(np.argmax(size))])
+    return Verdict(status, error, lower, reference, defect, worst)
+
+
+class _Sampler:
+    """fn, the weight and the rational at mpmath numbers of the domain."""
+
+    def __init__(self, problem: Problem, rational: RationalFunction) -> None:
+        self.problem = problem
+        self.rational = rational
+        ends = problem.domain.exact or problem.domain.intervals
+        self.ends = [(to_mpf(a), to_mpf(b)) for a, b in ends]
+        self.fn = _evaluated(problem.fn)
+        self.weight = _evaluated(problem.weight) if callable(problem.weight) else None
+
+    def points(self, hints: Sequence[Real], singular: Sequence[Real]) -> list[Real]:
+        """The grid of double precision, the hints, and two points next to each of these.
+
+        They are so close that the parabola through them finds the maximum to two thirds of the
+        digits.
+        """
+        places = np.array([float(x) for x in hints])
+        centres = [0.0, self.rational.focus, *map(float, singular)]
+        coarse = grid(self.problem, self.rational, places, centres)
+        coarse = coarse[:: max(1, coarse.size // POINTS)]
+        known = sorted({*hints, *singular, *(x for pair in self.ends for x in pair)})
+        known = [x for x in known if mp.isfinite(x)]
+        step = mp.mpf(10) ** -(mp.dps // 3)
+        beside = []
+        for i, x in enumerate(known):
+            room = min((abs(x - y) for y in known[max(i - 1, 0) : i + 2] if y != x), default=1)
+            beside += [x - room * step, x + room * step]
+        return [*map(mp.mpf, coarse.tolist()), *known, *beside]
+
+    def curve(self, points: Sequence[Real]) -> Curve:
+        """The error at those of the points that lie in the domain, increasing."""
+        inside = sorted({x for x in points if self.contains(x)})
+        rows = [self._row(x) for x in inside]
+        return Curve(
+            _objects(inside), *(_objects(list(column)) for column in zip(*rows, strict=True))
+        )
+
+    def contains(self, x: Real) -> bool:
+        """Whether a point lies in the domain, whose ends are exact."""
+        return any(a <= x <= b for a, b in self.ends)
+
+    def _row(self, x: Real) -> tuple[Real, Real, Real]:
+        """``w f``, ``w (f - r)`` and the sign of q at a point."""
+        f = self.fn(x)
+        p, q = self.rational.parts_at(x)
+        sign = int(mp.sign(q))
+        if self.problem.weight == "relative":
+            if f == 0:
+                return mp.zero, mp.zero if p == 0 else mp.inf, sign
+            return mp.sign(f), mp.sign(f) * (1 - p / q / f) if q else mp.inf, sign
+        weight = mp.one if self.weight is None else abs(self.weight(x))
+        error = weight * (f - p / q) if q else mp.inf
+        return weight * f, error if weight else mp.zero, sign
+
+    def climbed(self, curve: Curve, digits: int) -> Curve:
+        """With higher points near the largest extrema, until parabolas promise no more."""
+        for _ in range(CLIMBS):
+            size = abs(curve.e)
+            top = max(size)
+            if not mp.isfinite(top) or top == 0:
+                break
+            at = _alternating(self.problem, curve, top, 0)
+            fresh = _summits(curve.x, size, at[size[at] > HIGH * top], top * mp.mpf(10) ** -digits)
+            known = set(curve.x)
+            fresh = [x for x in fresh if x not in known and self.contains(x)]
+            if not fresh:
+                break
+            curve = curve.merge(self.curve(fresh))
+        return curve
+
+
+def _evaluated(fn: Any) -> Callable[[Real], Real]:
+    """fn of an mpmath number, by the fastest arithmetic there is, as a finite mpmath number."""
+    arithmetic = fastest()
+    exact = arithmetic.function(fn)
+
+    def value(x: Real) -> Real:
+        try:
+            y = arithmetic.mpf(exact(arithmetic.number(x)))
+        except RemezError:
+            raise
+        except (ArithmeticError, ValueError, TypeError) as cause:
+            raise TargetError(
+                f"fn fails at x = {mp.nstr(x, 17)} ({type(cause).__name__}: {cause})"
+            ) from cause
+        if not mp.isfinite(y):
+            raise TargetError(f"fn is {y} at x = {mp.nstr(x, 17)}: leave that point out")
+        return y
+
+    return value
+
+
+def _alternating(problem: Problem, curve: Curve, top: Real, count: int) -> np.ndarray:
+    """`alternation` of the errors, mapped to float64 so that their order is kept.
+
+    Near the largest the map is logarithmic: there errors differ by less than float64 can tell.
+    """
+    if not mp.isfinite(top) or top == 0:
+        return np.empty(0, int)
+
+    def mapped(e: Real) -> float:
+        share = abs(e) / top
+        value = float(share) if share <= 0.5 else float(-mp.log(1 - share + mp.eps))
+        return value if e > 0 else -value
+
+    scaled = np.array([mapped(e) for e in curve.e])
+    return alternation(problem, Curve(curve.x, scaled, scaled, scaled), count)
+
+
+def _summits(x: np.ndarray, size: np.ndarray, at: np.ndarray, gain: Real) -> list[Real]:
+    """The vertices of the parabolas through maxima and their neighbours that promise ``gain``."""
+    found = []
+    for i in at:
+        if not 0 < i < x.size - 1:
+            continue
+        left, right = x[i] - x[i - 1], x[i + 1] - x[i]
+        fall_left, fall_right = size[i] - size[i - 1], size[i] - size[i + 1]
+        bottom = left * fall_right + right * fall_left
+        if fall_left < 0 or fall_right < 0 or not bottom > 0:
+            continue
+        step = (right * right * fall_left - left * left * fall_right) / (2 * bottom)
+        if step * step * bottom / (left * right * (left + right)) > gain:
+            found += [x[i] + step, x[i] + (right if right > left else -left) / 2]
+    return found
+
+
+def _objects(values: Sequence[Real]) -> np.ndarray:
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
