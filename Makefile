@@ -70,9 +70,9 @@ contracts: install-dev ## import-linter: who may import whom
 	@echo "== import contracts"
 	@$(BIN)/lint-imports
 
-unit: install-dev ## the tests alone
+unit: install-dev ## the tests alone; COVERAGE=1 measures coverage and holds its floor
 	@echo "== tests: about 6 minutes on two cores; the percentage is what has run"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(if $(COVERAGE),--cov --cov-report=term)
 
 teachers: install ## train the packaged teacher SAEs again with SAELens' own trainers
 	@$(BIN)/python scripts/train_teachers.py

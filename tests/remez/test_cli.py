@@ -140,7 +140,7 @@ def test_a_certificate_is_written_verified_and_not_to_be_tampered_with(tmp_path,
 
 def test_it_works_in_a_pipe_whose_reader_leaves():
     """``remez targets | head -1`` ends quietly."""
-    program = f"{sys.executable} -m remez.cli targets | head -n 1"
+    program = f"{sys.executable} -m remez targets | head -n 1"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("exp(x)")
     assert done.stderr == ""

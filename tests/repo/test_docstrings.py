@@ -83,7 +83,8 @@ def test_every_parameter_is_documented_in_a_sentence(name: str) -> None:
 
 
 def test_the_rule_notices_what_is_missing() -> None:
-    text = "Sum.\n\nArgs:\n    a: First summand.\n    b, c: Others,\n        as arrays.\n\nReturns:\n    x.\n"
+    arguments = "Args:\n    a: First summand.\n    b, c: Others,\n        as arrays.\n"
+    text = f"Sum.\n\n{arguments}\nReturns:\n    x.\n"
     assert documented(text) == {
         "a": "First summand.", "b": "Others, as arrays.", "c": "Others, as arrays."
     }  # fmt: skip

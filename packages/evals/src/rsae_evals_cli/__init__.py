@@ -30,6 +30,7 @@ def _add_eval(subparsers: Any) -> None:
         help="measure one SAE or RSAE",
         description="Measure one dictionary on held-out tokens: reconstruction, sparsity, and "
         "what its reconstruction costs the language model.",
+        example="rsae eval demo:relu --tokens 4096",
     )
     command.add_argument("path", help="a folder or file in any format rsae reads, or demo:relu")
     _add_setting(command)
@@ -44,6 +45,7 @@ def _add_compare(subparsers: Any) -> None:
         help="say which of several SAEs is better",
         description="Measure dictionaries on the same held-out tokens. Every earlier one is the "
         "baseline of every later one, so give the teacher first and the RSAE last.",
+        example="rsae compare teacher=demo:relu rsae=runs/relu/rsae --out runs/report",
     )
     _add_arms(command)
     command.add_argument(
@@ -68,6 +70,7 @@ def _add_probe(subparsers: Any) -> None:
         help="how much of a labelled concept a few features hold",
         description="k-sparse probing of dictionaries on labelled texts, beside the residual "
         "channels and a random dictionary.",
+        example="rsae probe demo:relu --labels texts.csv",
     )
     _add_arms(command)
     _add_labels(command)
@@ -83,6 +86,7 @@ def _add_report(subparsers: Any) -> None:
         "report",
         help="make a report again from its report.json",
         description="Write report.html and report.md again from report.json.",
+        example="rsae report runs/report",
     )
     command.add_argument("path", type=Path, help="report.json, or a folder that holds one")
     command.add_argument("--out", type=Path, help="folder of the report (default: where it is)")

@@ -22,21 +22,32 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
         help="make a trained SAE's activation rational, train its controls, report",
         description="Upgrade a trained SAE. Without TEACHER the three packaged ones are upgraded "
         "one after another.",
+        example="rsae upgrade demo:relu --out runs/relu",
     )
     add = parser.add_argument
     add("teacher", nargs="?", metavar="TEACHER", help=_SAE)
     add(
         "--out", type=Path, default=Path("runs/upgrade"), help="folder for everything (%(default)s)"
     )
-    add("--family", choices=["auto", "relu", "jumprelu", "topk"], default="auto")
-    add("--steps", type=int, help="optimiser steps per arm")
+    add(
+        "--family",
+        choices=["auto", "relu", "jumprelu", "topk"],
+        default="auto",
+        help="activation family of the teacher (%(default)s: as it says itself)",
+    )
+    add("--steps", type=int, help="optimiser steps per variant (default: that of the preset)")
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
     add("--model", help="language model; by default the one the teacher names")
     add("--hook", help="residual-stream hook; by default the one the teacher names")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
     add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
-    add("--seed", type=int, help="of the order of the batches")
-    add("--preset", choices=["default", "paper"], default="default")
+    add("--seed", type=int, help="random seed for the batch order (default: 0)")
+    add(
+        "--preset",
+        choices=["default", "paper"],
+        default="default",
+        help="settings to start from (%(default)s)",
+    )
     add("--config", type=Path, metavar="TOML", help="settings, see docs/rsae/configuration.md")
     add("--tracker", choices=["wandb", "tensorboard"], help="where else the numbers go")
     add_device(parser)
@@ -52,6 +63,7 @@ def add_harvest(subparsers: _SubParsersAction[Any]) -> None:
         "harvest",
         help="write a model's activations to a folder, for rsae upgrade --activations",
         description="A run that was stopped is taken up by the same command.",
+        example="rsae harvest --hook blocks.12.hook_resid_post --out runs/store",
     )
     add = parser.add_argument
     add("--model", help="language model: a name, GGUF file or folder (the packaged one)")
@@ -69,7 +81,11 @@ def add_teacher(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae teacher inspect`."""
     parser = subparsers.add_parser("teacher", help="look at a trained SAE")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    inspect = actions.add_parser("inspect", help="format, family, shapes, thresholds, metadata")
+    inspect = actions.add_parser(
+        "inspect",
+        help="format, family, shapes, thresholds, metadata",
+        example="rsae teacher inspect demo:relu",
+    )
     inspect.add_argument("path", metavar="PATH", help=_SAE)
     inspect.add_argument("--format", help="by default found by content")
     add_habits(inspect, "as JSON")
@@ -79,7 +95,9 @@ def add_teacher(subparsers: _SubParsersAction[Any]) -> None:
 def add_info(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae info`."""
     parser = subparsers.add_parser(
-        "info", help="say what an RSAE, an SAE or a folder of activations is"
+        "info",
+        help="say what an RSAE, an SAE or a folder of activations is",
+        example="rsae info runs/relu",
     )
     parser.add_argument("path", metavar="PATH", help=_SAE)
     add_habits(parser, "as JSON")
@@ -93,10 +111,17 @@ def add_export(subparsers: _SubParsersAction[Any]) -> None:
         help="write the nearest plain SAE, with the loss stated",
         description="Thresholds are kept; the rational becomes one gain per feature, by least "
         "squares on the packaged text or on a store of activations.",
+        example="rsae export runs/relu --as jumprelu --out runs/plain",
     )
     add = parser.add_argument
     add("path", metavar="PATH", help="a folder that rsae upgrade wrote")
-    add("--as", dest="architecture", choices=["jumprelu"], default="jumprelu")
+    add(
+        "--as",
+        dest="architecture",
+        choices=["jumprelu"],
+        default="jumprelu",
+        help="architecture of the plain SAE (%(default)s)",
+    )
     add("--out", type=Path, required=True, help="folder of the plain SAE")
     add("--activations", type=Path, help="a store made by rsae harvest; its calibration split")
     add_device(parser)
@@ -127,11 +152,25 @@ def add_cache(subparsers: _SubParsersAction[Any]) -> None:
         help="list or clear what is kept for next time",
         description="Unpacked language models, and activations and measurements of evaluations, "
         "are kept in the user's cache folder.",
+        example="rsae cache --clear measurements",
     )
     kinds = ["models", "activations", "measurements", "all"]
     parser.add_argument("--clear", choices=kinds, help="remove these")
     add_habits(parser, "folder and sizes as JSON")
     parser.set_defaults(run=when_run("rsae_cli.cache"))
+
+
+def add_doctor(subparsers: _SubParsersAction[Any]) -> None:
+    """Add `rsae doctor`."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="say what is installed, what is missing and what to do about it",
+        description="Versions, device, memory, caches, and whether the model hub answers. The exit "
+        "code is 1 where something that rsae needs is missing.",
+        example="rsae doctor --json",
+    )
+    add_habits(parser, "the findings as JSON")
+    parser.set_defaults(run=when_run("rsae_cli.doctor"))
 
 
 def add_habits(parser: argparse.ArgumentParser, json: str) -> None:

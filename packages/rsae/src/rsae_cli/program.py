@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import signal
@@ -12,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 
+from remez.cli.parsing import Parser
 from rsae_cli.parsers import (
     add_cache,
+    add_doctor,
     add_export,
     add_harvest,
     add_info,
@@ -28,18 +29,21 @@ _SIGNAL = 128  # and its number: the exit code of what a signal ends
 _READER_GONE = 141
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line: `rsae`'s commands, then those of entry point group `rsae.commands`.
 
     Each entry point gives `register(subparsers)`, which adds a parser with a default
     `run(args) -> int`.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rsae",
         description="Upgrade trained sparse autoencoders to rational activations.",
+        example="rsae upgrade demo:relu --out runs/relu",
     )
+    parser.add_program_options("rsae")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_upgrade, add_harvest, add_teacher, add_info, add_export, add_cache):
+    commands = (add_upgrade, add_harvest, add_teacher, add_info, add_export, add_cache, add_doctor)
+    for add in commands:
         add(subparsers)
     for plugin in entry_points(group=_PLUGINS):
         plugin.load()(subparsers)

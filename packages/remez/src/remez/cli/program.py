@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from remez.cli import commands as do
+from remez.cli.parsing import Parser
 from remez.errors import ConvergenceError, ExpressionError, RemezError
 
 __all__ = ["main"]
@@ -54,13 +55,16 @@ def _complain(error: object, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="remez", description="Best (minimax) rational approximation, with a certificate."
+def _parser() -> Parser:
+    parser = Parser(
+        prog="remez",
+        description="Best (minimax) rational approximation, with a certificate.",
+        example="remez fit 'exp(x)' --degree 5 4",
     )
+    parser.add_program_options("remez")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, summary, configure in _COMMANDS:
-        command = commands.add_parser(name, help=summary, description=summary)
+    for name, run, summary, configure, example in _COMMANDS:
+        command = commands.add_parser(name, help=summary, description=summary, example=example)
         command.set_defaults(run=run)
         command.add_argument("--debug", action="store_true", help="show where an error arises")
         configure(command)
@@ -76,31 +80,48 @@ def _problem(command: argparse.ArgumentParser) -> None:
     command.add_argument("function", type=str.strip, help='such as "exp(x)", or a target\'s name')
     command.add_argument(
         "--domain", nargs=2, type=_number, action="append", metavar=("A", "B"),
-        help="an interval; again for a union; inf and pi are numbers",
+        help="an interval; again for a union; inf and pi are numbers "
+        "(default: -1 1, or the target's own interval)",
     )  # fmt: skip
-    command.add_argument("--weight", type=str.strip, help='"relative", or an expression')
+    command.add_argument(
+        "--weight", type=str.strip, help='"relative", or an expression (default: 1)'
+    )
 
 
 def _fit_options(command: argparse.ArgumentParser) -> None:
     _problem(command)
-    command.add_argument("--degree", nargs=2, type=int, metavar=("M", "N"))
+    command.add_argument(
+        "--degree", nargs=2, type=int, metavar=("M", "N"),
+        help="degrees of the numerator and the denominator",
+    )  # fmt: skip
     command.add_argument("--tol", type=float, help="the smallest degree with this error")
-    command.add_argument("--precision", type=int, metavar="DIGITS", help="decimal digits")
+    command.add_argument(
+        "--precision", type=int, metavar="DIGITS", help="decimal digits (default: float64)"
+    )
     _output(command)
 
 
 def _table_options(command: argparse.ArgumentParser) -> None:
     _problem(command)
-    command.add_argument("--degree", nargs=2, type=int, default=(4, 4), metavar=("M", "N"))
+    command.add_argument(
+        "--degree", nargs=2, type=int, default=(4, 4), metavar=("M", "N"),
+        help="largest degrees of the table (default: 4 4)",
+    )  # fmt: skip
     _output(command)
 
 
 def _code_options(command: argparse.ArgumentParser) -> None:
     _fit_options(command)
-    command.add_argument("--lang", default="c", help="c, python, numba or torch")
-    command.add_argument("--dtype", default="float64", help="float64, float32 or bfloat16")
-    command.add_argument("--scheme", default="horner", help="horner or estrin")
-    command.add_argument("--name", help="of the function")
+    command.add_argument(
+        "--lang", default="c", help="c, python, numba or torch (default: %(default)s)"
+    )
+    command.add_argument(
+        "--dtype", default="float64", help="float64, float32 or bfloat16 (default: %(default)s)"
+    )
+    command.add_argument(
+        "--scheme", default="horner", help="horner or estrin (default: %(default)s)"
+    )
+    command.add_argument("--name", help="of the generated function (default: from the target)")
 
 
 def _verify_options(command: argparse.ArgumentParser) -> None:
@@ -131,12 +152,34 @@ def _path(text: str) -> Path:
 
 
 _Configure = Callable[[argparse.ArgumentParser], None]
-_COMMANDS: tuple[tuple[str, Callable[[argparse.Namespace], int], str, _Configure], ...] = (
-    ("fit", do.run_fit, "Find the best rational approximation of a function.", _fit_options),
-    ("table", do.run_table, "Errors of all types up to --degree.", _table_options),
-    ("certify", do.run_certify, "Enclose the best error and prove there is no pole.", _fit_options),
-    ("verify", do.run_verify, "Prove a certificate again, without the solver.", _verify_options),
-    ("code", do.run_code, "Write a fit as C, Python, numba or torch.", _code_options),
-    ("plot", do.run_plot, "Draw the error curve.", _fit_options),
-    ("targets", do.run_targets, "List the functions of the catalogue.", _output),
-)
+_Run = Callable[[argparse.Namespace], int]
+_COMMANDS: tuple[tuple[str, _Run, str, _Configure, str], ...] = (
+    (
+        "fit", do.run_fit, "Find the best rational approximation of a function.", _fit_options,
+        "remez fit 'exp(-x)' --degree 8 8 --domain 0 inf",
+    ),
+    (
+        "table", do.run_table, "Errors of all types up to --degree.", _table_options,
+        "remez table gelu --degree 6 6",
+    ),
+    (
+        "certify", do.run_certify, "Enclose the best error and prove there is no pole.",
+        _fit_options, "remez certify gelu --degree 8 8 --out gelu.json",
+    ),
+    (
+        "verify", do.run_verify, "Prove a certificate again, without the solver.", _verify_options,
+        "remez verify gelu.json",
+    ),
+    (
+        "code", do.run_code, "Write a fit as C, Python, numba or torch.", _code_options,
+        "remez code tanh --degree 7 6 --lang c --dtype float32 --out tanh.h",
+    ),
+    (
+        "plot", do.run_plot, "Draw the error curve.", _fit_options,
+        "remez plot 'abs(x)' --degree 8 8 --out abs.svg",
+    ),
+    (
+        "targets", do.run_targets, "List the functions of the catalogue.", _output,
+        "remez targets --json",
+    ),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""`python -m remez.cli`."""
+"""`python -m remez` is the command `remez`."""
 
 import sys
 

@@ -1,0 +1,106 @@
+"""The argument parser of the command lines of this project.
+
+It adds to `argparse.ArgumentParser` what `argparse` has no option for on every supported Python: an
+error is one line that suggests the nearest option or command, each command shows an example, and
+`--version` and `--print-completion` are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
+
+__all__ = ["Parser"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and suggest what was meant.
+
+    Args:
+        example: A command line that the help shows; empty for none.
+        options: As `argparse.ArgumentParser` takes them.
+    """
+
+    def __init__(self, *, example: str = "", **options: Any) -> None:
+        if example:
+            options["epilog"] = f"example: {example}".replace("%", "%%")
+        super().__init__(**{"allow_abbrev": False, **options})
+        self.example = example
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse; what is left over is an error of the command that it was given to."""
+        known, extra = super().parse_known_args(args, namespace)
+        unknown = [one for one in extra if one.startswith("-")] or extra
+        if unknown:
+            self.error(f"unrecognized argument: {unknown[0].partition('=')[0].strip()}")
+        return known, []
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line that suggests the nearest option or command; exit with code 2."""
+        found = re.search(r"unrecognized argument: (\S+)|invalid choice: '([^']*)'", message)
+        near = self._nearest(found[1] or found[2]) if found else None
+        hint = f"; did you mean {near}?" if near else ""
+        message = re.sub(r" \(choose from .*\)$", "", message) if near else message
+        sys.stderr.write(f"{self.prog}: error: {message}{hint} ({self.prog} --help)\n")
+        sys.exit(2)
+
+    def _nearest(self, given: str) -> str | None:
+        known = [*self._option_string_actions, *map(str, self._choices())]
+        close = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
+        return close[0] if close else None
+
+    def _choices(self) -> Iterator[Any]:
+        for action in self._actions:
+            yield from action.choices or ()
+
+    def add_program_options(self, distribution: str) -> None:
+        """Add `--version` and `--print-completion` of the program that `distribution` installs."""
+        self.add_argument(
+            "--version",
+            action=_Version,
+            nargs=0,
+            const=distribution,
+            default=argparse.SUPPRESS,
+            help="print the version",
+        )
+        self.add_argument(
+            "--print-completion",
+            action=_PrintCompletion,
+            choices=["bash", "zsh", "tcsh"],
+            default=argparse.SUPPRESS,
+            help="print the shell's completion script (needs the package shtab)",
+        )
+
+
+class _Version(argparse.Action):
+    """Print the version; it is looked up only when asked for, so that a command starts faster."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None
+    ) -> None:
+        try:
+            print(f"{parser.prog} {version(self.const)}")
+        except PackageNotFoundError:
+            print(f"{parser.prog}, run from a source tree that is not installed")
+        parser.exit()
+
+
+class _PrintCompletion(argparse.Action):
+    """Print a completion script, as `--version` prints the version."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None
+    ) -> None:
+        try:
+            import shtab
+        except ImportError:
+            parser.error("completion needs the package shtab; run: pip install shtab")
+        print(shtab.complete(parser, values))
+        parser.exit()
