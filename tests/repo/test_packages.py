@@ -68,7 +68,7 @@ def test_every_import_is_a_declared_dependency(folder):
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_dependency_is_imported_or_has_a_reason(folder):
-    reasons = {"gguf": "transformers reads GGUF files with it"}
+    reasons = {"gguf": "transformers reads GGUF files with it", "shtab": "remez.cli.parsing does"}
     used = set().union(*map(imports, sources(folder)))
     distributions = {**packages_distributions(), **{k: [v] for k, v in OWN.items()}}
     used_names = {
