@@ -163,7 +163,7 @@ def _caches() -> list[Finding]:
     from platformdirs import user_cache_path
 
     places = {
-        "cache of rsae": user_cache_path("rsae", appauthor=False),
+        "cache of rsae": user_cache_path("rsae"),
         "cache of the hub": Path(HF_HUB_CACHE),
     }
     return [Finding(name, _size(folder)) for name, folder in places.items()]
