@@ -118,7 +118,7 @@ def test_samples():
     assert set(noisy.reference) <= set(x)
     for bad in ([0, 0, 1, 2, 3, 4], [0, 1, 2]):
         with pytest.raises(remez.RemezError):
-            remez.fit_samples(bad, np.ones(len(bad)), (1, 1))
+            remez.fit_samples(bad, np.arange(len(bad)), (1, 1))
     with pytest.raises(remez.TargetError):
         remez.fit_samples(x, np.where(x == x[0], np.nan, x), (1, 1))
 

@@ -244,7 +244,8 @@ def fit_samples(
     """The best rational approximation on a finite set: minimise ``max_i w_i |y_i - r(x_i)|``.
 
     Args:
-        x: distinct points, shape (N,), in any order, more than m + n + 1 of them.
+        x: points, shape (N,), in any order, more than m + n + 1 of them; equal samples count
+            once.
         y: values there.
         degree: ``(m, n)``.
         weight: positive weights there; default 1.
@@ -255,8 +256,9 @@ def fit_samples(
         A `Fit` whose error is over the samples; its denominator has no zero in their hull.
 
     Raises:
-        TargetError: shapes differ, or a value is not finite.
-        DegreeError: too few samples for the degree.
+        TargetError: shapes differ, a value is not finite, a weight is not positive, or two values
+            differ at one point.
+        DegreeError: so few samples that r of this type interpolates them.
         ConvergenceError: no accepted answer was found.
 
     >>> x = np.linspace(-1, 1, 201)

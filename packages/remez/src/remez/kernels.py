@@ -376,7 +376,8 @@ def alternating(error, count):  # type: ignore[no-untyped-def]
     """Indices of at most ``count`` extrema of alternating sign, the largest ones.
 
     Each run of equal sign gives its largest; while there are too many, the smallest goes,
-    together with its smaller neighbour unless it is an end. ``count = 0`` keeps all.
+    together with its smaller neighbour unless it is an end. ``count = 0`` keeps all. Of very many
+    those below the highest level at which enough alternate go first, all at once.
     """
     keep = np.empty(error.size, np.int64)
     n = 0
@@ -389,6 +390,35 @@ def alternating(error, count):  # type: ignore[no-untyped-def]
         else:
             keep[n] = i
             n += 1
+    if count and n > 8 * count + 64:
+        low, high = 0.0, 0.0
+        for i in range(n):
+            high = max(high, abs(error[keep[i]]))
+        for _ in range(60):
+            level = 0.5 * (low + high)
+            runs, last = 0, 0.0
+            for i in range(n):
+                if abs(error[keep[i]]) >= level and error[keep[i]] * last <= 0:
+                    last = error[keep[i]]
+                    runs += 1
+            if runs < count:
+                high = level
+                continue
+            low = level
+            total, n = n, 0
+            for i in range(total):
+                if abs(error[keep[i]]) >= low:
+                    keep[n] = keep[i]
+                    n += 1
+        total, n = n, 0
+        for i in range(total):
+            k = keep[i]
+            if n and (error[k] > 0) == (error[keep[n - 1]] > 0):
+                if abs(error[k]) > abs(error[keep[n - 1]]):
+                    keep[n - 1] = k
+            else:
+                keep[n] = k
+                n += 1
     while count and n > count:
         small = 0
         for i in range(1, n):

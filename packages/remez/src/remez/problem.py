@@ -14,6 +14,7 @@ import numpy as np
 from remez.domain import Domain
 from remez.errors import DegreeError, TargetError, shown
 from remez.functions.callable import Target
+from remez.samples import SampleSet
 
 __all__ = ["Problem", "check_degree", "check_number"]
 
@@ -21,7 +22,6 @@ Degree = tuple[int, int]
 PARITIES = ("auto", "even", "odd")
 MAX_DEGREE = 10_000  # of p where n = 0, and of q where m = 0
 MAX_RATIONAL = 500  # the lesser of both degrees: a step takes its cube, a second here
-Samples = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 
 
 def _one(x: np.ndarray) -> np.ndarray:
@@ -43,7 +43,7 @@ class Problem:
             ``1/|fn|``, or None for 1.
         parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to find out.
         interpolate: pairs ``(x, y)`` with ``r(x) = y`` demanded.
-        samples: ``(x, y, w)`` in place of ``fn`` and ``weight``: the maximum is over x.
+        samples: in place of ``fn`` and ``weight``: the maximum is over their points.
 
     Raises:
         DegreeError, DomainError: what is asked for is impossible.
@@ -55,7 +55,7 @@ class Problem:
     weight: Callable[..., Any] | str | None = None
     parity: str | None = "auto"
     interpolate: tuple[tuple[float, float], ...] = ()
-    samples: Samples | None = field(default=None, repr=False)
+    samples: SampleSet | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "degree", check_degree(self.degree))
@@ -99,7 +99,8 @@ class Problem:
     def target(self) -> Target:
         """The target as a counted function of arrays."""
         if self.samples is not None:
-            return Target(self._nearest(1))
+            samples = self.samples
+            return Target(lambda x: samples.y[samples.nearest(x)])
         if self.fn is None:
             raise TargetError(
                 "this problem was read from a file and has lost its callable: fit again with fn"
@@ -111,7 +112,7 @@ class Problem:
     def weight_of(self, x: np.ndarray, fx: np.ndarray) -> np.ndarray:
         """The weight at the points, given the target's values there."""
         if self.samples is not None:
-            return self._nearest(2)(x)
+            return self.samples.weight[self.samples.nearest(x)]
         if self.weight is None:
             return _one(x)
         if self.weight == "relative":
@@ -130,13 +131,6 @@ class Problem:
         assert callable(self.weight)
         return Target(self.weight, "weight")
 
-    def _nearest(self, row: int) -> Callable[[np.ndarray], np.ndarray]:
-        """y or w of the sample next to a point."""
-        assert self.samples is not None
-        x, values = np.array(self.samples[0]), np.array(self.samples[row])
-        between = 0.5 * (x[1:] + x[:-1])
-        return lambda points: values[np.searchsorted(between, points)]
-
     def to_dict(self) -> dict[str, Any]:
         """Everything but the callables, in plain types."""
         return {
@@ -145,7 +139,7 @@ class Problem:
             "weight": self.weight if self.weight in (None, "relative") else "callable",
             "parity": self.parity,
             "interpolate": [list(pair) for pair in self.interpolate],
-            "samples": None if self.samples is None else [list(row) for row in self.samples],
+            "samples": None if self.samples is None else self.samples.to_list(),
         }
 
     @classmethod
@@ -160,7 +154,7 @@ class Problem:
         pairs = tuple((x, y) for x, y in data["interpolate"])
         domain = Domain.of(data["domain"])
         rows = data.get("samples")
-        samples = None if rows is None else (tuple(rows[0]), tuple(rows[1]), tuple(rows[2]))
+        samples = None if rows is None else SampleSet.of(*rows)
         degree = tuple(data["degree"])
         return cls(fn, degree, domain, known, data["parity"], pairs, samples)
 

@@ -16,6 +16,8 @@ from remez.solver.starts import Densities, base_grid, resample
 
 __all__ = ["from_half", "step_degrees", "with_lowest"]
 
+MORE = 8  # extrema for each point of the reference that a linear program is told of
+
 
 def step_degrees(
     reduced: Reduced,
@@ -156,7 +158,9 @@ def _corrected(
         outcome = exchange(reduced, [start], grid, options)
         if _good(outcome.state) or outcome.first is None:
             return outcome
-        dense, _ = dense.merge(outcome.first.extrema.points)
+        found = outcome.first.extrema
+        largest = kernels.alternating(found.error, MORE * reduced.size)
+        dense, _ = dense.merge(found.points[largest])
     return outcome
 
 

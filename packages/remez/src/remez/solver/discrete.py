@@ -2,113 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from remez.domain import Domain
-from remez.errors import DegreeError, TargetError, shown
+from remez.errors import DegreeError
 from remez.problem import Problem, check_degree
+from remez.samples import SampleSet
 from remez.solution import Solution
-from remez.solver.driver import accepted, best_of
+from remez.solver.degree_stepping import step_degrees
+from remez.solver.driver import Candidate, accepted, best_of
 from remez.solver.exchange import ExchangeOptions, exchange
 from remez.solver.history import History
-from remez.solver.linear_programming import Stuck, correct
 from remez.solver.problem_reduction import Reduced, Samples, reduce
+from remez.solver.starts import resample
+from remez.solver.survey import Survey
 
 __all__ = ["samples_problem", "solve_samples"]
+
+SYMMETRIC = 4 * float(np.finfo(float).eps)  # relative, to which samples mirror each other
+THIN = 24  # samples for each point of the reference on which linear programs begin
 
 
 @dataclass(frozen=True, eq=False)
 class Discrete(Reduced):
-    """A `Reduced` that has the samples only: any point stands for the nearest of them."""
+    """A `Reduced` that has the samples only: any point stands for the nearest of them.
+
+    Attributes:
+        points: all of them, of one side where a symmetry is divided out.
+    """
+
+    points: Samples | None = None
 
     def sample(self, u: np.ndarray) -> Samples:
         """The samples nearest to the points, each once."""
-        x = np.array(self.problem.samples[0])  # type: ignore[index]
-        index = np.unique(np.searchsorted(0.5 * (x[1:] + x[:-1]), self.x(u)))
-        return super().sample(self.u(x[index]))
+        points = self.points
+        assert points is not None
+        between = 0.5 * (points.u[1:] + points.u[:-1])
+        return points[np.unique(np.searchsorted(between, u))]
+
+    def scan(self, reference: Samples, grid: Samples) -> Samples:
+        """All samples."""
+        assert self.points is not None
+        return self.points
+
+    @property
+    def climbs(self) -> bool:
+        """There is nothing between the samples."""
+        return False
+
+
+def samples_problem(x: Any, y: Any, degree: Sequence[int], weight: Any = None) -> Problem:
+    """The samples as a problem.
+
+    Raises:
+        TargetError: see `SampleSet.of`.
+        DegreeError: too few samples for the degree.
+    """
+    samples = SampleSet.of(x, y, weight)
+    m, n = check_degree(degree)
+    if samples.x.size < m + n + 2:
+        raise DegreeError(
+            f"{samples.x.size} samples are interpolated by type {(m, n)}, so that no error is left "
+            "to minimise: lower the degree"
+        )
+    domain = Domain.of((samples.x[0], samples.x[-1]))
+    return Problem(None, (m, n), domain, parity=None, samples=samples)
 
 
 def solve_samples(problem: Problem, max_iterations: int, history: History) -> Solution:
     """The best rational approximation on the samples of a problem, see `remez.fit_samples`."""
-    target = problem.target()
-    reduced = Discrete(**_fields(reduce(problem, target)))
-    points = reduced.sample(reduced.u(np.array(problem.samples[0])))  # type: ignore[index]
+    reduced = _reduced(problem)
     options = ExchangeOptions(max_iterations=max_iterations, history=history)
-    chain = (
-        (reduced, exchange(reduced, [start], points, options), method)
-        for method, start in _starts(reduced, points)
-    )
-    return best_of(accepted(problem, target, chain))
+    return best_of(accepted(problem, reduced.target, _chain(reduced, options)))
 
 
-def _fields(reduced: Reduced) -> dict[str, Any]:
-    return {name: getattr(reduced, name) for name in reduced.__dataclass_fields__}
+def _reduced(problem: Problem) -> Discrete:
+    """The samples in the reduced variable; a symmetry has to hold at every one of them."""
+    samples, target = problem.samples, problem.target()
+    assert samples is not None
+    mirrored = samples.x + samples.x[::-1]
+    close = SYMMETRIC * np.abs(samples.x[[0, -1]]).max()
+    symmetric = np.abs(mirrored - mirrored[0]).max() <= close
+    asked = replace(problem, parity="auto" if symmetric else None)
+    whole = reduce(asked, target, Survey(points=samples.x, values=samples.y))
+    found = _discrete(whole, samples)
+    if found.points is not None and found.points.u.size < found.size:  # nothing to alternate on
+        found = _discrete(reduce(problem, target), samples)
+    return found
 
 
-def _starts(reduced: Reduced, points: Samples) -> Any:
-    """Chebyshev-like indices, then linear programs on the samples."""
-    t = 0.5 - 0.5 * np.cos(np.pi * np.arange(reduced.size) / (reduced.size - 1))
-    index = np.round(t * (points.u.size - 1)).astype(int)
-    index = np.maximum.accumulate(np.maximum(index, np.arange(reduced.size)))
-    for i in range(1, index.size):
-        index[i] = max(index[i], index[i - 1] + 1)
-    over = np.arange(points.u.size - reduced.size, points.u.size)
-    yield "chebyshev", points.u[np.minimum(index, over)]
-    with suppress(Stuck):
-        start = correct(reduced, points, None, rounds=40)
-        if start is not None:
-            yield "differential correction", start
+def _discrete(reduced: Reduced, samples: SampleSet) -> Discrete:
+    own = samples.x >= reduced.origin if reduced.parity else slice(None)
+    points = reduced.sample(reduced.u(samples.x[own]))
+    fields = {name: getattr(reduced, name) for name in reduced.__dataclass_fields__}
+    return Discrete(**fields, points=points[points.w > 0])
 
 
-def samples_problem(x: Any, y: Any, degree: Sequence[int], weight: Any = None) -> Problem:
-    """The samples as a problem, sorted and checked.
-
-    Raises:
-        TargetError: shapes differ, a value is not finite, or a point occurs twice.
-        DegreeError: too few samples for the degree.
-    """
-    x, y = _column("x", x), _column("y", y)
-    w = np.ones_like(x) if weight is None else _column("weight", weight)
-    if not x.size == y.size == w.size:
-        raise TargetError(
-            f"x, y and weight have {x.size}, {y.size} and {w.size} entries: match them"
-        )
-    if not (w > 0).all():
-        raise TargetError("a weight is zero or negative: leave that sample out")
-    order = np.argsort(x)
-    x, y, w = x[order], y[order], w[order]
-    m, n = check_degree(degree)
-    if x.size < m + n + 2:
-        raise DegreeError(f"{x.size} samples are interpolated by type {(m, n)}: lower it")
-    if not (np.diff(x) > 0).all():
-        raise TargetError("a point x occurs twice: give each once")
-    rows = tuple(x.tolist()), tuple(y.tolist()), tuple(w.tolist())
-    domain = Domain.of((x[0], x[-1]))
-    return Problem(None, (m, n), domain, parity=None, samples=rows)
+def _chain(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
+    """Two first references, then degree stepping, with linear programs on some of the samples."""
+    points = reduced.points
+    assert points is not None
+    share = 0.5 - 0.5 * np.cos(np.pi * np.arange(reduced.size) / (reduced.size - 1))
+    low, high = points.u[[0, -1]]
+    places = [
+        low + (high - low) * share,
+        points.u[np.rint(share * (points.u.size - 1)).astype(int)],
+    ]
+    starts = [_enough(reduced, place) for place in places]
+    yield reduced, exchange(reduced, starts, points, options), "chebyshev"
+    count = min(THIN * reduced.size, points.u.size)
+    index = np.rint(np.linspace(0, points.u.size - 1, count)).astype(int)
+    thin = points[index].merge(reduced.sample(resample(reduced, low + (high - low) * share)))[0]
+    for small, outcome in step_degrees(reduced, points, thin, options):
+        yield small, outcome, "differential correction"
 
 
-def _column(name: str, values: Any) -> np.ndarray:
-    """The values as a vector of finite floats.
-
-    Raises:
-        TargetError: one is complex, masked, NaN, infinite, or no number.
-    """
-    try:
-        if isinstance(values, list | tuple) and any(v is np.ma.masked for v in values):
-            raise TypeError("an entry is masked")
-        found = np.ma.asarray(values)
-        if found.dtype.kind not in "fiub":  # floats, integers and booleans are plainly real
-            found = np.ma.filled(found.astype(object), np.nan).ravel()
-            if any(isinstance(v, str | bytes | complex) or np.iscomplexobj(v) for v in found):
-                raise TypeError("complex numbers and texts are no samples")
-        column: np.ndarray = np.ma.filled(found.astype(float), np.nan).ravel()
-    except (TypeError, ValueError, ArithmeticError) as cause:
-        raise TargetError(f"{name} = {shown(values)} must hold real numbers ({cause})") from cause
-    if not np.isfinite(column).all():
-        raise TargetError(f"{name} has an entry that is NaN, infinite or masked: leave it out")
-    return column
+def _enough(reduced: Discrete, u: np.ndarray) -> np.ndarray:
+    """As many different samples as there are points: neighbours where some stand for the same."""
+    points = reduced.points
+    assert points is not None
+    last = points.u.size - 1
+    index = np.searchsorted(0.5 * (points.u[1:] + points.u[:-1]), u)
+    step = np.arange(index.size)
+    index = np.maximum.accumulate(index - step) + step
+    return points.u[np.minimum(index, last - step[::-1])]

@@ -192,7 +192,7 @@ def _step(
             fallback = fallback or state
             if attempt >= 3:
                 break
-        if previous is None:
+        if previous is None or previous.u.size != proposal.u.size:  # no sample is half way
             break
         proposal = reduced.sample(_between(previous.u, proposal.u))
         levelled = solve(reduced, proposal)

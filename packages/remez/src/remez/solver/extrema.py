@@ -14,7 +14,6 @@ __all__ = ["Extrema", "choose", "search"]
 
 EPS = float(np.finfo(float).eps)
 WORTH = 0.1  # of the squared gap is what one more point must promise
-FRACTIONS = 0.5 * (1 - np.cos(np.pi * np.arange(1, 7) / 7))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +49,8 @@ def search(
     singularities.
     """
     ends = reduced.components
-    between = kernels.fill(reference.u, ends, reduced.centres, FRACTIONS)
-    curve, _ = grid.merge(reference, reduced.sample(between))
+    curve = reduced.scan(reference, grid)
+    rounds = rounds if reduced.climbs else 0
     error, sign = _residual(reduced, level, curve)
     polynomial = reduced.degree[1] == 0  # q is 1, whatever sign rounding gives to its sum
     sound = polynomial or sign != 0
@@ -61,12 +60,14 @@ def search(
         peaks = kernels.alternating(signed, 0)
         size = np.abs(error)
         largest = float(size.max())
+        if attempt == rounds:
+            break
         gap = 1 - abs(level.error) / largest if largest > 0 else 0.0
         gain = max(min(1e-3, WORTH * gap * gap), 1e-7) * largest
         trial = kernels.climb(curve.u, size, peaks, max(gain, noise))
         if len(ends) > 1:
             trial = trial[_inside(trial, ends)]
-        if not trial.size or attempt == rounds:
+        if not trial.size:
             break
         trial.sort()
         fresh = reduced.sample(trial)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from remez import kernels
 from remez.errors import DegreeError
 from remez.functions.callable import Target
 from remez.problem import Degree, Problem
@@ -15,6 +16,7 @@ from remez.solver import infinity
 from remez.solver.levelling import Levelled, sides
 from remez.solver.survey import Survey
 
+FRACTIONS = 0.5 * (1 - np.cos(np.pi * np.arange(1, 7) / 7))  # between two reference points
 FAR = 1e75  # stands for infinity
 STEEP = 20
 SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
@@ -177,6 +179,16 @@ class Reduced:
         excess = self.degree[1] - self.degree[0]
         g = (2 / (1 + y)) ** excess
         return Samples(2 * y / (1 + y), f / g, w * g)
+
+    def scan(self, reference: Samples, grid: Samples) -> Samples:
+        """``grid``, the reference, and points between those: where the error is looked at."""
+        between = kernels.fill(reference.u, self.components, self.centres, FRACTIONS)
+        return grid.merge(reference, self.sample(between))[0]
+
+    @property
+    def climbs(self) -> bool:
+        """Whether higher points may lie between those that were looked at."""
+        return True
 
     def flips(self, u: np.ndarray) -> np.ndarray:
         """The sign of ``prod (u - fixed)``: the error alternates after multiplication with it."""

@@ -152,7 +152,11 @@ def _explored(
 ) -> tuple[Curve, Status | None]:
     """The error curve, resolved, and what kept it from being so; on samples, just these."""
     if problem.samples is not None:
-        return _curve(problem, rational, target, np.array(problem.samples[0])), None
+        curve = _curve(problem, rational, target, problem.samples.x)
+        between = np.sort(_near_roots(rational, np.ptp(problem.samples.x)))
+        between = between[problem.domain.contains(between)]  # where q may vanish, with no error
+        none = np.zeros(between.size)
+        return curve.merge(Curve(between, none, none, rational.with_sign(between)[1])), None
     curve = _curve(problem, rational, target, grid(problem, rational, hints, centres))
     curve = _straightened(problem, rational, target, curve)
     curve, resolved = _resolve(problem, rational, target, curve)
