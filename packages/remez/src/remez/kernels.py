@@ -35,6 +35,7 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
     size, those without slack last; the points that they belong to; and
     ``-log(sqrt(d_k) prod_(j in nodes, j != k) |u_k - u_j|)`` for the nodes.
     """
+    # complexity 18, since a helper would be compiled and called in the innermost loops
     size, count = u.size, support.size
     chosen = np.zeros(size, np.bool_)
     for k in range(count):
@@ -42,6 +43,7 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
     node = np.zeros(size, np.bool_)
     for k in range(nodes.size):
         node[nodes[k]] = True
+    # logarithms of the products of differences: over all points, the support, the nodes
     log_d = np.zeros(size)
     log_w = np.zeros(size)
     log_n = np.zeros(size)
@@ -57,6 +59,7 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
             if node[i] and node[j]:
                 log_n[i] += log
                 log_n[j] += log
+    # the rows: a Cauchy-like matrix, signs from the number of support points above
     rows = np.zeros((size, count))
     height = np.empty(size)
     above = count
@@ -78,6 +81,7 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
     scale = np.empty(nodes.size)
     for k in range(nodes.size):
         scale[k] = -0.5 * log_d[nodes[k]] - log_n[nodes[k]]
+    # by decreasing height, which keeps the QR factorisation accurate row by row
     order = np.empty(size, np.int64)
     for i in range(size):
         place = i

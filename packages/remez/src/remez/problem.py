@@ -223,7 +223,19 @@ def check_number(
     """
     kind = numbers.Integral if integer else numbers.Real
     real = isinstance(value, kind) and not isinstance(value, bool)
-    if not (real and low <= value <= high):  # type: ignore[operator]
+    if not (real and low <= value <= high):
         what = "an integer" if integer else "a number"
         most = "" if high == np.inf else f" and <= {high:g}"
         raise DegreeError(f"{name} = {shown(value)} is impossible: give {what} >= {low:g}{most}")
+
+
+def halved(degree: Degree, parity: str | None) -> Degree:
+    """The type in ``t = d²`` of an even r of the given type in d, or of an odd r divided by d."""
+    (m, n), odd = degree, parity == "odd"
+    return degree if parity is None else ((m - odd) // 2, n // 2)
+
+
+def unfolded(degree: Degree, parity: str | None) -> Degree:
+    """The type in d of R(d²) for an R of the given type, or of d R(d²) where r is odd."""
+    (m, n), odd = degree, parity == "odd"
+    return degree if parity is None else (2 * m + odd, 2 * n)

@@ -28,7 +28,9 @@ def _with_constant(series: arb_series, constant: arb) -> arb_series:
     return arb_series([constant, *series.coeffs()[1:]], prec=series.prec)
 
 
-def _lift(at: Callable[[arb], arb], along: Callable[[arb_series], arb_series]) -> Callable:
+def _lift(
+    at: Callable[[arb], arb], along: Callable[[arb_series], arb_series]
+) -> Callable[..., Ball]:
     """A function of both types: ``at`` for a ball, ``along`` for the higher coefficients."""
 
     def form(x: Ball) -> Ball:
@@ -37,12 +39,12 @@ def _lift(at: Callable[[arb], arb], along: Callable[[arb_series], arb_series]) -
     return form
 
 
-def _method(name: str) -> Callable:
+def _method(name: str) -> Callable[..., Ball]:
     """A function that Arb itself has for both types."""
     return _lift(operator.methodcaller(name), operator.methodcaller(name))
 
 
-def _integrated(name: str, derivative: Callable[[Ball], Ball]) -> Callable:
+def _integrated(name: str, derivative: Callable[[Ball], Ball]) -> Callable[..., Ball]:
     """Arb has the function for balls; its series is the integral of f'(s) s'."""
     return _lift(operator.methodcaller(name), lambda s: (derivative(s) * s.derivative()).integral())
 
@@ -57,7 +59,9 @@ def _rough(value: arb, slope: arb, s: arb_series) -> arb_series:
     return arb_series(coefficients[: s.prec], prec=s.prec)
 
 
-def _piecewise(below: int, above: int, at: Callable[[arb], arb], lipschitz: bool) -> Callable:
+def _piecewise(
+    below: int, above: int, at: Callable[[arb], arb], lipschitz: bool
+) -> Callable[..., Ball]:
     """``below * x`` left of zero, ``above * x`` right of it; a jump takes them as its values."""
     slope = _hull(arb(below), arb(above)) if lipschitz else _NAN
 
@@ -150,7 +154,7 @@ def _bessel_order(x: arb, order: int) -> arb:
     return -value if order < 0 and order % 2 else value
 
 
-def _bessel(order: int) -> Callable:
+def _bessel(order: int) -> Callable[..., Ball]:
     """J_n, its Taylor coefficients from DLMF 10.6.7: J' = (J_{n-1} - J_{n+1}) / 2, repeated."""
 
     def coefficient(x: arb, k: int) -> arb:

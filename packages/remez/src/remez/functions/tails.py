@@ -201,7 +201,9 @@ def _values(name: str) -> Callable[[Germ], Germ]:
     return form
 
 
-def _grown(name: str, right: Callable[[Germ], Germ], left: Callable[[Germ], Germ]) -> Callable:
+def _grown(
+    name: str, right: Callable[[Germ], Germ], left: Callable[[Germ], Germ]
+) -> Callable[[Germ], Germ]:
     """``right`` where the argument grows to infinity, ``left`` where it falls to minus infinity."""
     plain = _values(name)
 
@@ -218,7 +220,7 @@ def _bounded(name: str) -> Callable[[Germ], Germ]:
     return lambda x: plain(x) if x.values.is_finite() else x._spanned(Fraction(0), arb(-1), arb(1))
 
 
-def _odd(name: str, right: Callable[[Germ], Germ]) -> Callable:
+def _odd(name: str, right: Callable[[Germ], Germ]) -> Callable[[Germ], Germ]:
     return _grown(name, right, lambda x: -right(-x))
 
 

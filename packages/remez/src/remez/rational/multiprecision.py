@@ -12,7 +12,7 @@ from numpy.polynomial import Chebyshev
 
 from remez.functions.working_precision import working_digits
 from remez.rational.arithmetic import fastest
-from remez.rational.numbers import read_number, write_number
+from remez.rational.numbers import horner, read_number, write_number
 from remez.rational.protocol import Real
 
 __all__ = ["MultiprecisionRational"]
@@ -62,7 +62,7 @@ class MultiprecisionRational:
         """r and the sign of q at real points of shape (K,); the sign is 0 at infinity."""
         with working_digits(self.working_digits):
             sign = [
-                0 if mp.isinf(v) else int(mp.sign(_horner(self.denominator, self._inner(v)[1])))
+                0 if mp.isinf(v) else int(mp.sign(horner(self.denominator, self._inner(v)[1])))
                 for v in map(mp.mpf, x)
             ]
         return self(x), np.array(sign)
@@ -112,7 +112,7 @@ class MultiprecisionRational:
     def parts_at(self, x: Real) -> tuple[Real, Real]:
         """p(x) and q(x) as mpmath numbers at the current precision."""
         d, u = self._inner(x)
-        p, q = _horner(self.numerator, u), _horner(self.denominator, u)
+        p, q = horner(self.numerator, u), horner(self.denominator, u)
         return d * p if self.odd else p, q
 
     def derivative(self) -> Callable[[Any], Any]:
@@ -121,8 +121,8 @@ class MultiprecisionRational:
 
         def exact(x: Real) -> Real:
             d, u = self._inner(x)
-            p, q = _horner(self.numerator, u), _horner(self.denominator, u)
-            dp, dq = (_horner(c, u) for c in slopes)
+            p, q = horner(self.numerator, u), horner(self.denominator, u)
+            dp, dq = (horner(c, u) for c in slopes)
             inner = (2 * d if self.power == 2 else 1) / self.scale
             value = (dp - p * dq / q) / q * inner
             return d * value + p / q if self.odd else value
@@ -156,7 +156,7 @@ class MultiprecisionRational:
             for pole in self.poles():
                 d, u = self._inner(pole)
                 inner = (2 * d if self.power == 2 else 1) / self.scale
-                out.append(self.parts_at(pole)[0] / (_horner(slope, u) * inner))
+                out.append(self.parts_at(pole)[0] / (horner(slope, u) * inner))
         return _objects(out)
 
     def partial_fractions(self) -> tuple[np.ndarray, np.ndarray, Chebyshev]:
@@ -228,13 +228,6 @@ class MultiprecisionRational:
             data["odd"],
             *(read_number(data[key]) for key in ("centre", "origin", "scale")),
         )
-
-
-def _horner(coefficients: Sequence[Real], u: Real) -> Real:
-    value = coefficients[-1]
-    for c in reversed(coefficients[:-1]):
-        value = value * u + c
-    return value
 
 
 def _slope(coefficients: Sequence[Real]) -> list[Real]:

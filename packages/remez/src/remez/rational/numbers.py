@@ -1,7 +1,8 @@
-"""Exact conversions between floats, fractions, mpmath numbers and text."""
+"""Numbers of any kind: exact conversions to and from mpmath's, and polynomials of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -9,7 +10,7 @@ from mpmath import mp
 
 from remez.rational.protocol import Real
 
-__all__ = ["read_number", "to_fraction", "to_mpf", "write_number"]
+__all__ = ["horner", "read_number", "to_mpf", "write_number"]
 
 
 def to_mpf(x: Real) -> Real:
@@ -19,10 +20,12 @@ def to_mpf(x: Real) -> Real:
     return mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mp.mpf(x)
 
 
-def to_fraction(x: Real) -> Fraction:
-    """A finite mpf as a fraction, exactly."""
-    sign, mantissa, exponent, _ = x._mpf_
-    return Fraction(int(-mantissa if sign else mantissa)) * Fraction(2) ** int(exponent)
+def horner(coefficients: Sequence[Real], x: Real) -> Real:
+    """The polynomial with those coefficients, constant term first, at x."""
+    value = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        value = value * x + c
+    return value
 
 
 def write_number(x: Real) -> str:

@@ -38,6 +38,7 @@ def step_degrees(
     last: State | None = None
     k = (reduced.degree[1] - low) % stride
     while True:
+        # exchange at this degree, from the reference of the last one that went well
         small = _at(reduced, k)
         now = options if k == low else options.rough()
         if last is None:
@@ -45,6 +46,7 @@ def step_degrees(
         else:
             starts = _next(small, _places(last))
         outcome = exchange(small, starts, grid, now)
+        # where that leads nowhere: by way of one degree less, then by linear programs
         enough = 1e-3 if k == low else 0.2
         if last is not None and not _good(outcome.state, enough):
             outcome = _by_half_steps(small, last, grid, now) or outcome
@@ -54,6 +56,7 @@ def step_degrees(
                 outcome = _corrected(small, grid, dense, near, now) or outcome
             except Stuck:
                 dense = None
+        # offer the full degree, and a lower one that is exact or degenerate
         state = outcome.state
         if state is not None and state.extrema.sound and (k == low or state.exact):
             yield small, outcome
@@ -63,6 +66,7 @@ def step_degrees(
                 outcome = exchange(small, [last.reference.u], grid, options)
                 if outcome.state is not None:
                     yield small, outcome
+        # grow by a sixth, and by a single step to the full degree
         if k == low:
             return
         k = min(k + stride * max(1, k // 6), low - stride if k < low - stride else low)

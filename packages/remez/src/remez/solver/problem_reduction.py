@@ -10,7 +10,7 @@ import numpy as np
 from remez import kernels
 from remez.errors import DegreeError
 from remez.functions.callable import Target
-from remez.problem import Degree, Problem
+from remez.problem import Degree, Problem, halved, unfolded
 from remez.rational.barycentric import BarycentricRational, Folded
 from remez.solver import infinity
 from remez.solver.levelling import Levelled, sides
@@ -111,7 +111,7 @@ class Reduced:
         """
         m, n = self.problem.degree
         stop = 0 if m * n == 0 else -1
-        degree = _halved((max(m - defect, stop), max(n - defect, stop)), self.parity)
+        degree = halved((max(m - defect, stop), max(n - defect, stop)), self.parity)
         small = self.with_degree(degree)
         return small if min(degree) >= 0 and small.size >= 2 else None
 
@@ -261,6 +261,7 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
     Raises:
         DegreeError, TargetError: no best approximation exists on an unbounded domain.
     """
+    # the size of f, and its symmetry
     low, high = problem.domain.hull
     unbounded = not problem.domain.is_finite
     x = problem.domain.spread(17)
@@ -272,14 +273,16 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
     parity, shift = problem.parity, 0.0
     if parity == "auto":
         parity, shift = _symmetry(problem, target, centre, found)
+    # the type that is left of the symmetry
     m, n = problem.degree
-    degree = _halved((m, n), parity)
+    degree = halved((m, n), parity)
     if low == -np.inf and high == np.inf and parity is None and m > n:
         raise DegreeError(
             f"type {(m, n)} on the line needs an even or odd fn: take m <= n, or half-lines"
         )
     if parity == "odd" and m == 0:  # the best is 0: an odd r of this type is
         parity, degree = None, (0, 0)
+    # origin and scale of the variable
     line, direction = parity is None and low == -np.inf and high == np.inf, 1.0
     if unbounded:
         if low == -np.inf and parity is None:
@@ -287,9 +290,7 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
         origin, scale = infinity.middle(problem, target, centre, 0.0 if line else direction)
         if line:
             centre, direction = origin, 1.0
-        odd = parity == "odd"
-        grown = (2 * degree[0] + odd, 2 * degree[1]) if parity else degree
-        infinity.check(problem, target, grown, centre, scale)
+        infinity.check(problem, target, unfolded(degree, parity), centre, scale)
     else:
         if parity is None:
             centre = _origin(problem, target, found.singular, x, values)
@@ -309,6 +310,7 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
         direction,
         shift=shift,
     )
+    # the domain, the conditions and the singular points in that variable
     ends = np.array(problem.domain.intervals)
     if parity is not None:
         ends = np.maximum(ends[ends[:, 1] > centre], centre)
@@ -322,12 +324,6 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
         fixed=tuple(sorted(fixed)),
         singular=tuple(np.unique(bare.u(found.singular)).tolist()),
     )
-
-
-def _halved(degree: Degree, parity: str | None) -> Degree:
-    """The type in y² of an even r of the given type, or of an odd r divided by y."""
-    m, n = degree
-    return {"even": (m // 2, n // 2), "odd": ((m - 1) // 2, n // 2)}.get(parity or "", degree)
 
 
 def _centre(low: float, high: float) -> float:

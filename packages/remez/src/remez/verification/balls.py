@@ -30,6 +30,7 @@ from flint import arb, arb_poly, arb_series
 from remez.functions.expression import Expression
 from remez.functions.tails import Germ
 from remez.functions.working_precision import flint_precision
+from remez.rational.numbers import horner
 
 __all__ = ["ErrorCurve", "Supremum", "barycentric", "coefficients", "exact", "working"]
 
@@ -161,7 +162,7 @@ class ErrorCurve:
         if not edge * sign >= 1:
             return None
         x = _far(edge, sign)
-        value = self.function.tail(x) - _horner(self.p, x) / _horner(self.q, x)
+        value = self.function.tail(x) - _tail_of(self.p, x) / _tail_of(self.q, x)
         value = value if self.weight is None else self.weight.tail(x) * value
         return _accepted([abs(value.values).upper()], self.at(edge), scale)
 
@@ -207,10 +208,10 @@ def _middle(a: arb, b: arb) -> arb:
     return ((a + b) / 2).mid()
 
 
-def _horner(polynomial: arb_poly, x: Germ) -> Germ:
-    value = 0 * x
-    for c in reversed(polynomial.coeffs()):
-        value = value * x + c
+def _tail_of(polynomial: arb_poly, x: Germ) -> Germ:
+    """The tail form of a polynomial."""
+    *lower, top = polynomial.coeffs() or [arb(0)]
+    value: Germ = horner([*lower, 0 * x + top], x)
     return value
 
 

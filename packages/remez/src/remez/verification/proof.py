@@ -195,15 +195,18 @@ def _alternation(
     errors: Sequence[arb],
 ) -> arb:
     """The lower bound of de la Vallée Poussin, all of its conditions checked."""
+    # the type and the points are what the theorem asks for
     defect = min(a - b for a, b in zip(degree, witness.degree, strict=True))
     if defect < 0:
         raise Unproved(f"the witness has type {witness.degree}, above {degree}")
     if not all(a < b for a, b in itertools.pairwise(points)):
         raise Unproved("the points of the reference do not increase")
+    # q keeps its sign on the points of every interval
     for a, b in ends:
         values = [witness.q(x) for x in points if a <= x <= b]
         if not (all(v > 0 for v in values) or all(v < 0 for v in values)):
             raise Unproved("the witness's denominator changes sign between points of an interval")
+    # the longest runs of alternating sign, for all of the conditions or fewer of them
     found = []
     for kept in _subsets(pinned):
         needed = sum(degree) + 2 - defect - len(kept)

@@ -26,8 +26,9 @@ from remez.errors import ConvergenceError, RemezError, TargetError
 from remez.functions.expression import as_expression
 from remez.functions.working_precision import working_digits
 from remez.problem import Problem
-from remez.rational.arithmetic import Arithmetic, Number, fastest, to_mpf
+from remez.rational.arithmetic import Arithmetic, Number, fastest
 from remez.rational.multiprecision import MultiprecisionRational
+from remez.rational.numbers import horner, to_mpf
 from remez.solution import Solution, Status
 from remez.solver.history import History
 from remez.solver.precise.exchange import Curve, Reference, Scan, alternation, crests, polish
@@ -161,6 +162,7 @@ def _rough_hints(problem: Problem) -> tuple[float, ...]:
 
 def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
     """Polish at full precision, write the answer in x, and have it judged."""
+    # how many digits: those asked for, those that f exceeds the error by, those that points share
     found = search.lowest(found) if found.exact else found
     degree, points, exact = found.degree, found.points, found.exact
     arithmetic, reduction = search.arithmetic, replace(search.reduction, degree=found.degree)
@@ -170,6 +172,7 @@ def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
         lost = 0 if exact else search.lost(abs(rough.error))
         crowding = _crowding(arithmetic, points)
     digits, steps = asked + GUARD + lost + crowding, 0
+    # level to the last digit asked for; with more digits, or on a higher extremum, if that fails
     for _ in range(RAISES):
         with arithmetic.digits(digits):
             curve = search.curve(degree)
@@ -189,6 +192,7 @@ def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
                 digits += 5 + math.ceil(arithmetic.log(reference.excess / tolerance) / math.log(10))
             else:  # an extremum that is not in the reference is higher
                 points = [tops[i] for i in alternation(curve, tops, errors, curve.size)]
+    # the rational in powers of u, and the verdict of the judge on it
     with arithmetic.digits(digits):
         rational, _ = _rational(reduction, curve, reference, asked, exact)
         hints = reduction.to_x([arithmetic.mpf(curve.place(s)) for s in tops])
@@ -261,7 +265,7 @@ def _rational(
                 * (1 if max(q, key=abs) > 0 else -1)
             )
             p, q = [arithmetic.number(c / top) for c in p], [arithmetic.number(c / top) for c in q]
-            got = [_horner(p, v) / _horner(q, v) for v in u]
+            got = [horner(p, v) / horner(q, v) for v in u]
             slack = max(abs(a - b) * w for a, b, w in zip(got, wanted, weights, strict=True))
             if slack <= bound:
                 break
@@ -274,7 +278,7 @@ def _rational(
         digits,
         reduction.power,
         odd,
-        mp.mpf(reduction.centre.numerator) / reduction.centre.denominator,
+        to_mpf(reduction.centre),
         arithmetic.mpf(origin),
         arithmetic.mpf(scale),
     )
@@ -299,10 +303,3 @@ def _coefficients(
         ]
         out[0] = arithmetic.number(out[0] + c)
     return out
-
-
-def _horner(coefficients: Sequence[Number], u: Number) -> Number:
-    value = coefficients[-1]
-    for c in reversed(coefficients[:-1]):
-        value = value * u + c
-    return value

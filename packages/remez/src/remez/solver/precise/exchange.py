@@ -17,6 +17,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from remez import kernels
 from remez.rational.arithmetic import Arithmetic, Number
 from remez.solver.precise.levelling import Levelled, branches, level, sign_changes
 
@@ -102,7 +105,9 @@ class Curve:
     def _peak(self, levelled: Levelled, points: Sequence[Number]) -> Number:
         return max(map(abs, self.errors(levelled, _samples(self, points))[0]))
 
-    def errors(self, levelled: Levelled, points: Sequence[Number]) -> tuple[list, list]:
+    def errors(
+        self, levelled: Levelled, points: Sequence[Number]
+    ) -> tuple[list[Number], list[Number]]:
         """``w (f - r)`` and the denominator at sampling coordinates."""
         ts = [self.place(s) for s in points]
         r, q = levelled.evaluate(ts)
@@ -315,29 +320,13 @@ def alternation(
     curve: Curve, samples: Sequence[Number], errors: Sequence[Number], count: int
 ) -> list[int]:
     """Indices of extrema of alternating sign: the largest of every run, at most ``count``."""
-    runs: list[list[int]] = []
-    last = 0
-    for i, (s, e) in enumerate(zip(samples, errors, strict=True)):
-        if e == 0:  # the weight vanishes
-            continue
-        sign = curve.side(s) * (1 if e > 0 else -1)
-        if sign == last:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-        last = sign
-    extrema = [max(run, key=lambda i: abs(errors[i])) for run in runs]
-    size = {i: abs(errors[i]) for i in extrema}
-    while (excess := len(extrema) - count) > 0:
-        ends = (extrema[0], extrema[-1])
-        least = min(extrema, key=lambda i: size[i])
-        if excess == 1 or least in ends:
-            extrema.remove(min(ends, key=lambda i: size[i]))
-        else:
-            k = extrema.index(least)
-            k -= size[extrema[k - 1]] < size[extrema[k + 1]]
-            del extrema[k : k + 2]
-    return extrema
+    size = [abs(e) for e in errors]
+    ranks, rank = np.zeros(len(size)), 0  # the choice depends on nothing else of the sizes
+    order = sorted(range(len(size)), key=size.__getitem__)
+    for last, i in itertools.pairwise([order[0], *order]):
+        rank += size[i] > size[last]
+        ranks[i] = (rank + 1) * curve.side(samples[i]) * ((errors[i] > 0) - (errors[i] < 0))
+    return [int(i) for i in kernels.alternating(ranks, count)]
 
 
 def _vertex(curve: Curve, samples: Sequence[Number], errors: Sequence[Number], i: int) -> Number:

@@ -17,11 +17,14 @@ from mpmath import mp
 
 from remez.errors import TargetError
 from remez.functions.working_precision import working_digits
-from remez.problem import Problem
+from remez.problem import Problem, halved, unfolded
 from remez.rational.arithmetic import Arithmetic, Number
+from remez.rational.numbers import to_mpf
 from remez.solver.precise.exchange import Curve
 
 __all__ = ["Reduction", "reduce"]
+
+Function = Callable[[Number], Number]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +57,11 @@ class Reduction:
 
     def type_in_x(self, degree: tuple[int, int]) -> tuple[int, int]:
         """The type as a rational in x of one in t."""
-        return self.power * degree[0] + (self.parity == "odd"), self.power * degree[1]
+        return unfolded(degree, self.parity)
 
     def halved(self, degree: tuple[int, int]) -> tuple[int, int]:
         """The largest type in t of the rationals of a type in x that have the symmetry."""
-        m, n = degree
-        return self.attainable(((m - (self.parity == "odd")) // self.power, n // self.power))
+        return self.attainable(halved(degree, self.parity))
 
     def lower(self) -> list[tuple[int, int]]:
         """The types in t of less in both degrees in x, large ones first: of degenerate bests."""
@@ -137,13 +139,13 @@ class Reduction:
 
     def to_x(self, ts: list[Any]) -> list[Any]:
         """The points x of mpmath numbers t, with mirror images, increasing."""
-        centre = mp.mpf(self.centre.numerator) / self.centre.denominator
+        centre = to_mpf(self.centre)
         if self.parity is None:
             return ts
         roots = [mp.sqrt(t) for t in ts]
         return sorted({centre + sign * root for root in roots for sign in (-1, 1)})
 
-    def _functions(self, arithmetic: Arithmetic) -> tuple[Callable, Callable]:
+    def _functions(self, arithmetic: Arithmetic) -> tuple[Function, Function]:
         number = arithmetic.number
         fn, weigh = arithmetic.function(self.problem.fn), self._weight(arithmetic)  # type: ignore[arg-type]
         centre, zero, one = number(self.centre), number(0), number(1)
@@ -175,7 +177,9 @@ class Reduction:
             return lambda x: one / fn(x)
         return arithmetic.function(weight)  # type: ignore[arg-type]
 
-    def _pinned(self, arithmetic: Arithmetic, unplace: Callable) -> Iterator[tuple[Number, Number]]:
+    def _pinned(
+        self, arithmetic: Arithmetic, unplace: Callable[[Any], Number]
+    ) -> Iterator[tuple[Number, Number]]:
         number, seen = arithmetic.number, set()
         for pair in self.problem.interpolate:
             x, y = (Fraction(repr(float(v))) for v in pair)
@@ -212,7 +216,7 @@ def _infinite(x: Any) -> bool:
     return isinstance(x, float) and abs(x) == float("inf")
 
 
-def _far(arithmetic: Arithmetic, fn: Callable, low: Any, high: Any, base: Number) -> Number:
+def _far(arithmetic: Arithmetic, fn: Function, low: Any, high: Any, base: Number) -> Number:
     """What stands for infinity: 10^digits, its square where fn moves from here to there, and so on.
 
     Where fn cannot be evaluated any more, it stays.
@@ -230,7 +234,7 @@ def _far(arithmetic: Arithmetic, fn: Callable, low: Any, high: Any, base: Number
 
 def _placement(
     arithmetic: Arithmetic, low: Any, high: Any, far: Number
-) -> tuple[Callable, Callable]:
+) -> tuple[Function, Function]:
     """``s -> t`` and back."""
     number = arithmetic.number
     if not (_infinite(low) or _infinite(high)):
@@ -265,11 +269,11 @@ def _checked(fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
 def _symmetry(problem: Problem, centre: Fraction, high: Any) -> str | None:
     """Whether f (and the weight) is even or odd about the centre, at a few points."""
     fn: Any = problem.fn
-    middle = mp.mpf(centre.numerator) / centre.denominator
+    middle = to_mpf(centre)
     weight = problem.weight if callable(problem.weight) else None
     inside = problem.domain.exact or problem.domain.intervals
-    low = max(mp.mpf(0), _mpf(inside[-1][0]) - middle)
-    reach = mp.mpf(10) if _infinite(high) else _mpf(high) - middle - low
+    low = max(mp.mpf(0), to_mpf(inside[-1][0]) - middle)
+    reach = mp.mpf(10) if _infinite(high) else to_mpf(high) - middle - low
     found = {"even", "odd"}
     for share in ("0.137", "0.291", "0.448", "0.623", "0.811", "0.973"):
         d = low + reach * mp.mpf(share)
@@ -289,10 +293,6 @@ def _mirrored(problem: Problem, centre: Fraction, parity: str | None) -> bool:
     return pins == {(-d, sign * y) for d, y in pins}
 
 
-def _mpf(x: Any) -> Any:
-    return mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mp.mpf(x)
-
-
 def _rough_points(problem: Problem, hints: tuple[float, ...]) -> Iterator[Fraction]:
     """Candidates inside the domain at which second differences do not vanish like h^2."""
     candidates = {0.0, *hints}
@@ -306,7 +306,7 @@ def _rough_points(problem: Problem, hints: tuple[float, ...]) -> Iterator[Fracti
 
 def _is_rough(fn: Any, c: Fraction) -> bool:
     with working_digits(100):
-        centre, noise = _mpf(c), mp.mpf(10) ** -80
+        centre, noise = to_mpf(c), mp.mpf(10) ** -80
         differences = []
         for exponent in (-25, -35):
             h = mp.mpf(10) ** exponent
