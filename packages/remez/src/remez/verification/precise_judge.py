@@ -15,7 +15,8 @@ from mpmath import mp
 
 from remez.errors import RemezError, TargetError
 from remez.problem import Problem
-from remez.rational.arithmetic import fastest, to_mpf
+from remez.rational.arithmetic import fastest
+from remez.rational.numbers import to_mpf
 from remez.rational.protocol import RationalFunction, Real
 from remez.solution import Status
 from remez.verification.judge import Curve, Verdict, alternation, count_of, grid, keeps_sign
