@@ -186,8 +186,9 @@ def fit(
     Returns:
         A `Fit`; `Fit.method` names the start that answered: "warm start", "zolotarev",
         "chebyshev", "half the degree", "zero", "survey" (from where f was found to bend), "degree
-        stepping", "differential correction", or "another pattern" of signs that q has on the
-        intervals of a union: a pole in a gap may do better than none.
+        stepping", "monotone exchange" (whose lower bound never falls), "AAA-Lawson",
+        "differential correction", or "another pattern" of signs that q has on the intervals of a
+        union: a pole in a gap may do better than none.
 
     Raises:
         TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.

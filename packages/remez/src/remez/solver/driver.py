@@ -14,10 +14,12 @@ from remez.functions.zeros import LocalZero
 from remez.problem import Problem
 from remez.rational.protocol import RationalFunction
 from remez.solution import Solution, Status
+from remez.solver.ascent import ascend
 from remez.solver.closed_form import zero, zolotarev
 from remez.solver.degree_stepping import from_half, step_degrees, with_lowest
 from remez.solver.exchange import ExchangeOptions, Outcome, exchange
 from remez.solver.history import History
+from remez.solver.lawson import lawson_references
 from remez.solver.problem_reduction import Reduced, reduce
 from remez.solver.sign_patterns import CLOSE, Search, patterns
 from remez.solver.starts import Densities, base_grid, dense_grid, warm
@@ -138,13 +140,18 @@ def _chain(
     reduced = reduce(problem, target, found)
     grid = base_grid(reduced)
     seen, _ = grid.merge(reduced.sample(np.unique(reduced.u(found.points))))
-    starts = Densities.of(reduced, seen).references(reduced)
+    starts = list(Densities.of(reduced, seen).references(reduced))
     yield reduced, exchange(reduced, starts, seen, options), "survey"
     for small, outcome in step_degrees(reduced, grid, None, options):
         yield small, outcome, "degree stepping"
     if reduced.degree[1] == 0:  # the exchange itself converges from every start
         return
-    for small, outcome in step_degrees(reduced, grid, dense_grid(reduced, grid), options):
+    usual = [*densities.references(reduced), *starts]
+    yield reduced, ascend(reduced, usual, seen, options), "monotone exchange"
+    dense = dense_grid(reduced, grid)
+    tried = lawson_references(reduced, dense)
+    yield reduced, ascend(reduced, tried, seen, options), "AAA-Lawson"
+    for small, outcome in step_degrees(reduced, grid, dense, options):
         yield small, outcome, "differential correction"
 
 

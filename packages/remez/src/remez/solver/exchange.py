@@ -13,7 +13,7 @@ from remez.solver.history import History
 from remez.solver.levelling import Levelled, level
 from remez.solver.problem_reduction import Reduced, Samples
 
-__all__ = ["ExchangeOptions", "Outcome", "State", "exchange", "solve"]
+__all__ = ["ExchangeOptions", "Outcome", "State", "between", "exchange", "solve"]
 
 EPS = float(np.finfo(float).eps)
 ROUNDING = 64 * EPS  # of f and of r, relative
@@ -194,7 +194,7 @@ def _step(
                 break
         if previous is None or previous.u.size != proposal.u.size:  # no sample is half way
             break
-        proposal = reduced.sample(_between(previous.u, proposal.u))
+        proposal = reduced.sample(between(previous.u, proposal.u))
         levelled = solve(reduced, proposal)
     return fallback
 
@@ -227,7 +227,7 @@ def _apart(reduced: Reduced, u: np.ndarray) -> np.ndarray:
     return u
 
 
-def _between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Half way, geometrically where both are of one sign."""
     product = a * b
     return np.where(product > 0, np.sign(a) * np.sqrt(np.abs(product)), 0.5 * (a + b))

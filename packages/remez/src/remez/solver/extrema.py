@@ -10,7 +10,7 @@ from remez import kernels
 from remez.solver.levelling import Levelled
 from remez.solver.problem_reduction import Reduced, Samples
 
-__all__ = ["Extrema", "choose", "search"]
+__all__ = ["Extrema", "choose", "search", "swap"]
 
 EPS = float(np.finfo(float).eps)
 WORTH = 0.1  # of the squared gap is what one more point must promise
@@ -95,10 +95,10 @@ def choose(reduced: Reduced, old: Samples, level: Levelled, found: Extrema) -> S
     if not signed.size:
         return old
     top = int(np.abs(signed).argmax())
-    return _swap(reduced, old, level, found.points[top : top + 1], signed[top])
+    return swap(reduced, old, level, found.points[top : top + 1], signed[top])
 
 
-def _swap(reduced: Reduced, old: Samples, level: Levelled, new: Samples, error: float) -> Samples:
+def swap(reduced: Reduced, old: Samples, level: Levelled, new: Samples, error: float) -> Samples:
     """``old`` with ``new`` in place of the neighbour at which the error has the same sign."""
     at = int(np.searchsorted(old.u, new.u[0]))
     first = np.sign(level.error) * (-1) ** len(reduced.fixed)
