@@ -27,6 +27,8 @@ ROUNDING = 16 * EPS  # of the largest |f|: a minimum below is one
 CLEAR = 1e5 * EPS  # of the largest |f|, from which ratios of values tell the order
 TERMS = 13  # of the polynomial that stands for f near a zero, at most
 WINDOW = 64  # points at which it is fitted
+UNDERFLOW = 1e-290  # a factor below loses relative accuracy
+LIMIT = 1e-17  # of a neighbourhood: a point so near to a zero shows a limit
 SAID = 1e-7  # of a neighbourhood: a zero that is said, an end or the origin is meant if so near
 
 
@@ -48,12 +50,13 @@ class LocalZero:
     """A zero with a polynomial for ``f/(x - z)^order`` in x - z, used within ``radius``.
 
     There rounding keeps fn from being accurate relative to its own size; the radius is 0 where it
-    never does, and the polynomial is the value at z.
+    never does, and the polynomial is the value at z. The length is that of the neighbourhood.
     """
 
     zero: Zero
     quotient: Chebyshev
     radius: float
+    length: float
 
 
 class Smoothed:
@@ -64,7 +67,10 @@ class Smoothed:
         self.zeros = tuple(zeros)
 
     def __call__(self, x: np.ndarray | float) -> np.ndarray | float:
-        """f at the points: within the radius of a zero, the polynomial."""
+        """f at the points: within the radius of a zero, the polynomial; 0 next to the zero.
+
+        So next that the quotient is its limit, which other points show as well.
+        """
         points = np.atleast_1d(np.asarray(x, float))
         out = np.array(self.target(points))
         for one in self.zeros:
@@ -72,6 +78,7 @@ class Smoothed:
             near = np.abs(gap) <= one.radius
             if near.any():
                 out[near] = one.quotient(gap[near]) * gap[near] ** one.zero.order
+            out[np.abs(gap) <= LIMIT * one.length] = 0.0
         return out if np.ndim(x) else float(out[0])
 
     def quotient(self, x: np.ndarray | float) -> np.ndarray | float:
@@ -83,7 +90,7 @@ class Smoothed:
         for power in powers:
             out = np.divide(out, power, out=np.zeros_like(out), where=power != 0)
         for i, one in enumerate(self.zeros):
-            near = np.abs(gaps[i]) <= one.radius
+            near = np.abs(gaps[i]) <= max(one.radius, UNDERFLOW ** (1 / one.zero.order))
             if near.any():
                 others = np.prod([p[near] for j, p in enumerate(powers) if j != i], axis=0)
                 out[near] = one.quotient(gaps[i][near]) / others
@@ -208,7 +215,7 @@ def _local(
         zero = Zero(c, -float(target(np.array([c]))[0]) / limit if order == 1 else 0.0, order)
         limit = _limit(target, zero, pair, length) or limit
         zero = replace(zero, low=zero.low and -float(target(np.array([c]))[0]) / limit)
-        return LocalZero(zero, Chebyshev([limit]), 0.0)
+        return LocalZero(zero, Chebyshev([limit]), 0.0, length)
     zero = Zero(c, 0.0, order)
     found = _polynomial(target, zero, pair, length, height)
     if not exact:
@@ -216,7 +223,7 @@ def _local(
         place = c + shift
         zero = Zero(place, (c - place) + shift, order)
         found = _polynomial(target, zero, pair, length, height)
-    return LocalZero(zero, found.quotient, _radius(target, zero, found, pair))
+    return LocalZero(zero, found.quotient, _radius(target, zero, found, pair), length)
 
 
 def _order(

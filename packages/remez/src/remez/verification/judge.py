@@ -27,6 +27,7 @@ __all__ = ["Curve", "Verdict", "alternation", "count_of", "grid", "judge", "keep
 EPS = float(np.finfo(float).eps)
 RESOLVED = 1e4  # errors above this many eps |f| must be levelled; below, rounding may excuse
 AGREE = 1e-3  # how closely the bracket's two sides must agree
+UNDERFLOW = 1e-290  # numbers below lose relative accuracy
 PROMISE = 1e-6  # a step of the climb that would raise the maximum by less is not taken
 ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
 # evenly spaced points, in every component, against features that no hint tells of
@@ -234,7 +235,7 @@ def _defect(problem: Problem, rational: Rational, curve: Curve) -> int:
 
 
 def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> Curve:
-    """The error at the points; a relative one is ``(f - r)/f``, left out where both are 0."""
+    """The error at the points; a relative one is ``(f - r)/f``, left out next to zeros of f."""
     f = target.raw(x)
     if not np.isfinite(f).all():
         known = ~(np.isnan(f) & (np.abs(x) < UNDERFLOWS) & (x != 0))
@@ -247,7 +248,7 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
         if problem.weight != "relative":
             return Curve(x, weight * f, error, sign)
     side = np.sign(f)
-    kept = (side != 0) | (r != 0)
+    kept = (np.abs(f) > UNDERFLOW) | (not isinstance(target.fn, Smoothed))
     return Curve(x[kept], side[kept], (error * side)[kept], sign[kept])
 
 
