@@ -31,6 +31,7 @@ __all__ = ["accepted", "best_of", "solve"]
 
 Candidate = tuple[Reduced, Outcome, str]  # with the name of the link
 
+LEVEL = 1e-4  # gap at which a warm start ends: a tenth of what is accepted
 PATTERNS = 255  # of signs that q may have on a union, beyond the first: all on nine intervals
 
 
@@ -121,7 +122,8 @@ def _chain(
         reduced = reduce(problem, target, Survey(np.array([start.rational.focus])))
         near = warm(reduced, np.asarray(start.reference, float))
         if near is not None:
-            yield reduced, exchange(reduced, [near], base_grid(reduced), options), "warm start"
+            soon = replace(options, tolerance=LEVEL)
+            yield reduced, exchange(reduced, [near], base_grid(reduced), soon), "warm start"
     reduced = reduce(problem, target)
     grid = base_grid(reduced)
     known = zolotarev(reduced, grid)
