@@ -1,11 +1,11 @@
 """The commands as a user types them, on a small dictionary and activations without a host."""
 
-import argparse
 import json
 
 import pytest
 import torch
 
+from remez.cli.parsing import Parser
 from rsae.errors import RsaeError
 from rsae_cli import main
 from rsae_evals.commands import evaluation as cli
@@ -50,7 +50,7 @@ def rsae(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
-        parser = argparse.ArgumentParser(prog="rsae")
+        parser = Parser(prog="rsae")
         register(parser.add_subparsers(required=True))
         args = parser.parse_args([str(argument) for argument in arguments])
         return args.run(args)
