@@ -1,4 +1,6 @@
-"""Peers side by side: ``python -m benchmarks.remez [problems | random N | abs] [--json FILE]``.
+"""Peers side by side: ``python -m benchmarks.remez [MODE] [--json FILE]``.
+
+Modes: problems, random N, abs and speed.
 
 Every solver runs in this one process, warmed up, on one thread (set OMP_NUM_THREADS=1); a time
 is the least of several runs. Solved means: the supremum of the error on a grid clustered at ends
@@ -177,10 +179,48 @@ def high_degrees() -> dict[str, Any]:
     return {"rows": rows}
 
 
+SMOOTH = {
+    "sin 3x": lambda x: np.sin(3 * x),
+    "tanh 3x": lambda x: np.tanh(3 * x),
+    "cos 5x + x^3": lambda x: np.cos(5 * x) + x**3,
+    "exp(-4x^2) + x": lambda x: np.exp(-4 * x * x) + x,
+    "sin(6x + 1)/(2 + x)": lambda x: np.sin(6 * x + 1) / (2 + x),
+    "exp(sin 3x)": lambda x: np.exp(np.sin(3 * x)),
+    "atan 4x": lambda x: np.arctan(4 * x),
+    "exp 8x": lambda x: np.exp(8 * x),
+    "sin 9x + 1": lambda x: np.sin(9 * x) + 1,
+    "x/(1 + exp -4x)": lambda x: x / (1 + np.exp(-4 * x)),
+    "exp": np.exp,
+    "log(x + 1.01)": lambda x: np.log(x + 1.01),
+    "log(x + 1.2)": lambda x: np.log(x + 1.2),
+    "sqrt(1.3 + x)": lambda x: np.sqrt(1.3 + x),
+}
+
+
+def speed() -> dict[str, Any]:
+    """Type (9, 8) of smooth targets: CPU milliseconds, the least of many runs."""
+    import remez
+
+    rows = []
+    table = Table("target, type (9, 8)", "error", "status", "method", "CPU ms")
+    for name, fn in SMOOTH.items():
+        seconds = np.inf
+        for _ in range(60):
+            begin = time.process_time_ns()
+            fit = remez.fit(fn, (9, 8), throw=False)
+            seconds = min(seconds, 1e-9 * (time.process_time_ns() - begin))
+        rows.append({"name": name, "error": fit.error, "ms": 1e3 * seconds})
+        table.add_row(name, f"{fit.error:.3e}", fit.status.name, fit.method, f"{1e3 * seconds:.2f}")
+    console.print(table)
+    median = float(np.median([row["ms"] for row in rows]))
+    console.print(f"median {median:.2f} ms")
+    return {"rows": rows, "median_ms": median}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "mode", nargs="?", default="problems", choices=["problems", "random", "abs"]
+        "mode", nargs="?", default="problems", choices=["problems", "random", "abs", "speed"]
     )
     parser.add_argument("count", nargs="?", type=int, default=300)
     parser.add_argument("--first", type=int, default=0, help="first seed of the random problems")
@@ -192,6 +232,8 @@ def main() -> None:
         result = problems()
     elif arguments.mode == "random":
         result = random_problems(arguments.count, arguments.first)
+    elif arguments.mode == "speed":
+        result = speed()
     else:
         result = high_degrees()
     if arguments.json:
