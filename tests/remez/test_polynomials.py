@@ -164,3 +164,16 @@ def test_filters_of_linear_phase(taps, edges, gains, weights):
     assert (weight[k] * np.abs(fit(x) - gain[k])).max() == pytest.approx(fit.error, rel=1e-3)
     assert fit.lower_bound >= 0.999 * fit.error
     assert 0.97 * theirs < fit.error < 1.0001 * theirs
+
+
+def test_a_slow_exchange_goes_on_while_its_lower_bound_rises():
+    """Three bands, the gaps between two of them narrow: the largest error rises at first."""
+    bands = [(-0.531, -0.0726), (-0.0672, 0.0905), (0.364, 0.4308)]
+    middles = [-0.07, 0.2]
+    fit = remez.fit(
+        lambda x: np.array([0.0, 1.0, 0.0])[np.searchsorted(middles, x)],
+        (655, 0),
+        bands,
+        weight=lambda x: np.array([1.0, 2.0, 5.0])[np.searchsorted(middles, x)],
+    )
+    assert fit.lower_bound >= 0.999 * fit.error

@@ -17,6 +17,7 @@ __all__ = ["ExchangeOptions", "Outcome", "State", "between", "exchange", "solve"
 
 EPS = float(np.finfo(float).eps)
 ROUNDING = 64 * EPS  # of f and of r, relative
+RISE = 1e-6  # of the levelled error of a polynomial that is progress
 NEARLY = 0.01  # a gap that is worth a judgement
 
 
@@ -125,6 +126,7 @@ def exchange(
     first: State | None = None
     previous: Samples | None = None
     stalled = lost = 0
+    bound = 0.0  # the largest lambda: that of polynomials grows in every step
     for iteration in range(1, options.max_iterations + 1):
         state = _step(reduced, proposal, levelled, previous, grid, iteration)
         if state is None:
@@ -132,7 +134,9 @@ def exchange(
         options.seen(reduced, state)
         first = first or state
         better = best is None or (state.extrema.sound, -state.gap) > (best.extrema.sound, -best.gap)
-        stalled = 0 if better else stalled + 1
+        rises = reduced.degree[1] == 0 and abs(state.level.error) > bound * (1 + RISE)
+        bound = max(bound, abs(state.level.error))
+        stalled = 0 if better or rises else stalled + 1
         lost = (lost + 1 if state.extrema.sound else 2) if state.lost else 0
         best = state if better else best
         if lost >= 2 or terminate(reduced, state, stalled, options.tolerance):
