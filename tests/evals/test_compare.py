@@ -44,9 +44,12 @@ def test_the_better_arm_is_called_better(teacher, heldout):
 
 def test_the_exact_copy_cannot_be_told_apart(teacher, rsae, heldout):
     found = compare({"teacher": teacher, "rsae_init": rsae}, heldout)
-    assert found.difference("mse", "rsae_init", "teacher").verdict is Verdict.CANNOT_TELL
-    assert found.arm("rsae_init").geometry.medians["decoder_cosine"] == pytest.approx(1)
-    assert found.arm("rsae_init").geometry.medians["firing_overlap"] == 1
+    assert found.difference("mse", "rsae_init", "teacher").verdict is Verdict.EQUAL
+    assert found.difference("l0", "rsae_init", "teacher").verdict is Verdict.MATCHED
+    assert found.difference("overall", "rsae_init", "teacher").verdict is Verdict.EQUAL
+    identity = found.arm("rsae_init").identity
+    assert identity.figures["decoder_cosine"].median == pytest.approx(1)
+    assert identity.figures["firing_jaccard"].median == 1
 
 
 # What must be caught.
@@ -189,7 +192,7 @@ def test_downstream_and_dashboard(teacher, rsae, small_host, tokens):
     arm = found.arm("rsae")
     assert len(arm.per_sequence["delta_ce"]) == 24
     assert sum(arm.delta_ce.counts) == found.tokens["n_tokens_downstream"]
-    changed = arm.geometry.changed
+    changed = arm.identity.changed
     assert {c.feature for c in changed} >= {0, 1, 2, 3, 4}
     assert changed[0].decoder_cosine == pytest.approx(-1, abs=1e-6)
     contexts = changed[0].contexts_after

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,8 +10,10 @@ from rsae_evals.comparison.results import (
     Context,
     Difference,
     FeatureChange,
-    Geometry,
+    FeatureIdentity,
+    GainPart,
     Histogram,
+    IdentityFigure,
     ParetoArea,
     ParetoCurve,
     Verdict,
@@ -20,16 +23,20 @@ from rsae_evals.comparison.results import (
 def a_comparison() -> Comparison:
     histogram = Histogram((0.0, 0.5, 1.0), (3, 4))
     context = Context(("a", " b"), (0.0, 1.5), 1)
-    geometry = Geometry(
+    identity = FeatureIdentity(
         reference="teacher",
-        decoder_cosine=histogram,
-        firing_overlap=histogram,
-        norm_ratio=histogram,
-        medians={"decoder_cosine": 0.9, "firing_overlap": None},
+        matched_by="index",
+        n_matched=5,
+        n_features=4,
+        least_firings=10,
+        n_tokens=10,
+        figures={"firing_jaccard": IdentityFigure(0.9, None, 1.0, histogram)},
         flows={"alive_alive": 3, "alive_dead": 1, "dead_alive": 0, "dead_dead": 0},
-        changed=(FeatureChange(7, 0.2, None, 0.1, 0.0, 1.1, (context,), ()),),
+        changed=(FeatureChange(7, 7, 0.2, None, None, 0.1, 0.0, 1.1, (context,), ()),),
     )
-    curve = ActivationCurve((0.0, 1.0), (0.0, 1.1), (0.0, 1.0), None, 0.5, (3, 2), histogram, {})
+    curve = ActivationCurve(
+        (0.0, 1.0), (0.0, 1.1), (0.0, 1.0), None, 0.5, (3, 2), histogram, {}, 10
+    )
     arms = tuple(
         Arm(
             name=name,
@@ -39,7 +46,7 @@ def a_comparison() -> Comparison:
             per_sequence={"mse": (1.0, None)},
             density=histogram,
             activation=curve,
-            geometry=geometry,
+            identity=identity,
         )
         for name in ("teacher", "rsae")
     )
@@ -54,12 +61,13 @@ def a_comparison() -> Comparison:
         pareto=(ParetoCurve("rsae", "mse", (20.0, 30.0), (2.0, 1.0)),),
         areas=(ParetoArea("rsae", "teacher", "mse", 20.0, 30.0, -0.1),),
         warnings=("strict L0 differs",),
+        gain=(GainPart("mse", "training", "teacher", "rsae", -0.1, 1.0),),
         undefined={"rsae/ce_loss_score": "ablation is no worse than the clean run"},
     )
 
 
 def test_a_comparison_survives_json():
-    comparison = a_comparison()
+    comparison = replace(a_comparison(), known_features=a_comparison())
     assert Comparison.from_dict(json.loads(json.dumps(comparison.to_dict()))) == comparison
 
 

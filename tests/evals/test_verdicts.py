@@ -66,7 +66,7 @@ def test_conclusions_weigh_the_headlines():
     assert conclude(PAIR, of(mse=LESS, delta_ce=MAYBE)).verdict is Verdict.BETTER
     assert conclude(PAIR, of(mse=MORE, delta_ce=MAYBE)).verdict is Verdict.WORSE
     mixed = conclude(PAIR, of(mse=LESS, delta_ce=MORE))
-    assert mixed.verdict is Verdict.CANNOT_TELL
+    assert mixed.verdict is Verdict.TRADE_OFF
     assert "better in MSE" in mixed.reason
     assert conclude(PAIR, of(mse=MAYBE, cossim=MORE)).verdict is Verdict.CANNOT_TELL
 

@@ -15,8 +15,9 @@ from rsae_evals.comparison.results import (
     Context,
     Difference,
     FeatureChange,
-    Geometry,
+    FeatureIdentity,
     Histogram,
+    IdentityFigure,
     ParetoArea,
     ParetoCurve,
     Verdict,
@@ -48,6 +49,7 @@ def activation(rng: np.random.Generator, gain: float) -> ActivationCurve:
         pre_activations=histogram(real, np.linspace(-2.0, 8.0, 61)),
         metrics={"gate_mse": 51.6, "gate_mse_best": 51.4, "gate_mse_optimal": 51.3,
                  "gate_error": 0.12},
+        n_tokens=1024,
     )  # fmt: skip
 
 
@@ -62,7 +64,7 @@ def contexts(rng: np.random.Generator, words: list[str]) -> tuple[Context, ...]:
     return tuple(made)
 
 
-def geometry(rng: np.random.Generator, words: list[str]) -> Geometry:
+def identity(rng: np.random.Generator, words: list[str]) -> FeatureIdentity:
     cosine = 1 - rng.exponential(0.02, 1152)
     changed = []
     for index in range(12):
@@ -70,8 +72,10 @@ def geometry(rng: np.random.Generator, words: list[str]) -> Geometry:
         changed.append(
             FeatureChange(
                 feature=17 + 31 * index,
+                reference_feature=17 + 31 * index,
                 decoder_cosine=0.31 + 0.03 * index,
-                firing_overlap=None if woke or fell else 0.2 + 0.04 * index,
+                firing_jaccard=None if woke or fell else 0.2 + 0.04 * index,
+                activation_correlation=None if woke or fell else 0.3 + 0.04 * index,
                 density_before=0.0 if woke else 0.012 / (1 + index),
                 density_after=0.0 if fell else 0.015 / (1 + index),
                 norm_ratio=1.0 + 0.01 * index,
@@ -79,15 +83,29 @@ def geometry(rng: np.random.Generator, words: list[str]) -> Geometry:
                 contexts_after=() if fell else contexts(rng, words),
             )
         )
-    return Geometry(
+    edges = np.linspace(0, 1, 41)
+    values = {
+        "firing_jaccard": (rng.beta(40, 2, 1152), edges),
+        "decoder_cosine": (cosine, np.linspace(-1, 1, 81)),
+        "norm_ratio": (rng.normal(1, 0.02, 1152), np.linspace(0.5, 1.5, 41)),
+    }
+    return FeatureIdentity(
         reference="teacher",
-        decoder_cosine=histogram(cosine, np.linspace(-1, 1, 81)),
-        firing_overlap=histogram(rng.beta(6, 2, 1152), np.linspace(0, 1, 41)),
-        norm_ratio=histogram(rng.normal(1, 0.02, 1152), np.linspace(0.5, 1.5, 41)),
-        medians={"decoder_cosine": float(np.median(cosine)), "firing_overlap": 0.79},
+        matched_by="index",
+        n_matched=1152,
+        n_features=1031,
+        least_firings=10,
+        n_tokens=30208,
+        figures={
+            name: IdentityFigure(
+                float(np.median(v)), float(np.quantile(v, 0.1)), float(np.mean(v > 0.5)),
+                histogram(v, bins),
+            )
+            for name, (v, bins) in values.items()
+        },
         flows={"alive_alive": 1031, "alive_dead": 8, "dead_alive": 40, "dead_dead": 73},
         changed=tuple(changed),
-    )
+    )  # fmt: skip
 
 
 def arm(rng: np.random.Generator, name: str, mse: float, ce: float, words: list[str]) -> Arm:
@@ -125,7 +143,7 @@ def arm(rng: np.random.Generator, name: str, mse: float, ce: float, words: list[
         density=histogram(rng.normal(-1.6, 0.5, int(1152 * alive)), np.linspace(-5, 0, 51)),
         delta_ce=histogram(rng.standard_t(3, 24000) * 0.3 + ce, DELTA_CE_EDGES),
         activation=activation(rng, 0.15 if name == "rsae" else 0.0) if is_rational else None,
-        geometry=None if name == "teacher" else geometry(rng, words),
+        identity=None if name == "teacher" else identity(rng, words),
     )  # fmt: skip
 
 

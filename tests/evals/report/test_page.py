@@ -109,7 +109,7 @@ def test_tables_have_captions_and_headings_have_a_scope(outline, page):
 
 def test_drawings_are_named_and_described_and_coloured_by_the_page(page):
     drawings = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    assert len(drawings) == 6
+    assert len(drawings) == 7
     for drawing in drawings:
         assert 'role="img"' in drawing
         assert "<title" in drawing

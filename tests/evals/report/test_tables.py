@@ -81,7 +81,8 @@ def test_the_first_table_has_the_arms_and_metrics_that_decide(comparison):
     )  # fmt: skip
     labels = [row[0] for row in table.rows]
     assert labels[:6] == [
-        "MSE", "explained variance", "strict L0", "alive", "ΔCE", "loss recovered",
+        "MSE (squared units of x)", "explained variance", "strict L0 (features per token)",
+        "alive (share)", "ΔCE (nats per token)", "loss recovered",
     ]  # fmt: skip
     assert table.rows[0][1:6] == tuple(arm.metrics["mse"] for arm in comparison.arms)
 

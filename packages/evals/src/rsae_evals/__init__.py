@@ -1,7 +1,9 @@
 """Is the upgraded sparse autoencoder better? Every metric, on the same evaluation set."""
 
+from rsae_evals.analysis.feature_identity import feature_identity
 from rsae_evals.coder import SparseCoder, as_coder
 from rsae_evals.comparison.comparing import compare
+from rsae_evals.comparison.known import known_features
 from rsae_evals.comparison.results import Comparison, Verdict
 from rsae_evals.data.evaluation_set import evaluation_set
 from rsae_evals.errors import ComparisonRefused, EvaluationError
@@ -24,6 +26,8 @@ __all__ = [
     "downstream",
     "evaluate",
     "evaluation_set",
+    "feature_identity",
+    "known_features",
     "probe",
     "reconstruction",
 ]

@@ -47,7 +47,17 @@ def _add_compare(subparsers: Any) -> None:
         "baseline of every later one, so give the teacher first and the RSAE last.",
         example="rsae compare teacher=demo:relu rsae=runs/relu/rsae --out runs/report",
     )
-    _add_arms(command)
+    _add_arms(command, "*")
+    command.add_argument(
+        "--known-features",
+        nargs="*",
+        metavar="[NAME=]PATH[,PATH…]",
+        help="SAEs of a synthetic world, whose true features are known; without other SAEs they "
+        "are the comparison, beside others a section of the report; no name takes all packaged",
+    )
+    command.add_argument(
+        "--world", type=Path, help="folder of that world (default: the packaged one)"
+    )
     command.add_argument(
         "--pareto",
         action="append",
@@ -111,10 +121,10 @@ def _add_setting(command: argparse.ArgumentParser) -> None:
     add_habits(command, "print the comparison as JSON")
 
 
-def _add_arms(command: argparse.ArgumentParser) -> None:
+def _add_arms(command: argparse.ArgumentParser, number: str = "+") -> None:
     command.add_argument(
         "arms",
-        nargs="+",
+        nargs=number,
         metavar="[NAME=]PATH[,PATH…]",
         help="a dictionary, or one arm's dictionaries of several seeds",
     )

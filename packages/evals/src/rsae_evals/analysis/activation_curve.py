@@ -184,6 +184,7 @@ def _curve(
         degree=degree,
         pre_activations=histogram(pre.flatten().numpy(), edges),
         metrics=metrics,
+        n_tokens=len(x),
     )
 
 

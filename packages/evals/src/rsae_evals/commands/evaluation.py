@@ -13,6 +13,7 @@ from rich.console import Console
 
 from rsae.files import make_folder
 from rsae_evals.comparison.comparing import compare, default_metrics
+from rsae_evals.comparison.known import known_features
 from rsae_evals.comparison.results import Comparison
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.data.materials import Setting, load_coder, prepare
@@ -24,6 +25,7 @@ from rsae_evals.metrics.reconstruction import Reconstruction
 from rsae_evals.progress import bars, progress_on
 from rsae_evals.provenance import provenance
 from rsae_evals.report import read, show, show_probing, write
+from rsae_evals.synthetic import load_world
 
 __all__ = ["run_compare", "run_eval", "run_probe", "run_report"]
 
@@ -36,8 +38,32 @@ def run_eval(args: argparse.Namespace) -> int:
 
 def run_compare(args: argparse.Namespace) -> int:
     """Measure dictionaries on the same tokens, print which is better, write the report."""
-    arms = _arms(args.arms)
-    return _hand_over(_measure(args, arms, _arms(args.pareto), args.level), args)
+    known = None
+    if args.known_features is not None:
+        known = _known_features(args)
+        if not args.arms:
+            return _hand_over(known, args)
+    if not args.arms:
+        raise EvaluationError(
+            "name the SAEs to compare, the teacher first; see rsae compare --help"
+        )
+    arms, pareto = _arms(args.arms), _arms(args.pareto)
+    return _hand_over(_measure(args, arms, pareto, args.level, known), args)
+
+
+def _known_features(args: argparse.Namespace) -> Comparison:
+    """Measure SAEs of a synthetic world, by default all that are packaged with it."""
+    world = load_world(args.world)
+    packaged = {name: [world.teacher(name)] for name in world.families}
+    with progress_on(Console(stderr=True)) as progress:
+        return known_features(
+            _arms(args.known_features) or packaged,
+            world,
+            level=args.level,
+            cache=(args.cache or _cache()) / "measurements",
+            provenance=provenance(),
+            progress=progress,
+        )
 
 
 def run_probe(args: argparse.Namespace) -> int:
@@ -66,6 +92,7 @@ def _measure(
     arms: Mapping[str, list[Any]],
     pareto: Mapping[str, list[Any]],
     level: float,
+    with_known_features: Comparison | None = None,
 ) -> Comparison:
     """Freeze the tokens that the options describe, and compare on them."""
     if args.out:
@@ -88,6 +115,7 @@ def _measure(
             heldout,
             metrics=_metrics(args, heldout),
             pareto=pareto,
+            known_features=with_known_features,
             level=level,
             cache=cache / "measurements",
             provenance=known | provenance(),

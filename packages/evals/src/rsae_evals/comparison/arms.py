@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rsae_evals.coder import Coder
-from rsae_evals.comparison.results import ActivationCurve, Arm, Geometry, Histogram
+from rsae_evals.comparison.results import ActivationCurve, Arm, FeatureIdentity, Histogram
 from rsae_evals.metrics.measurement import Measurement, Metric
 from rsae_evals.metrics.sparsity import density_histogram, histogram
 
@@ -33,7 +33,7 @@ def describe_arm(
     values: Sequence[Mapping[str, float]],
     metrics: Sequence[Metric],
     activation: ActivationCurve | None,
-    geometry: Geometry | None,
+    identity: FeatureIdentity | None,
 ) -> Arm:
     """One arm of a comparison; ``measured`` and ``values`` have an entry per seed."""
     names = list(values[0])
@@ -47,7 +47,7 @@ def describe_arm(
         density=density_histogram(_density(measured, metrics)),
         delta_ce=_delta_ce(measured),
         activation=activation,
-        geometry=geometry,
+        identity=identity,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
@@ -14,13 +13,19 @@ import numpy as np
 from rsae_evals.analysis.portrait import portray
 from rsae_evals.coder import Coder, as_coder
 from rsae_evals.comparison.arms import describe_arm, finite, undefined_reasons
+from rsae_evals.comparison.gain import gain_parts
 from rsae_evals.comparison.loading import at_scale, loader_notes
 from rsae_evals.comparison.pareto import area_between, curve, curve_warnings
 from rsae_evals.comparison.results import Comparison, Difference, ParetoArea, ParetoCurve
-from rsae_evals.comparison.statistics import MIN_DOCUMENTS, Interval, intervals
-from rsae_evals.comparison.verdicts import conclude, judge, l0_warnings
+from rsae_evals.comparison.statistics import (
+    MIN_DOCUMENTS,
+    Interval,
+    interval_over_seeds,
+    intervals,
+)
+from rsae_evals.comparison.verdicts import conclude, identity_loss, judge, known_loss, l0_warnings
 from rsae_evals.data.evaluation_set import EvaluationSet
-from rsae_evals.data.leakage import refuse_training_tokens
+from rsae_evals.data.leakage import refuse_used_tokens
 from rsae_evals.errors import ComparisonRefused, EvaluationError
 from rsae_evals.evaluation import Evaluation, evaluate, figures
 from rsae_evals.metrics.catalogue import METRICS
@@ -50,6 +55,7 @@ def compare(
     *,
     metrics: Sequence[Metric] | None = None,
     pareto: Mapping[str, Sequence[Any]] | None = None,
+    known_features: Comparison | None = None,
     level: float = 0.95,
     cache: Path | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -69,13 +75,15 @@ def compare(
         heldout: the frozen tokens (`evaluation_set`).
         metrics: what to measure; the first must be `Reconstruction`. Default: `default_metrics`.
         pareto: name → coders of one arm at several L0s, for curves and the areas between them.
+        known_features: `rsae_evals.known_features` of the same variants, which then enters the
+            conclusions and the report.
         level: confidence level of the intervals.
         cache: a folder for measurements, so that a stopped run goes on where it was.
         provenance: versions, seeds, hashes, commands, kept with the result.
         progress: called as progress(what, share done).
 
     Raises:
-        ComparisonRefused: an arm was measured on other tokens, or trained on these.
+        ComparisonRefused: an arm was measured on other tokens, or trained or calibrated on these.
         EvaluationError: no arm, arms with different numbers of seeds, a level outside (0, 1), or
             a coder that does not fit the activations.
 
@@ -113,7 +121,14 @@ def compare(
             for name in coders
         ),
         differences=differences,
-        conclusions=tuple(conclude(pair, differences) for pair in combinations(coders, 2)),
+        conclusions=tuple(
+            conclude(
+                pair,
+                differences,
+                (*identity_loss(portraits[pair[1]][1]), *known_loss(pair, known_features)),
+            )
+            for pair in combinations(coders, 2)
+        ),
         tokens=_tokens(heldout, next(iter(measured.values()))[0]),
         level=level,
         pareto=curves,
@@ -127,6 +142,13 @@ def compare(
             *curve_warnings(curves),
         ),
         undefined=undefined_reasons(values),
+        gain=gain_parts(
+            {
+                arm: {name: finite(_mean(found, name)) for name in found[0]}
+                for arm, found in values.items()
+            }
+        ),
+        known_features=known_features,
         provenance=dict(provenance or {}),
     )
 
@@ -136,7 +158,7 @@ def _seeds(name: str, given: Any, heldout: EvaluationSet) -> list[Coder | Evalua
     many = given if isinstance(given, Sequence) else [given]
     seeds = [one if isinstance(one, Evaluation) else as_coder(one) for one in many]
     for one in seeds:
-        refuse_training_tokens(name, _coder(one), heldout)
+        refuse_used_tokens(name, _coder(one), heldout)
         if isinstance(one, Evaluation) and one.tokens_sha256 != heldout.sha256:
             raise ComparisonRefused(
                 f"{name} was measured on other tokens than these; evaluate every arm on the same"
@@ -206,7 +228,7 @@ def _differences(
         for metric in metrics:
             of_arm, of_base = ([one[metric.name] for one in measured[n]] for n in (arm, baseline))
             found |= intervals(of_arm, of_base, partial(_with_distance, metric), level)
-            found |= _without_interval(metric, of_arm, of_base)
+            found |= _over_seeds(metric, of_arm, of_base, level)
         l0 = (_mean(values[baseline], "l0"), _mean(values[arm], "l0"))
         for name, interval in found.items():
             if name in METRICS:
@@ -222,12 +244,17 @@ def _with_distance(metric: Metric, totals: Totals) -> dict[str, Array]:
     return values | {_DISTANCE.format(name): np.abs(values[name] - 1) for name in ones}
 
 
-def _without_interval(
-    metric: Metric, arm: Sequence[Measurement], baseline: Sequence[Measurement]
+def _over_seeds(
+    metric: Metric, arm: Sequence[Measurement], baseline: Sequence[Measurement], level: float
 ) -> dict[str, Interval]:
+    """Differences of figures that do not come from sums: an interval over training seeds only."""
     of_arm, of_base = ([metric.fixed(one) for one in many] for many in (arm, baseline))
+    seeds = max(len(of_arm), len(of_base))
     return {
-        name: Interval(_mean(of_arm, name) - _mean(of_base, name), math.nan, math.nan)
+        name: interval_over_seeds(
+            [of_arm[s % len(of_arm)][name] - of_base[s % len(of_base)][name] for s in range(seeds)],
+            level,
+        )
         for name in of_arm[0]
     }
 
@@ -248,7 +275,7 @@ def _pareto(
     for arm, given in arms.items():
         coders = [as_coder(one) for one in given]
         for coder in coders:
-            refuse_training_tokens(arm, coder, heldout)
+            refuse_used_tokens(arm, coder, heldout)
         found = evaluate(coders, heldout, metrics, cache=cache, progress=progress)
         values = [figures(metrics, one.measurements) for one in found]
         for name in values[0]:
@@ -291,4 +318,5 @@ def _tokens(heldout: EvaluationSet, measured: Mapping[str, Measurement]) -> dict
         "n_documents": heldout.n_documents,
         "sha256": heldout.sha256,
         "n_tokens_downstream": int(spliced[0].totals()["n"]) if spliced else None,
+        "n_sequences_downstream": len(spliced[0].sums["n"]) if spliced else None,
     }

@@ -12,7 +12,7 @@ from typing import Any
 from rsae_evals.serial import dataclass_from, to_plain
 
 #: A version of the layout of `Comparison.to_dict`; a reader refuses others.
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Verdict(Enum):
@@ -20,6 +20,9 @@ class Verdict(Enum):
 
     BETTER = "better"
     WORSE = "worse"
+    EQUAL = "equal"
+    MATCHED = "matched"
+    TRADE_OFF = "trade-off"
     CANNOT_TELL = "cannot tell"
     NOT_COMPARABLE = "not comparable"
 
@@ -39,8 +42,8 @@ class ActivationCurve:
     All curves are values of the code z at the pre-activations ``h`` of a feature with the median
     threshold ``threshold``. ``teacher`` is the teacher's primitive there, ``best`` the best
     rational of the same ``degree`` for the same data-weighted target (None: there is none).
-    ``metrics``: `gate_mse`, `gate_mse_optimal`, `gate_mse_best`, `gate_error` (see
-    `rsae_evals.analysis.activation_curve.activation_curve`).
+    ``metrics``: `gate_mse`, `gate_mse_optimal`, `gate_mse_best`, `gate_error`, on ``n_tokens``
+    tokens (see `rsae_evals.analysis.activation_curve.activation_curve`).
     """
 
     h: tuple[float, ...]
@@ -51,6 +54,7 @@ class ActivationCurve:
     degree: tuple[int, int] | None
     pre_activations: Histogram
     metrics: dict[str, float | None]
+    n_tokens: int
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,13 @@ class Context:
 
 @dataclass(frozen=True)
 class FeatureChange:
-    """One feature before (reference arm) and after (this arm), with its top contexts."""
+    """One feature before (in the reference) and after (in this arm), with its top contexts."""
 
     feature: int
+    reference_feature: int
     decoder_cosine: float
-    firing_overlap: float | None
+    firing_jaccard: float | None
+    activation_correlation: float | None
     density_before: float
     density_after: float
     norm_ratio: float
@@ -77,22 +83,53 @@ class FeatureChange:
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """How far the features of an arm moved from the arm ``reference``, matched by index.
+class IdentityFigure:
+    """One figure of feature identity over features; None where no feature has a value."""
 
-    ``decoder_cosine``: cosine of the decoder rows. ``firing_overlap``: Jaccard index of the
-    tokens on which the feature fires. ``norm_ratio``: decoder norm after / before. ``flows``:
-    number of features ``alive_alive, alive_dead, dead_alive, dead_dead`` (before_after).
-    ``changed``: the features that changed the most, most changed first.
+    median: float | None
+    tenth_percentile: float | None
+    share_above_half: float | None
+    histogram: Histogram
+
+
+@dataclass(frozen=True)
+class FeatureIdentity:
+    """How far the features of an arm are still those of the arm ``reference``.
+
+    ``figures``: firing_jaccard, activation_correlation, firing_rate_ratio, decoder_cosine,
+    encoder_cosine and norm_ratio (see `rsae_evals.analysis.feature_identity`) over the
+    ``n_features`` of the ``n_matched`` features that fire on at least ``least_firings`` of the
+    ``n_tokens`` tokens, before or after. ``matched_by`` is "index" where one SAE was made from the
+    other, else "cosine". ``flows``: number of features ``alive_alive, alive_dead, dead_alive,
+    dead_dead`` (before_after). ``changed``: the features that changed the most, most changed
+    first; collected for the last arm of a comparison.
     """
 
     reference: str
-    decoder_cosine: Histogram
-    firing_overlap: Histogram
-    norm_ratio: Histogram
-    medians: dict[str, float | None]
+    matched_by: str
+    n_matched: int
+    n_features: int
+    least_firings: int
+    n_tokens: int
+    figures: dict[str, IdentityFigure]
     flows: dict[str, int]
     changed: tuple[FeatureChange, ...]
+
+
+@dataclass(frozen=True)
+class GainPart:
+    """What one step contributes to the gain of the last arm over the first, in one metric.
+
+    ``change = metric(arm) - metric(before)``; ``share`` is its share of the whole change from the
+    first arm to the last, so that the shares of a metric add up to 1.
+    """
+
+    metric: str
+    part: str
+    before: str
+    arm: str
+    change: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -116,7 +153,7 @@ class Arm:
     density: Histogram
     delta_ce: Histogram | None = None
     activation: ActivationCurve | None = None
-    geometry: Geometry | None = None
+    identity: FeatureIdentity | None = None
 
 
 @dataclass(frozen=True)
@@ -165,9 +202,12 @@ class Comparison:
 
     ``differences`` holds every pair (an earlier arm as the baseline of a later one) and metric;
     ``conclusions`` one verdict and sentence for each pair, as ``metric="overall"``. ``level`` is
-    the confidence level of every interval. ``tokens`` gives n_tokens, n_sequences, sha256 and,
-    for downstream metrics, n_tokens_downstream. ``floors`` holds what is reached untrained: name
-    (residual channels, random dictionary) → metric → value. ``undefined`` maps ``"arm/metric"``
+    the confidence level of every interval. ``tokens`` gives n_tokens, n_sequences, n_documents
+    (None where no document is known), sha256 and, for downstream metrics, n_tokens_downstream and
+    n_sequences_downstream. ``gain`` says what the last arm's gain over the first is made of;
+    ``known_features`` is the comparison of the same variants on a synthetic world. ``floors``
+    holds what is reached untrained: name (residual channels, random dictionary) → metric → value.
+    ``undefined`` maps ``"arm/metric"``
     to the reason why there is no value.
     """
 
@@ -181,6 +221,8 @@ class Comparison:
     floors: dict[str, dict[str, float | None]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     undefined: dict[str, str] = field(default_factory=dict)
+    gain: tuple[GainPart, ...] = ()
+    known_features: Comparison | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from rsae_evals.metrics.measurement import Array, Measurement, Totals
 
-__all__ = ["Interval", "intervals", "paired_totals"]
+__all__ = ["Interval", "interval_over_seeds", "intervals", "paired_totals"]
 
 Figures = Callable[[Totals], Mapping[str, Array]]
 
@@ -104,6 +104,16 @@ def intervals(
         df = arm[0].effective_clusters - 1
         found[name] = _interval(sample[:, 0], resampled, leave_one_out, df, level)
     return found
+
+
+def interval_over_seeds(differences: Sequence[float], level: float = 0.95) -> Interval:
+    """Student's interval of the mean of one difference per training seed; none for one seed."""
+    values, n = np.asarray(differences, dtype=np.float64), len(differences)
+    estimate = float(np.mean(values))
+    if n < 2 or not np.isfinite(values).all():
+        return Interval(estimate, np.nan, np.nan)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
+    return Interval(estimate, float(estimate - half), float(estimate + half))
 
 
 def _interval(

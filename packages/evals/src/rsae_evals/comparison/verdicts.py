@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rsae_evals.comparison.results import Difference, Verdict
+from rsae_evals.comparison.results import Comparison, Difference, FeatureIdentity, Verdict
 from rsae_evals.comparison.statistics import Interval
 from rsae_evals.metrics.catalogue import METRICS
 
-__all__ = ["L0_TOLERANCE", "conclude", "judge", "matched"]
+__all__ = ["L0_TOLERANCE", "conclude", "identity_loss", "judge", "known_loss", "matched"]
 
 #: Strict L0 of two arms within this share of each other counts as equal.
 L0_TOLERANCE = 0.01
 
 #: What an overall conclusion rests on, where measured.
-HEADLINES = ("mse", "delta_ce", "sae_top_5_test_accuracy")
+HEADLINES = ("mse", "delta_ce", "sae_top_5_test_accuracy", "f1", "mcc")
+
+#: Features count as kept where the median firing Jaccard is at least this, …
+KEPT_MEDIAN = 0.9
+
+#: … and nine of ten features have at least this: most of their firings are where they were.
+KEPT_TENTH = 0.5
 
 
 def matched(l0: float, baseline_l0: float) -> bool:
@@ -48,7 +54,7 @@ def judge(
     verdict, reason = _by_interval(metric, distance or difference, values)
     if metric == "l0":
         if matched(l0[1], l0[0]):
-            verdict, reason = Verdict.CANNOT_TELL, "matched within 1 %"
+            verdict, reason = Verdict.MATCHED, "within 1 %"
     elif not matched(l0[1], l0[0]) and METRICS[metric].better != "none":
         denser = l0[1] > l0[0]
         dominated = {Verdict.WORSE: denser, Verdict.BETTER: not denser}.get(verdict, False)
@@ -66,6 +72,8 @@ def _by_interval(
     metric: str, interval: Interval, values: tuple[float, float]
 ) -> tuple[Verdict, str]:
     better = METRICS[metric].better
+    if interval.estimate == 0 and not interval.low < interval.high:
+        return Verdict.EQUAL, ""
     if better == "none":
         return Verdict.CANNOT_TELL, "no side of it is better"
     if math.isfinite(values[0]) and not math.isfinite(values[1]):
@@ -78,10 +86,19 @@ def _by_interval(
     return (Verdict.BETTER if up == (better == "higher") else Verdict.WORSE), ""
 
 
-def conclude(pair: tuple[str, str], differences: Sequence[Difference]) -> Difference:
-    """One verdict for a pair from its headline metrics: mse, ΔCE, probing with five features.
+def conclude(
+    pair: tuple[str, str], differences: Sequence[Difference], losses: Sequence[str] = ()
+) -> Difference:
+    """One verdict for a pair from its headline metrics: mse, ΔCE, probing with five features, F1.
 
-    Better (worse) needs one of them better (worse) and none worse (better).
+    Better (worse) needs one of them better (worse) and none worse (better); some of each is a
+    trade-off, and so is better with a loss.
+
+    Args:
+        pair: names of baseline and arm.
+        differences: of all pairs.
+        losses: what the arm lost beside the headline metrics, as clauses (see
+            `identity_loss` and `known_loss`).
     """
     of_pair = {d.metric: d for d in differences if (d.baseline, d.arm) == pair}
     headlines = [of_pair[name] for name in HEADLINES if name in of_pair]
@@ -94,13 +111,58 @@ def conclude(pair: tuple[str, str], differences: Sequence[Difference]) -> Differ
         verdict, reason = Verdict.WORSE, f"worse in {_and(worse)}"
     elif refused:
         verdict, reason = Verdict.NOT_COMPARABLE, refused[0].reason
-    elif better and not worse:
-        verdict, reason = Verdict.BETTER, f"better in {_and(better)}"
+    elif better and (worse or losses):
+        against = [f"worse in {_and(worse)}"] if worse else []
+        verdict = Verdict.TRADE_OFF
+        reason = f"{_gain(better, of_pair)}, but {_and([*against, *losses])}"
     elif better:
-        verdict, reason = Verdict.CANNOT_TELL, f"better in {_and(better)}, worse in {_and(worse)}"
+        verdict, reason = Verdict.BETTER, _gain(better, of_pair)
+    elif headlines and len(by_verdict[Verdict.EQUAL]) == len(headlines):
+        verdict, reason = Verdict.EQUAL, f"equal in {_and(by_verdict[Verdict.EQUAL])}"
     else:
         verdict, reason = Verdict.CANNOT_TELL, "no headline metric differs beyond its interval"
     return Difference("overall", pair[0], pair[1], None, None, None, verdict, reason)
+
+
+def _gain(better: Sequence[str], of_pair: Mapping[str, Difference]) -> str:
+    l0 = of_pair.get("l0")
+    sparser = l0 is not None and l0.verdict is Verdict.BETTER
+    return f"{'sparser and ' * sparser}better in {_and(better)}"
+
+
+def identity_loss(identity: FeatureIdentity | None) -> list[str]:
+    """A clause where an arm no longer has the features of the one it was made from.
+
+    Features are kept where the median firing Jaccard is at least 0.9 and its 10th percentile at
+    least 1/2. Nothing is said of SAEs that were not made from one another.
+    """
+    if identity is None or identity.matched_by != "index":
+        return []
+    jaccard = identity.figures["firing_jaccard"]
+    if jaccard.median is None or jaccard.tenth_percentile is None:
+        return []
+    if jaccard.median >= KEPT_MEDIAN and jaccard.tenth_percentile >= KEPT_TENTH:
+        return []
+    return [
+        f"its features fire on other tokens than those of {identity.reference} (firing Jaccard: "
+        f"median {jaccard.median:.2f}, 10th percentile {jaccard.tenth_percentile:.2f})"
+    ]
+
+
+def known_loss(pair: tuple[str, str], known: Comparison | None) -> list[str]:
+    """A clause where an arm recovers known features worse than its baseline."""
+    if known is None:
+        return []
+    worse = [
+        METRICS[d.metric].label
+        for d in known.differences
+        if (d.baseline, d.arm) == pair
+        and d.metric in ("f1", "mcc")
+        and d.value is not None
+        and d.value < 0
+        and (d.verdict is Verdict.WORSE or (d.high is not None and d.high < 0))
+    ]
+    return [f"worse in {_and(worse)} of known features"] if worse else []
 
 
 def l0_warnings(l0: Mapping[str, float]) -> list[str]:

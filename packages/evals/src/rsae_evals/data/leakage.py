@@ -1,26 +1,34 @@
-"""No coder is judged on the text that it was trained on."""
+"""No coder is judged on the text that it was trained or calibrated on."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import torch
+
+from rsae.data.text import Tokens
 from rsae_evals.coder import Coder
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.errors import ComparisonRefused
 
-__all__ = ["refuse_training_tokens", "shared_text"]
+__all__ = ["refuse_used_tokens", "shared_text", "without_calibration"]
 
 #: Two texts of one language share some runs of words by chance, or quote the same author.
 TOLERATED_SHARE = 0.02
 
+_USES = {"training_sketches": "trained", "calibration_sketches": "calibrated"}
 
-def refuse_training_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> None:
-    """Refuse where the coder's metadata says that it was trained on this text.
 
-    Two keys of the metadata are read: ``training_tokens_sha256``, the checksum of its training
-    tokens, and ``training_sketches``, their `rsae.data.text.Tokens.sketch`, one for each training.
+def refuse_used_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> None:
+    """Refuse where the coder's metadata says that it was trained or calibrated on this text.
+
+    Three keys of the metadata are read: ``training_tokens_sha256``, the checksum of its training
+    tokens; ``training_sketches``, their `rsae.data.text.Tokens.sketch`, one for each training; and
+    ``calibration_sketches``, likewise of the tokens on which scales, thresholds and L0 were set.
 
     Raises:
         ComparisonRefused: the tokens are the training tokens, or more than 2 % of their text is
-            in the training text.
+            in the training or calibration text.
     """
     tokens = heldout.tokens
     if tokens is None:
@@ -29,13 +37,40 @@ def refuse_training_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> N
         raise ComparisonRefused(
             f"{name} was trained on these very tokens; evaluate it on a held-out text"
         )
-    sketches = coder.metadata.get("training_sketches") or []
-    share = max((shared_text(sketch, tokens.sketch()) for sketch in sketches), default=0.0)
-    if share > TOLERATED_SHARE:
-        raise ComparisonRefused(
-            f"{name} was trained on about {100 * share:.0f} % of this text; "
-            "evaluate it on a held-out one"
+    for key, done in _USES.items():
+        share = max(
+            (shared_text(used, tokens.sketch()) for used in _sketches(coder, key)), default=0
         )
+        if share > TOLERATED_SHARE:
+            raise ComparisonRefused(
+                f"{name} was {done} on about {100 * share:.0f} % of this text; "
+                "evaluate it on a held-out one"
+            )
+
+
+def without_calibration(tokens: Tokens, coders: Iterable[Coder]) -> Tokens:
+    """The sequences on which none of the coders was calibrated, by their sketches.
+
+    A sketch is a sample of hashes, so a sequence is told only where the sample is dense enough to
+    hit each; where it is not, nothing is left out here and `refuse_used_tokens` has the last word.
+
+    Raises:
+        ComparisonRefused: no sequence is left.
+    """
+    used = torch.zeros(len(tokens.ids), dtype=torch.bool)
+    for sketch in {s for coder in coders for s in _sketches(coder, "calibration_sketches")}:
+        used |= tokens.sequences_in(sketch)
+    if used.all():
+        raise ComparisonRefused(
+            "every sequence of this text was used for calibration; evaluate on another with --text"
+        )
+    kept = ~used
+    return Tokens(tokens.ids[kept], tokens.special[kept], tokens.document[kept])
+
+
+def _sketches(coder: Coder, key: str) -> list[str]:
+    found = coder.metadata.get(key)
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 def shared_text(training: str, evaluation: str) -> float:

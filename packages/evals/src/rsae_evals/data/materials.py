@@ -17,9 +17,13 @@ from rsae.pretrained import load_teacher
 from rsae.sae.load import is_rsae, load_rsae
 from rsae_evals.coder import Coder, as_coder
 from rsae_evals.data.evaluation_set import EvaluationSet, evaluation_set
+from rsae_evals.data.leakage import without_calibration
 from rsae_evals.errors import EvaluationError
 
-__all__ = ["Setting", "load_coder", "prepare"]
+__all__ = ["WORLD", "Setting", "load_coder", "prepare"]
+
+#: What names of SAEs of the packaged synthetic world begin with.
+WORLD = "world:"
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,16 @@ class Setting:
 def load_coder(path: str | Path) -> Any:
     """An RSAE's folder as an `rsae.RSAE`, anything else as an `rsae.pretrained.Teacher`.
 
+    ``world:NAME`` is an SAE of the packaged synthetic world, such as ``world:topk``.
+
     Raises:
         TeacherError: nothing there, or no dictionary of a known format.
         CorruptFileError: a file is damaged.
     """
+    if str(path).startswith(WORLD):
+        from rsae_evals.synthetic import load_world
+
+        return load_world().teacher(str(path).removeprefix(WORLD))
     return load_rsae(path) if is_rsae(path) else load_teacher(path)
 
 
@@ -71,7 +81,10 @@ def prepare(
     Activations are kept in ``cache`` under the hash of what they are of: a second command on the
     same tokens does not run the host up to the hook again, and a run that was stopped goes on.
 
+    Sequences on which one of the dictionaries was calibrated are left out.
+
     Raises:
+        ComparisonRefused: no other sequence is there.
         EvaluationError: the dictionaries disagree on their origin, do not fit the host, or do not
             say where in it they live.
     """
@@ -91,7 +104,7 @@ def prepare(
                 f"the dictionary codes {coder.d_in} dimensions and {host.name} has "
                 f"{host.d_model}; name the model it was trained on with --model"
             )
-    tokens = tokenize(host, heldout, setting.context_size)
+    tokens = without_calibration(tokenize(host, heldout, setting.context_size), coders)
     tokens = tokens.sample(min(setting.n_tokens, tokens.n_tokens), seed=setting.seed)
     folder = cache / "activations" / _key(host, hook_name, tokens.sha256)
     store = harvest(host, {"heldout": tokens}, hook_name, folder, progress=progress, wait=True)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from rsae_evals.comparison.results import Comparison, Difference, Verdict
+from rsae_evals.comparison.verdicts import L0_TOLERANCE, matched
 from rsae_evals.metrics import METRICS
 from rsae_evals.report.numbers import NARROW, number, percent
 from rsae_evals.report.tables import Change
@@ -24,13 +25,13 @@ def arm_label(name: str) -> str:
     return _LABELS.get(name, name)
 
 
-def readable(comparison: Comparison, text: str) -> str:
+def readable(comparison: Comparison, text: str, capital: bool = True) -> str:
     """A sentence about arms with the names of an upgrade's arms spelled out, and a capital."""
     names = [arm.name for arm in comparison.arms if arm_label(arm.name) != arm.name]
     if names:
         pattern = rf"\b({'|'.join(names)})\b"
         text = re.sub(pattern, lambda found: arm_label(found[0]), text)
-    return text[:1].upper() + text[1:]
+    return text[:1].upper() + text[1:] if capital else text
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,26 @@ def answer(comparison: Comparison) -> Answer:
         return _description(comparison)
     overall = comparison.difference("overall", asked.subject, asked.baseline)
     subject, baseline = _the(asked.subject), _the(asked.baseline)
+    reason = readable(comparison, overall.reason.rstrip("."), capital=False)
+    sparser = _sparser(comparison, asked)
     sentence = {
-        Verdict.BETTER: f"Yes: {subject} is better than {baseline} at the same sparsity.",
+        Verdict.BETTER: f"Yes: {subject} is better and sparser than {baseline}."
+        if sparser
+        else f"Yes: {subject} is better than {baseline} at the same sparsity.",
         Verdict.WORSE: f"No: {subject} is worse than {baseline}.",
-        Verdict.CANNOT_TELL: f"These data cannot tell {subject} from {baseline}.",
+        Verdict.TRADE_OFF: f"Yes and no: against {baseline}, {subject} is {reason}.",
+        Verdict.EQUAL: f"These data show no difference at all: {subject} equals {baseline}.",
         Verdict.NOT_COMPARABLE: f"No verdict: {subject} and {baseline} are not comparable as "
         "they were measured.",
-    }[overall.verdict]
+    }.get(overall.verdict, f"These data cannot tell {subject} from {baseline}.")
     return Answer(overall.verdict, sentence, _evidence(comparison, asked, overall))
+
+
+def _sparser(comparison: Comparison, asked: Question) -> bool:
+    """Whether the subject's strict L0 is lower beyond what counts as matched."""
+    assert asked.baseline is not None
+    after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
+    return after is not None and before is not None and after < (1 - L0_TOLERANCE) * before
 
 
 def _description(comparison: Comparison) -> Answer:
@@ -97,7 +110,8 @@ def _description(comparison: Comparison) -> Answer:
 
 def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> str:
     reason = readable(comparison, overall.reason.rstrip("."))
-    parts = [f"{reason}."] * bool(reason)
+    told = overall.verdict is Verdict.TRADE_OFF  # in the sentence itself
+    parts = [f"{reason}."] * bool(reason and not told)
     for metric in ("mse", "delta_ce"):
         parts += [
             _figures(comparison, found)
@@ -107,8 +121,44 @@ def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> s
         ]
     assert asked.baseline is not None
     after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
-    parts.append(f"Strict L0 {number(after)} against {number(before)}, on {held_out(comparison)}.")
-    return " ".join(parts + _beside(comparison, asked) + _weak(comparison, asked))
+    matched = " (matched)" if _is_matched(after, before) else ""
+    parts.append(
+        f"Strict L0 {number(after)} against {number(before)}{matched}, on {held_out(comparison)}."
+    )
+    more = (_made_of, _features, _beside, _weak)
+    return " ".join(parts + [said for say in more for said in say(comparison, asked)])
+
+
+def _is_matched(after: float | None, before: float | None) -> bool:
+    return after is not None and before is not None and matched(after, before)
+
+
+def _made_of(comparison: Comparison, asked: Question) -> list[str]:
+    """The shares of training, thresholds, the rational and refinement in the gain."""
+    said = []
+    first = _the(comparison.arms[0].name)
+    for metric in dict.fromkeys(part.metric for part in comparison.gain):
+        shares = ", ".join(
+            f"{part.part} {percent(part.share).lstrip('+')}"
+            for part in comparison.gain
+            if part.metric == metric
+        )
+        said.append(f"The gain in {METRICS[metric].label} over {first} is made of: {shares}.")
+    return said
+
+
+def _features(comparison: Comparison, asked: Question) -> list[str]:
+    """Whether the features are still the ones of the SAE that the subject was made from."""
+    identity = comparison.arm(asked.subject).identity
+    if identity is None or identity.matched_by != "index":
+        return []
+    jaccard = identity.figures["firing_jaccard"]
+    if jaccard.median is None:
+        return []
+    return [
+        f"Its features and those of {_the(identity.reference)} have a median firing Jaccard of "
+        f"{number(jaccard.median, 2)}; {percent(jaccard.share_above_half).lstrip('+')} are above ½."
+    ]
 
 
 def _beside(comparison: Comparison, asked: Question) -> list[str]:
@@ -138,7 +188,9 @@ def scope(comparison: Comparison) -> str:
     """What the intervals cover."""
     seeds = max(len(values) for arm in comparison.arms for values in arm.per_seed.values())
     documents = comparison.tokens.get("n_documents")
-    if documents is None:
+    if "units" in comparison.tokens:
+        units = str(comparison.tokens["units"])
+    elif documents is None:
         units = "sequences, since no document is known"
     else:
         units = f"{documents} document{'s' * (documents != 1)}"
@@ -169,4 +221,15 @@ def held_out(comparison: Comparison) -> str:
     count = comparison.tokens.get("n_tokens")
     if count is None:
         return "an unstated number of tokens"
-    return f"{count:,} held-out tokens".replace(",", NARROW)
+    sample = comparison.tokens.get("sample", "held-out tokens")
+    return f"{count:,} {sample}".replace(",", NARROW)
+
+
+def predicted(comparison: Comparison) -> str:
+    """How many predictions the metrics of the language model were measured on, in words."""
+    count = comparison.tokens.get("n_tokens_downstream")
+    if count is None:
+        return ""
+    sequences = comparison.tokens.get("n_sequences_downstream")
+    of = f" of {sequences} sequences" if sequences else ""
+    return f"{count:,} predicted tokens{of}".replace(",", NARROW)

@@ -27,6 +27,10 @@ def markdown(comparison: Comparison) -> str:
             for arm in comparison.arms
             if arm.name != asked.subject
         ]
+    if summary.recovery(comparison).rows:
+        parts += ["## Known features", grid(summary.recovery(comparison))]
+    if summary.identity(comparison).rows:
+        parts += ["## Feature identity", grid(summary.identity(comparison))]
     parts += ["## All metrics", grid(summary.all_metrics(comparison))]
     if comparison.floors:
         parts.append(grid(summary.floors(comparison)))

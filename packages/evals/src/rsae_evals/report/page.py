@@ -13,7 +13,13 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from rsae_evals.comparison.results import Comparison, Context, FeatureChange, Verdict
+from rsae_evals.comparison.results import (
+    Comparison,
+    Context,
+    FeatureChange,
+    FeatureIdentity,
+    Verdict,
+)
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, arm_label, question, readable, scope
 from rsae_evals.report.numbers import number, signed
@@ -42,7 +48,7 @@ def html(comparison: Comparison) -> str:
     subject = comparison.arm(asked.subject)
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    geometry = subject.geometry
+    identity = subject.identity
     return _environment().from_string(_asset("report.html.j2")).render(
         answer=answer(comparison),
         scope=scope(comparison) if asked.baseline else "",
@@ -56,9 +62,11 @@ def html(comparison: Comparison) -> str:
             for arm in sorted(comparison.arms, key=lambda arm: arm.name != asked.baseline)
             if arm.name != asked.subject
         ],
-        groups=list(_groups(geometry.changed)) if geometry else [],
-        movement=_movement(geometry.flows, geometry.reference) if geometry else "",
-        before=f"{arm_label(geometry.reference)} fires most on" if geometry else "",
+        recovery=summary.recovery(comparison),
+        identity=summary.identity(comparison),
+        groups=list(_groups(identity.changed)) if identity else [],
+        movement=_movement(identity) if identity else "",
+        before=f"{arm_label(identity.reference)} fires most on" if identity else "",
         after=f"{arm_label(subject.name)} fires most on",
         metrics=summary.all_metrics(comparison),
         floors=summary.floors(comparison),
@@ -176,10 +184,12 @@ def _groups(changed: tuple[FeatureChange, ...]) -> Iterable[Group]:
             yield Group(name, meaning, members, summary.features(members, f"{name}: features"))
 
 
-def _movement(flows: dict[str, int], reference: str) -> str:
+def _movement(identity: FeatureIdentity) -> str:
     """The flows between alive and dead in a sentence."""
+    flows = identity.flows
     return (
-        f"Matched by index with {arm_label(reference)}: {number(flows.get('alive_alive', 0))} "
+        f"Matched by {identity.matched_by} with {arm_label(identity.reference)}: "
+        f"{number(flows.get('alive_alive', 0))} "
         f"features alive before and after, {number(flows.get('dead_alive', 0))} woke up, "
         f"{number(flows.get('alive_dead', 0))} fell silent, "
         f"{number(flows.get('dead_dead', 0))} were and stayed silent."

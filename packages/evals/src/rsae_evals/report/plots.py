@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from rsae_evals.comparison.results import ActivationCurve, Arm, Comparison, Geometry, Histogram
+from rsae_evals.comparison.results import (
+    ActivationCurve,
+    Arm,
+    Comparison,
+    FeatureIdentity,
+    Histogram,
+)
 from rsae_evals.metrics import METRICS
-from rsae_evals.report.answer import Question, arm_label
+from rsae_evals.report.answer import Question, arm_label, held_out, predicted
 from rsae_evals.report.figures import FILL, INK, MUTED, Figure, canvas, inline, legend, series
-from rsae_evals.report.numbers import number, percent
+from rsae_evals.report.numbers import NARROW, number, percent
 from rsae_evals.report.tables import Table
 
 
@@ -25,12 +31,13 @@ def plots(comparison: Comparison, question: Question) -> tuple[Figure, ...]:
         if arm.activation is not None and arm.activation.degree not in (None, (0, 0))
     ]
     colours = {arm.name: index for index, arm in enumerate(comparison.arms)}
-    drawn.append(density(shown, colours))
+    drawn.append(density(shown, colours, held_out(comparison)))
     if any(arm.delta_ce for arm in shown):
-        drawn.append(delta_ce(shown, colours))
+        drawn.append(delta_ce(shown, colours, predicted(comparison)))
     subject = comparison.arm(question.subject)
-    if subject.geometry is not None:
-        drawn.append(movement(subject, subject.geometry, colours[subject.name]))
+    if subject.identity is not None:
+        drawn.append(firing(subject, subject.identity, colours[subject.name]))
+        drawn.append(movement(subject, subject.identity, colours[subject.name]))
     return tuple(drawn)
 
 
@@ -62,7 +69,7 @@ def trade_off(
                 marker=style.marker, linestyle=line, alpha=0.9,
             )  # fmt: skip
             rows += [(arm_label(arm.name), l0, value) for l0, value in points]
-        axes.set(xlabel="strict L0 (features active per token)", ylabel=meaning.label)
+        axes.set(xlabel="strict L0 (features active per token)", ylabel=meaning.heading)
         if curves:
             axes.set_xscale("log")
             _plain_ticks(axes)
@@ -77,7 +84,7 @@ def trade_off(
     return _figure(
         f"trade-off-{metric.replace('_', '-')}",
         f"{meaning.label[0].upper()}{meaning.label[1:]} against sparsity",
-        f"Each mark is one dictionary; {better} is better.",
+        f"Each mark is one SAE, on {held_out(comparison)}; {better} is better.",
         out,
         Table(f"{meaning.label} by strict L0", ("arm", "strict L0", meaning.label), tuple(rows)),
     )
@@ -128,13 +135,15 @@ def _gate_figures(curve: ActivationCurve) -> str:
         for key, label in labels.items()
         if curve.metrics.get(key) is not None
     ]
-    return f"MSE is {', '.join(known)}." if known else ""
+    on = f"On {curve.n_tokens:,} tokens of the sample MSE is".replace(",", NARROW)
+    return f"{on} {', '.join(known)}." if known else ""
 
 
-def density(arms: list[Arm], colours: dict[str, int]) -> Figure:
+def density(arms: list[Arm], colours: dict[str, int], sample: str) -> Figure:
     """How often features fire, for the features that do."""
     reading = (
-        "Features by the share of tokens on which they fire; those that never do are not drawn. "
+        f"Features by the share of the {sample} on which they fire; those that never do are not "
+        "drawn. "
         + _list(
             f"{percent(arm.metrics['frac_alive']).lstrip('+')} of {arm_label(arm.name)} alive"
             for arm in arms
@@ -151,11 +160,12 @@ def density(arms: list[Arm], colours: dict[str, int]) -> Figure:
     )
 
 
-def delta_ce(arms: list[Arm], colours: dict[str, int]) -> Figure:
+def delta_ce(arms: list[Arm], colours: dict[str, int], sample: str) -> Figure:
     """What the splice costs the language model, token by token."""
     reading = (
-        "Tokens by the change of their cross entropy when the reconstruction replaces the "
-        "residual stream (nats, logarithmic counts). Right of zero the model does worse. "
+        f"The {sample or 'predicted tokens'} by the change of their cross entropy when the "
+        "reconstruction replaces the residual stream (nats, logarithmic counts). Right of zero the "
+        "model does worse. "
         + _list(
             f"mean for {arm_label(arm.name)}: {number(arm.metrics['delta_ce'], 3)}"
             for arm in arms
@@ -174,9 +184,31 @@ def delta_ce(arms: list[Arm], colours: dict[str, int]) -> Figure:
     )
 
 
-def movement(arm: Arm, geometry: Geometry, colour: int) -> Figure:
+def firing(arm: Arm, identity: FeatureIdentity, colour: int) -> Figure:
+    """How far features fire on the tokens on which they fired before."""
+    found = identity.figures["firing_jaccard"]
+    with canvas() as (axes, out):
+        axes.stairs(*_bars(found.histogram), color=FILL, fill=True, alpha=0.25)
+        axes.stairs(*_bars(found.histogram), color=series(colour).color, linewidth=1.8)
+        axes.set(xlabel="Jaccard index of the firing sets", ylabel="features")
+        axes.set_ylim(0)
+        axes.set_xlim(0, 1)
+    return _figure(
+        "identity",
+        f"Whether features fire where those of {arm_label(identity.reference)} do",
+        f"{number(float(identity.n_features))} features of {arm_label(arm.name)}, matched by "
+        f"{identity.matched_by}, on {number(float(identity.n_tokens))} tokens: median "
+        f"{number(found.median, 3)}, 10th percentile {number(found.tenth_percentile, 3)}, "
+        f"{percent(found.share_above_half).lstrip('+')} above ½. At 1 a label of the feature "
+        "still says when it fires.",
+        out,
+        _histogram_table("Features by firing Jaccard", {arm_label(arm.name): found.histogram}),
+    )
+
+
+def movement(arm: Arm, identity: FeatureIdentity, colour: int) -> Figure:
     """How far the decoder directions turned."""
-    histogram = geometry.decoder_cosine
+    histogram = identity.figures["decoder_cosine"].histogram
     with canvas() as (axes, out):
         axes.stairs(*_bars(histogram), color=FILL, fill=True, alpha=0.25)
         axes.stairs(*_bars(histogram), color=series(colour).color, linewidth=1.8)
@@ -184,11 +216,12 @@ def movement(arm: Arm, geometry: Geometry, colour: int) -> Figure:
         axes.set_ylim(0)
         axes.set_xlim(*_range([histogram]))
         _plain_ticks(axes, "y")
-    median = number(geometry.medians.get("decoder_cosine"), 4)
+    median = number(identity.figures["decoder_cosine"].median, 4)
     return _figure(
         "movement",
-        f"How far features moved from {arm_label(geometry.reference)}",
-        f"Features of {arm_label(arm.name)} by the cosine to their own former direction; the "
+        f"How far features moved from {arm_label(identity.reference)}",
+        f"Features of {arm_label(arm.name)} by the cosine to their former direction, matched by "
+        f"{identity.matched_by}; the "
         f"median is {median}. At 1 a feature has not turned.",
         out,
         _histogram_table("Features by decoder cosine", {arm_label(arm.name): histogram}),

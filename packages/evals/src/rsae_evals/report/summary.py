@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from rsae_evals.comparison.results import Comparison, Difference, FeatureChange
+from rsae_evals.comparison.results import Comparison, Difference, FeatureChange, IdentityFigure
 from rsae_evals.metrics import METRICS
-from rsae_evals.report.answer import Question, arm_label, held_out
+from rsae_evals.report.answer import Question, arm_label, held_out, predicted
 from rsae_evals.report.numbers import number
 from rsae_evals.report.tables import Cell, Change, Table
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
-HEADLINE = ("mse", "explained_variance", "l0", "frac_alive", "delta_ce", "ce_loss_score")
+_STATISTICS: tuple[tuple[str, Callable[[IdentityFigure], float | None]], ...] = (
+    ("median", lambda figure: figure.median),
+    ("10th percentile", lambda figure: figure.tenth_percentile),
+    ("share above ½", lambda figure: figure.share_above_half),
+)
+
+HEADLINE = (
+    "mse", "explained_variance", "l0", "frac_alive", "delta_ce", "ce_loss_score", "f1", "mcc",
+)  # fmt: skip
 """The metrics of the first table, in order; probing accuracies follow where they were measured."""
 
 
@@ -33,7 +41,7 @@ def headline(comparison: Comparison, asked: Question) -> Table:
         if asked.baseline is not None:
             found = _find(comparison, metric, asked.subject, asked.baseline)
             cells += [None, None] if found is None else [_change(found), found.verdict]
-        rows.append((METRICS[metric].label, *cells))
+        rows.append((METRICS[metric].heading, *cells))
     caption = f"Measured on {held_out(comparison)}"
     if asked.baseline is not None:
         pair_of_arms = f"{arm_label(asked.subject)} − {arm_label(asked.baseline)}"
@@ -41,7 +49,53 @@ def headline(comparison: Comparison, asked: Question) -> Table:
             f"Measured on the same {held_out(comparison)}; difference: {pair_of_arms}, paired, "
             f"with its {100 * comparison.level:g} % interval"
         )
+    if predicted(comparison):
+        caption += f". ΔCE and loss recovered: on {predicted(comparison)}"
     return Table(caption, tuple(columns), tuple(rows), subject=len(arms))
+
+
+def recovery(comparison: Comparison) -> Table:
+    """How well each arm recovers the known features of a synthetic world."""
+    known = comparison.known_features
+    if known is None:
+        return Table("Known features", ("",), ())
+    names = ("mse", "l0", "f1", "precision", "recall", "mcc", "uniqueness", "shrinkage",
+             "true_features_found")  # fmt: skip
+    rows: list[tuple[Cell, ...]] = [
+        (METRICS[name].heading, *(arm.metrics.get(name) for arm in known.arms)) for name in names
+    ]
+    first = known.arms[0].name
+    for arm in known.arms[1:]:
+        found = _find(known, "f1", arm.name, first)
+        if found is not None:
+            cells: list[Cell] = [_change(found) if each is arm else None for each in known.arms]
+            rows.append((f"F1 against {arm_label(first)}", *cells))
+    columns = ("metric", *(arm_label(arm.name) for arm in known.arms))
+    caption = f"Measured on {held_out(known)}, true L0 {number(known.tokens.get('true_l0'), 3)}"
+    return Table(caption, columns, tuple(rows))
+
+
+def identity(comparison: Comparison) -> Table:
+    """Whether features are still the same: median, 10th percentile and share above 1/2."""
+    arms = [(arm, arm.identity) for arm in comparison.arms if arm.identity is not None]
+    if not arms:
+        return Table("Feature identity", ("",), ())
+    names = dict.fromkeys(name for _, found in arms for name in found.figures)
+    rows: list[tuple[Cell, ...]] = []
+    for name in names:
+        for label, get in _STATISTICS:
+            cells = [
+                get(found.figures[name]) if name in found.figures else None for _, found in arms
+            ]
+            rows.append((f"{name.replace('_', ' ')}, {label}", *cells))
+    rows.append(("features counted", *(float(found.n_features) for _, found in arms)))
+    rows.append(("matched by", *(found.matched_by for _, found in arms)))
+    first = arms[0][1]
+    caption = (
+        f"Features against those of {arm_label(first.reference)}, where they fire on at least "
+        f"{first.least_firings} of the same {held_out(comparison)}"
+    )
+    return Table(caption, ("figure", *(arm_label(arm.name) for arm, _ in arms)), tuple(rows))
 
 
 def all_metrics(comparison: Comparison) -> Table:
@@ -50,7 +104,7 @@ def all_metrics(comparison: Comparison) -> Table:
     ordered = [n for n in METRICS if n in names] + [n for n in names if n not in METRICS]
     rows = [
         (
-            name,
+            f"{name} ({METRICS[name].unit})" if name in METRICS and METRICS[name].unit else name,
             *(arm.metrics.get(name) for arm in comparison.arms),
             METRICS[name].definition if name in METRICS else "",
         )
@@ -67,7 +121,7 @@ def pair(comparison: Comparison, subject: str, baseline: str) -> Table:
         if (found.arm, found.baseline) == (subject, baseline):
             before = comparison.arm(baseline).metrics.get(found.metric)
             after = comparison.arm(subject).metrics.get(found.metric)
-            label = METRICS[found.metric].label if found.metric in METRICS else found.metric
+            label = METRICS[found.metric].heading if found.metric in METRICS else found.metric
             rows.append((label, before, after, _change(found), found.verdict, found.reason))
     columns = (
         "metric", arm_label(baseline), arm_label(subject), "difference", "verdict", "remark",
@@ -101,8 +155,10 @@ def features(changed: Iterable[FeatureChange], caption: str) -> Table:
     rows = [
         (
             str(f.feature),
+            str(f.reference_feature),
             f.decoder_cosine,
-            f.firing_overlap,
+            f.firing_jaccard,
+            f.activation_correlation,
             f.density_before,
             f.density_after,
             f.norm_ratio,
@@ -110,8 +166,8 @@ def features(changed: Iterable[FeatureChange], caption: str) -> Table:
         for f in listed
     ]
     columns = (
-        "feature", "decoder cosine", "firing overlap", "density before", "density after",
-        "norm ratio",
+        "feature", "was", "decoder cosine", "firing Jaccard", "correlation", "density before",
+        "density after", "norm ratio",
     )  # fmt: skip
     anchors = tuple(f"feature-{f.feature}" for f in listed)
     return Table(caption, columns, tuple(rows), sortable=True, anchors=anchors)

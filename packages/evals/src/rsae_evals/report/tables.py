@@ -10,6 +10,9 @@ from rsae_evals.report.numbers import number, signed
 SIGNS = {
     Verdict.BETTER: "▲",
     Verdict.WORSE: "▼",
+    Verdict.EQUAL: "=",
+    Verdict.MATCHED: "≃",
+    Verdict.TRADE_OFF: "◆",
     Verdict.CANNOT_TELL: "≈",
     Verdict.NOT_COMPARABLE: "⊘",
 }

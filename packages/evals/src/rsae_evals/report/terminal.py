@@ -16,6 +16,9 @@ from rsae_evals.report.tables import Cell, Change, text
 _COLOURS = {
     Verdict.BETTER: "green",
     Verdict.WORSE: "red",
+    Verdict.EQUAL: "dim",
+    Verdict.MATCHED: "dim",
+    Verdict.TRADE_OFF: "yellow",
     Verdict.CANNOT_TELL: "dim",
     Verdict.NOT_COMPARABLE: "yellow",
 }
@@ -36,7 +39,8 @@ def show(comparison: Comparison, console: Console) -> None:
     drawn.add_column("", min_width=14)
     rows = table.rows[: len(summary.HEADLINE)]
     for row in rows:
-        drawn.add_column(Text(str(row[0])), justify="right", max_width=10)
+        label = str(row[0]).partition(" (")[0]  # units are in the files
+        drawn.add_column(Text(label), justify="right", max_width=10)
     for column, name in enumerate(table.columns[1:], start=1):
         style = "bold" if column == table.subject else ""
         drawn.add_row(Text(name), *(_styled(row[column]) for row in rows), style=style)

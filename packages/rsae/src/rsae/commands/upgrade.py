@@ -15,7 +15,6 @@ from rich.console import Console
 
 from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
-from rsae.data.text import Tokens
 from rsae.devices import resolve_device
 from rsae.errors import HookError, StoreError, TeacherError
 from rsae.files import make_folder, write_json
@@ -27,7 +26,7 @@ from rsae.train.trackers import JsonLines, external_tracker
 from rsae.upgrading.config import UpgradeConfig, config_from_toml, preset
 from rsae.upgrading.estimate import estimate, peak_memory_gib
 from rsae.upgrading.finetune import trainings
-from rsae.upgrading.pipeline import UpgradeResult, sample_of, upgrade
+from rsae.upgrading.pipeline import UpgradeResult, recorded, sample_of, upgrade
 
 __all__ = ["run"]
 
@@ -147,7 +146,7 @@ def _upgrade(
                     tracker.log(record)
 
         result = upgrade(
-            _trained_on(job.teacher, store.tokens("train")),
+            recorded(job.teacher, store),
             sample,
             job.config,
             out=job.out,
@@ -160,13 +159,6 @@ def _upgrade(
     _evaluate(job, result, host, store, hook, summary, console)
     console.print(_costs(summary))
     return summary
-
-
-def _trained_on(teacher: Teacher, tokens: Tokens) -> Teacher:
-    """The teacher whose copies record these training tokens beside those it records itself."""
-    sketches = [*(teacher.metadata.get("training_sketches") or []), tokens.sketch()]
-    record = {"training_tokens_sha256": tokens.sha256, "training_sketches": sketches}
-    return replace(teacher, metadata={**teacher.metadata, **record})
 
 
 def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[str, Any]:

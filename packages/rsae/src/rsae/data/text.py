@@ -1,6 +1,7 @@
 """Text: documents, their split by document, and token sequences for a host."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,9 @@ __all__ = ["Document", "Tokens", "documents", "split", "tokenize"]
 
 _RUN = 12  # tokens that are hashed together: what two texts hardly share by chance
 _WORD = 2**64 - 1
+_DIGITS = 12  # hexadecimal digits kept of a hash
+_SKETCH = 1024  # hashes kept of a text
+_MISSED = 0.02  # share of used sequences that may go unnoticed
 _PIECE = 20_000  # characters: what a lone text is cut into, so that a part of it can be held out
 
 
@@ -173,15 +177,39 @@ class Tokens:
 
         Source: Bar-Yossef et al. 2002, doi:10.1007/3-540-45726-7_1 (bottom-k sampling by hash).
         """
+        words, _ = self._hashes()
+        return " ".join(sorted(set(words))[:_SKETCH])
+
+    def sequences_in(self, sketch: str) -> Tensor:
+        """Which sequences share a run of tokens with the text of a sketch, (n_seq,) bool.
+
+        All False where the sketch holds so small a sample of its text's runs that it would miss
+        more than one in fifty of the sequences that are in the text.
+        """
+        found = torch.zeros(len(self.ids), dtype=torch.bool)
+        known = set(re.findall(rf"\b[0-9a-f]{{{_DIGITS}}}\b", sketch))
+        words, owners = self._hashes()
+        if not known or not words:
+            return found
+        share = 1.0 if len(known) < _SKETCH else int(max(known), 16) / 16**_DIGITS
+        runs = len(words) / max(1, len(set(owners)))
+        if (1 - share) ** runs > _MISSED:
+            return found
+        shared = [owner for word, owner in zip(words, owners, strict=True) if word in known]
+        found[torch.tensor(shared, dtype=torch.int64)] = True
+        return found
+
+    def _hashes(self) -> tuple[list[str], list[int]]:
+        """The hash of every run of ordinary tokens, and the sequence it is in."""
         if self.context_size < _RUN:
-            return ""
+            return [], []
         runs = self.ids.unfold(1, _RUN, 1)
         ordinary = ~self.special.unfold(1, _RUN, 1).any(dim=-1)
         factors = torch.from_numpy(np.random.default_rng(0).integers(1, 2**62, _RUN)) * 2 + 1
-        hashes = torch.sum(runs[ordinary] * factors, dim=-1).unique()
+        hashes = torch.sum(runs[ordinary] * factors, dim=-1)
         mixed = (hashes ^ (hashes >> 29)) * 0x2545F4914F6CDD1D
-        words = sorted(f"{value & _WORD:016x}"[:12] for value in mixed.tolist())
-        return " ".join(words[:1024])
+        words = [f"{value & _WORD:016x}"[:_DIGITS] for value in mixed.tolist()]
+        return words, torch.nonzero(ordinary)[:, 0].tolist()
 
     def sample(self, n_tokens: int, *, seed: int = 0) -> "Tokens":
         """Sequences chosen at random, in their order, until they hold ``n_tokens``.

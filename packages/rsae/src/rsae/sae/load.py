@@ -17,7 +17,10 @@ from rsae.sae.model import RSAE
 
 __all__ = ["describe", "describe_teacher", "is_rsae", "load_rsae"]
 
-_LONG = ("training_sketches",)  # of the metadata: hashes for programs, thousands of them
+_LONG = (
+    "training_sketches",
+    "calibration_sketches",
+)  # of the metadata: hashes for programs, thousands of them
 
 
 def describe(path: str | Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from rsae.upgrading.config import UpgradeConfig
 from rsae.upgrading.finetune import Arm, ArmName, arms_to_train, finetune
 from rsae.upgrading.initial_rational import RationalFit, fit_rational
 
-__all__ = ["Sample", "UpgradeResult", "sample_of", "upgrade"]
+__all__ = ["Sample", "UpgradeResult", "recorded", "sample_of", "upgrade"]
 
 _RUN_FILE = "upgrade.json"
 _METRICS_FILE = "metrics.json"
@@ -128,6 +128,25 @@ def _tensor(batch: Any) -> Tensor:
     return batch.detach().float().cpu()
 
 
+def recorded(teacher: Teacher, store: ActivationStore) -> Teacher:
+    """The teacher whose copies record the text that they are trained and calibrated on.
+
+    Evaluations read these keys of the metadata and refuse text that was used: the checksum of the
+    training tokens, and sketches of the training and of the calibration tokens, beside those that
+    the teacher records itself.
+    """
+    train, known = store.tokens("train"), teacher.metadata
+    record = {
+        "training_tokens_sha256": train.sha256,
+        "training_sketches": [*(known.get("training_sketches") or []), train.sketch()],
+        "calibration_sketches": [
+            *(known.get("calibration_sketches") or []),
+            store.tokens("calibration").sketch(),
+        ],
+    }
+    return replace(teacher, metadata={**known, **record})
+
+
 def upgrade(
     teacher: Teacher | str | Path,
     activations: Sample | Activations | ActivationStore | Array | Iterable[Array],
@@ -166,6 +185,8 @@ def upgrade(
     if not isinstance(teacher, Teacher):
         teacher = load_teacher(teacher)
     sample = activations if isinstance(activations, Sample) else sample_of(activations)
+    if isinstance(activations, ActivationStore):
+        teacher = recorded(teacher, activations)
     if sample.train.d_in != teacher.d_in:
         raise TeacherError(
             f"the teacher codes {teacher.d_in} dimensions, the activations have "
