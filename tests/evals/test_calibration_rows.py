@@ -8,6 +8,7 @@ import torch
 from rsae.data import ActivationStore, harvest
 from rsae.data.text import Tokens
 from rsae.upgrading.pipeline import recorded
+from rsae.upgrading.refining import refine
 from rsae_evals import ComparisonRefused, as_coder, compare, evaluation_set
 from rsae_evals.data.leakage import without_calibration
 
@@ -32,7 +33,7 @@ def test_calibration_rows_are_refused(teacher):
     tokens = text(60, 0)
     used = replace(teacher, metadata={"calibration_sketches": [part(tokens, slice(20)).sketch()]})
     heldout = evaluation_set(activations(tokens, teacher.d_in), tokens)
-    with pytest.raises(ComparisonRefused, match="calibrated on about 3. % of this text"):
+    with pytest.raises(ComparisonRefused, match=r"calibrated on about 3. % of this text"):
         compare({"teacher": teacher, "rsae": used}, heldout)
 
 
@@ -98,3 +99,11 @@ def test_an_upgrade_records_what_it_used(teacher, tmp_path):
     assert known["calibration_sketches"] == [parts["calibration"].sketch()]
     twice = recorded(recorded(teacher, store), store).metadata
     assert len(twice["calibration_sketches"]) == 2
+
+
+def test_so_does_a_pursuit(teacher, tmp_path):
+    parts = {"train": text(6, 6), "calibration": text(80, 7), "heldout": text(6, 8)}
+    store = harvest(Harvested(), parts, "hook", tmp_path)
+    found = refine(teacher, store, pursuit=True)
+    assert as_coder(found).metadata["calibration_sketches"] == [parts["calibration"].sketch()]
+    assert not as_coder(refine(teacher)).metadata.get("calibration_sketches")

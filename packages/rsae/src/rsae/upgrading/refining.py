@@ -73,6 +73,10 @@ def refine(
         raise ConfigError("pursuit calibrates its thresholds; give activations of the SAE's hook")
     x = _calibration(activations, coder)
     found = calibrate_pursuit(coder, x, refinement, exact_k=exact_k)
+    if isinstance(activations, ActivationStore):
+        used = activations.tokens("calibration").sketch()  # evaluations refuse these tokens
+        known = coder.cfg.metadata.get("calibration_sketches") or []
+        coder.cfg.metadata.calibration_sketches = [*known, used]
     return coder.set_refinement(found.refinement, found.threshold)
 
 
