@@ -80,7 +80,7 @@ def test_sketches_of_any_type_do_no_harm(teacher, broken):
 class Harvested:
     """What `harvest` asks of a model, for a store of random activations."""
 
-    name, d_model, special_token_ids = "small", 48, (0, 1)
+    name, d_model, special_token_ids, fingerprint = "small", 48, (0, 1), "00" * 32
     device = torch.device("cpu")
 
     def check_hook(self, hook_name):
