@@ -249,8 +249,34 @@ VANISHING: dict[str, tuple[Callable, Callable, Callable, tuple[float, float]]] =
         lambda: [(mp.pi / 3, 1)],
         (0, 2),
     ),
+    "cos pi x": (
+        lambda x: np.cos(np.pi * x),
+        lambda x: mp.cos(mp.pi * x),
+        lambda: [(mp.mpf(0.5), 1)],
+        (0, 1),
+    ),
+    "x^3 - 2": (
+        lambda x: x**3 - 2,
+        lambda x: x**3 - 2,
+        lambda: [(mp.cbrt(2), 1)],
+        (1, 2),
+    ),
+    "expm1 x - x": (
+        lambda x: np.expm1(x) - x,
+        lambda x: mp.expm1(x) - x,
+        lambda: [(mp.mpf(0), 2)],
+        (-1, 1),
+    ),
 }
-SUBTRACTED = ("1 - cos x", "x - sin x", "cos x - 1/2", "lgamma")  # rounding of fn at the zero
+SUBTRACTED = (
+    "1 - cos x",
+    "x - sin x",
+    "cos x - 1/2",
+    "lgamma",
+    "cos pi x",
+    "x^3 - 2",
+    "expm1 x - x",
+)  # rounding of fn at the zero
 
 
 def relative_contradiction(name: str, fit: Any) -> str | None:
@@ -262,15 +288,14 @@ def relative_contradiction(name: str, fit: Any) -> str | None:
     with mp.workdps(40):
         places = zeros()
         near = np.geomspace(1e-17, 0.3, 60) * (high - low)
-        if name in SUBTRACTED:
-            near = near[near > 4e-14 / max(float(fit.error), 1e-13)]
+        unknown = 4e-14 / max(float(fit.error), 1e-13) if name in SUBTRACTED else 0.0
         parts = [np.linspace(low, high, 301)]
         parts += [float(z) + side * near for z, _ in places for side in (1, -1)]
         x = np.unique(np.concatenate(parts))
         x = x[(x >= low) & (x <= high)]
         x = x[[abs(exact(mp.mpf(v))) > 0 for v in x.tolist()]]
         apart = np.min([[abs(v - float(z)) for v in x.tolist()] for z, _ in places], axis=0)
-        x = x if name not in SUBTRACTED else x[apart >= near.min()]
+        x = x[apart >= unknown]
 
         def relative(points: np.ndarray) -> np.ndarray:
             pairs = zip(points.tolist(), np.atleast_1d(fit(points)).tolist(), strict=True)

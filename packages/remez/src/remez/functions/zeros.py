@@ -28,6 +28,7 @@ CLEAR = 1e5 * EPS  # of the largest |f|, from which ratios of values tell the or
 TERMS = 13  # of the polynomial that stands for f near a zero, at most
 WINDOW = 64  # points at which it is fitted
 UNDERFLOW = 1e-290  # a factor below loses relative accuracy
+UNEVEN = 0.7310585786300049  # powers of two hide rounding
 LIMIT = 1e-17  # of a neighbourhood: a point so near to a zero shows a limit
 SAID = 1e-7  # of a neighbourhood: a zero that is said, an end or the origin is meant if so near
 
@@ -80,6 +81,14 @@ class Smoothed:
                 out[near] = one.quotient(gap[near]) * gap[near] ** one.zero.order
             out[np.abs(gap) <= LIMIT * one.length] = 0.0
         return out if np.ndim(x) else float(out[0])
+
+    def side(self, x: np.ndarray) -> np.ndarray:
+        """The sign of the factors, with which a relative error alternates."""
+        out = np.ones_like(x)
+        for one in self.zeros:
+            if one.zero.order % 2:
+                out *= np.sign(one.zero.distance(x))
+        return out
 
     def quotient(self, x: np.ndarray | float) -> np.ndarray | float:
         """``f(x)/prod (x - z)^order``, of the same shape as x."""
@@ -232,7 +241,7 @@ def _order(
     """k if ``f ~ (x - z)^k`` on every side that belongs to the domain."""
     found = []
     for side in (1.0, -1.0):
-        steps = length * 2.0 ** -np.arange(2.0, 44.0)
+        steps = UNEVEN * length * 2.0 ** -np.arange(2.0, 44.0)
         x = c + side * steps
         inside = (x >= pair[0]) & (x <= pair[1]) & (steps > 1e4 * EPS * abs(c))
         if inside.sum() < 4:
@@ -266,7 +275,9 @@ def _limit(target: Target, zero: Zero, pair: tuple[float, float], length: float)
 
     None where the quotients at such points are rounding.
     """
-    near = length * 2.0 ** -np.arange(20.0, 40.0, 2.0)
+    if zero.order == 1 and not _linear(target, zero.high, pair, length):
+        return None
+    near = UNEVEN * length * 2.0 ** -np.arange(20.0, 40.0, 2.0)
     near = near[near > 1e3 * abs(np.spacing(zero.high))]
     limits = []
     for side in (1.0, -1.0):
@@ -283,6 +294,16 @@ def _limit(target: Target, zero: Zero, pair: tuple[float, float], length: float)
         at = int(np.argmin(near / length + (ulp / near if zero.order == 1 else 0.0)))
         limits.append(2 * close[at] - far[at])
     return float(np.mean(limits)) if limits else None
+
+
+def _linear(target: Target, c: float, pair: tuple[float, float], length: float) -> bool:
+    """Whether f is linear over some floats next to its zero, relative to its own small size."""
+    step = abs(np.spacing(c)) if c else 1e-20 * length
+    k = np.arange(-8.0, 9.0)
+    k = k[(c + step * k >= pair[0]) & (c + step * k <= pair[1])]
+    f = target(c + step * k)
+    slope, start = np.polyfit(k, f, 1)
+    return bool(np.abs(f - (slope * k + start)).max() <= 1e-6 * abs(slope))
 
 
 @dataclass(frozen=True, eq=False)
@@ -348,7 +369,7 @@ def _root(polynomial: Chebyshev) -> float:
 
 def _radius(target: Target, zero: Zero, found: _Fitted, pair: tuple[float, float]) -> float:
     """The distance within which the polynomial is closer to g than f over the factor is."""
-    steps = 0.25 * found.width * 2.0 ** -np.arange(50.0)
+    steps = 0.25 * UNEVEN * found.width * 2.0 ** -np.arange(50.0)
     steps = steps[steps > 2 * abs(np.spacing(zero.high))]
     radius = 0.0
     for side in (1.0, -1.0):

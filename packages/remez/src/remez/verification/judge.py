@@ -235,7 +235,7 @@ def _defect(problem: Problem, rational: Rational, curve: Curve) -> int:
 
 
 def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> Curve:
-    """The error at the points; a relative one is ``(f - r)/f``, left out next to zeros of f."""
+    """The error at the points; a relative one changes sign, and is left out, at zeros of f."""
     f = target.raw(x)
     if not np.isfinite(f).all():
         known = ~(np.isnan(f) & (np.abs(x) < UNDERFLOWS) & (x != 0))
@@ -245,11 +245,11 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
         r, sign = rational.with_sign(x)
         error = np.where((weight == 0) | (f == r), 0.0, weight * (f - r))
         error[np.isnan(error)] = np.inf
-        if problem.weight != "relative":
-            return Curve(x, weight * f, error, sign)
-    side = np.sign(f)
-    kept = (np.abs(f) > UNDERFLOW) | (not isinstance(target.fn, Smoothed))
-    return Curve(x[kept], side[kept], (error * side)[kept], sign[kept])
+        curve = Curve(x, weight * f, error, sign)
+        if not isinstance(target.fn, Smoothed):
+            return curve
+        side, kept = target.fn.side(x), np.abs(f) > UNDERFLOW
+        return Curve(x[kept], (side * curve.f)[kept], (side * error)[kept], sign[kept])
 
 
 def grid(
