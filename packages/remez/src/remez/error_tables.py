@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from remez.errors import ConvergenceError, DegreeError
+from remez.functions.callable import Function
 from remez.interface import Fit, fit
 from remez.problem import check_degree
+from remez.rational.protocol import Record
 
 __all__ = ["ErrorTable", "error_table"]
 
@@ -38,7 +40,7 @@ class ErrorTable:
 
 
 def error_table(
-    fn: Callable[..., Any],
+    fn: Function,
     max_degree: int | tuple[int, int],
     domain: Any = (-1, 1),
     *,
@@ -79,11 +81,11 @@ def error_table(
 
 
 def _attempt(
-    fn: Callable[..., Any],
+    fn: Function,
     degree: tuple[int, int],
     domain: Any,
     near: Fit | None,
-    options: dict[str, Any],
+    options: Record,
 ) -> Fit | None:
     usable = near is not None and near.converged and near.defect == 0
     try:

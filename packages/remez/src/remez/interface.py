@@ -15,7 +15,9 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 
 from remez.errors import ConvergenceError, DegreeError, TargetError, shown
+from remez.functions.callable import Function
 from remez.problem import Problem, check_degree, check_number
+from remez.rational.protocol import Record
 from remez.solution import IterationRecord, Solution
 from remez.solver.discrete import samples_problem, solve_samples
 from remez.solver.driver import solve
@@ -140,11 +142,11 @@ class Fit(Solution):
 
 @np.errstate(all="ignore")
 def fit(
-    fn: Callable[..., Any],
+    fn: Function,
     degree: Sequence[int] | None = None,
     domain: Any = (-1, 1),
     *,
-    weight: Callable[..., Any] | str | None = None,
+    weight: Function | str | None = None,
     parity: str | None = "auto",
     interpolate: Sequence[Sequence[float]] | None = None,
     tol: float | None = None,
@@ -216,7 +218,7 @@ def fit(
             problem, precision, start=start, max_iterations=max_iterations, history=history
         )
 
-    options: dict[str, Any] = {"weight": weight, "parity": parity, "interpolate": interpolate}
+    options: Record = {"weight": weight, "parity": parity, "interpolate": interpolate}
     if tol is None:
         found = solved(Problem.of(fn, degree, domain, **options), start)  # type: ignore[arg-type]
         return _concluded(found, history, throw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 
 from remez.domain import Domain
 from remez.errors import DegreeError, TargetError, shown
-from remez.functions.callable import Target
+from remez.functions.callable import Function, Target
+from remez.rational.protocol import Record
 from remez.samples import SampleSet
 
 __all__ = ["Problem", "check_degree", "check_number"]
@@ -49,10 +50,10 @@ class Problem:
         DegreeError, DomainError: what is asked for is impossible.
     """
 
-    fn: Callable[..., Any] | None
+    fn: Function | None
     degree: Degree
     domain: Domain
-    weight: Callable[..., Any] | str | None = None
+    weight: Function | str | None = None
     parity: str | None = "auto"
     interpolate: tuple[tuple[float, float], ...] = ()
     samples: SampleSet | None = field(default=None, repr=False)
@@ -78,11 +79,11 @@ class Problem:
     @classmethod
     def of(
         cls,
-        fn: Callable[..., Any],
+        fn: Function,
         degree: Sequence[int],
         domain: Any = (-1, 1),
         *,
-        weight: Callable[..., Any] | str | None = None,
+        weight: Function | str | None = None,
         parity: str | None = "auto",
         interpolate: Sequence[Sequence[float]] | None = None,
     ) -> Problem:
@@ -131,7 +132,7 @@ class Problem:
         assert callable(self.weight)
         return Target(self.weight, "weight")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Everything but the callables, in plain types."""
         return {
             "degree": list(self.degree),
@@ -145,9 +146,9 @@ class Problem:
     @classmethod
     def from_dict(
         cls,
-        data: dict[str, Any],
-        fn: Callable[..., Any] | None = None,
-        weight: Callable[..., Any] | None = None,
+        data: Record,
+        fn: Function | None = None,
+        weight: Function | None = None,
     ) -> Problem:
         """Read what `to_dict` wrote; ``fn`` and a callable ``weight`` may be given back."""
         known = data["weight"] if data["weight"] != "callable" else weight or _lost_weight
@@ -158,7 +159,7 @@ class Problem:
         degree = tuple(data["degree"])
         return cls(fn, degree, domain, known, data["parity"], pairs, samples)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Record:
         state = {field.name: getattr(self, field.name) for field in fields(self)}
         weight = _lost_weight if callable(self.weight) else self.weight
         return {**state, "fn": None, "weight": weight}

@@ -11,10 +11,11 @@ import numpy as np
 
 from remez.domain import Domain
 from remez.errors import RemezError
+from remez.functions.callable import Function
 from remez.problem import Problem
 from remez.rational.barycentric import BarycentricRational
 from remez.rational.factored import FactoredRational
-from remez.rational.protocol import RationalFunction, Real
+from remez.rational.protocol import RationalFunction, Real, Record
 
 __all__ = ["IterationRecord", "Solution", "Status"]
 
@@ -171,7 +172,7 @@ class Solution:
             return f - p / q
         return (1 / abs(f) if isinstance(weight, str) else abs(weight(x))) * (f - p / q)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types, exact in JSON; the callables and the history are left out."""
         return {
             "rational": self.rational.to_dict(),
@@ -190,9 +191,9 @@ class Solution:
     @classmethod
     def from_dict(
         cls,
-        data: dict[str, Any],
-        fn: Callable[..., Any] | None = None,
-        weight: Callable[..., Any] | None = None,
+        data: Record,
+        fn: Function | None = None,
+        weight: Function | None = None,
     ) -> Self:
         """Read what `to_dict` wrote.
 
@@ -218,9 +219,9 @@ class Solution:
     @classmethod
     def _read(
         cls,
-        data: dict[str, Any],
-        fn: Callable[..., Any] | None,
-        weight: Callable[..., Any] | None,
+        data: Record,
+        fn: Function | None,
+        weight: Function | None,
     ) -> Self:
         rest = {k: data[k] for k in ("iterations", "evaluations", "method", "defect", "precision")}
         rational: type[RationalFunction] = BarycentricRational

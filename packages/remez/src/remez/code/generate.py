@@ -18,6 +18,7 @@ from remez.code.languages import LANGUAGES, write
 from remez.code.program import Program
 from remez.domain import Domain
 from remez.errors import CodeError
+from remez.rational.protocol import Record
 from remez.rational.zolotarev import Composite
 from remez.solution import Solution
 
@@ -69,7 +70,7 @@ class Code:
     def __str__(self) -> str:
         return self.source
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types."""
         names = ("language", "dtype", "name", "best", "error", "naive_error", "evaluation_error")
         record = {name: getattr(self, name) for name in names}

@@ -16,6 +16,7 @@ import numpy as np
 
 from remez.rational.bases import Monomial, Product
 from remez.rational.polynomials import Variable
+from remez.rational.protocol import Record
 from remez.rational.zolotarev import Composite
 
 __all__ = ["Program", "of_composite", "of_monomial", "of_product"]
@@ -55,7 +56,7 @@ class Program:
         return values[name]
 
 
-def _run(tree: Tree, values: dict[str, Any], constant: Callable[[float], Any]) -> Any:
+def _run(tree: Tree, values: Record, constant: Callable[[float], Any]) -> Any:
     if isinstance(tree, tuple):
         left, sign, right = tree
         return OPERATIONS[sign](_run(left, values, constant), _run(right, values, constant))

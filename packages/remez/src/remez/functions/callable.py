@@ -10,7 +10,9 @@ import numpy as np
 
 from remez.errors import RemezError, TargetError
 
-__all__ = ["Target"]
+__all__ = ["Function", "Target"]
+
+Function = Callable[..., Any]  # of a number or an array, to as many numbers
 
 AGREE = 1e-12  # relative difference of an array's and a single point's value that is rounding
 
@@ -32,7 +34,7 @@ class Target:
         TargetError: ``fn`` raises, or returns NaN, infinity, a complex number or no number.
     """
 
-    def __init__(self, fn: Callable[..., Any], name: str = "fn") -> None:
+    def __init__(self, fn: Function, name: str = "fn") -> None:
         self.fn = fn
         self.name = name
         self.evaluations = 0

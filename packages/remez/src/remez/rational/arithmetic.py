@@ -37,10 +37,10 @@ class Arithmetic(Protocol):
     def digits(self, count: int) -> Any:
         """A context in which numbers are rounded to ``count`` decimal digits."""
 
-    def number(self, x: Any) -> Number:
+    def number(self, x: Number) -> Number:
         """``x`` as a number, rounded to the working precision."""
 
-    def mpf(self, x: Number) -> Any:
+    def mpf(self, x: Number) -> Number:
         """A number as mpmath's, exactly."""
 
     def sqrt(self, x: Number) -> Number:
@@ -52,10 +52,10 @@ class Arithmetic(Protocol):
     def exp(self, x: float) -> Number:
         """The exponential, beyond the range of double precision."""
 
-    def roots(self, coefficients: Sequence[Any]) -> list[Any]:
+    def roots(self, coefficients: Sequence[Number]) -> list[Number]:
         """The zeros of a polynomial of mpmath numbers, constant term first, as mpmath numbers."""
 
-    def function(self, fn: Callable[[Any], Any]) -> Callable[[Number], Number]:
+    def function(self, fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
         """A function of mpmath numbers as a function of these numbers."""
 
     def product(self, a: Matrix, b: Matrix) -> list[list[Number]]:
@@ -84,11 +84,11 @@ class MpmathArithmetic:
         with working_digits(count):
             yield
 
-    def number(self, x: Any) -> Number:
+    def number(self, x: Number) -> Number:
         """``x`` rounded to the working precision."""
         return to_mpf(x)
 
-    def mpf(self, x: Number) -> Any:
+    def mpf(self, x: Number) -> Number:
         """The same number."""
         return x
 
@@ -104,11 +104,11 @@ class MpmathArithmetic:
         """The exponential."""
         return mp.exp(x)
 
-    def roots(self, coefficients: Sequence[Any]) -> list[Any]:
+    def roots(self, coefficients: Sequence[Number]) -> list[Number]:
         """The zeros of a polynomial, constant term first."""
         return list(mp.polyroots(coefficients[::-1], maxsteps=500, extraprec=4 * mp.prec))
 
-    def function(self, fn: Callable[[Any], Any]) -> Callable[[Number], Number]:
+    def function(self, fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
         """``fn`` itself, its values made real numbers."""
         return lambda x: mp.mpf(fn(x))
 
@@ -154,7 +154,7 @@ class FlintArithmetic:
         with working_digits(count), flint_precision(mp.prec):
             yield
 
-    def number(self, x: Any) -> Number:
+    def number(self, x: Number) -> Number:
         """``x`` rounded to the working precision; a ball gives its centre."""
         if isinstance(x, self._flint.arb):
             return x.mid()
@@ -164,7 +164,7 @@ class FlintArithmetic:
         sign, mantissa, exponent, _ = x._mpf_
         return self._flint.arb((int(-mantissa if sign else mantissa), int(exponent)))
 
-    def mpf(self, x: Number) -> Any:
+    def mpf(self, x: Number) -> Number:
         """The centre of ``x`` as an mpf, exactly."""
         mantissa, exponent = x.mid().man_exp()
         return mp.make_mpf(mpmath.libmp.from_man_exp(int(mantissa), int(exponent)))
@@ -181,7 +181,7 @@ class FlintArithmetic:
         """The exponential."""
         return self._flint.arb(x).exp().mid()
 
-    def roots(self, coefficients: Sequence[Any]) -> list[Any]:
+    def roots(self, coefficients: Sequence[Number]) -> list[Number]:
         """The zeros of a polynomial, constant term first."""
         digits = mp.dps
         with self.digits(2 * digits + 10 * len(coefficients)):
@@ -189,7 +189,7 @@ class FlintArithmetic:
             found = polynomial.roots(tol=self.number(10) ** -(digits + 5))
             return [mp.mpc(self.mpf(z.real), self.mpf(z.imag)) for z in found]
 
-    def function(self, fn: Callable[[Any], Any]) -> Callable[[Number], Number]:
+    def function(self, fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
         """The ball form of an expression or a catalogue target; other callables through mpmath."""
         expression = as_expression(fn)
         if expression is not None:

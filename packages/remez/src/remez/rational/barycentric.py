@@ -10,7 +10,7 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 from scipy.fft import dct
 
-from remez.rational.protocol import Real
+from remez.rational.protocol import Real, Record
 
 __all__ = ["BarycentricRational", "Folded"]
 
@@ -32,13 +32,13 @@ class Folded:
     weights: np.ndarray
     odd: bool
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types."""
         arrays = {key: getattr(self, key).tolist() for key in ("nodes", "values", "weights")}
         return {**arrays, "odd": self.odd}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Folded:
+    def from_dict(cls, data: Record) -> Folded:
         """Read what `to_dict` wrote."""
         return cls(*_read_columns(data), bool(data["odd"]))
 
@@ -244,7 +244,7 @@ class BarycentricRational:
         low, high = self.origin + self.nodes[0], self.origin + self.nodes[-1]
         return (low, high) if low < high else (low - 1.0, high + 1.0)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types; floats survive JSON exactly."""
         return {
             "nodes": self.nodes.tolist(),
@@ -256,7 +256,7 @@ class BarycentricRational:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> BarycentricRational:
+    def from_dict(cls, data: Record) -> BarycentricRational:
         """Read what `to_dict` wrote."""
         nodes, values, weights = _read_columns(data)
         folded = None if data.get("folded") is None else Folded.from_dict(data["folded"])
@@ -264,7 +264,7 @@ class BarycentricRational:
         return cls(nodes, values, weights, (int(m), int(n)), float(data["origin"]), folded)
 
 
-def _read_columns(data: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _read_columns(data: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nodes, values and weights of a record.
 
     Raises:

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from mpmath import mp
 from numpy.polynomial import chebyshev as chebyshev_series
 from numpy.polynomial import polynomial as power_series
+from numpy.typing import ArrayLike
 
 from remez.domain import Domain
 from remez.errors import CodeError, DomainError
 from remez.functions.working_precision import working_digits
 from remez.rational.factors import factors_of
 from remez.rational.polynomials import Variable, chebyshev_pair, monomial_pair, variable_of
-from remez.rational.protocol import Approximation
+from remez.rational.protocol import Approximation, Real, Record
 
 __all__ = [
     "Chebyshev",
@@ -52,7 +53,7 @@ class Chebyshev:
     variable: Variable
     loss: float = np.nan
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """The value at ``x``, by Clenshaw's recurrence."""
         t = self.variable(np.asarray(x, float))
         return chebyshev_series.chebval(t, self.p) / chebyshev_series.chebval(t, self.q)
@@ -67,7 +68,7 @@ class Monomial:
     variable: Variable
     loss: float = np.nan
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """The value at ``x``, by Horner's rule."""
         t = self.variable(np.asarray(x, float))
         return power_series.polyval(t, self.p) / power_series.polyval(t, self.q)
@@ -86,7 +87,7 @@ class ContinuedFraction:
     variable: Variable
     loss: float = np.nan
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """The value at ``x``, from the innermost quotient outwards."""
         t = self.variable(np.asarray(x, float))
         with np.errstate(divide="ignore"):
@@ -111,7 +112,7 @@ class Product:
     variable: Variable
     loss: float = np.nan
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """The value at ``x``; numerator and denominator factors alternate against overflow."""
         t = self.variable(np.asarray(x, float))
         value = np.full_like(t, self.gain)
@@ -147,13 +148,13 @@ class SafePade:
     domain: tuple[float, float]
     loss: float = np.nan
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """The value at ``x``."""
         low, high = self.domain
         t = (2 * np.asarray(x, float) - low - high) / (high - low)
         return power_series.polyval(t, self.p) / (1 + np.abs(power_series.polyval(t, self.q)))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types, exact in JSON."""
         return {
             "p": self.p.tolist(),
@@ -163,7 +164,7 @@ class SafePade:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> SafePade:
+    def from_dict(cls, data: Record) -> SafePade:
         """Read what `to_dict` wrote."""
         low, high = data["domain"]
         return cls(np.array(data["p"]), np.array(data["q"]), (low, high), data["loss"])
@@ -258,11 +259,14 @@ def _variable(fit: Approximation) -> Variable:
     return variable_of(fit.domain, fit.reference)
 
 
-def _floats(coefficients: Sequence[Any]) -> np.ndarray:
+def _floats(coefficients: Sequence[Real]) -> np.ndarray:
     return np.array([float(c) for c in coefficients])
 
 
-def _measured(form: Any, fit: Approximation) -> Any:
+Form = TypeVar("Form", Chebyshev, Monomial, ContinuedFraction, Product, SafePade)
+
+
+def _measured(form: Form, fit: Approximation) -> Form:
     """The form with its loss filled in."""
     x = sample(fit.domain, _variable(fit))
     with np.errstate(all="ignore"):
@@ -270,7 +274,7 @@ def _measured(form: Any, fit: Approximation) -> Any:
     return replace(form, loss=float(np.max(np.where(np.isnan(gap), np.inf, gap))))
 
 
-def _euclid(p: list[Any], q: list[Any]) -> list[list[Any]]:
+def _euclid(p: list[Real], q: list[Real]) -> list[list[Real]]:
     """The polynomial quotients of p/q, lowest coefficient first."""
     p, q, quotients = _trimmed(p), _trimmed(q), []
     while q:
@@ -280,7 +284,7 @@ def _euclid(p: list[Any], q: list[Any]) -> list[list[Any]]:
     return quotients
 
 
-def _divide(p: list[Any], q: list[Any]) -> tuple[list[Any], list[Any]]:
+def _divide(p: list[Real], q: list[Real]) -> tuple[list[Real], list[Real]]:
     rest, quotient = list(p), [mp.zero] * max(len(p) - len(q) + 1, 1)
     for shift in range(len(p) - len(q), -1, -1):
         quotient[shift] = rest[shift + len(q) - 1] / q[-1]
@@ -289,14 +293,14 @@ def _divide(p: list[Any], q: list[Any]) -> tuple[list[Any], list[Any]]:
     return quotient, rest[: min(len(p), len(q) - 1)]
 
 
-def _trimmed(p: list[Any], scale: Any = None) -> list[Any]:
+def _trimmed(p: list[Real], scale: Real = None) -> list[Real]:
     scale = scale or max(map(abs, p), default=mp.zero)
     while p and abs(p[-1]) <= VANISHED * scale:
         p = p[:-1]
     return p
 
 
-def _minimum(q: list[Any], variable: Variable, domain: Domain) -> Any:
+def _minimum(q: list[Real], variable: Variable, domain: Domain) -> Real:
     """The minimum of q over the domain: at an end or where q' = 0."""
     slope = power_series.polyder(_floats(q))
     critical = power_series.polyroots(slope) if np.any(slope) else np.empty(0)

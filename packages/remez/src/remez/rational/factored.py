@@ -10,7 +10,7 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 
 from remez.rational.barycentric import BarycentricRational
-from remez.rational.protocol import RationalFunction, Real
+from remez.rational.protocol import RationalFunction, Real, Record
 
 __all__ = ["FactoredRational"]
 
@@ -148,12 +148,12 @@ class FactoredRational:
         known = [mp.mpf(z) + mp.mpf(low) for z, low, order in self.roots for _ in range(order)]
         return [*zeros, *known], poles
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types; floats survive JSON exactly."""
         return {"roots": [list(root) for root in self.roots], "rest": self.rest.to_dict()}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> FactoredRational:
+    def from_dict(cls, data: Record) -> FactoredRational:
         """Read what `to_dict` wrote."""
         roots = tuple((float(high), float(low), int(k)) for high, low, k in data["roots"])
         return cls(roots, BarycentricRational.from_dict(data["rest"]))

@@ -13,7 +13,7 @@ from numpy.polynomial import Chebyshev
 from remez.functions.working_precision import working_digits
 from remez.rational.arithmetic import fastest
 from remez.rational.numbers import horner, read_number, write_number
-from remez.rational.protocol import Real
+from remez.rational.protocol import Real, Record
 
 __all__ = ["MultiprecisionRational"]
 
@@ -200,7 +200,7 @@ class MultiprecisionRational:
                     out += [self.centre + root, self.centre - root]
         return _sorted(out)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types; numbers as hexadecimal text, exactly."""
         return {
             "numerator": [write_number(c) for c in self.numerator],
@@ -216,7 +216,7 @@ class MultiprecisionRational:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> MultiprecisionRational:
+    def from_dict(cls, data: Record) -> MultiprecisionRational:
         """Read what `to_dict` wrote."""
         return cls(
             tuple(map(read_number, data["numerator"])),
@@ -244,11 +244,11 @@ def _roots(coefficients: Sequence[Real]) -> list[Real]:
     return fastest().roots(trimmed)
 
 
-def _objects(values: Sequence[Any]) -> np.ndarray:
+def _objects(values: Sequence[Real]) -> np.ndarray:
     out = np.empty(len(values), object)
     out[:] = values
     return out
 
 
-def _sorted(values: Sequence[Any]) -> np.ndarray:
+def _sorted(values: Sequence[Real]) -> np.ndarray:
     return _objects(sorted(values, key=lambda z: (z.real, z.imag)))

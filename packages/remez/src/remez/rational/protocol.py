@@ -10,8 +10,9 @@ from numpy.polynomial import Chebyshev
 
 from remez.domain import Domain
 
-__all__ = ["Approximation", "RationalFunction", "Real"]
+__all__ = ["Approximation", "RationalFunction", "Real", "Record"]
 
+Record = dict[str, Any]  # plain types, which JSON keeps exactly
 Real = Any  # a float or an mpmath number, which carries no types
 
 
@@ -77,11 +78,11 @@ class RationalFunction(Protocol):
     def exact_roots(self) -> tuple[list[Real], list[Real]]:
         """The zeros and the poles as mpmath numbers, accurate relative to their own size."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types that keep every number exactly in JSON."""
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls, data: Record) -> Self:
         """Read what `to_dict` wrote."""
 
 

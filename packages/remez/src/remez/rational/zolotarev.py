@@ -26,6 +26,7 @@ from numpy.polynomial import polynomial
 
 from remez.errors import DegreeError, DomainError
 from remez.functions.working_precision import working_digits
+from remez.rational.protocol import Real
 
 __all__ = ["Composite", "SignApproximant", "alternation", "best_sign", "composite"]
 
@@ -215,7 +216,7 @@ def composite(layers: int, delta: float) -> Composite:
     return Composite(tuple(out), float(error))
 
 
-def _check_delta(delta: Any) -> Any:
+def _check_delta(delta: Real) -> Real:
     if not 0 < delta < 1:
         raise DomainError(f"delta = {delta} leaves no gapped set: it must lie in (0, 1)")
     from mpmath import mpf
@@ -223,7 +224,7 @@ def _check_delta(delta: Any) -> Any:
     return mpf(delta)
 
 
-def _sign(degree: tuple[int, int], delta: Any) -> tuple[SignApproximant, Any]:
+def _sign(degree: tuple[int, int], delta: Real) -> tuple[SignApproximant, Real]:
     """The approximant, and its error to 40 digits."""
     from mpmath import mp
 
@@ -235,7 +236,7 @@ def _sign(degree: tuple[int, int], delta: Any) -> tuple[SignApproximant, Any]:
         c = _elliptic_constants(max(m, n), width)
         zeros, poles = c[1::2], c[0::2]
 
-        def g(x: Any) -> Any:
+        def g(x: Real) -> Real:
             top = mp.fprod(x * x + zero for zero in zeros)
             return x * top / mp.fprod(x * x + pole for pole in poles)
 
@@ -254,7 +255,7 @@ def _sign(degree: tuple[int, int], delta: Any) -> tuple[SignApproximant, Any]:
     return approximant, error
 
 
-def _elliptic_constants(count: int, delta: Any) -> list[Any]:
+def _elliptic_constants(count: int, delta: Real) -> list[Real]:
     """``c_1 … c_(count-1)`` of the module's docstring, N = count."""
     from mpmath import mp
 

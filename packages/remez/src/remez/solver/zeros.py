@@ -7,14 +7,13 @@ approximation of type (m - K, n) to g, which has no zeros, K being the sum of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from remez.errors import DegreeError
-from remez.functions.callable import Target
+from remez.functions.callable import Function, Target
 from remez.functions.zeros import LocalZero, Smoothed, Zero, zeros_of
 from remez.problem import Problem
 from remez.rational.factored import FactoredRational
@@ -63,7 +62,7 @@ def divide(problem: Problem, target: Target) -> Division:
     return Division(divided(problem, [one.zero for one in found], quotient), found)
 
 
-def divided(problem: Problem, zeros: Sequence[Zero], quotient: Callable[..., Any]) -> Problem:
+def divided(problem: Problem, zeros: Sequence[Zero], quotient: Function) -> Problem:
     """The problem for ``quotient``; conditions at the zeros are met by the factors."""
     total = sum(zero.order for zero in zeros)
     m, n = problem.degree

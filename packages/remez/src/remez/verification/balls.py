@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from flint import arb, arb_poly, arb_series
 
@@ -31,8 +30,11 @@ from remez.functions.expression import Expression
 from remez.functions.tails import Germ
 from remez.functions.working_precision import flint_precision
 from remez.rational.numbers import horner
+from remez.rational.protocol import Real
 
 __all__ = ["ErrorCurve", "Supremum", "barycentric", "coefficients", "exact", "working"]
+
+Ball = arb | arb_series
 
 ORDER = 14  # K, the order of the remainder
 SLACK = 1e-6  # relative width to which the supremum is enclosed
@@ -49,7 +51,7 @@ def working(bits: int) -> Iterator[None]:
         yield
 
 
-def exact(x: Any) -> arb:
+def exact(x: Real) -> arb:
     """A float, fraction or mpmath number as a ball that holds it (exactly, if dyadic)."""
     if hasattr(x, "_mpf_"):
         sign, mantissa, exponent, _ = x._mpf_
@@ -59,7 +61,7 @@ def exact(x: Any) -> arb:
     return arb(x)
 
 
-def barycentric(nodes: Sequence[Any], values: Sequence[Any]) -> arb_poly:
+def barycentric(nodes: Sequence[Real], values: Sequence[Real]) -> arb_poly:
     """``sum_k c_k prod_{j != k} (u - z_j)``, the polynomial behind a barycentric sum."""
     left, total = arb_poly([1]), arb_poly([0])
     for z, c in zip(nodes, values, strict=True):
@@ -69,7 +71,7 @@ def barycentric(nodes: Sequence[Any], values: Sequence[Any]) -> arb_poly:
     return total
 
 
-def coefficients(values: Sequence[Any], inner: arb_poly) -> arb_poly:
+def coefficients(values: Sequence[Real], inner: arb_poly) -> arb_poly:
     """The polynomial with those coefficients, constant term first, of a polynomial."""
     return arb_poly([exact(v) for v in values])(inner)
 
@@ -130,7 +132,7 @@ class ErrorCurve:
                 return found
         return None
 
-    def _forms(self, a: arb, b: arb, scale: arb) -> Iterator[Callable[[Any], Any]]:
+    def _forms(self, a: arb, b: arb, scale: arb) -> Iterator[Callable[[Ball], Ball]]:
         """f, and far out the ball around all that follows, if it is as good as f's limit."""
         yield self.function.ball
         if self.weight is None and (a >= 1 or b <= -1):
@@ -139,7 +141,13 @@ class ErrorCurve:
                 yield lambda x: values
 
     def _enclosed(
-        self, function: Callable[[Any], Any], c: arb, rho: arb, p: arb_poly, q: arb_poly, scale: arb
+        self,
+        function: Callable[[Ball], Ball],
+        c: arb,
+        rho: arb,
+        p: arb_poly,
+        q: arb_poly,
+        scale: arb,
     ) -> arb | None:
         """The Taylor model on c + rho [-1, 1], else the range and the mean value form."""
         whole = arb(0, 1)
@@ -167,7 +175,7 @@ class ErrorCurve:
         return _accepted([abs(value.values).upper()], self.at(edge), scale)
 
     def _series(
-        self, function: Callable[[Any], Any], x: arb_series, p: arb_poly, q: arb_poly
+        self, function: Callable[[Ball], Ball], x: arb_series, p: arb_poly, q: arb_poly
     ) -> arb_series:
         top, bottom = (arb_series(v.coeffs()[: ORDER + 1]) for v in (p, q))
         value = function(x) - top / bottom

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from remez.errors import RemezError
 from remez.functions.expression import as_expression
+from remez.rational.protocol import Record
 from remez.solution import Solution
 
 __all__ = ["Certificate", "Verdict", "certify", "verify"]
@@ -47,14 +47,14 @@ class Certificate:
     rigorous: bool
     method: str
     panels: int
-    claim: dict[str, Any] = field(repr=False)
+    claim: Record = field(repr=False)
 
     @property
     def gap(self) -> float:
         """``upper / lower - 1``."""
         return self.upper / self.lower - 1 if self.lower else float("inf")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types, with a digest of all the rest."""
         data = {
             "format": FORMAT,
@@ -69,7 +69,7 @@ class Certificate:
         return {**data, "digest": _digest(data)}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Certificate:
+    def from_dict(cls, data: Record) -> Certificate:
         """Read what `to_dict` wrote, without proving it: see `verify`."""
         return cls(
             float.fromhex(data["lower"]),
@@ -98,7 +98,7 @@ class Verdict:
     def __bool__(self) -> bool:
         return self.ok
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         """Plain types."""
         return {"ok": self.ok, "reason": self.reason, "lower": self.lower, "upper": self.upper}
 
@@ -135,7 +135,7 @@ def certify(fit: Solution, witness: Callable[[], Solution]) -> Certificate:
     return Certificate(proof.lower, proof.upper, True, True, method, proof.panels, claim)
 
 
-def verify(source: str | Path | dict[str, Any]) -> Verdict:
+def verify(source: str | Path | Record) -> Verdict:
     """Prove a certificate again from the numbers and the expression that it holds.
 
     Args:
@@ -177,7 +177,7 @@ def verify(source: str | Path | dict[str, Any]) -> Verdict:
     return Verdict(False, reason, lower, upper)
 
 
-def _digest(data: dict[str, Any]) -> str:
+def _digest(data: Record) -> str:
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -196,7 +196,7 @@ def _has_flint() -> bool:
     return importlib.util.find_spec("flint") is not None
 
 
-def _claim(fit: Solution, witness: Solution) -> dict[str, Any]:
+def _claim(fit: Solution, witness: Solution) -> Record:
     """The numbers of the rational and of a witness for the lower bound, in plain types.
 
     Prescribed values mean the decimals that they print as, as in a fit with ``precision=``.

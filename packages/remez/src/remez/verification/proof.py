@@ -31,7 +31,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from flint import arb, arb_poly
 
@@ -39,6 +38,7 @@ from remez.domain import Domain
 from remez.errors import RemezError
 from remez.functions.expression import Expression, parse
 from remez.rational.numbers import read_number
+from remez.rational.protocol import Record
 from remez.verification.balls import ErrorCurve, barycentric, coefficients, exact, working
 
 __all__ = ["Proof", "Unproved", "prove"]
@@ -72,7 +72,7 @@ class _Fraction:
     degree: Degree
 
     @classmethod
-    def of(cls, rational: dict[str, Any]) -> _Fraction:
+    def of(cls, rational: Record) -> _Fraction:
         """From the numbers of a barycentric form, a folded one, coefficients, or factors."""
         if "roots" in rational:
             return cls._of_factors(rational)
@@ -90,7 +90,7 @@ class _Fraction:
         return cls(p * u, q, (size + 1, size))
 
     @classmethod
-    def _of_factors(cls, rational: dict[str, Any]) -> _Fraction:
+    def _of_factors(cls, rational: Record) -> _Fraction:
         rest = cls.of(rational["rest"])
         p, (m, n) = rest.p, rest.degree
         for high, low, order in rational["roots"]:
@@ -98,7 +98,7 @@ class _Fraction:
         return cls(p, rest.q, (m, n))
 
     @classmethod
-    def _of_coefficients(cls, rational: dict[str, Any]) -> _Fraction:
+    def _of_coefficients(cls, rational: Record) -> _Fraction:
         centre, origin, scale = (
             exact(read_number(rational[k])) for k in ("centre", "origin", "scale")
         )
@@ -126,7 +126,7 @@ class _Fraction:
         return _Fraction(self.p + added * share, self.q, (max(m, len(pinned) - 1), n))
 
 
-def prove(claim: dict[str, Any]) -> Proof:
+def prove(claim: Record) -> Proof:
     """Bounds of the best error, from the claim's numbers alone.
 
     Raises:

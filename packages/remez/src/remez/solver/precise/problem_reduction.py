@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 from mpmath import mp
 
@@ -69,7 +68,7 @@ class Reduction:
         types = [(m - d, n - d) for d in range(1, min(m, n) + 1) if m - d >= (self.parity == "odd")]
         return list(dict.fromkeys(one for one in map(self.halved, types) if one != self.degree))
 
-    def intervals(self) -> list[tuple[Any, Any]]:
+    def intervals(self) -> list[tuple[Number, Number]]:
         """The domain in t, ends as fractions or infinities."""
         ends = self.problem.domain.exact or self.problem.domain.intervals
         exact = [tuple(x if _infinite(x) else Fraction(x) for x in pair) for pair in ends]
@@ -122,12 +121,12 @@ class Reduction:
         ]
         return arithmetic.number(finite[0] if finite else 0)
 
-    def unplace(self, arithmetic: Arithmetic, t: Any) -> Number:
+    def unplace(self, arithmetic: Arithmetic, t: Number) -> Number:
         """The sampling coordinate of t."""
         parts = self.intervals()
         return _placement(arithmetic, parts[0][0], parts[-1][1], None)[1](t)
 
-    def to_t(self, arithmetic: Arithmetic, xs: list[Any]) -> list[Number]:
+    def to_t(self, arithmetic: Arithmetic, xs: list[Number]) -> list[Number]:
         """t of points x, one for each pair of mirror images, increasing."""
         centre = arithmetic.number(self.centre)
         ts = sorted(arithmetic.number((arithmetic.number(x) - centre) ** self.power) for x in xs)
@@ -137,7 +136,7 @@ class Reduction:
                 apart.append(t)
         return apart
 
-    def to_x(self, ts: list[Any]) -> list[Any]:
+    def to_x(self, ts: list[Number]) -> list[Number]:
         """The points x of mpmath numbers t, with mirror images, increasing."""
         centre = to_mpf(self.centre)
         if self.parity is None:
@@ -177,9 +176,7 @@ class Reduction:
             return lambda x: one / fn(x)
         return arithmetic.function(weight)  # type: ignore[arg-type]
 
-    def _pinned(
-        self, arithmetic: Arithmetic, unplace: Callable[[Any], Number]
-    ) -> Iterator[tuple[Number, Number]]:
+    def _pinned(self, arithmetic: Arithmetic, unplace: Function) -> Iterator[tuple[Number, Number]]:
         number, seen = arithmetic.number, set()
         for pair in self.problem.interpolate:
             x, y = (Fraction(repr(float(v))) for v in pair)
@@ -212,11 +209,11 @@ def reduce(problem: Problem, arithmetic: Arithmetic, hints: tuple[float, ...] = 
     return replace(reduction, degree=reduction.halved(problem.degree))
 
 
-def _infinite(x: Any) -> bool:
+def _infinite(x: Number) -> bool:
     return isinstance(x, float) and abs(x) == float("inf")
 
 
-def _far(arithmetic: Arithmetic, fn: Function, low: Any, high: Any, base: Number) -> Number:
+def _far(arithmetic: Arithmetic, fn: Function, low: Number, high: Number, base: Number) -> Number:
     """What stands for infinity: 10^digits, its square where fn moves from here to there, and so on.
 
     Where fn cannot be evaluated any more, it stays.
@@ -233,7 +230,7 @@ def _far(arithmetic: Arithmetic, fn: Function, low: Any, high: Any, base: Number
 
 
 def _placement(
-    arithmetic: Arithmetic, low: Any, high: Any, far: Number
+    arithmetic: Arithmetic, low: Number, high: Number, far: Number
 ) -> tuple[Function, Function]:
     """``s -> t`` and back."""
     number = arithmetic.number
@@ -247,7 +244,7 @@ def _placement(
             return far if s > 0 else -far
         return number(base + s / (one - abs(s)))
 
-    def unplace(t: Any) -> Number:
+    def unplace(t: Number) -> Number:
         if _infinite(t):
             return one if t > 0 else -one
         y = number(t) - base
@@ -266,9 +263,9 @@ def _checked(fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
     return value
 
 
-def _symmetry(problem: Problem, centre: Fraction, high: Any) -> str | None:
+def _symmetry(problem: Problem, centre: Fraction, high: Number) -> str | None:
     """Whether f (and the weight) is even or odd about the centre, at a few points."""
-    fn: Any = problem.fn
+    fn: Number = problem.fn
     middle = to_mpf(centre)
     weight = problem.weight if callable(problem.weight) else None
     inside = problem.domain.exact or problem.domain.intervals
@@ -304,7 +301,7 @@ def _rough_points(problem: Problem, hints: tuple[float, ...]) -> Iterator[Fracti
                 yield exact
 
 
-def _is_rough(fn: Any, c: Fraction) -> bool:
+def _is_rough(fn: Number, c: Fraction) -> bool:
     with working_digits(100):
         centre, noise = to_mpf(c), mp.mpf(10) ** -80
         differences = []
