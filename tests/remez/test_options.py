@@ -128,7 +128,7 @@ def test_linear_programs_that_get_nowhere_end_as_a_typed_failure(monkeypatch):
     x = np.linspace(-1, 1, 101)
     fit = remez.fit_samples(x, np.abs(x - 0.3), (6, 6), max_iterations=1, throw=False)
     assert not fit.converged
-    fit = remez.fit(lambda t: np.abs(t - 0.3), (6, 6), max_iterations=1, throw=False)
+    fit = remez.fit(lambda t: np.abs(t - 0.3), (7, 5), max_iterations=1, throw=False)
     assert not fit.converged
 
 
@@ -167,7 +167,8 @@ def test_no_import_of_a_module_hides_a_function():
     code = (
         "import pkgutil, importlib, remez\n"
         "for m in pkgutil.iter_modules(remez.__path__):\n"
-        "    importlib.import_module('remez.' + m.name)\n"
+        "    if m.name != '__main__':\n"
+        "        importlib.import_module('remez.' + m.name)\n"
         "print(all(callable(getattr(remez, n)) for n in ('fit', 'fit_samples', 'error_table')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
