@@ -10,6 +10,7 @@ import torch
 from tests.rsae import coders
 from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 
+import rsae
 from rsae import RSAE, RationalActivation
 from rsae.data import Activations, harvest
 from rsae.errors import ConfigError
@@ -138,6 +139,19 @@ def test_harvest_refuses_the_folder_of_another_text_or_run(harvest_command, tmp_
         assert "another run" in harvest_command(tmp_path / "s", "--hook", HOOKS[0], code=2)
     assert "no hook" in harvest_command(tmp_path / "t", "--hook", "blocks.9", code=2)
     assert not (tmp_path / "t").exists()
+
+
+def test_export_says_that_a_refinement_stays_behind(tmp_path):
+    x = coders.inputs(500)
+    coder = rsae.refine(curved())
+    export = export_jumprelu(coder, Activations.from_tensor(x))
+    assert "refinement" in export.lost
+    found = export.losses()
+    assert found["mse_rsae"] < found["mse"]
+    assert found["l0_rsae"] <= found["l0"]
+    without = export_jumprelu(curved(), Activations.from_tensor(x))
+    assert found["mse"] < without.mse  # the gains are those of the refined activations
+    assert "refinement" not in without.lost
 
 
 @pytest.mark.parametrize("of_a_store", [True, False])

@@ -15,14 +15,15 @@ from rsae import RSAE, Pursuit, RationalActivation, Refinement
 from rsae.errors import ConfigError
 from rsae.metrics import measure
 from rsae.sae.refinement_steps import refine as steps
+from rsae.upgrading.minimax_steps import contraction, step_sizes
 
 FIXED = Refinement("minimax", step_sizes=(0.5, 0.8, 1.6))
 METHODS = {"cg": Refinement(), "minimax": FIXED, "exact": Refinement("exact")}
 methods = st.sampled_from(list(METHODS.values()))
 
 
-def refined(family: str, refinement=None, **settings) -> RSAE:
-    return rsae.refine(teacher(family, **settings), refinement=refinement)
+def refined(family: str, **settings) -> RSAE:
+    return rsae.refine(teacher(family), **settings)
 
 
 @st.composite
@@ -106,7 +107,7 @@ def test_three_steps_reach_nine_tenths_of_the_limit(family):
     """The limit is the exact solution on the same support."""
     x, _ = sparse_world(2000)
     before, three, limit = (
-        measure(rsae.refine(world_teacher(family), refinement=r).set_refinement(r), x).mse
+        measure(rsae.refine(world_teacher(family)).set_refinement(r), x).mse
         for r in (None, Refinement(steps=3), Refinement("exact"))
     )
     assert before - three >= 0.9 * (before - limit) > 0
@@ -140,7 +141,7 @@ def test_gradients_through_the_steps_are_those_of_float64_differences(name):
 
 
 def test_gradients_of_the_first_pass_are_the_encoders():
-    coder = refined("jumprelu", Refinement(gradient="first_pass"))
+    coder = refined("jumprelu", gradient="first_pass")
     plain = copy.deepcopy(coder).set_refinement(None)
     x = inputs(6)
     grads = []
@@ -288,6 +289,30 @@ def test_a_feature_unseen_in_calibration_fires_where_the_encoder_makes_it():
     encoder = copy.deepcopy(coder).set_refinement(None).encode(x)[:, 5] != 0
     assert fires.any()
     assert not (fires & ~encoder).any()
+
+
+@pytest.mark.parametrize("steps_", range(1, 9))
+@pytest.mark.parametrize("low", [1e-2, 0.2, 0.9])
+def test_fixed_steps_are_chebyshevs(low, steps_):
+    """Closed form: the zeros of T_K mapped to [low, high], in any order; its error 1 / T_K."""
+    high = 4.0
+    sizes = step_sizes(low, high, steps_)
+    nodes = np.cos((2 * np.arange(1, steps_ + 1) - 1) * np.pi / (2 * steps_))
+    points = (high + low) / 2 + (high - low) / 2 * nodes
+    np.testing.assert_allclose(np.sort(sizes), np.sort(1 / points), rtol=1e-4)
+    t = np.linspace(low, high, 2001)
+    factor = np.prod([1 - size * t for size in sizes], axis=0)
+    assert np.abs(factor).max() <= contraction(low, high, steps_) * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fixed_steps_lower_the_error_within_their_bound(family):
+    x, _ = sparse_world(1500)
+    coder = rsae.refine(world_teacher(family), x, method="minimax", steps=3)
+    plain = copy.deepcopy(coder).set_refinement(None)
+    conjugate = copy.deepcopy(coder).set_refinement(Refinement(steps=3))
+    ours, before, best = (measure(one, x).mse for one in (coder, plain, conjugate))
+    assert best * 0.999 <= ours < before
 
 
 def test_too_few_calibration_tokens_are_told_with_their_number():

@@ -14,6 +14,7 @@ from rsae import RSAE, RationalActivation
 from rsae_cli import main
 
 command = importlib.import_module("rsae.commands.upgrade")
+inputs = importlib.import_module("rsae.commands.inputs")
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def world(tmp_path, monkeypatch):
     words = "a bee sees apples in trees near lakes whose waters glitter silently every evening"
     documents = [{"title": str(i), "text": " ".join([words] * (9 + i))} for i in range(30)]
     (tmp_path / "text.jsonl").write_text("\n".join(map(json.dumps, documents)))
-    monkeypatch.setattr(command, "load_host", lambda name, **_: FakeHost())
+    monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost())
     monkeypatch.setattr(command, "_evaluate", lambda *args: None)
 
     def upgrade(*flags: str) -> int:
@@ -41,7 +42,7 @@ def world(tmp_path, monkeypatch):
 def save_as_jumprelu(coder, folder):
     coder.save_model(folder)
     config = json.loads((folder / "cfg.json").read_text())
-    for key in ("form", "support", "k", "rational"):
+    for key in ("form", "support", "k", "rational", "refinement"):
         del config[key]
     (folder / "cfg.json").write_text(json.dumps({**config, "architecture": "jumprelu"}))
     weights = load_file(folder / "sae_weights.safetensors")
@@ -127,14 +128,14 @@ def test_what_a_user_can_mend_is_one_line(world, capsys, flags, named):
 
 def test_a_teacher_of_another_width_is_refused_before_anything_is_done(world, capsys, monkeypatch):
     _, upgrade = world
-    monkeypatch.setattr(command, "load_host", lambda name, **_: FakeHost(d_model=9))
+    monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost(d_model=9))
     assert upgrade() == 2
     assert "--model" in error(capsys)
 
 
 def test_nan_in_the_activations_is_refused(world, capsys, monkeypatch):
     _, upgrade = world
-    monkeypatch.setattr(command, "load_host", lambda name, **_: FakeHost(scale=float("nan")))
+    monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost(scale=float("nan")))
     assert upgrade() == 2
     assert error(capsys)
 

@@ -1,4 +1,4 @@
-"""The options of `rsae upgrade`, `harvest`, `teacher`, `info` and `export`."""
+"""The options of `rsae upgrade`, `refine`, `harvest`, `teacher`, `info` and `export`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 _TRAIN_TOKENS = 48_000
+_CALIBRATION_TOKENS = 8_192
 _SAE = "folder, file, release/sae_id or demo:FAMILY"
 
 
@@ -55,6 +56,39 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add("--resume", action="store_true", help="go on with what OUT holds")
     add_habits(parser, "a summary as JSON on stdout")
     parser.set_defaults(run=when_run("rsae.commands.upgrade"))
+
+
+def add_refine(subparsers: _SubParsersAction[Any]) -> None:
+    """Add `rsae refine`."""
+    parser = subparsers.add_parser(
+        "refine",
+        help="lower a trained SAE's error by a few steps after its encoder; nothing is trained",
+        description="Conjugate-gradient steps bring the activations of any trained SAE close to "
+        "least squares on the features that its encoder chose: the same features fire. With "
+        "--pursuit the features are chosen anew once, each as often as before. Ends with a report.",
+        example="rsae refine demo:topk --pursuit --out runs/refined",
+    )
+    add = parser.add_argument
+    add("path", metavar="SAE", help=f"{_SAE}, or a folder that rsae upgrade wrote")
+    add("--out", type=Path, required=True, help="folder of the refined SAE and the report")
+    add("--pursuit", action="store_true", help="choose the features anew once, then refine")
+    add("--exact-k", action="store_true", help="pursuit of a TopK SAE keeps exactly k per token")
+    add("--steps", type=int, default=3, metavar="K", help="refinement steps (%(default)s)")
+    add("--method", choices=["cg", "minimax", "exact"], default="cg", help="(%(default)s)")
+    add(
+        "--tokens",
+        type=int,
+        default=_CALIBRATION_TOKENS,
+        help="tokens to calibrate pursuit or fixed steps on (%(default)s)",
+    )
+    add("--model", help="language model; by default the one the SAE names")
+    add("--hook", help="residual-stream hook; by default the one the SAE names")
+    add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
+    add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
+    add("--dry-run", action="store_true", help="say what it would do, then stop")
+    add_device(parser)
+    add_habits(parser, "a summary as JSON on stdout")
+    parser.set_defaults(run=when_run("rsae.commands.refine"))
 
 
 def add_harvest(subparsers: _SubParsersAction[Any]) -> None:

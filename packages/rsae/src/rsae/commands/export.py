@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             "give those of its own host"
         )
     export = export_jumprelu(coder, sample)
-    show({"out": str(export.save(args.out)), **export.losses()}, args.json)
+    show({"out": str(export.save(args.out)), "lost": export.lost, **export.losses()}, args.json)
     return 0
 
 

@@ -10,15 +10,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
+from rsae.commands.inputs import CONTEXT, find_hook, find_host, open_store
 from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.devices import resolve_device
-from rsae.errors import HookError, StoreError, TeacherError
+from rsae.errors import TeacherError
 from rsae.files import make_folder, write_json
-from rsae.language_model.host import Host, load_host
+from rsae.language_model.host import Host
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import with_estimated_scale
 from rsae.progress import StepBar, progress_on
@@ -31,7 +31,6 @@ from rsae.upgrading.pipeline import UpgradeResult, recorded, sample_of, upgrade
 __all__ = ["run"]
 
 _DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
-_CONTEXT = 128
 _BATCH = 4096
 
 
@@ -45,10 +44,11 @@ def run(args: argparse.Namespace) -> int:
         content = [estimate(job.teacher, job.config, args.tokens) for job in jobs]
         Console().print_json(data=content)
         return 0
-    hook = _hook(args, jobs[0].teacher)
-    host = _host(args, jobs[0].teacher, hook, device)
+    teacher = jobs[0].teacher
+    hook = find_hook(args.hook, teacher.metadata, teacher.source)
+    host = find_host(args, teacher.metadata, hook, teacher.d_in, device)
     console.print(f"device: {device}, language model in {args.dtype}")
-    store = _store(args, host, jobs[0].teacher, hook, console)
+    store = _store(args, host, teacher, hook, console)
     summaries = [_upgrade(args, job, host, store, hook, console) for job in jobs]
     if args.json:
         Console().print_json(data=summaries)
@@ -77,38 +77,13 @@ def _job(args: argparse.Namespace, name: str, alone: bool) -> _Job:
     return _Job(name, teacher, config, args.out if alone else args.out / name.removeprefix("demo:"))
 
 
-def _hook(args: argparse.Namespace, teacher: Teacher) -> str:
-    hook = args.hook or teacher.metadata.get("hook_name")
-    if not hook:
-        raise HookError(f"{teacher.source} does not say where it lives; name it with --hook")
-    return str(hook)
-
-
-def _host(args: argparse.Namespace, teacher: Teacher, hook: str, device: torch.device) -> Host:
-    name = args.model or teacher.metadata.get("model_name")
-    host = load_host(name, device=device, dtype=args.dtype)
-    host.check_hook(hook)
-    if host.d_model != teacher.d_in:
-        raise TeacherError(
-            f"the teacher codes {teacher.d_in} dimensions, {host.name} has {host.d_model}; "
-            "choose the host that it was trained on with --model"
-        )
-    return host
-
-
 def _store(
     args: argparse.Namespace, host: Host, teacher: Teacher, hook: str, console: Console
 ) -> ActivationStore:
     if args.activations:
-        store = ActivationStore.open(args.activations)
-        if store.manifest.model_sha256 != host.fingerprint:
-            raise StoreError(
-                f"the activations in {args.activations} are those of another model than "
-                f"{host.name}, or of other weights; harvest them again or name theirs with --model"
-            )
-        return store
+        return open_store(args.activations, host)
     with console.status("reading the text"):
-        context = int(teacher.metadata.get("context_size") or _CONTEXT)
+        context = int(teacher.metadata.get("context_size") or CONTEXT)
         tokens = token_splits(host, args.text, args.tokens, context)
     begin = time.perf_counter()
     with progress_on(console) as progress:

@@ -27,6 +27,7 @@ A sparse autoencoder whose activation is a trainable rational function.
 | dictionary | {d_in} → {d_sae} features |
 | activation | {form}, a rational function of type ({m}, {n}), one for all features |
 | support | {support}; codes outside it are exactly zero |
+| refinement | {refinement} |
 | teacher | {teacher} |
 
 ```python
@@ -70,8 +71,21 @@ def model_card(config: Any, degree: tuple[int, int]) -> str:
         m=m,
         n=n,
         support=_SUPPORTS[config.support].format(k=config.k),
+        refinement=_refinement(config.refinement),
         teacher=_teacher(metadata),
     )
+
+
+def _refinement(settings: Mapping[str, Any] | None) -> str:
+    if settings is None:
+        return "none"
+    steps = {
+        "cg": f"{settings['steps']} conjugate-gradient steps",
+        "minimax": f"{settings['steps']} steps of fixed sizes",
+        "exact": "exact least squares",
+    }[settings["method"]]
+    pursuit = ", after one pursuit that changes the support" if settings["pursuit"] else ""
+    return f"{steps} on each token's support{pursuit}"
 
 
 def _teacher(metadata: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from rsae.data import Activations
 from rsae.errors import ConfigError
 from rsae.files import make_folder, save_safetensors, write_json
 from rsae.sae.model import RSAE
+from rsae.sae.refinement import Refinement
 
 __all__ = ["Export", "export_jumprelu"]
 
@@ -31,7 +32,9 @@ class Export:
         n_tokens: how many tokens the gains and the losses are of.
         mse: of the plain SAE, the mean over tokens of |x - x_hat|^2.
         mse_rsae: of the RSAE.
-        l0: mean number of codes that are not zero, the same for both.
+        l0: mean number of activations of the plain SAE that are not zero.
+        l0_rsae: of the RSAE; another number only where it has a refinement.
+        refinement: the RSAE's, which a plain SAE cannot have, or None.
     """
 
     sae: JumpReLUSAE
@@ -39,6 +42,21 @@ class Export:
     mse: float
     mse_rsae: float
     l0: float
+    l0_rsae: float
+    refinement: Refinement | None = None
+
+    @property
+    def lost(self) -> str:
+        """What the plain SAE does without, in a sentence."""
+        if self.refinement is None:
+            return "the rational activation: each feature has one gain instead"
+        pursuit = (
+            " and its pursuit, so that other features fire," if self.refinement.pursuit else ""
+        )
+        return (
+            f"the refinement{pursuit} and the rational activation: weights, the encoder's "
+            "thresholds and one gain per feature are kept"
+        )
 
     def losses(self) -> dict[str, float]:
         """The numbers alone."""
@@ -48,6 +66,7 @@ class Export:
             "mse": self.mse,
             "mse_increase": self.mse / self.mse_rsae - 1,
             "l0": self.l0,
+            "l0_rsae": self.l0_rsae,
         }
 
     def save(self, path: str | Path) -> Path:
@@ -64,15 +83,17 @@ class Export:
 
 @torch.no_grad()
 def export_jumprelu(coder: RSAE, activations: Activations) -> Export:
-    r"""The JumpReLU SAE with the RSAE's support and the codes nearest to its codes.
+    r"""The JumpReLU SAE with the RSAE's thresholds and activations nearest to the RSAE's.
 
-    Where h_j > tau_j the RSAE's code is z_j = h_j phi(h_j / s_j) and the plain one's g_j h_j, with
-    the constant gain of least squares over the tokens given,
+    Where h_j > tau_j the RSAE's activation is z_j and the plain one's g_j h_j, with the constant
+    gain of least squares over the tokens given,
 
         g_j = sum z_j h_j / sum h_j^2,
 
     and that of all features together where feature j does not occur or g_j is not positive. The
-    gains go into W_enc, b_enc and the thresholds, so that support and decoder stay as they are.
+    gains go into W_enc, b_enc and the thresholds, so that the encoder's support and the decoder
+    stay as they are. A refinement cannot be exported: a plain SAE reads activations off in one
+    pass. The gains come as near to the refined activations as one number per feature can.
 
     Args:
         coder: an RSAE of support "threshold".
@@ -88,14 +109,17 @@ def export_jumprelu(coder: RSAE, activations: Activations) -> Export:
         )
     gain = _gains(coder, activations)
     sae = _plain(coder, gain)
-    error = error_rsae = count = 0.0
+    error = error_rsae = count = count_rsae = 0.0
     for x in activations.batches(_BATCH):
         z = sae.encode(x)
         error += (x - sae.decode(z)).square().sum().item()
-        error_rsae += (x - coder.decode(coder.encode(x))).square().sum().item()
+        z_rsae = coder.encode(x)
+        error_rsae += (x - coder.decode(z_rsae)).square().sum().item()
         count += z.count_nonzero().item()
+        count_rsae += z_rsae.count_nonzero().item()
     n = activations.n_tokens
-    export = Export(sae, n, error / n, error_rsae / n, count / n)
+    means = (error / n, error_rsae / n, count / n, count_rsae / n)
+    export = Export(sae, n, *means, refinement=coder.refinement)
     sae.cfg.metadata["export"] = export.losses()
     return export
 
@@ -104,8 +128,8 @@ def _gains(coder: RSAE, activations: Activations) -> Tensor:
     product, square = torch.zeros(2, coder.cfg.d_sae, dtype=torch.float64)
     for x in activations.batches(_BATCH):
         h = coder.encode_pre_act(x)
-        z = coder.activate(h)
-        h = h.relu() * (z != 0)
+        h = h.relu() * (coder.activate(h) != 0)
+        z = coder.encode(x)
         product += (z * h).double().sum(dim=0)
         square += h.double().square().sum(dim=0)
         coder.decode(z)  # SAELens keeps what undoes the input's normalisation until it is used

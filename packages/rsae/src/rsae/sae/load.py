@@ -17,10 +17,8 @@ from rsae.sae.model import RSAE
 
 __all__ = ["describe", "describe_teacher", "is_rsae", "load_rsae"]
 
-_LONG = (
-    "training_sketches",
-    "calibration_sketches",
-)  # of the metadata: hashes for programs, thousands of them
+# Of the metadata: hashes for programs, thousands of them.
+_LONG = ("training_sketches", "calibration_sketches")
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -109,6 +107,7 @@ def _describe_rsae(coder: RSAE) -> dict[str, Any]:
         "input_scale": rational.input_scale.item(),
         "output_scale": rational.output_scale.item(),
         "threshold": _range(coder.threshold),
+        "refinement": coder.cfg.refinement,
         "apply_b_dec_to_input": coder.cfg.apply_b_dec_to_input,
         "normalize_activations": coder.cfg.normalize_activations,
         "decoder_norm": _range(coder.W_dec.norm(dim=1)),

@@ -44,7 +44,7 @@ class RSAEConfig(SAEConfig):
         k: codes kept per token, for support "topk" only.
         rational: the numbers of the `RationalActivation`. They live here and not among the
             weights because SAELens casts every weight to the model's dtype on loading.
-        refinement: the settings of a `Refinement`, or None for none.
+        refinement: The settings of a `Refinement`, or None for none.
 
     Raises:
         ConfigError: an unknown form or support, or one that does not go with the other; settings
@@ -141,8 +141,8 @@ class RSAE(SAE[RSAEConfig]):
         """Refine from now on, in place, or no longer; weights stay as they are.
 
         Args:
-            refinement: how, or None for the encoder's own activations.
-            pursuit_threshold: (d_sae,) thresholds t_j, with pursuit and only with it.
+            refinement: The refinement, or None for the encoder's own activations.
+            pursuit_threshold: Thresholds t_j, (d_sae,), with pursuit and only with it.
 
         Raises:
             ConfigError: thresholds without pursuit, pursuit without thresholds, or of other shape.

@@ -36,9 +36,9 @@ class Pursuit:
     exactly where the encoder makes it fire.
 
     Args:
-        step: eta > 0.
-        shift: kappa, one number for all features, which sets the mean L0.
-        k: with it, exactly the k largest of u_j - t_j per token are kept instead of those above
+        step: The step eta > 0.
+        shift: Kappa, one number for all features, which sets the mean L0.
+        k: If given, exactly the k largest of u_j - t_j per token are kept instead of those above
             the threshold, for programs that rely on k active features; u_j has to be positive.
 
     Raises:
@@ -75,16 +75,17 @@ class Refinement:
 
     Args:
         method: "cg" takes conjugate-gradient steps, the best that any K products with G allow for
-            each token. "minimax" takes steps of fixed sizes: their error after K steps is at most
-            1 / T_K((b + a) / (b - a)) of the start where the spectrum of G lies in [a, b]. "exact"
+            each token. "minimax" takes steps of fixed sizes: the distance to y* in the norm of G
+            falls by the factor 1 / T_K((b + a) / (b - a)) or more where the spectrum of G lies in
+            [a, b]. "exact"
             solves the problem by Cholesky's factorisation, at k times the cost.
-        steps: K, for "cg"; 3 reach 94 to 99 % of what the exact solution gains.
-        step_sizes: the K sizes for "minimax", see `rsae.upgrading.minimax_steps.step_sizes`.
+        steps: Number of steps K, for "cg"; 3 reach 94 to 99 % of what the exact solution gains.
+        step_sizes: The K sizes for "minimax", see `rsae.upgrading.minimax_steps`.
         gradient: "steps" differentiates the refined activations as they are computed, through the
             steps; "first_pass" passes gradients to the encoder's activations unchanged, as if the
             refinement were a constant added to them. The derivative of what the SAE computes, for
             attribution and steering, is "steps".
-        pursuit: one change of the support first.
+        pursuit: One change of the support first.
 
     Raises:
         ConfigError: an unknown method or gradient, fewer than one step, or sizes without method
@@ -146,10 +147,10 @@ class Refinement:
         """Refined activations, (…, d_sae), in the dtype of z.
 
         Args:
-            z: (…, d_sae) activations of the encoder.
-            target: (…, d_in) normalised input less b_dec.
-            W_dec: (d_sae, d_in) decoder.
-            threshold: (d_sae,) thresholds t_j, for pursuit only.
+            z: Activations of the encoder, (…, d_sae).
+            target: Normalised input less b_dec, (…, d_in).
+            W_dec: Decoder, (d_sae, d_in).
+            threshold: Thresholds t_j, (d_sae,), for pursuit only.
         """
         if self.pursuit is None:
             refined = self._steps(z, target, W_dec, self.steps)

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["refine"]
+__all__ = ["largest_eigenvalues", "refine"]
 
 _CONJUGATE, _FIXED, _EXACT = "cg", "minimax", "exact"
 _AFTER_DROP = 2  # conjugate-gradient steps after activations were dropped
@@ -58,6 +58,15 @@ def refine(
     flat = z.reshape(-1, z.shape[-1]).to(dtype)
     goal = target.reshape(-1, target.shape[-1]).to(dtype)
     return _refine(flat, goal, decoder, method, steps, list(sizes)).reshape(z.shape)
+
+
+def largest_eigenvalues(z: Tensor, decoder: Tensor) -> Tensor:
+    """Largest eigenvalue of G for each token of z (n, d_sae); 0 for one without active features."""
+    parts = [
+        torch.linalg.eigvalsh(batch.rows @ batch.rows.transpose(1, 2))[:, -1]
+        for batch in _batches(z, z.new_zeros(len(z), decoder.shape[1]), decoder)
+    ]
+    return torch.cat(parts)
 
 
 @torch.library.custom_op("rsae::refine", mutates_args=())

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from rsae.data import Activations, ActivationStore
 from rsae.errors import ConfigError, StoreError
 from rsae.metrics import spread
 from rsae.pretrained import Teacher, load_teacher
+from rsae.pretrained.scale import needs_scale, with_estimated_scale
 from rsae.sae.activation import RationalActivation
 from rsae.sae.load import is_rsae, load_rsae
 from rsae.sae.model import RSAE, Support
-from rsae.sae.refinement import Refinement
+from rsae.sae.refinement import Gradient, Method, Refinement
+from rsae.sae.refinement_steps import largest_eigenvalues
+from rsae.upgrading.minimax_steps import step_sizes
 from rsae.upgrading.pursuit import calibrate_pursuit
 
-__all__ = ["as_rsae", "refine"]
+__all__ = ["as_rsae", "calibrate_sizes", "refine"]
 
+_SPECTRUM_TOKENS = 1_024
+_SPECTRUM_SHARE = 0.999
+_LEAST_HIGH = 1.0 + 1e-3  # G has a diagonal of 1s
+_RATIOS = (1.5, 3.0, 6.0, 12.0, 25.0, 50.0, 100.0)  # high / low, about doubling
 _CALIBRATION_TOKENS = 16_384  # a larger sample changes thresholds by less than their own noise
 
 
@@ -26,9 +36,11 @@ def refine(
     source: RSAE | Teacher | str | Path,
     activations: Activations | ActivationStore | Tensor | None = None,
     *,
-    refinement: Refinement | None = None,
+    method: Method = "cg",
+    steps: int = 3,
     pursuit: bool = False,
     exact_k: bool = False,
+    gradient: Gradient = "steps",
 ) -> RSAE:
     """A copy of a trained SAE whose encoder is followed by a refinement; no weight is trained.
 
@@ -37,19 +49,24 @@ def refine(
     as before, on the calibration tokens, and some on other tokens.
 
     Args:
-        source: an RSAE, a `Teacher`, or whatever `rsae.load_teacher` reads: a folder, a file, a
+        source: An RSAE, a `Teacher`, or whatever `rsae.load_teacher` reads: a folder, a file, a
             name such as "demo:topk". A teacher keeps its activation exactly.
-        activations: of its hook, needed for pursuit only: (n, d_in), or a store, whose
-            calibration split is taken. At least 4,000 tokens; more than 16,384 are not looked at.
-        refinement: the steps; `Refinement()` by default.
-        pursuit: choose the support anew once, with thresholds calibrated on the activations.
-        exact_k: with pursuit of a TopK SAE, exactly k features per token instead of k on average.
+        activations: Those of its hook, needed for pursuit and for method "minimax" only: (n, d_in), or a
+            store, whose calibration split is taken. Pursuit needs at least 4,000 tokens; more than
+            16,384 are not looked at.
+        method: "cg", "minimax" or "exact", see `Refinement`. The step sizes of "minimax" are
+            calibrated.
+        steps: Number of steps K.
+        pursuit: Choose the support anew once, with thresholds calibrated on the activations.
+        exact_k: With pursuit of a TopK SAE, exactly k features per token instead of k on average.
+        gradient: "steps" or "first_pass", see `Refinement`.
 
     Returns:
         The refined SAE, in SAELens' layout when it is saved.
 
     Raises:
-        ConfigError: pursuit without activations or with fewer than 4,000, or `exact_k` alone.
+        ConfigError: activations are missing, pursuit is given fewer than 4,000 tokens, or `exact_k`
+            comes without pursuit.
         StoreError: the activations are of another width.
         TeacherError, CorruptFileError: the source is no SAE.
 
@@ -63,43 +80,86 @@ def refine(
     References:
         See `rsae.Refinement`.
     """
-    coder = copy.deepcopy(as_rsae(source))
-    refinement = refinement or Refinement()
-    if not pursuit:
-        if exact_k:
-            raise ConfigError("exactly k features per token is a matter of pursuit; ask for both")
-        return coder.set_refinement(refinement)
+    coder = copy.deepcopy(as_rsae(source, activations))
+    if exact_k and not pursuit:
+        raise ConfigError("exactly k features per token is a matter of pursuit; ask for both")
+    if not pursuit and method != "minimax":
+        return coder.set_refinement(Refinement(method, steps, gradient=gradient))
     if activations is None:
-        raise ConfigError("pursuit calibrates its thresholds; give activations of the SAE's hook")
-    x = _calibration(activations, coder)
-    found = calibrate_pursuit(coder, x, refinement, exact_k=exact_k)
+        raise ConfigError(
+            "pursuit and fixed steps are calibrated on activations; give those of the SAE's hook"
+        )
+    x = _calibration(activations, coder.cfg.d_in, coder.cfg.metadata.to_dict()).to(coder.device)
     if isinstance(activations, ActivationStore):
         used = activations.tokens("calibration").sketch()  # evaluations refuse these tokens
         known = coder.cfg.metadata.get("calibration_sketches") or []
-        coder.cfg.metadata.calibration_sketches = [*known, used]
+        coder.cfg.metadata["calibration_sketches"] = [*known, used]
+    sizes = calibrate_sizes(coder, x, steps) if method == "minimax" else ()
+    refinement = Refinement(method, steps, sizes, gradient)
+    if not pursuit:
+        return coder.set_refinement(refinement)
+    found = calibrate_pursuit(coder, x, refinement, exact_k=exact_k)
     return coder.set_refinement(found.refinement, found.threshold)
 
 
-def as_rsae(source: RSAE | Teacher | str | Path) -> RSAE:
-    """The SAE as an `RSAE` that computes the same, its activation the constant magnitude 1."""
+@torch.no_grad()
+def calibrate_sizes(coder: RSAE, x: Tensor, steps: int) -> tuple[float, ...]:
+    """Step sizes for the spectra of G on (n, d_in) activations, see `step_sizes`.
+
+    The interval ends where all but one token in a thousand have their largest eigenvalue; it
+    begins where the error on the activations is least, since smallest eigenvalues are near 0.
+    """
+    few = spread(x, _SPECTRUM_TOKENS)
+    z, target = coder.first_pass(few)
+    highest = largest_eigenvalues(z, coder.W_dec)
+    high = max(float(highest.double().quantile(_SPECTRUM_SHARE)), _LEAST_HIGH)
+
+    def error(low: float) -> float:
+        refinement = Refinement("minimax", steps, step_sizes(low, high, steps))
+        refined = refinement(z, target, coder.W_dec)
+        return (target - refined @ coder.W_dec).square().sum().item()
+
+    return step_sizes(min((high / ratio for ratio in _RATIOS), key=error), high, steps)
+
+
+def as_rsae(
+    source: RSAE | Teacher | str | Path,
+    activations: Activations | ActivationStore | Tensor | None = None,
+) -> RSAE:
+    """The SAE as an `RSAE` that computes the same, its activation the constant magnitude 1.
+
+    Raises:
+        ConfigError: its training scaled the input by a factor that its file does not have, and
+            there are no activations to estimate it from.
+    """
     if isinstance(source, RSAE):
         return source
     if isinstance(source, str | Path):
         if is_rsae(source):
             return load_rsae(source)
         source = load_teacher(source)
+    if needs_scale(source):
+        if activations is None:
+            raise ConfigError(
+                f"{source.source or 'this SAE'} was trained on inputs scaled by a factor that its "
+                "file does not have; give activations of its hook to estimate it from"
+            )
+        x = _calibration(activations, source.d_in, source.metadata)
+        source = with_estimated_scale(source, [x])
     identity = RationalActivation.constant((0, 0))
     support: Support = "topk" if source.family == "topk" else "threshold"
     return RSAE.from_teacher(source, identity, support=support)
 
 
-def _calibration(activations: Activations | ActivationStore | Tensor, coder: RSAE) -> Tensor:
+def _calibration(
+    activations: Activations | ActivationStore | Tensor, d_in: int, metadata: Mapping[str, Any]
+) -> Tensor:
     if isinstance(activations, ActivationStore):
-        activations = activations.split("calibration", coder.cfg.metadata.get("hook_name"))
+        activations = activations.split("calibration", metadata.get("hook_name"))
     x = activations.tensor() if isinstance(activations, Activations) else activations
-    if x.ndim != 2 or x.shape[1] != coder.cfg.d_in:
+    if x.ndim != 2 or x.shape[1] != d_in:
         raise StoreError(
-            f"the activations have shape {tuple(x.shape)}, the SAE reads vectors of "
-            f"{coder.cfg.d_in}; give those of its own hook"
+            f"the activations have shape {tuple(x.shape)}, the SAE reads vectors of {d_in}; "
+            "give those of its own hook"
         )
-    return spread(x, _CALIBRATION_TOKENS).to(coder.device)
+    return spread(x, _CALIBRATION_TOKENS)

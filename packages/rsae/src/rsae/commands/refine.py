@@ -1,0 +1,158 @@
+"""`rsae refine`: a trained SAE with a refinement after its encoder, and the report on it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rsae.commands.inputs import CONTEXT, find_hook, find_host, open_store
+from rsae.data import ActivationStore, harvest
+from rsae.data.splits import token_splits
+from rsae.devices import resolve_device
+from rsae.errors import ConfigError
+from rsae.files import make_folder, write_json
+from rsae.language_model.host import Host
+from rsae.pretrained import Teacher, load_teacher
+from rsae.pretrained.scale import needs_scale
+from rsae.progress import progress_on
+from rsae.sae.load import is_rsae, load_rsae
+from rsae.sae.model import RSAE
+from rsae.upgrading.refining import as_rsae, refine
+
+__all__ = ["run"]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command; its options are those of `rsae_cli.parsers`."""
+    if is_rsae(args.out):
+        raise ConfigError(f"{args.out} holds an SAE already; choose another folder")
+    console = Console(stderr=args.json)
+    device = resolve_device(args.device)
+    source = load_rsae(args.path) if is_rsae(args.path) else load_teacher(args.path)
+    source = source.to(device)
+    plan = _plan(args, source)
+    if args.dry_run:
+        Console().print_json(data=plan)
+        return 0
+    metadata = _metadata(source)
+    hook = find_hook(args.hook, metadata, args.path)
+    host = find_host(args, metadata, hook, plan["d_in"], device)
+    make_folder(args.out)
+    store = _store(args, plan, host, metadata, hook, console)
+    begin = time.perf_counter()
+    variants = _variants(args, plan, source, store, hook, console)
+    seconds = time.perf_counter() - begin
+    last = list(variants.values())[-1]
+    last.save_model(args.out)
+    summary = {
+        **plan,
+        "host": host.name,
+        "hook_name": hook,
+        "refinement": last.cfg.refinement,
+        "seconds": round(seconds, 2),
+    }
+    write_json(args.out / "summary.json", summary)
+    _evaluate(args.out, variants, host, hook, store, summary, console)
+    if args.json:
+        Console().print_json(data=summary)
+    return 0
+
+
+def _metadata(source: RSAE | Teacher) -> dict[str, Any]:
+    return source.metadata if isinstance(source, Teacher) else source.cfg.metadata.to_dict()
+
+
+def _plan(args: argparse.Namespace, source: RSAE | Teacher) -> dict[str, Any]:
+    """What will be done, as plain data."""
+    calibrated = args.pursuit or args.method == "minimax" or needs_scale(source)
+    shape = source if isinstance(source, Teacher) else source.cfg
+    return {
+        "sae": args.path,
+        "d_in": shape.d_in,
+        "d_sae": shape.d_sae,
+        "method": args.method,
+        "steps": args.steps,
+        "pursuit": args.pursuit,
+        "calibration_tokens": args.tokens if calibrated else 0,
+        "out": str(args.out),
+    }
+
+
+def _store(
+    args: argparse.Namespace,
+    plan: Mapping[str, Any],
+    host: Host,
+    metadata: Mapping[str, Any],
+    hook: str,
+    console: Console,
+) -> ActivationStore:
+    """The store that was given, or the activations of a text: held-out documents, and others."""
+    if args.activations:
+        return open_store(args.activations, host)
+    with console.status("reading the text"):
+        context = int(metadata.get("context_size") or CONTEXT)
+        splits = token_splits(host, args.text, args.tokens, context)
+    # Nothing is trained, so calibration has the documents that training would have had.
+    tokens = {"heldout": splits["heldout"]}
+    if plan["calibration_tokens"]:
+        tokens["calibration"] = splits["train"]
+    with progress_on(console) as progress:
+        return harvest(host, tokens, hook, args.out / "activations", progress=progress)
+
+
+def _variants(
+    args: argparse.Namespace,
+    plan: Mapping[str, Any],
+    source: RSAE | Teacher,
+    store: ActivationStore,
+    hook: str,
+    console: Console,
+) -> dict[str, RSAE]:
+    """The SAE as it is, refined, and with pursuit, in this order."""
+    calibration = store if plan["calibration_tokens"] else None
+    if isinstance(source, Teacher):
+        source = replace(source, metadata={**source.metadata, "hook_name": hook})
+    else:
+        source.cfg.metadata["hook_name"] = hook
+    plain = as_rsae(source, calibration).set_refinement(None)
+    found = {"teacher": plain}
+    settings: dict[str, Any] = {"method": args.method, "steps": args.steps}
+    with console.status("calibrating" if calibration else "refining"):
+        found["refined"] = refine(plain, calibration, **settings)
+        if args.pursuit:
+            pursuit = {"pursuit": True, "exact_k": args.exact_k}
+            found["pursued"] = refine(plain, calibration, **settings, **pursuit)
+    return found
+
+
+def _evaluate(
+    out: Path,
+    variants: dict[str, RSAE],
+    host: Host,
+    hook: str,
+    store: ActivationStore,
+    summary: dict[str, Any],
+    console: Console,
+) -> None:
+    evaluators = list(entry_points(group="rsae.evaluators"))
+    if not evaluators:
+        console.print("No table: pip install rsae-evals, then rsae compare.")
+        return
+    evaluate: Callable[..., Any] = evaluators[0].load()
+    evaluate(
+        variants,
+        host=host,
+        hook_name=hook,
+        heldout=store.split("heldout", hook),
+        tokens=store.tokens("heldout"),
+        out=out,
+        provenance=summary,
+        console=console,
+    )

@@ -1,0 +1,107 @@
+"""`rsae refine` from the command line, on a language model of a few numbers."""
+
+import importlib
+import json
+
+import pytest
+import torch
+from sae_lens import SAE
+from tests.rsae.coders import teacher
+from tests.rsae.fake_host import HOOKS, FakeHost
+
+import rsae
+from rsae.sae.load import load_rsae
+from rsae_cli import main
+
+command = importlib.import_module("rsae.commands.refine")
+inputs = importlib.import_module("rsae.commands.inputs")
+
+
+@pytest.fixture
+def refine(tmp_path, monkeypatch):
+    """`refine(*flags)` of an SAE in a folder, and the variants that were handed to the report."""
+    metadata = {"hook_name": HOOKS[0], "context_size": 16}
+    origin = teacher("jumprelu", d_in=6, d_sae=24, metadata=metadata)
+    rsae.upgrading.refining.as_rsae(origin).save_model(tmp_path / "sae")
+    words = "a bee sees apples in trees near lakes whose waters glitter silently every evening"
+    documents = [{"title": str(i), "text": " ".join([words] * (60 + i))} for i in range(30)]
+    (tmp_path / "text.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost())
+    handed = {}
+    monkeypatch.setattr(command, "_evaluate", lambda out, variants, *_: handed.update(variants))
+
+    def run(*flags: str, sae: str | None = None) -> int:
+        fixed = ["--out", str(tmp_path / "out"), "--text", str(tmp_path / "text.jsonl")]
+        return main(["refine", sae or str(tmp_path / "sae"), *fixed, *flags])
+
+    run.folder, run.handed = tmp_path, handed
+    return run
+
+
+def error(capsys) -> str:
+    text = capsys.readouterr().err
+    (line,) = [line for line in text.splitlines() if line.startswith("rsae:")]
+    assert "Traceback" not in text
+    return line
+
+
+def test_it_leaves_a_refined_sae_that_saelens_loads(refine, capsys):
+    assert refine("--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["refinement"]["steps"] == 3
+    assert list(refine.handed) == ["teacher", "refined"]
+    coder = SAE.load_from_disk(refine.folder / "out")
+    assert coder.refinement == rsae.Refinement()
+    assert coder.cfg.metadata.get("calibration_sketches") is None
+    plain = load_rsae(refine.folder / "sae")
+    x = torch.randn(20, 6)
+    assert torch.equal(coder.first_pass(x)[0], plain.encode(x))
+    assert main(["info", str(refine.folder / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["refinement"]["method"] == "cg"
+
+
+def test_pursuit_is_calibrated_on_documents_that_are_not_evaluated(refine):
+    assert refine("--pursuit", "--tokens", "4100") == 0
+    assert list(refine.handed) == ["teacher", "refined", "pursued"]
+    coder = load_rsae(refine.folder / "out")
+    assert coder.refinement.pursuit is not None
+    assert len(coder.cfg.metadata["calibration_sketches"]) == 1
+    store = rsae.data.ActivationStore.open(refine.folder / "out" / "activations")
+    assert set(store.splits) == {"calibration", "heldout"}
+
+
+@pytest.mark.parametrize("method", ["minimax", "exact"])
+def test_other_methods(refine, method):
+    assert refine("--method", method, "--tokens", "1000", "--steps", "2") == 0
+    assert load_rsae(refine.folder / "out").refinement.method == method
+
+
+def test_a_dry_run_writes_nothing(refine, capsys):
+    assert refine("--dry-run", "--pursuit") == 0
+    assert json.loads(capsys.readouterr().out)["calibration_tokens"] == 8192
+    assert not (refine.folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--steps", "0"], "3 are usual"),
+        (["--exact-k"], "--pursuit"),
+        (["--pursuit", "--tokens", "300"], "at least 4,000"),
+        (["--pursuit", "--exact-k"], "topk"),
+    ],
+)
+def test_what_cannot_be_is_one_line(refine, capsys, flags, said):
+    assert refine(*flags) == 2
+    assert said in error(capsys)
+
+
+def test_a_folder_with_an_sae_is_not_overwritten(refine, capsys):
+    assert refine() == 0
+    assert refine() == 2
+    assert "another folder" in error(capsys)
+
+
+def test_an_sae_that_is_none(refine, capsys):
+    assert refine(sae="nowhere/at/all") == 2
+    assert error(capsys)
