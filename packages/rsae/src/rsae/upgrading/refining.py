@@ -51,7 +51,7 @@ def refine(
     Args:
         source: An RSAE, a `Teacher`, or whatever `rsae.load_teacher` reads: a folder, a file, a
             name such as "demo:topk". A teacher keeps its activation exactly.
-        activations: Those of its hook, needed for pursuit and for method "minimax" only: (n, d_in), or a
+        activations: Those of its hook, for pursuit and for method "minimax" only: (n, d_in), or a
             store, whose calibration split is taken. Pursuit needs at least 4,000 tokens; more than
             16,384 are not looked at.
         method: "cg", "minimax" or "exact", see `Refinement`. The step sizes of "minimax" are
