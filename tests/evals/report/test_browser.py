@@ -76,7 +76,7 @@ def test_the_first_screen_answers(opened):
 def test_every_drawing_is_visible(opened):
     page = opened()
     boxes = [drawing.bounding_box() for drawing in page.locator("svg").all()]
-    assert len(boxes) == 6
+    assert len(boxes) == 7
     assert all(box["width"] > 300 and box["height"] > 150 for box in boxes)
 
 
@@ -85,12 +85,12 @@ def test_a_heading_sorts_by_mouse_both_ways(opened):
     heading = page.locator("#group-1 th", has_text="decoder cosine")
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
-    rising = list(map(float, column(page, "#group-1", 2)))
+    rising = list(map(float, column(page, "#group-1", 3)))
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "descending"
-    falling = list(map(float, column(page, "#group-1", 2)))
+    falling = list(map(float, column(page, "#group-1", 3)))
     assert rising == sorted(rising) == falling[::-1]
-    assert page.locator("#group-1 th[aria-sort=none]").count() == 5
+    assert page.locator("#group-1 th[aria-sort=none]").count() == 7
 
 
 def test_a_heading_sorts_by_keyboard_and_keeps_the_focus(opened):
@@ -107,8 +107,8 @@ def test_a_cell_without_a_value_sorts_last_either_way(opened):
     page = opened()
     page.locator("#features [role=tab]", has_text="Woke up").click()
     for _ in range(2):
-        page.locator("#group-2 th", has_text="firing overlap").locator("button").click()
-        assert column(page, "#group-2", 3)[-1] == "–"
+        page.locator("#group-2 th", has_text="firing Jaccard").locator("button").click()
+        assert column(page, "#group-2", 4)[-1] == "–"
 
 
 def test_tabs_follow_the_mouse(opened):

@@ -1,1 +1,1 @@
-"""Beyond scalar metrics: decoder geometry and the learned activation function."""
+"""Beyond scalar metrics: feature identity and the learned activation function."""
