@@ -119,7 +119,7 @@ def _read(path: Path | None) -> Measurement | None:
         return None
     try:
         arrays = {name: tensor.numpy() for name, tensor in load_safetensors(path).items()}
-    except CorruptFileError:
+    except (CorruptFileError, TypeError):  # a type that numpy has not
         return None
     sums = {k.removeprefix("sums."): v for k, v in arrays.items() if k.startswith("sums.")}
     extras = {k.removeprefix("extras."): v for k, v in arrays.items() if k.startswith("extras.")}

@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from rsae.files import public_name
+
 _PACKAGES = (
     "rsae", "rsae-evals", "remez", "torch", "sae-lens", "transformer-lens", "transformers",
     "numpy", "scikit-learn",
@@ -16,7 +18,14 @@ _PACKAGES = (
 
 def provenance() -> dict[str, Any]:
     """Versions of what takes part, and the command line of this process."""
-    return {"command": shlex.join(["rsae", *sys.argv[1:]]), "versions": versions()}
+    words = ["rsae", *(_public(word) for word in sys.argv[1:])]
+    return {"command": shlex.join(words), "versions": versions()}
+
+
+def _public(word: str) -> str:
+    """An argument without what of its path is this machine's: reports are shared."""
+    name, equals, paths = word.rpartition("=")
+    return name + equals + ",".join(public_name(path) for path in paths.split(","))
 
 
 def versions() -> dict[str, str]:

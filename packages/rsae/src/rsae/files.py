@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,6 +33,7 @@ __all__ = [
     "load_safetensors",
     "load_safetensors_and_metadata",
     "make_folder",
+    "public_name",
     "read_json",
     "save_safetensors",
     "sha256",
@@ -226,6 +227,23 @@ def exists(path: Path | str) -> bool:
         return Path(path).exists()
     except OSError:
         return False
+
+
+def public_name(source: str) -> str:
+    """What may be told of where something came from, in a file that is shared.
+
+    A name on a hub is told as it is, of a path on this machine its last part alone; of a weights
+    file the folder's.
+
+    Example:
+        >>> public_name("/home/me/runs/relu/sae_weights.safetensors"), public_name("owner/name")
+        ('relu', 'owner/name')
+    """
+    path = PurePath(source)
+    if not (path.is_absolute() or source.startswith(("~", ".")) or exists(source)):
+        return source
+    name = path.parent.name if path.suffix in (".safetensors", ".npz", ".pt") else path.name
+    return name or path.name
 
 
 def existing_file(path: Path | str) -> Path:

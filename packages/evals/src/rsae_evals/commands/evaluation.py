@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from rsae.files import make_folder
+from rsae.files import make_folder, public_name
 from rsae_evals.comparison.comparing import compare, default_metrics
 from rsae_evals.comparison.known import known_features
 from rsae_evals.comparison.results import Comparison
@@ -104,9 +104,9 @@ def _measure(
     with bars(console) as progress:
         heldout = prepare(setting, sources, cache, progress)
     known = {
-        "host": heldout.host.name if heldout.host else None,
+        "host": public_name(heldout.host.name) if heldout.host else None,
         "hook_name": heldout.hook_name,
-        "text": str(args.text or "packaged"),
+        "text": public_name(str(args.text or "packaged")),
         "seed": args.seed,
     }
     with progress_on(console) as report_progress:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rsae.files import public_name
 from rsae_evals.coder import Coder
 from rsae_evals.comparison.results import ActivationCurve, Arm, FeatureIdentity, Histogram
 from rsae_evals.metrics.measurement import Measurement, Metric
@@ -69,7 +70,7 @@ def finite(value: float) -> float | None:
 def _detail(coder: Coder, n_seeds: int) -> dict[str, Any]:
     return {
         "class": coder.kind,
-        "source": coder.origin,
+        "source": public_name(coder.origin) if coder.origin else "",
         "d_in": coder.d_in,
         "d_sae": coder.d_sae,
         "family": coder.family,

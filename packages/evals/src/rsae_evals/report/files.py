@@ -7,6 +7,7 @@ from pathlib import Path
 from rsae.errors import CorruptFileError
 from rsae.files import make_folder, read_json, write_json, write_text
 from rsae_evals.comparison.results import Comparison
+from rsae_evals.errors import EvaluationError
 from rsae_evals.report.markdown import markdown
 from rsae_evals.report.page import html
 
@@ -18,9 +19,15 @@ def write(comparison: Comparison, out: Path | str) -> Path:
     made again. Every file is written whole or not at all. Raises `rsae.errors.OutputError` where
     the folder cannot be written.
     """
+    try:
+        pages = {"report.md": markdown(comparison), "report.html": html(comparison)}
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"this comparison cannot be shown ({error}); run `rsae compare` again"
+        ) from error
     folder = make_folder(out)
     write_json(folder / "report.json", comparison.to_dict())
-    for name, content in (("report.md", markdown(comparison)), ("report.html", html(comparison))):
+    for name, content in pages.items():
         write_text(folder / name, content)
     return folder
 
@@ -35,7 +42,7 @@ def read(path: Path | str) -> Comparison:
         file = file / "report.json"
     try:
         return Comparison.from_dict(read_json(file))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise CorruptFileError(
             f"{file} is no report of this version ({error}); run `rsae compare` again"
         ) from error

@@ -17,7 +17,7 @@ from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.devices import resolve_device
 from rsae.errors import TeacherError
-from rsae.files import make_folder, write_json
+from rsae.files import make_folder, public_name, write_json
 from rsae.language_model.host import Host
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import with_estimated_scale
@@ -129,8 +129,8 @@ def _upgrade(
             on_step=on_step,
         )
     summary = _summary(job, result, hook, host)
-    log.log({"arm": "all", **summary})
-    write_json(job.out / "summary.json", summary)
+    log.log({"arm": "all", **summary, "out": job.out.name})
+    write_json(job.out / "summary.json", {**summary, "out": job.out.name})
     _evaluate(job, result, host, store, hook, summary, console)
     console.print(_costs(summary))
     return summary
@@ -140,9 +140,9 @@ def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[st
     tokens = job.config.train.steps * job.config.train.batch_size
     trained = {name: s for name, s in result.seconds.items() if name in result.metrics and s > 1}
     return {
-        "teacher": job.name,
+        "teacher": public_name(job.name),
         "family": job.teacher.family,
-        "host": host.name,
+        "host": public_name(host.name),
         "hook_name": hook,
         "out": str(job.out),
         "seed": job.config.seed,
@@ -190,6 +190,6 @@ def _evaluate(
         heldout=store.split("heldout", hook),
         tokens=store.tokens("heldout"),
         out=job.out,
-        provenance=summary,
+        provenance={name: value for name, value in summary.items() if name != "out"},
         console=console,
     )

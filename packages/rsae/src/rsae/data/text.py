@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsae.errors import TextError
-from rsae.files import sha256
+from rsae.errors import CorruptFileError, TextError
+from rsae.files import existing_file, exists, sha256
 from rsae.language_model.host import Host
 
 __all__ = ["Document", "Tokens", "documents", "split", "tokenize"]
@@ -55,7 +55,7 @@ def documents(path: Path | str | None = None) -> list[Document]:
         with resources.as_file(resources.files("rsae") / "demo" / "text") as packaged:
             return documents(packaged)
     source = Path(path).expanduser()
-    if not source.exists():
+    if not exists(source):
         raise TextError(f"no text at {source}; give a .txt or .jsonl file, or a folder of them")
     files = sorted(_texts(source)) if source.is_dir() else [source]
     found = [document for file in files for document in _read(file)]
@@ -65,13 +65,14 @@ def documents(path: Path | str | None = None) -> list[Document]:
 
 
 def _texts(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.rglob("*") if file.suffix in {".txt", ".md", ".jsonl"})
+    suffixes = {".txt", ".md", ".jsonl"}
+    return (file for file in folder.rglob("*") if file.suffix in suffixes and file.is_file())
 
 
 def _read(file: Path) -> Iterator[Document]:
     try:
-        content = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = existing_file(file).read_text(encoding="utf-8")
+    except (CorruptFileError, OSError, UnicodeDecodeError) as error:
         raise TextError(f"{file} cannot be read as UTF-8 text ({error}); convert it") from error
     if file.suffix != ".jsonl":
         if content.strip():
@@ -86,10 +87,11 @@ def _parse(line: str, where: str) -> Document:
     try:
         record = json.loads(line)
         text = record["text"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise TextError(f'{where} is no JSON object with a field "text"; correct it') from error
     if not isinstance(text, str):
         raise TextError(f'{where}: the field "text" holds no string; correct it')
+    text = text.encode("utf-8", "replace").decode()  # JSON may hold halves of surrogate pairs
     return Document(str(record.get("title", where)), text)
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 from sae_lens.constants import SAE_CFG_FILENAME, SAE_WEIGHTS_FILENAME
+from sae_lens.saes.sae import SAEMetadata
 from torch import Tensor
 
 from rsae.data import ActivationStore
-from rsae.errors import ConfigError, CorruptFileError, TeacherError
+from rsae.errors import CorruptFileError, TeacherError, quoted
 from rsae.files import load_safetensors, read_json
 from rsae.pretrained import Teacher, load_teacher
+from rsae.pretrained.metadata import checked_metadata
 from rsae.sae.model import RSAE
 
 __all__ = ["describe", "describe_teacher", "is_rsae", "load_rsae"]
@@ -56,13 +58,31 @@ def load_rsae(path: str | Path) -> RSAE:
     if bad := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         raise CorruptFileError(f"{folder}: {', '.join(bad)} hold NaN or infinity; upgrade again")
     try:
-        return RSAE.load_from_disk(folder)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
+        coder = RSAE.load_from_disk(folder)
+        _check(coder)
+    except Exception as error:  # another program's code on values of any kind and size
         cause = (str(error).splitlines() or [repr(error)])[-1].strip()
         raise CorruptFileError(
             f"{folder}: its weights and {SAE_CFG_FILENAME} do not fit together ({cause}); "
             "restore it or upgrade again"
         ) from error
+    said, _ = checked_metadata(coder.cfg.metadata.to_dict())
+    coder.cfg.metadata = SAEMetadata(**said)
+    return coder
+
+
+def _check(coder: RSAE) -> None:
+    """Refuse numbers of cfg.json that no RSAE has."""
+    numbers = (*coder.rational.state_dict().values(), coder.rational(torch.zeros(1)))
+    if not all(torch.isfinite(tensor).all() for tensor in numbers):
+        raise ValueError("its rational has coefficients that are not finite")
+    if not isinstance(coder.cfg.apply_b_dec_to_input, bool):
+        raise ValueError(f"apply_b_dec_to_input is {quoted(coder.cfg.apply_b_dec_to_input)}")
+    k = coder.cfg.k
+    if k is not None and not (type(k) is int and 1 <= k <= coder.cfg.d_sae):
+        raise ValueError(f"k is {quoted(k)}")
+    with torch.no_grad():
+        coder.decode(coder.encode(torch.zeros(1, coder.cfg.d_in)))
 
 
 def describe_teacher(teacher: Teacher) -> dict[str, Any]:

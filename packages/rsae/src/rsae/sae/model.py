@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from rsae.errors import ConfigError
-from rsae.files import make_folder, save_safetensors, write_json, write_text
+from rsae.files import make_folder, public_name, save_safetensors, write_json, write_text
 from rsae.sae.activation import RationalActivation
 from rsae.sae.card import model_card
 from rsae.sae.refinement import Refinement
@@ -297,6 +297,9 @@ class RSAE(SAE[RSAEConfig]):
 def _metadata(teacher: Teacher) -> SAEMetadata:
     """The teacher's metadata; the version is set so that SAELens reads the file as its own."""
     kept = {**teacher.metadata, "teacher": teacher.source, "teacher_family": teacher.family}
+    for name, value in kept.items():
+        if isinstance(value, str) and (name == "teacher" or value.startswith(("/", "~", "."))):
+            kept[name] = public_name(value)
     return SAEMetadata(**{**kept, "sae_lens_version": sae_lens.__version__})
 
 

@@ -84,7 +84,7 @@ def read(path: Path | str) -> LabelledTexts:
         return vader_corpus(source)
     try:
         records = _records(source)
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise EvaluationError(f"{source} cannot be read ({error}); correct it") from error
     if not records or not all(isinstance(r, Mapping) and r.get("text") for r in records):
         raise EvaluationError(f"{source} has a row without the column 'text'; add it")

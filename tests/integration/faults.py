@@ -1,0 +1,242 @@
+"""What can happen to a command while it runs (`python -m tests.integration.faults DIR`).
+
+Commands × faults on the small host of `killed`: every run is a process of its own, forked from this
+one so that the libraries load once. Prints for each case what was seen, as JSON.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from tests.integration.killed import D_IN, Slow, Tokenizer, difference, prepare
+from tests.rsae.fake_host import HOOKS
+
+from rsae.data import ActivationStore
+from rsae_cli import main
+
+Words = list[str]
+STEPS = "8"
+LOADERS = ("rsae.commands.upgrade", "rsae.commands.harvest", "rsae_evals.data.materials")
+
+
+def commands(folder: Path, out: Path) -> dict[str, Words]:
+    text = ["--text", str(folder / "text.jsonl")]
+    teacher = str(folder / "teacher")
+    upgrade = ["upgrade", teacher, *text, "--tokens", "4000", "--steps", STEPS, "--resume"]
+    return {
+        "harvest": [
+            "harvest", *text, "--hook", HOOKS[0], "--tokens", "4000", "--context-size", "16",
+            "--out", str(out),
+        ],
+        "upgrade": [*upgrade, "--config", str(folder / "settings.toml"), "--out", str(out)],
+        "compare": [
+            "compare", teacher, f"again={teacher}", *text, "--tokens", "600",
+            "--context-size", "16", "--cache", str(out / "cache"), "--out", str(out / "report"),
+        ],
+    }  # fmt: skip
+
+
+def start(
+    words: Words,
+    before: Callable[[], object] = lambda: None,
+    log: Path | None = None,
+    **host: object,
+) -> int:
+    """A process that runs a command; its id. What it says on stderr goes to `log`."""
+    if log:
+        log.write_text("")
+    child = os.fork()
+    if child:
+        return child
+    small = {"d_model": D_IN, "tokenizer": Tokenizer(), **host}
+    for name in LOADERS:
+        sys.modules[name].load_host = lambda *args, **more: Slow(**small)
+    with open(os.devnull, "w") as null, open(log or os.devnull, "w", buffering=1) as errors:
+        before()
+        code = 70
+        sys.stdout, sys.stderr = null, errors
+        with contextlib.suppress(BaseException):
+            code = main(words)
+        os._exit(code)
+
+
+def end(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def run(words: Words, **more: object) -> int:
+    return end(start(words, **more))
+
+
+def stop(child: int, seconds: float, number: int) -> int | None:
+    """Send a signal after a time; the exit code, or None if the process ended before."""
+    time.sleep(seconds)
+    if os.waitpid(child, os.WNOHANG) != (0, 0):
+        return None
+    os.kill(child, number)
+    return end(child)
+
+
+def same(name: str, out: Path, whole: Path) -> float:
+    """How far what a command left is from what an undisturbed one leaves."""
+    if name == "upgrade":
+        return difference(out, whole)
+    if name == "compare":
+        metrics = [json.loads((p / "report/report.json").read_text())["arms"] for p in (out, whole)]
+        return 0.0 if metrics[0] == metrics[1] else 1.0
+    mine, theirs = (ActivationStore.open(path) for path in (out, whole))
+    return float(mine.manifest != theirs.manifest)
+
+
+def partials(folder: Path) -> int:
+    return sum(1 for _ in folder.rglob("*.partial"))
+
+
+def lines(log: Path) -> list[str]:
+    return [line for line in log.read_text().splitlines() if line.startswith("rsae: ")]
+
+
+def disturbed(folder: Path, seconds: dict[str, float]) -> dict[str, dict]:
+    """Kills and signals at random moments, then the same command again."""
+    rng = random.Random(0)
+    found = {}
+    numbers = {"harvest": (signal.SIGTERM,), "compare": (signal.SIGKILL,)}
+    numbers["upgrade"] = (signal.SIGTERM, signal.SIGHUP)  # SIGKILL: `killed`
+    for name, length in seconds.items():
+        for number in numbers[name]:
+            out = folder / f"{name}-{number}"
+            words = commands(folder, out)[name]
+            log = folder / "log"
+            code = stop(start(words, log=log), rng.uniform(0.1, 0.9) * length, number)
+            said = lines(log)
+            again = run(words)
+            found[f"{name} {signal.Signals(number).name}"] = {
+                "code": code,
+                "said": said,
+                "again": again,
+                "apart": same(name, out, folder / f"{name}-whole"),
+                "partials": partials(out),
+            }
+    return found
+
+
+def full_disk(folder: Path) -> dict[str, dict]:
+    """No file may exceed some kilobytes, as on a disk that fills up; then it may again."""
+    found = {}
+    for name, size in (("harvest", 3000), ("compare", 1500)):
+        out = folder / f"{name}-full"
+        words = commands(folder, out)[name]
+
+        def small(size: int = size) -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+        log = folder / "log"
+        code = run(words, before=small, log=log)
+        said = lines(log)
+        again = run(words)
+        apart = same(name, out, folder / f"{name}-whole")
+        found[f"{name} full"] = {
+            "code": code, "said": said, "again": again, "apart": apart, "partials": partials(out)
+        }  # fmt: skip
+    return found
+
+
+def until(ripe: Callable[[], bool]) -> None:
+    """Wait for something that a process does, a minute at most."""
+    end_of_patience = time.monotonic() + 60
+    while not ripe():
+        if time.monotonic() > end_of_patience:
+            raise SystemExit("a process did not come to where it is disturbed")
+        time.sleep(0.01)
+
+
+def in_the_way(folder: Path) -> dict[str, dict]:
+    """A folder that is deleted, one in which another works, two comparisons on one cache."""
+    found = {}
+    log, out = folder / "log", folder / "upgrade-gone"
+    child = start(commands(folder, out)["upgrade"], log=log)
+    until(lambda: any(out.glob("*")))
+    shutil.rmtree(out, ignore_errors=True)
+    found["upgrade deleted"] = {"code": end(child), "said": lines(log)}
+    out = folder / "upgrade-two"
+    child = start(commands(folder, out)["upgrade"])
+    until(lambda: (out / "activations" / ".lock").exists())
+    second = run(commands(folder, out)["upgrade"], log=log)
+    found["upgrade twice"] = {
+        "code": end(child),
+        "second": second,
+        "said": lines(log),
+        "apart": same("upgrade", out, folder / "upgrade-whole"),
+    }
+    out = folder / "compare-two"
+    words = commands(folder, out)["compare"]
+    other = [str(folder / "other") if word == str(out / "report") else word for word in words]
+    both = [start(words), start(other)]
+    found["compare twice"] = {
+        "codes": [end(child) for child in both],
+        "apart": same("compare", out, folder / "compare-whole"),
+    }
+    return found
+
+
+def changed(folder: Path) -> dict[str, dict]:
+    """A text, teacher, model or setting changed between a kill and --resume is another run."""
+    found = {}
+    for what in ("text", "teacher", "model", "config"):
+        world = folder / f"changed-{what}"
+        world.mkdir()
+        prepare(world)
+        out = world / "out"
+        words = commands(world, out)["upgrade"]
+        child = start(words)
+        until(lambda out=out: (out / "rational.json").exists())
+        os.kill(child, signal.SIGKILL)
+        end(child)
+        host: dict = {}
+        if what == "text":
+            text = (world / "text.jsonl").read_text()
+            (world / "text.jsonl").write_text(text.replace("xxx x", "xx xx"))
+        if what == "teacher":
+            path = world / "teacher" / "cfg.json"
+            path.write_text(
+                json.dumps(json.loads(path.read_text()) | {"apply_b_dec_to_input": False})
+            )
+        if what == "model":
+            host = {"scale": 1.5, "fingerprint": "e" * 64}
+        if what == "config":
+            (world / "settings.toml").write_text("[train]\nbatch_size = 128\n")
+        log = world / "log"
+        found[what] = {"code": run(words, log=log, **host), "said": lines(log)}
+    return found
+
+
+def report(folder: Path) -> dict[str, dict]:
+    for name in (*LOADERS, "rsae_evals.commands.evaluation"):
+        importlib.import_module(name)  # once, for all processes that are forked
+    prepare(folder)
+    seconds = {}
+    for name, words in commands(folder, folder / "warm").items():
+        begin = time.monotonic()
+        assert run([w.replace("/warm", f"/{name}-whole") for w in words]) == 0, name
+        seconds[name] = time.monotonic() - begin
+    cases = (lambda: disturbed(folder, seconds), lambda: full_disk(folder))
+    found: dict[str, dict] = {"seconds": seconds}
+    for case in (*cases, lambda: in_the_way(folder), lambda: changed(folder)):
+        found |= case()
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    sys.stdout.write(json.dumps(report(Path(sys.argv[1])), indent=1))
