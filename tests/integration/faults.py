@@ -26,7 +26,7 @@ from rsae_cli import main
 
 Words = list[str]
 STEPS = "8"
-LOADERS = ("rsae.commands.upgrade", "rsae.commands.harvest", "rsae_evals.data.materials")
+LOADERS = ("rsae.commands.inputs", "rsae.commands.harvest", "rsae_evals.data.materials")
 
 
 def commands(folder: Path, out: Path) -> dict[str, Words]:
@@ -222,7 +222,7 @@ def changed(folder: Path) -> dict[str, dict]:
 
 
 def report(folder: Path) -> dict[str, dict]:
-    for name in (*LOADERS, "rsae_evals.commands.evaluation"):
+    for name in (*LOADERS, "rsae.commands.upgrade", "rsae_evals.commands.evaluation"):
         importlib.import_module(name)  # once, for all processes that are forked
     prepare(folder)
     seconds = {}

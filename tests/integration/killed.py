@@ -67,8 +67,8 @@ def start(folder: Path, out: Path) -> int:
     child = os.fork()
     if child:
         return child
-    command = importlib.import_module("rsae.commands.upgrade")
-    command.load_host = lambda name: Slow(d_model=D_IN, tokenizer=Tokenizer())
+    inputs = importlib.import_module("rsae.commands.inputs")
+    inputs.load_host = lambda *args, **more: Slow(d_model=D_IN, tokenizer=Tokenizer())
     with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):
         code = main([
             "upgrade", str(folder / "teacher"), "--out", str(out), "--steps", "40",
