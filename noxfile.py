@@ -1,0 +1,60 @@
+"""Matrix of Python versions and dependencies, and tests of the built packages: `nox -l` lists them.
+
+`make test` does not need nox. Sessions whose Python is not on this machine are skipped by nox.
+"""
+
+import shutil
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PYTHONS = ["3.11", "3.12", "3.13"]
+PACKAGES = {"remez": "remez[plot,rigorous]", "rsae": "rsae", "evals": "rsae-evals"}
+# Whole suites take minutes; these parts need neither a language model nor a browser.
+SELECTION = {
+    "remez": ["tests/remez"],
+    "rsae": ["tests/rsae", "-m", "not model"],
+    "evals": ["tests/evals", "-m", "not model and not browser"],
+}
+TOOLS = ["pytest", "hypothesis", "scikit-learn", "baryrat", "gmpy2"]
+nox.options.sessions = ["wheels"]
+nox.options.error_on_missing_interpreters = False
+
+
+def test_wheels(session: nox.Session, package: str, *install: str) -> None:
+    """Install the wheels of dist/ and run the tests of a package from a folder without sources."""
+    wheels = sorted((ROOT / "dist").glob("*.whl"))
+    if not wheels:
+        session.error("dist/ holds no wheels; run: python scripts/release.py")
+    session.install(*install, f"--find-links={ROOT / 'dist'}", PACKAGES[package], *TOOLS)
+    folder = Path(session.create_tmp()) / "tests-only"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "tests", folder / "tests")
+    shutil.copytree(ROOT / "benchmarks", folder / "benchmarks")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    session.chdir(folder)
+    code = f"import {package.replace('evals', 'rsae_evals')} as p; print(p.__file__)"
+    assert "site-packages" in str(session.run("python", "-c", code, silent=True))
+    session.run("python", "-m", "pytest", "-q", *SELECTION[package], *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("package", list(PACKAGES))
+def wheels(session: nox.Session, package: str) -> None:
+    """Test a package from its wheel in an empty environment, with the versions CI installs."""
+    test_wheels(session, package, "-c", str(ROOT / "constraints.txt"))
+
+
+@nox.session(python="3.11")
+@nox.parametrize("package", list(PACKAGES))
+def oldest(session: nox.Session, package: str) -> None:
+    """The same with the oldest versions that the packages declare."""
+    test_wheels(session, package, "-c", str(ROOT / "constraints-oldest.txt"))
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("package", list(PACKAGES))
+def newest(session: nox.Session, package: str) -> None:
+    """The same with the newest versions that the index has."""
+    test_wheels(session, package, "--upgrade")
