@@ -34,6 +34,7 @@ def test_wheels(session: nox.Session, package: str, *install: str) -> None:
     shutil.copytree(ROOT / "benchmarks", folder / "benchmarks")
     shutil.copy(ROOT / "pyproject.toml", folder)
     session.chdir(folder)
+    session.env["PYTHONPATH"] = ""  # the sources must not be found
     code = f"import {package.replace('evals', 'rsae_evals')} as p; print(p.__file__)"
     assert "site-packages" in str(session.run("python", "-c", code, silent=True))
     session.run("python", "-m", "pytest", "-q", *SELECTION[package], *session.posargs)
