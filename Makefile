@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 MANIFESTS := constraints.txt requirements-dev.txt requirements-weights.txt $(wildcard packages/*/pyproject.toml)
 
-.PHONY: help demo test install install-dev docs release hooks changelog home lint format types contracts unit teachers bench gallery clean
+.PHONY: help demo test install install-dev docs pictures release hooks changelog home lint format types contracts unit teachers bench gallery clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ bench: install-dev ## remez beside its peers, one process condition: table and J
 
 gallery: install ## draw the plots of the remez documentation
 	@$(BIN)/python docs/remez/gallery.py
+
+pictures: install ## draw the pictures of the README and the landing page
+	@$(BIN)/python scripts/make_pictures.py
 
 docs: install-dev ## build the documentation site strictly, then serve it on http://127.0.0.1:8000
 	@$(BIN)/mkdocs build --strict --quiet
