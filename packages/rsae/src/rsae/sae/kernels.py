@@ -17,7 +17,7 @@ __all__ = ["refine_rows"]
 
 _BLOCK = 96  # columns: 64 rows of 96 float32 are 24 KiB, which an L1 cache of 32 KiB holds
 _GROUP = 4  # rows taken together, so that the products load each element of q once for all
-_SCAN = 64  # entries that are tested for a nonzero value together
+_SCAN = 32  # entries that are tested for a nonzero value together
 
 # NaN and infinity keep their meaning, because the guard relies on it; only the order of sums is
 # left to the compiler.
@@ -28,19 +28,16 @@ _MATH = {"reassoc", "contract", "nsz", "arcp"}
 def _active(z, columns):  # type: ignore[no-untyped-def]
     """Write the indices of the nonzero entries of z into `columns`; return how many they are."""
     count = 0
-    size = z.size
-    begin = 0
-    while begin < size:
-        end = min(begin + _SCAN, size)
-        some = 0
+    for begin in range(0, z.size, _SCAN):
+        end = min(begin + _SCAN, z.size)
+        total = z.dtype.type(0)
         for j in range(begin, end):
-            some += z[j] != 0
-        if some:
-            for j in range(begin, end):
-                if z[j] != 0:
-                    columns[count] = j
-                    count += 1
-        begin = end
+            total += abs(z[j])
+        if total == 0:
+            continue
+        for j in range(begin, end):  # without a branch, which would be mispredicted
+            columns[count] = j
+            count += int(z[j] != 0)
     return count
 
 
@@ -50,12 +47,21 @@ def _load(decoder, columns, count, rows, norms):  # type: ignore[no-untyped-def]
     d = decoder.shape[1]
     full = d // _BLOCK
     one = decoder.dtype.type(1)
+    last = count - 1
+    for i in range(0, count, _GROUP):  # four rows at a time: their loads from memory overlap
+        j1, j2, j3 = min(i + 1, last), min(i + 2, last), min(i + 3, last)
+        w0, w1 = decoder[columns[i]], decoder[columns[j1]]
+        w2, w3 = decoder[columns[j2]], decoder[columns[j3]]
+        s0 = s1 = s2 = s3 = decoder.dtype.type(0)
+        for c in range(d):
+            s0 += w0[c] * w0[c]
+            s1 += w1[c] * w1[c]
+            s2 += w2[c] * w2[c]
+            s3 += w3[c] * w3[c]
+        norms[i], norms[j1], norms[j2], norms[j3] = s0, s1, s2, s3
     for i in range(count):
         w = decoder[columns[i]]
-        square = w[0] * w[0]
-        for c in range(1, d):
-            square += w[c] * w[c]
-        norm = np.sqrt(square)
+        norm = np.sqrt(norms[i])
         if not norm > 0:
             norm = norm + one  # a zero row: it has no direction, and its activation stays
         norms[i] = norm
@@ -196,7 +202,7 @@ def refine_rows(z, target, decoder, out, first, last, fixed, begin, end):  # typ
     """
     blocks = -(-decoder.shape[1] // _BLOCK)
     capacity = 0
-    columns = np.empty(z.shape[1], np.int64)
+    columns = np.empty(z.shape[1] + 1, np.int64)  # one is written ahead
     q = np.zeros(_BLOCK, z.dtype)
     for token in range(begin, end):
         active = _active(z[token], columns)
