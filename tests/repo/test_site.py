@@ -31,3 +31,6 @@ def test_the_site_builds_without_a_warning(tmp_path):
             if f"{one.__module__}.{one.__qualname__}" not in shown
         } == set()
         assert "fonts.googleapis.com" not in page  # nothing is fetched
+        assert "<blockquote>" not in page  # what becomes of a doctest that is no block of code
+    for notebook in (ROOT / "docs" / "notebooks").glob("*.ipynb"):
+        assert "<code>" in (tmp_path / "notebooks" / notebook.stem / "index.html").read_text()
