@@ -82,7 +82,8 @@ IMPOSSIBLE = {
     "two limits": (np.tanh, (6, 6), LINE, None, remez.TargetError, "tends to -1"),
     "odd n": (bump, (2, 3), LINE, None, remez.DegreeError, "n even"),
     "m > n on the line": (bump, (3, 2), LINE, None, remez.DegreeError, "half-lines"),
-    "weight grows": (lambda x: np.exp(-x), (2, 4), HALF, "relative", remez.TargetError, "weight"),
+    "weight grows": (bump, (2, 4), HALF, lambda x: 1 + x**4, remez.TargetError, "weight grows"),
+    "underflow": (lambda x: np.exp(-x), (2, 4), HALF, "relative", remez.TargetError, "is 0 on"),
     "whatever r": (lambda x: 1 + x, (3, 3), HALF, "relative", remez.TargetError, "every r"),
 }
 

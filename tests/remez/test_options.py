@@ -11,8 +11,8 @@ import pytest
 
 import remez
 from remez import Status
-from remez.solver import linear_programming as correction
 from remez.solver import tolerance
+from remez.solver.starts import linear_programming as correction
 
 
 def test_scalar_and_integer_callables():

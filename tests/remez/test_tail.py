@@ -13,7 +13,7 @@ flint = pytest.importorskip("flint")
 
 from remez.functions.tails import (  # noqa: E402
     FUNCTIONS,
-    Germ,
+    TailEnclosure,
 )
 from remez.verification.balls import exact  # noqa: E402 - needs python-flint
 
@@ -31,8 +31,8 @@ TEXTS = (
 )
 
 
-def germ(reach, sign):
-    return Germ(exact(reach), Fraction(1), exact(sign), exact(sign))
+def tail(reach, sign):
+    return TailEnclosure(exact(reach), Fraction(1), exact(sign), exact(sign))
 
 
 @settings(max_examples=300, deadline=None)
@@ -44,7 +44,7 @@ def germ(reach, sign):
 )
 def test_no_value_lies_outside(text, reach, factor, sign):
     f, x = parse(text), sign * reach * factor
-    bound = f.tail(germ(reach, sign))
+    bound = f.tail(tail(reach, sign))
     with mp.workdps(40):
         value = f(mp.mpf(x))
         assume(mp.isfinite(value) and abs(value) < mp.mpf(10) ** 100)
@@ -73,14 +73,14 @@ def test_no_value_lies_outside(text, reach, factor, sign):
     ],
 )
 def test_limits_are_found(text, sign, limit):
-    values = parse(text).tail(germ(1e12, sign)).values
+    values = parse(text).tail(tail(1e12, sign)).values
     assert values.contains(exact(limit))
     assert values.rad() < 1e-9
 
 
 def test_what_grows_or_is_unknown_has_no_values():
     for text in ("x", "exp(x)", "gamma(x)", "tan(x)", "1/sin(x)"):
-        assert not parse(text).tail(germ(100.0, 1)).values.is_finite()
+        assert not parse(text).tail(tail(100.0, 1)).values.is_finite()
 
 
 def test_every_function_has_a_tail_form():

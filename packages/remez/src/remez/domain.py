@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from remez.errors import DomainError, shown
+from remez.numbers import mantissa_and_exponent
 
 __all__ = ["Domain"]
 
@@ -87,7 +88,8 @@ class Domain:
     def contains(self, x: np.ndarray | float) -> np.ndarray:
         """Which of the points lie in the domain (ends included)."""
         x = np.asarray(x, float)
-        return np.any([(a <= x) & (x <= b) for a, b in self.intervals], axis=0)
+        inside: np.ndarray = np.any([(a <= x) & (x <= b) for a, b in self.intervals], axis=0)
+        return inside
 
     def spread(self, count: int, shift: float = 0.5) -> np.ndarray:
         """``count`` points in every interval; Chebyshev's for ``shift = 1/2``, all but the ends.
@@ -146,10 +148,10 @@ def _exact(x: Any) -> Fraction | float:
     elif x is np.ma.masked or isinstance(x, bytes | bytearray | complex) or np.ndim(x):
         raise TypeError("an end is a real number")
     elif hasattr(x, "_mpf_") and math.isfinite(float(x)):
-        sign, mantissa, exponent, _ = x._mpf_
-        if abs(int(exponent)) > 1e5:
+        mantissa, exponent = mantissa_and_exponent(x)
+        if abs(exponent) > 1e5:
             raise ValueError("an end is out of the range of float64")
-        x = Fraction(int(-mantissa if sign else mantissa)) * Fraction(2) ** int(exponent)
+        x = Fraction(mantissa) * Fraction(2) ** exponent
     if isinstance(x, Fraction) and float(x) != x:
         return x
     return float(x)

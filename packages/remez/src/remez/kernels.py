@@ -27,7 +27,7 @@ __all__ = [
     cache=True,
     error_model="numpy",
 )
-def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
+def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]  # noqa: C901
     """``sqrt(d_i/d_k) l_k(u_i)`` times ``sqrt(slack_i)``, products taken in logarithms.
 
     d_i = 1/prod_j |u_i - u_j| over all points, l_k the Lagrange polynomials of the support.
@@ -35,7 +35,7 @@ def lagrange_rows(u, slack, support, nodes):  # type: ignore[no-untyped-def]
     size, those without slack last; the points that they belong to; and
     ``-log(sqrt(d_k) prod_(j in nodes, j != k) |u_k - u_j|)`` for the nodes.
     """
-    # complexity 18, since a helper would be compiled and called in the innermost loops
+    # one function: a helper would be compiled and called in the innermost loops
     size, count = u.size, support.size
     chosen = np.zeros(size, np.bool_)
     for k in range(count):
@@ -376,13 +376,14 @@ def measures(u, f, components):  # type: ignore[no-untyped-def]
 
 
 @njit("i8[::1](f8[::1], i8)", cache=True)
-def alternating(error, count):  # type: ignore[no-untyped-def]
+def alternating(error, count):  # type: ignore[no-untyped-def]  # noqa: C901
     """Indices of at most ``count`` extrema of alternating sign, the largest ones.
 
     Each run of equal sign gives its largest; while there are too many, the smallest goes,
     together with its smaller neighbour unless it is an end. ``count = 0`` keeps all. Of very many
     those below the highest level at which enough alternate go first, all at once.
     """
+    # one function: its phases share the index array, which is shortened in place
     keep = np.empty(error.size, np.int64)
     n = 0
     for i in range(error.size):

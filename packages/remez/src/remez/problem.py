@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -113,13 +114,15 @@ class Problem:
     def weight_of(self, x: np.ndarray, fx: np.ndarray) -> np.ndarray:
         """The weight at the points, given the target's values there."""
         if self.samples is not None:
-            return self.samples.weight[self.samples.nearest(x)]
+            known: np.ndarray = self.samples.weight[self.samples.nearest(x)]
+            return known
         if self.weight is None:
             return _one(x)
         if self.weight == "relative":
             with np.errstate(divide="ignore"):
-                return 1 / np.abs(fx)
-        weight = np.abs(self._weight_target.raw(x))
+                inverse: np.ndarray = 1 / np.abs(fx)
+            return inverse
+        weight: np.ndarray = np.abs(self._weight_target.raw(x))
         if np.isnan(weight).any():
             where = x[np.isnan(weight)][0]
             raise TargetError(
@@ -240,3 +243,16 @@ def unfolded(degree: Degree, parity: str | None) -> Degree:
     """The type in d of R(d²) for an R of the given type, or of d R(d²) where r is odd."""
     (m, n), odd = degree, parity == "odd"
     return degree if parity is None else (2 * m + odd, 2 * n)
+
+
+def attainable(problem: Problem) -> Degree:
+    """The largest type up to the one asked for whose rationals are bounded on the domain.
+
+    On an unbounded domain without a weight p must not outgrow q, and on the whole line q has even
+    degree, since it has no real zero.
+    """
+    (m, n), domain = problem.degree, problem.domain
+    if problem.weight is not None or domain.is_finite:
+        return m, n
+    n -= n % 2 if all(map(math.isinf, domain.hull)) else 0
+    return min(m, n), n

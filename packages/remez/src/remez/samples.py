@@ -60,7 +60,8 @@ class SampleSet:
 
     @cached_property
     def _between(self) -> np.ndarray:
-        return 0.5 * (self.x[1:] + self.x[:-1])
+        middles: np.ndarray = 0.5 * (self.x[1:] + self.x[:-1])
+        return middles
 
     def nearest(self, x: np.ndarray) -> np.ndarray:
         """The index of the sample next to each of the points."""

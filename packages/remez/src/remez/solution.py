@@ -228,8 +228,8 @@ class Solution:
         number: Callable[[Any], Real] = float
         dtype: type = float
         if data["precision"] is not None:
+            from remez.numbers import read_number
             from remez.rational.multiprecision import MultiprecisionRational
-            from remez.rational.numbers import read_number
 
             rational, number, dtype = MultiprecisionRational, read_number, object
         if "roots" in data["rational"]:
@@ -249,6 +249,6 @@ def _plain(x: Real) -> float | str:
     """A float as it is, an mpmath number as exact text."""
     if not hasattr(x, "_mpf_"):
         return float(x)
-    from remez.rational.numbers import write_number
+    from remez.numbers import write_number
 
     return write_number(x)

@@ -142,7 +142,7 @@ def _powers(fit: Solution, kind: Kind, scheme: str, variable: Variable) -> Draft
         pair = round_pair(_floats(p), _floats(q), kind.bits, t, weight, error)
         rounded_p, rounded_q = pair.p, pair.q
         after, naive = unseen + pair.error, unseen + pair.naive
-    form = _folded(bases.Monomial(rounded_p, rounded_q, variable))
+    form = _folded(bases.Monomial(variable, rounded_p, rounded_q))
     program = of_monomial(form, scheme)
     words = f"{scheme.capitalize()} form in powers"
     return Draft(program, words, after * MEASURED, naive, _evaluation(program, fit, kind))

@@ -56,7 +56,8 @@ class RoundedPair:
 def to_nearest(c: np.ndarray, bits: int) -> np.ndarray:
     """Each number rounded to ``bits`` significant bits, ties to even."""
     mantissa, exponent = np.frexp(c)
-    return np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
+    rounded: np.ndarray = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
+    return rounded
 
 
 def round_pair(
@@ -159,7 +160,8 @@ class _Scaling:
         """Changes of the coefficients; past a power of two, where ulps double, rounded again."""
         c = np.tile(self.start, (len(moves), 1))
         c[:, self.free] = to_nearest(c[:, self.free] + moves * self.ulp, self.bits)
-        return c - self.c
+        moved: np.ndarray = c - self.c
+        return moved
 
 
 def _babai_lawson(scaling: _Scaling) -> tuple[np.ndarray, np.ndarray]:

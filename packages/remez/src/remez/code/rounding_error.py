@@ -56,7 +56,8 @@ class _Quantity:
 
     @property
     def size(self) -> np.ndarray:
-        return np.maximum(np.abs(self.low), np.abs(self.high))
+        largest: np.ndarray = np.maximum(np.abs(self.low), np.abs(self.high))
+        return largest
 
 
 def evaluation_bound(

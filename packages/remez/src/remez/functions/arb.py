@@ -159,7 +159,8 @@ def _bessel(order: int) -> Callable[..., Ball]:
 
     def coefficient(x: arb, k: int) -> arb:
         terms = [(-1) ** i * comb(k, i) * _bessel_order(x, order - k + 2 * i) for i in range(k + 1)]
-        return sum(terms, arb(0)) / (2**k * factorial(k))
+        value: arb = sum(terms, arb(0)) / (2**k * factorial(k))
+        return value
 
     def along(s: arb_series) -> arb_series:
         outer = arb_series([coefficient(s[0], k) for k in range(s.prec)], prec=s.prec)

@@ -119,7 +119,7 @@ class Expression:
         return value if isinstance(value, arb_series) else arb_series([value], prec=x.prec)
 
     def tail(self, x: Any) -> Any:
-        """An enclosure of f over all large x, from the `remez.functions.tails.Germ` of x."""
+        """An enclosure of f over all large x, from that of x (`remez.functions.tails`)."""
         return x._of(self._compiled("tails")(x))
 
     def reciprocal(self) -> "Expression":

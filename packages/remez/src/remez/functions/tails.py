@@ -1,10 +1,11 @@
 r"""Tail forms: enclosures over all ``x >= X`` (or ``x <= -X``) at once, X >= 1, infinity included.
 
-A `Germ` says ``f(x) = |x|^power g(x)`` with g(x) in a fixed interval wherever ``|x| >= X``. Sums,
-products and quotients of germs are germs, so that 1/(1 + x²) is found to vanish like x^-2 where
-plain intervals only see 1/[X², inf]. An exponential that vanishes is entered as
-``|x|^-32 [0, X^32 exp(-c X^p)]``, valid once ``|x|^32 exp(-c |x|^p)`` decreases, hence products
-like ``x exp(-x)`` vanish too. What has no bound here is the whole line, never a guess.
+A `TailEnclosure` says ``f(x) = |x|^power g(x)`` with g(x) in a fixed interval wherever
+``|x| >= X``. Sums, products and quotients of tail enclosures are tail enclosures, so that
+1/(1 + x²) is found to vanish like x^-2, where plain intervals only give 1/[X², inf]. An
+exponential that vanishes is represented by ``|x|^-32 [0, X^32 exp(-c X^p)]``, valid once
+``|x|^32 exp(-c |x|^p)`` decreases; products such as ``x exp(-x)`` therefore vanish as well. A
+function for which no bound is known here is enclosed by the whole real line.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from remez.functions import arb as ball
 DECAY = 32  # the power of x as which an exponential is entered
 SLOW = Fraction(1, 8)  # the power of x as which a logarithm is entered
 
-Operand = Any  # a Germ, or a constant: an arb, a fraction or an integer
+Operand = Any  # a TailEnclosure, or a constant: an arb, a fraction or an integer
 
 
 @dataclass(frozen=True)
-class Germ:
+class TailEnclosure:
     """``f(x) = |x|**power g(x)``, ``low <= g(x) <= high`` wherever ``|x| >= reach``.
 
-    ``Germ(reach, Fraction(1), sign, sign)`` is x itself, sign 1 towards infinity, -1 towards
-    minus infinity.
+    ``TailEnclosure(reach, Fraction(1), sign, sign)`` is x itself, with sign 1 towards infinity
+    and -1 towards minus infinity.
 
-    >>> x = Germ(arb(1000), Fraction(1), arb(1), arb(1))
+    >>> x = TailEnclosure(arb(1000), Fraction(1), arb(1), arb(1))
     >>> f = 1 / (1 + x * x)
     >>> int(f.power), f.high <= 1, f.low > 0.999998
     (-2, True, True)
@@ -57,27 +58,27 @@ class Germ:
         inner = self._at(Fraction(0)) if self.power <= 0 else self._unknown()
         return inner.low.union(inner.high)
 
-    def _unknown(self) -> Germ:
-        return Germ(self.reach, Fraction(0), -arb.pos_inf(), arb.pos_inf())
+    def _unknown(self) -> TailEnclosure:
+        return TailEnclosure(self.reach, Fraction(0), -arb.pos_inf(), arb.pos_inf())
 
-    def _constant(self, value: Operand) -> Germ:
+    def _constant(self, value: Operand) -> TailEnclosure:
         """A constant, or the range of a function over the tail."""
         value = _ball(value)
         return self._spanned(Fraction(0), value.lower(), value.upper())
 
-    def _spanned(self, power: Fraction, *ends: arb) -> Germ:
-        """A germ of that power, g between the least and the largest of the ends."""
+    def _spanned(self, power: Fraction, *ends: arb) -> TailEnclosure:
+        """A tail of that power, g between the least and the largest of the ends."""
         if any(end.is_nan() for end in ends):
             return self._unknown()
         low, high = ends[0].lower(), ends[0].upper()
         for end in ends[1:]:
             low, high = low.min(end.lower()).lower(), high.max(end.upper()).upper()
-        return Germ(self.reach, power, low, high)
+        return TailEnclosure(self.reach, power, low, high)
 
-    def _of(self, other: Operand) -> Germ:
-        return other if isinstance(other, Germ) else self._constant(other)
+    def _of(self, other: Operand) -> TailEnclosure:
+        return other if isinstance(other, TailEnclosure) else self._constant(other)
 
-    def _at(self, power: Fraction) -> Germ:
+    def _at(self, power: Fraction) -> TailEnclosure:
         """The same function written with a larger power."""
         if power == self.power:
             return self
@@ -88,10 +89,10 @@ class Germ:
         """``reach ** power``."""
         return self.reach ** (arb(power.numerator) / power.denominator)
 
-    def __neg__(self) -> Germ:
+    def __neg__(self) -> TailEnclosure:
         return replace(self, low=-self.high, high=-self.low)
 
-    def __add__(self, other: Operand) -> Germ:
+    def __add__(self, other: Operand) -> TailEnclosure:
         b = self._of(other)
         if self._zero or b._zero:
             return b if self._zero else self
@@ -99,24 +100,24 @@ class Germ:
         a, b = self._at(power), b._at(power)
         return self._spanned(power, a.low + b.low, a.high + b.high)
 
-    def __sub__(self, other: Operand) -> Germ:
+    def __sub__(self, other: Operand) -> TailEnclosure:
         return self + -self._of(other)
 
-    def __rsub__(self, other: Operand) -> Germ:
-        return -self + other
+    def __rsub__(self, other: Operand) -> TailEnclosure:
+        return self._of(other) + -self
 
-    def __mul__(self, other: Operand) -> Germ:
+    def __mul__(self, other: Operand) -> TailEnclosure:
         b = self._of(other)
         ends = [_times(x, y) for x in (self.low, self.high) for y in (b.low, b.high)]
         return self._spanned(self.power + b.power, *ends)
 
-    def __truediv__(self, other: Operand) -> Germ:
+    def __truediv__(self, other: Operand) -> TailEnclosure:
         b = self._of(other)
         if not b.sign:
             return self._unknown()
         return self * self._spanned(-b.power, _inverse(b.low), _inverse(b.high))
 
-    def __rtruediv__(self, other: Operand) -> Germ:
+    def __rtruediv__(self, other: Operand) -> TailEnclosure:
         return self._of(other) / self
 
     __radd__, __rmul__ = __add__, __mul__
@@ -136,30 +137,34 @@ def _inverse(x: arb) -> arb:
     return 1 / x if x.is_finite() else arb(0)
 
 
-def _positive(x: Germ) -> Germ:
+def _positive(x: TailEnclosure) -> TailEnclosure:
     """The part of an enclosure that is not negative."""
     return x._spanned(x.power, x.low.max(arb(0)), x.high.max(arb(0)))
 
 
-def _below(x: Germ) -> Germ:
+def _below(x: TailEnclosure) -> TailEnclosure:
     """Anything from zero to x."""
     return x._spanned(x.power, arb(0), x.high)
 
 
-def _power(x: Operand, exponent: Operand) -> Germ:
+def _power(x: Operand, exponent: Operand) -> TailEnclosure:
     if isinstance(exponent, int):
         return _integer_power(x, exponent)
     if not isinstance(exponent, Fraction):
-        return _exp(exponent * _log(x)) if isinstance(x, Germ) else _exp(exponent * _ball(x).log())
+        return _exp(exponent * (_log(x) if isinstance(x, TailEnclosure) else _ball(x).log()))
+    return _fractional_power(x, exponent)
+
+
+def _fractional_power(x: TailEnclosure, exponent: Fraction) -> TailEnclosure:
     if not x.low >= 0:
         return x._unknown()
     if exponent < 0:
-        return 1 / _power(x, -exponent)
+        return 1 / _fractional_power(x, -exponent)
     a = _ball(exponent)
     return x._spanned(x.power * exponent, *(end**a if end > 0 else end for end in (x.low, x.high)))
 
 
-def _integer_power(x: Germ, exponent: int) -> Germ:
+def _integer_power(x: TailEnclosure, exponent: int) -> TailEnclosure:
     if exponent < 0:
         return 1 / _integer_power(x, -exponent)
     out = x._constant(1)
@@ -168,7 +173,7 @@ def _integer_power(x: Germ, exponent: int) -> Germ:
     return out if exponent % 2 else _positive(out)
 
 
-def _exp(x: Germ) -> Germ:
+def _exp(x: TailEnclosure) -> TailEnclosure:
     """exp of what grows, by the sign with which it grows."""
     if not (x.power > 0 and x.sign):
         return _values("exp")(x)
@@ -180,7 +185,7 @@ def _exp(x: Germ) -> Germ:
     return x._spanned(power, edge, arb(0) if x.sign < 0 else arb.pos_inf())
 
 
-def _log(x: Germ) -> Germ:
+def _log(x: TailEnclosure) -> TailEnclosure:
     """``power log|x| + log g``."""
     if not x.sign > 0:
         return x._unknown()
@@ -191,10 +196,10 @@ def _log(x: Germ) -> Germ:
     return constant + whole * x.power if x.power else constant
 
 
-def _values(name: str) -> Callable[[Germ], Germ]:
-    """The ball form over the range of a germ that does not grow."""
+def _values(name: str) -> Callable[[TailEnclosure], TailEnclosure]:
+    """The ball form over the range of a tail that does not grow."""
 
-    def form(x: Germ) -> Germ:
+    def form(x: TailEnclosure) -> TailEnclosure:
         values = x.values
         return x._constant(ball.FUNCTIONS[name](values)) if values.is_finite() else x._unknown()
 
@@ -202,12 +207,14 @@ def _values(name: str) -> Callable[[Germ], Germ]:
 
 
 def _grown(
-    name: str, right: Callable[[Germ], Germ], left: Callable[[Germ], Germ]
-) -> Callable[[Germ], Germ]:
+    name: str,
+    right: Callable[[TailEnclosure], TailEnclosure],
+    left: Callable[[TailEnclosure], TailEnclosure],
+) -> Callable[[TailEnclosure], TailEnclosure]:
     """``right`` where the argument grows to infinity, ``left`` where it falls to minus infinity."""
     plain = _values(name)
 
-    def form(x: Germ) -> Germ:
+    def form(x: TailEnclosure) -> TailEnclosure:
         if not (x.power > 0 and x.sign):
             return plain(x)
         return right(x) if x.sign > 0 else left(x)
@@ -215,40 +222,42 @@ def _grown(
     return form
 
 
-def _bounded(name: str) -> Callable[[Germ], Germ]:
+def _bounded(name: str) -> Callable[[TailEnclosure], TailEnclosure]:
     plain = _values(name)
     return lambda x: plain(x) if x.values.is_finite() else x._spanned(Fraction(0), arb(-1), arb(1))
 
 
-def _odd(name: str, right: Callable[[Germ], Germ]) -> Callable[[Germ], Germ]:
+def _odd(
+    name: str, right: Callable[[TailEnclosure], TailEnclosure]
+) -> Callable[[TailEnclosure], TailEnclosure]:
     return _grown(name, right, lambda x: -right(-x))
 
 
-def _abs(x: Germ) -> Germ:
+def _abs(x: TailEnclosure) -> TailEnclosure:
     largest = abs(x.low).max(abs(x.high))
     return (x if x.sign > 0 else -x) if x.sign else x._spanned(x.power, arb(0), largest)
 
 
-def _step(x: Germ, below: int) -> Germ:
+def _step(x: TailEnclosure, below: int) -> TailEnclosure:
     ends = (arb(below),) if x.high <= 0 else (arb(1),) if x.low > 0 else (arb(below), arb(1))
     return x._spanned(Fraction(0), *ends)
 
 
-def _maximum(a: Operand, b: Operand) -> Germ:
-    gap: Germ = a - b
+def _maximum(a: Operand, b: Operand) -> TailEnclosure:
+    gap: TailEnclosure = a - b
     a, b = gap._of(a), gap._of(b)
     if gap.low >= 0 or gap.high <= 0:
         return a if gap.low >= 0 else b
     power = max(a.power, b.power)
     a, b = a._at(power), b._at(power)
-    return Germ(a.reach, power, a.low.max(b.low).lower(), a.high.max(b.high).upper())
+    return TailEnclosure(a.reach, power, a.low.max(b.low).lower(), a.high.max(b.high).upper())
 
 
 # erfc(v) <= exp(-v²) for v >= 0: NIST DLMF 7.8.3 and its limit at 0
 _erfc = _grown("erfc", lambda v: _below(_exp(-(v * v))), lambda v: 2 - _below(_exp(-(v * v))))
 _sigmoid = _grown("sigmoid", lambda v: 1 - _below(_exp(-v)), lambda v: _below(_exp(v)))
 
-_GERMS: dict[str, Callable[..., Any]] = {
+_RULES: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
     "mul": lambda a, b: a * b,
@@ -291,17 +300,17 @@ _GERMS: dict[str, Callable[..., Any]] = {
 
 
 def _lift(name: str) -> Callable[..., Any]:
-    """The germ form, or the ball form where all operands are constants."""
+    """The tail form, or the ball form where all operands are constants."""
 
     def form(*operands: Operand) -> Operand:
-        if any(isinstance(operand, Germ) for operand in operands):
-            return _GERMS[name](*operands)
+        if any(isinstance(operand, TailEnclosure) for operand in operands):
+            return _RULES[name](*operands)
         return ball.FUNCTIONS[name](*(v if isinstance(v, int) else _ball(v) for v in operands))
 
     return form
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {name: _lift(name) for name in _GERMS}
+FUNCTIONS: dict[str, Callable[..., Any]] = {name: _lift(name) for name in _RULES}
 
 
 def rational(numerator: int, denominator: int) -> Fraction:

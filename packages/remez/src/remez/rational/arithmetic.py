@@ -17,7 +17,7 @@ from mpmath import mp
 
 from remez.functions.expression import as_expression
 from remez.functions.working_precision import flint_precision, working_digits
-from remez.rational.numbers import to_mpf
+from remez.numbers import mantissa_and_exponent, to_mpf
 
 __all__ = ["Arithmetic", "FlintArithmetic", "MpmathArithmetic", "fastest"]
 
@@ -161,8 +161,7 @@ class FlintArithmetic:
         x = to_mpf(x)
         if not mp.isfinite(x):
             return self._flint.arb.nan()
-        sign, mantissa, exponent, _ = x._mpf_
-        return self._flint.arb((int(-mantissa if sign else mantissa), int(exponent)))
+        return self._flint.arb(mantissa_and_exponent(x))
 
     def mpf(self, x: Number) -> Number:
         """The centre of ``x`` as an mpf, exactly."""

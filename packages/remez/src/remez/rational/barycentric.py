@@ -140,7 +140,7 @@ class BarycentricRational:
             if self.folded is None:
                 return _slope(u, self.nodes, self.values, self.weights)
             parts = self.folded.nodes, self.folded.values, self.folded.weights
-            inner = 2 * u * _slope(u * u, *parts)
+            inner: np.ndarray = 2 * u * _slope(u * u, *parts)
             return u * inner + _quotient(u * u, *parts)[0] if self.folded.odd else inner
 
         return lambda x: _shaped(slope, x)
@@ -192,7 +192,10 @@ class BarycentricRational:
         Near a simple pole ``r ~ N/D`` with ``D' = -sum_k w_k/(x - z_k)^2``.
         """
         cauchy = 1 / ((self.poles() - self.origin)[:, None] - self.nodes)
-        return (cauchy @ (self.weights * self.values)) / (-(cauchy**2) @ self.weights)
+        residues: np.ndarray = (cauchy @ (self.weights * self.values)) / (
+            -(cauchy**2) @ self.weights
+        )
+        return residues
 
     def partial_fractions(self) -> tuple[np.ndarray, np.ndarray, Chebyshev]:
         """``(poles, residues, polynomial part)``: r is their sum when the poles are simple."""
@@ -238,7 +241,8 @@ class BarycentricRational:
         total[hit_row] = self.weights[hit_col]
         with np.errstate(divide="ignore"):
             log = log + np.log(np.abs(total))
-        return sign * np.sign(total) * np.exp(log - log.max())
+        values: np.ndarray = sign * np.sign(total) * np.exp(log - log.max())
+        return values
 
     def _span(self) -> tuple[float, float]:
         low, high = self.origin + self.nodes[0], self.origin + self.nodes[-1]
@@ -297,12 +301,9 @@ def _quotient(
         return _complex_quotient(u, nodes, values, weights), np.zeros(u.size)
     from remez import kernels
 
-    return kernels.quotient(
-        u,
-        np.ascontiguousarray(nodes, float),
-        np.ascontiguousarray(values, float),
-        np.ascontiguousarray(weights, float),
-    )
+    parts = (np.ascontiguousarray(part, float) for part in (nodes, values, weights))
+    r, sign = kernels.quotient(u, *parts)
+    return r, sign
 
 
 def _polynomial(
@@ -333,7 +334,7 @@ def _complex_quotient(
     gap = u[:, None] - nodes
     with np.errstate(all="ignore"):
         cauchy = weights / gap
-        out = (cauchy @ values) / cauchy.sum(1)
+        out: np.ndarray = (cauchy @ values) / cauchy.sum(1)
         out[np.isinf(u)] = (weights @ values) / weights.sum()
     row, column = np.nonzero(gap == 0)
     out[row] = values[column]
@@ -375,7 +376,8 @@ def _slope(u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.nda
     cauchy[rows, near] = quotient[rows, near] = 0.0
     bottom = weight + here * cauchy.sum(1)
     first = (cauchy * (values - values[near][:, None])).sum(1) / bottom
-    return (weight * first + here * (cauchy * quotient).sum(1)) / bottom
+    slope: np.ndarray = (weight * first + here * (cauchy * quotient).sum(1)) / bottom
+    return slope
 
 
 def _roots(nodes: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarray:
@@ -397,7 +399,8 @@ def _roots(nodes: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarra
     eigenvalues = np.linalg.eigvals(np.diag(y) - np.outer(moved, y) / moved.sum())
     largest = eigenvalues[np.argsort(-np.abs(eigenvalues))][:count]
     largest = largest[np.abs(largest) > 1e-13 * np.abs(y).min()]
-    return shift + 1 / largest.astype(complex)
+    roots: np.ndarray = shift + 1 / largest.astype(complex)
+    return roots
 
 
 def _unfolded(squares: np.ndarray) -> np.ndarray:

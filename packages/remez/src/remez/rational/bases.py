@@ -9,14 +9,15 @@ instability of the basis together.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 from mpmath import mp
-from numpy.polynomial import chebyshev as chebyshev_series
-from numpy.polynomial import polynomial as power_series
+from numpy.polynomial.chebyshev import chebval
+from numpy.polynomial.polynomial import polyder, polyroots, polyval
 from numpy.typing import ArrayLike
 
 from remez.domain import Domain
@@ -29,6 +30,7 @@ from remez.rational.protocol import Approximation, Real, Record
 __all__ = [
     "Chebyshev",
     "ContinuedFraction",
+    "Form",
     "Monomial",
     "Product",
     "SafePade",
@@ -45,37 +47,53 @@ VANISHED = 1e-40  # relative size of a leading coefficient that is rounding of a
 
 
 @dataclass(frozen=True, eq=False)
-class Chebyshev:
+class Form(ABC):
+    """A rational function written in the scaled variable t of its domain.
+
+    Attributes:
+        variable: t as a function of x.
+        loss: maximum of ``|form(x) - r(x)|`` on a grid of the domain, measured in float64; NaN
+            for a form that was not converted from a rational.
+    """
+
+    variable: Variable
+    loss: float = field(default=np.nan, kw_only=True)
+
+    def __call__(self, x: ArrayLike) -> np.ndarray:
+        """The value at points x, an array of any shape."""
+        return self._value(self.variable(np.asarray(x, float)))
+
+    @abstractmethod
+    def _value(self, t: np.ndarray) -> np.ndarray:
+        """The value at points of the scaled variable."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chebyshev(Form):
     """``sum_k p_k T_k(t) / sum_k q_k T_k(t)``: the stable choice on an interval."""
 
     p: np.ndarray
     q: np.ndarray
-    variable: Variable
-    loss: float = np.nan
 
-    def __call__(self, x: ArrayLike) -> np.ndarray:
-        """The value at ``x``, by Clenshaw's recurrence."""
-        t = self.variable(np.asarray(x, float))
-        return chebyshev_series.chebval(t, self.p) / chebyshev_series.chebval(t, self.q)
+    def _value(self, t: np.ndarray) -> np.ndarray:
+        quotient: np.ndarray = chebval(t, self.p) / chebval(t, self.q)
+        return quotient
 
 
 @dataclass(frozen=True, eq=False)
-class Monomial:
+class Monomial(Form):
     """``sum_k p_k t^k / sum_k q_k t^k`` in the scaled variable: cheap, good to degree 20 or so."""
 
     p: np.ndarray
     q: np.ndarray
-    variable: Variable
-    loss: float = np.nan
 
-    def __call__(self, x: ArrayLike) -> np.ndarray:
-        """The value at ``x``, by Horner's rule."""
-        t = self.variable(np.asarray(x, float))
-        return power_series.polyval(t, self.p) / power_series.polyval(t, self.q)
+    def _value(self, t: np.ndarray) -> np.ndarray:
+        quotient: np.ndarray = polyval(t, self.p) / polyval(t, self.q)
+        return quotient
 
 
 @dataclass(frozen=True, eq=False)
-class ContinuedFraction:
+class ContinuedFraction(Form):
     """``a_0(t) + 1/(a_1(t) + 1/(a_2(t) + ...))`` with polynomial quotients, by Euclid's algorithm.
 
     For type (n, n) the quotients past the first are linear: n divisions and n additions of a
@@ -84,21 +102,17 @@ class ContinuedFraction:
     """
 
     quotients: tuple[np.ndarray, ...]
-    variable: Variable
-    loss: float = np.nan
 
-    def __call__(self, x: ArrayLike) -> np.ndarray:
-        """The value at ``x``, from the innermost quotient outwards."""
-        t = self.variable(np.asarray(x, float))
+    def _value(self, t: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):
-            value = power_series.polyval(t, self.quotients[-1])
+            value: np.ndarray = polyval(t, self.quotients[-1])
             for quotient in self.quotients[-2::-1]:
-                value = power_series.polyval(t, quotient) + 1 / value
+                value = polyval(t, quotient) + 1 / value
         return value
 
 
 @dataclass(frozen=True, eq=False)
-class Product:
+class Product(Form):
     """``gain * prod_k n_k(t) / prod_k d_k(t)`` with factors of degree at most two.
 
     A factor ``(a, b)`` is ``(t - a)² + b²``, a conjugate pair of roots, or ``t - a`` when b = 0.
@@ -109,12 +123,9 @@ class Product:
     gain: float
     zeros: tuple[tuple[float, float], ...]
     poles: tuple[tuple[float, float], ...]
-    variable: Variable
-    loss: float = np.nan
 
-    def __call__(self, x: ArrayLike) -> np.ndarray:
-        """The value at ``x``; numerator and denominator factors alternate against overflow."""
-        t = self.variable(np.asarray(x, float))
+    def _value(self, t: np.ndarray) -> np.ndarray:
+        """Factors of the numerator and of the denominator alternate, against overflow."""
         value = np.full_like(t, self.gain)
         with np.errstate(all="ignore"):
             for k in range(max(len(self.zeros), len(self.poles))):
@@ -130,7 +141,7 @@ def _factor(t: np.ndarray, a: float, b: float) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class SafePade:
+class SafePade(Form):
     """``P(t) / (1 + |Q(t)|)``: a rational that has no pole whatever its coefficients are.
 
     A rational p/q whose q > 0 on the domain is of this form without loss: divide both by the
@@ -139,20 +150,16 @@ class SafePade:
     Attributes:
         p: coefficients p_0..p_m of P in powers of t.
         q: coefficients b_0..b_n of Q in powers of t.
-        domain: the hull; ``t = (2 x - low - high) / (high - low)``.
-        loss: maximum of ``|form(x) - r(x)|`` on the domain, measured in float64.
+        domain: the hull, which t takes to [-1, 1].
     """
 
     p: np.ndarray
     q: np.ndarray
     domain: tuple[float, float]
-    loss: float = np.nan
 
-    def __call__(self, x: ArrayLike) -> np.ndarray:
-        """The value at ``x``."""
-        low, high = self.domain
-        t = (2 * np.asarray(x, float) - low - high) / (high - low)
-        return power_series.polyval(t, self.p) / (1 + np.abs(power_series.polyval(t, self.q)))
+    def _value(self, t: np.ndarray) -> np.ndarray:
+        quotient: np.ndarray = polyval(t, self.p) / (1 + np.abs(polyval(t, self.q)))
+        return quotient
 
     def to_dict(self) -> Record:
         """Plain types, exact in JSON."""
@@ -167,21 +174,23 @@ class SafePade:
     def from_dict(cls, data: Record) -> SafePade:
         """Read what `to_dict` wrote."""
         low, high = data["domain"]
-        return cls(np.array(data["p"]), np.array(data["q"]), (low, high), data["loss"])
+        variable = variable_of(Domain.of((low, high)))
+        p, q = np.array(data["p"]), np.array(data["q"])
+        return cls(variable, p, q, (low, high), loss=data["loss"])
 
 
 def chebyshev(fit: Approximation) -> Chebyshev:
     """A fit in the Chebyshev basis of its domain's hull."""
     variable = _variable(fit)
     p, q = chebyshev_pair(fit.rational, variable)
-    return _measured(Chebyshev(_floats(p), _floats(q), variable), fit)
+    return _measured(Chebyshev(variable, _floats(p), _floats(q)), fit)
 
 
 def monomial(fit: Approximation) -> Monomial:
     """A fit in powers of the scaled variable."""
     variable = _variable(fit)
     p, q = monomial_pair(fit.rational, variable)
-    return _measured(Monomial(_floats(p), _floats(q), variable), fit)
+    return _measured(Monomial(variable, _floats(p), _floats(q)), fit)
 
 
 def continued_fraction(fit: Approximation) -> ContinuedFraction:
@@ -190,7 +199,7 @@ def continued_fraction(fit: Approximation) -> ContinuedFraction:
     with working_digits(WORKING_DIGITS):
         p, q = monomial_pair(fit.rational, variable)
         quotients = tuple(map(_floats, _euclid(p, q)))
-    return _measured(ContinuedFraction(quotients, variable), fit)
+    return _measured(ContinuedFraction(variable, quotients), fit)
 
 
 def product(fit: Approximation, variable: Variable | None = None) -> Product:
@@ -208,7 +217,7 @@ def product(fit: Approximation, variable: Variable | None = None) -> Product:
         if fit.domain.is_finite and low <= origin <= high:
             variable = Variable(origin, 1 / max(high - origin, origin - low))
     gain, zeros, poles = factors_of(fit.rational, variable)
-    return _measured(Product(gain, tuple(zeros), tuple(poles), variable), fit)
+    return _measured(Product(variable, gain, tuple(zeros), tuple(poles)), fit)
 
 
 def safe_pade(fit: Approximation) -> SafePade:
@@ -238,7 +247,7 @@ def safe_pade(fit: Approximation) -> SafePade:
             )
         p, q = [c / lowest for c in p], [c / lowest for c in q]
         q[0] -= 1
-    return _measured(SafePade(_floats(p), _floats(q), fit.domain.hull), fit)
+    return _measured(SafePade(variable, _floats(p), _floats(q), fit.domain.hull), fit)
 
 
 def sample(domain: Domain, variable: Variable, count: int = GRID) -> np.ndarray:
@@ -263,10 +272,10 @@ def _floats(coefficients: Sequence[Real]) -> np.ndarray:
     return np.array([float(c) for c in coefficients])
 
 
-Form = TypeVar("Form", Chebyshev, Monomial, ContinuedFraction, Product, SafePade)
+FormT = TypeVar("FormT", bound=Form)
 
 
-def _measured(form: Form, fit: Approximation) -> Form:
+def _measured(form: FormT, fit: Approximation) -> FormT:
     """The form with its loss filled in."""
     x = sample(fit.domain, _variable(fit))
     with np.errstate(all="ignore"):
@@ -302,8 +311,8 @@ def _trimmed(p: list[Real], scale: Real = None) -> list[Real]:
 
 def _minimum(q: list[Real], variable: Variable, domain: Domain) -> Real:
     """The minimum of q over the domain: at an end or where q' = 0."""
-    slope = power_series.polyder(_floats(q))
-    critical = power_series.polyroots(slope) if np.any(slope) else np.empty(0)
+    slope = polyder(_floats(q))
+    critical = polyroots(slope) if np.any(slope) else np.empty(0)
     inside = variable.inverse(critical[np.abs(critical.imag) < 1e-6].real)
     ends = np.array(domain.intervals).ravel()
     points = np.concatenate([inside[domain.contains(inside)], ends])

@@ -112,7 +112,8 @@ class FactoredRational:
 
     def residues(self) -> np.ndarray:
         """The residue of r at each of `poles()`, in that order; the poles must be simple."""
-        return self.rest.residues() * self.factor(self.poles())
+        residues: np.ndarray = self.rest.residues() * self.factor(self.poles())
+        return residues
 
     def partial_fractions(self) -> tuple[np.ndarray, np.ndarray, Chebyshev]:
         """``(poles, residues, polynomial part)``: r is their sum when the poles are simple."""

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 
 from remez.domain import Domain
+from remez.numbers import Real
 
 __all__ = ["Approximation", "RationalFunction", "Real", "Record"]
 
 Record = dict[str, Any]  # plain types, which JSON keeps exactly
-Real = Any  # a float or an mpmath number, which carries no types
 
 
 class RationalFunction(Protocol):

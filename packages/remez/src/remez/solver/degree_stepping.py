@@ -10,9 +10,10 @@ import numpy as np
 from remez import kernels
 from remez.solver.exchange import EPS, ExchangeOptions, Outcome, State, exchange, solve
 from remez.solver.levelling import Levelled
-from remez.solver.linear_programming import Stuck, correct
 from remez.solver.problem_reduction import Reduced, Samples
-from remez.solver.starts import Densities, base_grid, resample
+from remez.solver.starts.linear_programming import Stuck, correct
+from remez.solver.starts.references import Densities, base_grid
+from remez.solver.starts.resampling import resample
 
 __all__ = ["from_half", "step_degrees", "with_lowest"]
 

@@ -18,7 +18,7 @@ from remez.solver.driver import Candidate, accepted, best_of
 from remez.solver.exchange import ExchangeOptions, exchange
 from remez.solver.history import History
 from remez.solver.problem_reduction import Reduced, Samples, reduce
-from remez.solver.starts import resample
+from remez.solver.starts.resampling import resample
 from remez.solver.survey import Survey
 
 __all__ = ["samples_problem", "solve_samples"]

@@ -15,14 +15,15 @@ from remez.problem import Problem
 from remez.rational.protocol import RationalFunction
 from remez.solution import Solution, Status
 from remez.solver.ascent import ascend
-from remez.solver.closed_form import zero, zolotarev
 from remez.solver.degree_stepping import from_half, step_degrees, with_lowest
 from remez.solver.exchange import ExchangeOptions, Outcome, exchange
 from remez.solver.history import History
-from remez.solver.lawson import lawson_references
 from remez.solver.problem_reduction import Reduced, reduce
 from remez.solver.sign_patterns import CLOSE, Search, patterns
-from remez.solver.starts import Densities, base_grid, dense_grid, warm
+from remez.solver.starts.aaa_lawson import lawson_references
+from remez.solver.starts.closed_form import zero, zolotarev
+from remez.solver.starts.references import Densities, base_grid, dense_grid
+from remez.solver.starts.resampling import warm
 from remez.solver.survey import Survey, survey
 from remez.solver.zeros import Division, divide
 from remez.verification.judge import judge

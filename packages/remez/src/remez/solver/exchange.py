@@ -234,4 +234,5 @@ def _apart(reduced: Reduced, u: np.ndarray) -> np.ndarray:
 def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Half way, geometrically where both are of one sign."""
     product = a * b
-    return np.where(product > 0, np.sign(a) * np.sqrt(np.abs(product)), 0.5 * (a + b))
+    middle: np.ndarray = np.where(product > 0, np.sign(a) * np.sqrt(np.abs(product)), 0.5 * (a + b))
+    return middle

@@ -117,7 +117,9 @@ def swap(reduced: Reduced, old: Samples, level: Levelled, new: Samples, error: f
 
 def _residual(reduced: Reduced, level: Levelled, points: Samples) -> tuple[np.ndarray, int]:
     parts = level.nodes, level.values, level.weights
-    return kernels.residual(points.u, points.f, points.w, *parts, np.array(reduced.turns, float))
+    turns = np.array(reduced.turns, float)
+    error, changes = kernels.residual(points.u, points.f, points.w, *parts, turns)
+    return error, changes
 
 
 def _inside(u: np.ndarray, components: np.ndarray) -> np.ndarray:

@@ -9,8 +9,9 @@ import numpy as np
 from scipy.linalg import lapack  # without NumPy's checks, which cost more than the algebra
 
 from remez import kernels
+from remez.points import sign_of_product
 
-__all__ = ["Levelled", "level", "sides", "spread"]
+__all__ = ["Levelled", "level", "spread"]
 
 EPS = float(np.finfo(float).eps)
 NEWTON = 12  # steps at most
@@ -82,12 +83,12 @@ def level(
     if n == 0:
         return _polynomial(u, f, slack, inner)
     if m == 0:
-        found = _reciprocal(u, f, slack, inner, sides(u, turns))
+        found = _reciprocal(u, f, slack, inner, sign_of_product(u, turns))
         if found is not None:
             return found
     nodes = _through(spread(u.size, max(m, n) + 1, inner), slack)
     support = _through(spread(u.size, n + 1, inner), slack)
-    sign, side = _alternating(u.size), sides(u, turns)
+    sign, side = _alternating(u.size), sign_of_product(u, turns)
     low, high = f.min(), f.max()
     centre = 0.5 * (low + high) if m >= n else 0.0
     rows, order, scale = kernels.lagrange_rows(u, slack, support, nodes)
@@ -233,14 +234,6 @@ def _eigen(
         return None
     errors, vectors, info = lapack.dsyevd(matrix)
     return (errors, basis @ vectors) if info == 0 else None
-
-
-def sides(u: np.ndarray, turns: tuple[float, ...]) -> np.ndarray:
-    """The sign of ``prod (u - turn)``."""
-    out = np.ones(u.size)
-    for turn in turns:
-        out[u < turn] *= -1
-    return out
 
 
 @lru_cache(maxsize=256)

@@ -10,10 +10,11 @@ import numpy as np
 from remez import kernels
 from remez.errors import DegreeError
 from remez.functions.callable import Target
+from remez.points import distinct, sign_of_product
 from remez.problem import Degree, Problem, halved, unfolded
 from remez.rational.barycentric import BarycentricRational, Folded
 from remez.solver import infinity
-from remez.solver.levelling import Levelled, sides
+from remez.solver.levelling import Levelled
 from remez.solver.survey import Survey
 
 FRACTIONS = 0.5 * (1 - np.cos(np.pi * np.arange(1, 7) / 7))  # between two reference points
@@ -22,7 +23,7 @@ STEEP = 20
 SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
 LINE = 2.0**50  # and so does this, for u on the line without symmetry
 
-__all__ = ["Reduced", "Samples", "distinct", "reduce"]
+__all__ = ["Reduced", "Samples", "reduce"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +51,6 @@ class Samples:
         f = np.concatenate([part.f for part in parts])[order]
         w = np.concatenate([part.w for part in parts])[order]
         return Samples(u[order], f, w), order
-
-
-def distinct(u: np.ndarray) -> np.ndarray:
-    """Which of increasing points differ from the one before."""
-    new = np.ones(u.size, bool)
-    np.greater(u[1:], u[:-1], out=new[1:])
-    return new
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +120,8 @@ class Reduced:
     def centres(self) -> np.ndarray:
         """Where extrema may cluster: the ends, zero, the singular points."""
         u = np.sort([*self.components.ravel().tolist(), 0.0, *self.singular])
-        return u[distinct(u)]
+        centres: np.ndarray = u[distinct(u)]
+        return centres
 
     @property
     def size(self) -> int:
@@ -159,7 +154,8 @@ class Reduced:
     def _clip(self, x: np.ndarray) -> np.ndarray:
         ends = np.array(self.problem.domain.intervals)
         inside = np.minimum(np.maximum(x[:, None], ends[:, 0]), ends[:, 1])
-        return inside[np.arange(x.size), np.abs(inside - x[:, None]).argmin(1)]
+        nearest: np.ndarray = inside[np.arange(x.size), np.abs(inside - x[:, None]).argmin(1)]
+        return nearest
 
     def sample(self, u: np.ndarray) -> Samples:
         """Target and weight at the points, which are first rounded to those that x can take."""
@@ -192,7 +188,7 @@ class Reduced:
 
     def flips(self, u: np.ndarray) -> np.ndarray:
         """The sign of ``prod (u - fixed)``: the error alternates after multiplication with it."""
-        return sides(u, tuple(point for point, _ in self.fixed))
+        return sign_of_product(u, (point for point, _ in self.fixed))
 
     def hints(self, u: np.ndarray) -> np.ndarray:
         """The points in x, with their mirror images."""
@@ -359,11 +355,12 @@ def _origin(
 
 def _variation(problem: Problem, x: np.ndarray, f: np.ndarray) -> np.ndarray:
     """How much f changes between neighbouring points, weighted."""
-    steps = np.abs(f[1:] - f[:-1])
+    steps: np.ndarray = np.abs(f[1:] - f[:-1])
     if problem.weight is None:
         return steps
     w = problem.weight_of(x, f)
-    return steps * np.minimum(w[1:], w[:-1])
+    steps *= np.minimum(w[1:], w[:-1])
+    return steps
 
 
 def _symmetry(

@@ -17,9 +17,10 @@ from remez.functions.callable import Target
 from remez.problem import Problem
 from remez.solver.degree_stepping import step_degrees
 from remez.solver.exchange import ExchangeOptions, Outcome, State, exchange
-from remez.solver.linear_programming import improvable
 from remez.solver.problem_reduction import Reduced, reduce
-from remez.solver.starts import Densities, base_grid, dense_grid, warm
+from remez.solver.starts.linear_programming import improvable
+from remez.solver.starts.references import Densities, base_grid, dense_grid
+from remez.solver.starts.resampling import warm
 from remez.solver.survey import Survey
 
 __all__ = ["Search", "patterns"]

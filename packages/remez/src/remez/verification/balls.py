@@ -27,9 +27,9 @@ from fractions import Fraction
 from flint import arb, arb_poly, arb_series
 
 from remez.functions.expression import Expression
-from remez.functions.tails import Germ
+from remez.functions.tails import TailEnclosure
 from remez.functions.working_precision import flint_precision
-from remez.rational.numbers import horner
+from remez.numbers import horner, mantissa_and_exponent
 from remez.rational.protocol import Real
 
 __all__ = ["ErrorCurve", "Supremum", "barycentric", "coefficients", "exact", "working"]
@@ -54,8 +54,7 @@ def working(bits: int) -> Iterator[None]:
 def exact(x: Real) -> arb:
     """A float, fraction or mpmath number as a ball that holds it (exactly, if dyadic)."""
     if hasattr(x, "_mpf_"):
-        sign, mantissa, exponent, _ = x._mpf_
-        return arb((int(-mantissa if sign else mantissa), int(exponent)))
+        return arb(mantissa_and_exponent(x))
     if isinstance(x, Fraction):
         return arb(x.numerator) / x.denominator
     return arb(x)
@@ -96,7 +95,8 @@ class ErrorCurve:
     def at(self, x: arb) -> arb:
         """An enclosure of e at a point."""
         value = self.function.ball(x) - self.p(x) / self.q(x)
-        return value if self.weight is None else self.weight.ball(x) * value
+        error: arb = value if self.weight is None else self.weight.ball(x) * value
+        return error
 
     def supremum(self, panels: Sequence[tuple[arb, arb]], scale: arb) -> Supremum:
         """Bound |e| over panels (a, b); bounds below ``scale`` need not be tight."""
@@ -182,9 +182,9 @@ class ErrorCurve:
         return value if self.weight is None else self.weight.ball(x) * value
 
 
-def _far(edge: arb, sign: int) -> Germ:
-    """The germ of x beyond ``edge``."""
-    return Germ((edge * sign).lower(), Fraction(1), arb(sign), arb(sign))
+def _far(edge: arb, sign: int) -> TailEnclosure:
+    """The tail of x beyond ``edge``."""
+    return TailEnclosure((edge * sign).lower(), Fraction(1), arb(sign), arb(sign))
 
 
 def _reaches(a: arb, b: arb, depth: int = 0) -> bool:
@@ -216,10 +216,10 @@ def _middle(a: arb, b: arb) -> arb:
     return ((a + b) / 2).mid()
 
 
-def _tail_of(polynomial: arb_poly, x: Germ) -> Germ:
+def _tail_of(polynomial: arb_poly, x: TailEnclosure) -> TailEnclosure:
     """The tail form of a polynomial."""
     *lower, top = polynomial.coeffs() or [arb(0)]
-    value: Germ = horner([*lower, 0 * x + top], x)
+    value: TailEnclosure = horner([*lower, 0 * x + top], x)
     return value
 
 

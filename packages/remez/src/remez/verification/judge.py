@@ -18,6 +18,7 @@ import numpy as np
 from remez import kernels
 from remez.functions.callable import Target
 from remez.functions.zeros import LocalZero, Smoothed, zeros_of
+from remez.points import distinct, sign_of_product
 from remez.problem import Problem
 from remez.rational.protocol import RationalFunction as Rational
 from remez.solution import Status
@@ -84,7 +85,7 @@ class Curve:
         """Both curves' points, each once."""
         x = np.concatenate([self.x, other.x])
         order = x.argsort(kind="stable")
-        order = order[_distinct(x[order])]
+        order = order[distinct(x[order])]
         rows = [[self.f, other.f], [self.e, other.e], [self.q, other.q]]
         return Curve(x[order], *(np.concatenate(row)[order] for row in rows))
 
@@ -214,7 +215,8 @@ def _noise(curve: Curve, error: float) -> np.ndarray:
         return np.zeros_like(curve.x)
     size = np.abs(np.where(np.isfinite(curve.f), curve.f, 0.0))
     size = np.pad(size, WINDOW, mode="edge")
-    return EPS * np.lib.stride_tricks.sliding_window_view(size, 2 * WINDOW + 1).max(1)
+    noise: np.ndarray = EPS * np.lib.stride_tricks.sliding_window_view(size, 2 * WINDOW + 1).max(1)
+    return noise
 
 
 def _seen(problem: Problem, rational: Rational, target: Target, curve: Curve) -> float:
@@ -291,7 +293,9 @@ def grid(
             parts += [origin + far, origin - far]
     x = np.concatenate(parts)
     x.sort()
-    return x[_distinct(x) & problem.domain.contains(x) & ((x == 0) | (np.abs(x) >= TINY[0]))]
+    kept = distinct(x) & problem.domain.contains(x) & ((x == 0) | (np.abs(x) >= TINY[0]))
+    points: np.ndarray = x[kept]
+    return points
 
 
 def _neighbours(x: float) -> np.ndarray:
@@ -341,13 +345,6 @@ def _middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return middle
 
 
-def _distinct(x: np.ndarray) -> np.ndarray:
-    """Which of increasing points differ from the one before."""
-    new = np.ones(x.size, bool)
-    np.greater(x[1:], x[:-1], out=new[1:])
-    return new
-
-
 def _resolve(
     problem: Problem, rational: Rational, target: Target, curve: Curve
 ) -> tuple[Curve, Status | None]:
@@ -378,7 +375,10 @@ def _resolve(
 
 
 def _same_component(problem: Problem, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    return np.any([(a <= low) & (high <= b) for a, b in problem.domain.intervals], axis=0)
+    together: np.ndarray = np.any(
+        [(a <= low) & (high <= b) for a, b in problem.domain.intervals], axis=0
+    )
+    return together
 
 
 def _climb(problem: Problem, rational: Rational, target: Target, curve: Curve) -> Curve:
@@ -404,10 +404,9 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: Curve) -
 
 def alternation(problem: Problem, curve: Curve, count: int) -> np.ndarray:
     """The alternating extrema with the largest errors, ``count`` of them or all (0)."""
-    signed = curve.e.copy()
-    for point in _conditions(problem):
-        signed[curve.x < point] *= -1
-    return kernels.alternating(signed, count)
+    signed = curve.e * sign_of_product(curve.x, _conditions(problem))
+    kept: np.ndarray = kernels.alternating(signed, count)
+    return kept
 
 
 def count_of(problem: Problem, defect: int) -> int:
@@ -438,4 +437,5 @@ def _near_roots(rational: Rational, size: float) -> np.ndarray:
         return np.empty(0)
     reach = np.maximum(np.abs(roots.imag), 1e-14 * size)
     offsets = np.array([-8.0, -1.0, -0.125, 0.0, 0.125, 1.0, 8.0])
-    return (roots.real[:, None] + reach[:, None] * offsets).ravel()
+    near: np.ndarray = (roots.real[:, None] + reach[:, None] * offsets).ravel()
+    return near

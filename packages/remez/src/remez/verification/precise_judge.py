@@ -8,15 +8,16 @@ of, and the bracket has to be as tight as the digits that were asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from mpmath import mp
 
 from remez.errors import RemezError, TargetError
-from remez.problem import Problem
+from remez.numbers import to_mpf
+from remez.problem import Degree, Problem, attainable
 from remez.rational.arithmetic import fastest
-from remez.rational.numbers import to_mpf
 from remez.rational.protocol import RationalFunction, Real
 from remez.solution import Status
 from remez.verification.judge import Curve, Verdict, alternation, count_of, grid, keeps_sign
@@ -52,10 +53,9 @@ def judge_precise(
     size = abs(curve.e)
     error, tolerance = max(size), mp.mpf(10) ** -digits
     null = max(abs(curve.f - curve.e)) <= tolerance * error
-    m, n = problem.degree
-    spare = min(m - rational.degree[0], n - rational.degree[1])
-    defect = n if null else max(spare, 0)
-    count = count_of(problem, defect)
+    defect = _defect(problem.degree, rational.degree, null)
+    possible = attainable(problem)
+    count = count_of(replace(problem, degree=possible), _defect(possible, rational.degree, null))
     points = _alternating(problem, curve, error, count)
     lower = min(size[points]) if points.size >= count else mp.zero
     if rational.degree[1] > 0 and not keeps_sign(problem, curve):
@@ -67,6 +67,11 @@ def judge_precise(
     reference = curve.x[points] if points.size >= count else np.array(list(hints), object)
     worst = float(curve.x[int(np.argmax(size))])
     return Verdict(status, error, lower, reference, defect, worst)
+
+
+def _defect(asked: Degree, has: Degree, null: bool) -> int:
+    """``min(m - deg p, n - deg q)``, which is n for r = 0, whose deg p is -inf."""
+    return asked[1] if null else max(min(a - b for a, b in zip(asked, has, strict=True)), 0)
 
 
 class _Sampler:

@@ -125,7 +125,7 @@ def _spacing(arithmetic: Arithmetic, points: Sequence[Number], count: int) -> np
     logs = np.array([arithmetic.log(arithmetic.number(y - x)) for x, y in pairs])
     old = (np.arange(logs.size) + 0.5) / logs.size
     new = (np.arange(count - 1) + 0.5) / (count - 1)
-    spacing = np.interp(new, old, logs)
+    spacing: np.ndarray = np.interp(new, old, logs)
     if logs.size > 1:
         first, last = (logs[1] - logs[0]) * logs.size, (logs[-1] - logs[-2]) * logs.size
         spacing = np.where(new < old[0], logs[0] + first * (new - old[0]), spacing)

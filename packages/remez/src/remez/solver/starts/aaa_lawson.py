@@ -68,7 +68,7 @@ def _support(points: Samples, count: int) -> np.ndarray:
 def _basis(u: np.ndarray, support: np.ndarray) -> np.ndarray:
     """Rows ``1/(u - z_k)``; at a support point its own term alone, which is all that counts."""
     with np.errstate(divide="ignore"):
-        basis = 1 / (u[:, None] - u[support])
+        basis: np.ndarray = 1 / (u[:, None] - u[support])
     basis[support] = np.eye(support.size)
     return basis
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from mpmath import mp
 
-from remez.rational.protocol import Real
+__all__ = ["Real", "horner", "mantissa_and_exponent", "read_number", "to_mpf", "write_number"]
 
-__all__ = ["horner", "read_number", "to_mpf", "write_number"]
+Real = Any  # a float or an mpmath number, which carries no types
 
 
 def to_mpf(x: Real) -> Real:
@@ -18,6 +19,12 @@ def to_mpf(x: Real) -> Real:
     if isinstance(x, (str, Decimal)):
         x = Fraction(x)
     return mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mp.mpf(x)
+
+
+def mantissa_and_exponent(x: Real) -> tuple[int, int]:
+    """The integers with ``x = mantissa * 2**exponent``, of a finite mpf."""
+    sign, mantissa, exponent, _ = x._mpf_
+    return int(-mantissa if sign else mantissa), int(exponent)
 
 
 def horner(coefficients: Sequence[Real], x: Real) -> Real:
@@ -32,8 +39,8 @@ def write_number(x: Real) -> str:
     """An mpf as ``mantissa p exponent`` in hexadecimal and decimal, exactly: ``-0x3p-1``."""
     if not mp.isfinite(x):
         return str(float(x))
-    sign, mantissa, exponent, _ = x._mpf_ if hasattr(x, "_mpf_") else mp.mpf(x)._mpf_
-    return f"{'-' if sign else ''}{int(mantissa):#x}p{int(exponent)}"
+    mantissa, exponent = mantissa_and_exponent(x if hasattr(x, "_mpf_") else mp.mpf(x))
+    return f"{mantissa:#x}p{exponent}"
 
 
 def read_number(text: str) -> Real:

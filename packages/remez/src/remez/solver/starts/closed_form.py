@@ -85,7 +85,8 @@ def _step(reduced: Reduced, grid: Samples) -> np.ndarray | None:
     def along(ratio: float) -> np.ndarray:
         """The share of its interval at which a point lies, from the end at the gap."""
         inner = ratio * (1 + delta) / (2 * delta) * (y - delta)
-        return inner / (inner + (1 - y))
+        share: np.ndarray = inner / (inner + (1 - y))
+        return share
 
     below = b - (b - a) * along((c - b) / (c - a))
     above = c + (d - c) * along((c - b) / (d - b))

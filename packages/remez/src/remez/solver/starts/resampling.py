@@ -1,0 +1,121 @@
+"""References from other references: of another size, or from the fit of a similar problem."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from remez.solver.problem_reduction import Reduced
+
+__all__ = ["resample", "warm"]
+
+
+def resample(reduced: Reduced, old: np.ndarray) -> np.ndarray:
+    """A reference of ``reduced.size`` points distributed as ``old`` is.
+
+    Positions between neighbours are interpolated geometrically about the nearest centre when
+    their distances from it differ much, as extrema that cluster at a singularity do.
+    """
+    if reduced.line:
+        return _into_components(_around(old, reduced.size), reduced.components)
+    for centre in reduced.centres:
+        distance = np.abs(old - centre)
+        if old.size > 2 and distance.min() < 1e-8 * np.partition(distance, 1)[1]:
+            old = np.where(distance == distance.min(), centre, old)
+    place = np.linspace(0, old.size - 1, reduced.size)
+    index = np.minimum(place.astype(int), old.size - 2)
+    fraction = place - index
+    low, high = old[index], old[index + 1]
+    new = low + (high - low) * fraction
+    for centre in reduced.centres:
+        a, b = low - centre, high - centre
+        product = a * b
+        with np.errstate(all="ignore"):
+            bent = centre + a * (b / a) ** fraction
+            wide = (product > 0) & (np.maximum(a / b, b / a) > 2)
+        nearest = np.minimum(np.abs(a), np.abs(b)) <= 2 * _distance(reduced.centres, low, high)
+        new = np.where(wide & nearest, bent, new)
+        new = _towards(new, centre, old, low, high, fraction)
+    return _into_components(
+        _crowd(new, reduced, np.sqrt(reduced.size / old.size)), reduced.components
+    )
+
+
+def _around(old: np.ndarray, size: int) -> np.ndarray:
+    """``size`` points on the line, a circle of angles, distributed as ``old`` is."""
+    angle = np.arctan(old)
+    closed = np.concatenate([[angle[-1] - np.pi], angle, [angle[0] + np.pi]])
+    place = (np.arange(size) + 0.5) * old.size / size + 0.5
+    return np.sort(np.tan(np.interp(place, np.arange(closed.size), closed)))
+
+
+def _crowd(u: np.ndarray, reduced: Reduced, power: float) -> np.ndarray:
+    """Raise distances from the nearest centre to ``power``, in units of half its neighbourhood.
+
+    Extrema near an algebraic singularity lie at distances exp(-c sqrt(n)), near a smooth end
+    at 1/n²: both move in so when the degree grows.
+    """
+    centres = reduced.centres
+    nearest = np.abs(u[:, None] - centres).argmin(1)
+    offset = u - centres[nearest]
+    reach = np.empty(u.size)
+    for i, k in enumerate(nearest):
+        side = centres[k + 1 :] if offset[i] > 0 else centres[:k]
+        reach[i] = 0.5 * np.abs(side - centres[k]).min(initial=np.inf)
+    inside = np.isfinite(reach) & (offset != 0)
+    share = np.abs(offset[inside]) / reach[inside]
+    out = u.copy()
+    out[inside] = centres[nearest][inside] + offset[inside] * share ** (power - 1)
+    return out
+
+
+def _towards(
+    new: np.ndarray,
+    centre: float,
+    old: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    fraction: np.ndarray,
+) -> np.ndarray:
+    """In the gap next to a centre that is itself a point, carry the geometric spacing on."""
+    distance = np.sort(np.abs(old - centre))
+    if distance.size < 4 or distance[0] != 0 or distance[2] <= 3 * distance[1]:
+        return new
+    ratio = distance[1] / distance[2]
+    right = (low == centre) & (fraction > 0)
+    left = (high == centre) & (fraction < 1) & (fraction > 0)
+    new = np.where(right, centre + (high - centre) * ratio ** (1 - fraction), new)
+    return np.where(left, centre - (centre - low) * ratio**fraction, new)
+
+
+def _distance(centres: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    gaps = np.minimum(np.abs(low[:, None] - centres), np.abs(high[:, None] - centres))
+    gaps[gaps == 0] = np.inf
+    nearest: np.ndarray = gaps.min(1)
+    return nearest
+
+
+def _into_components(u: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """Move points out of the gaps between components, keeping the order."""
+    if len(components) > 1:
+        inside = np.minimum(np.maximum(u[:, None], components[:, 0]), components[:, 1])
+        u = inside[np.arange(u.size), np.abs(inside - u[:, None]).argmin(1)]
+        for _ in range(4):
+            same = np.flatnonzero(np.diff(u) <= 0)
+            if not same.size:
+                break
+            u = np.sort(u)
+            near = 1e-3 * np.diff(components, axis=1).min()
+            for i in same:
+                step = near if np.any(u[i] == components[:, 0]) else -near
+                u[i + (step > 0)] += step
+            u = np.sort(u)
+    return u
+
+
+def warm(reduced: Reduced, reference: np.ndarray) -> np.ndarray | None:
+    """The reference of a former fit, in u, resampled if its size is another; None if no use."""
+    low, high = reduced.problem.domain.hull
+    u = np.unique(reduced.u(np.clip(reference, low, high)))
+    if u.size < 2:
+        return None
+    return u if u.size == reduced.size else resample(reduced, u)
