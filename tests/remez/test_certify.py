@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import remez
-from remez import BarycentricRational, Status, kernels
+from remez import BarycentricRational, Status, curve_kernels
 from remez.problem import Problem
 from remez.verification.judge import judge
 
@@ -104,7 +104,7 @@ def test_no_dense_grid_finds_a_larger_error_than_the_reported_one(fn, degree, do
 def test_runs_alternate_and_keep_what_is_large(error, count):
     """Against all alternating choices: none has a larger smallest error."""
     error = np.array(error, float) + 1e-3 * np.sin(np.arange(len(error)))  # no ties
-    chosen = kernels.alternating(error, count)
+    chosen = curve_kernels.alternating(error, count)
     signs = np.sign(error[chosen])
     assert (signs[1:] == -signs[:-1]).all()
     choices = [

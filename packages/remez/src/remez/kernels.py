@@ -1,4 +1,4 @@
-"""The inner loops, compiled by numba when first asked for and cached on disk.
+"""The inner loops of the solver, compiled by numba when first asked for and cached on disk.
 
 Import this module only inside a function: importing it is what compiles (or loads) it.
 """
@@ -9,14 +9,11 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "alternating",
-    "climb",
     "fill",
     "lagrange_rows",
     "lagrange_weights",
     "measures",
     "newton_system",
-    "quotient",
     "residual",
     "steadiest",
 ]
@@ -260,47 +257,6 @@ def residual(u, f, w, nodes, values, weights, turns):  # type: ignore[no-untyped
     return error, 1 if positive else -1
 
 
-@njit(
-    "Tuple((f8[::1], f8[::1]))(f8[::1], f8[::1], f8[::1], f8[::1])",
-    cache=True,
-    error_model="numpy",
-    fastmath={"contract", "reassoc"},
-)
-def quotient(u, nodes, values, weights):  # type: ignore[no-untyped-def]
-    """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, and the sign of q.
-
-    The limit at infinity, NaN at NaN; the sign is up to a common one, 0 where it is unknown.
-    """
-    r = np.empty(u.size)
-    sign = np.empty(u.size)
-    for i in range(u.size):
-        top = 0.0
-        bottom = 0.0
-        above = 0
-        for k in range(nodes.size):
-            term = weights[k] / (u[i] - nodes[k])
-            top += term * values[k]
-            bottom += term
-            above += u[i] < nodes[k]
-        r[i] = top / bottom
-        if not abs(r[i]) < np.inf:
-            near = 0
-            top = bottom = 0.0
-            for k in range(nodes.size):
-                top += weights[k] * values[k]
-                bottom += weights[k]
-                if abs(u[i] - nodes[k]) < abs(u[i] - nodes[near]):
-                    near = k
-            if abs(u[i]) == np.inf:
-                r[i] = top / bottom
-                bottom = 0.0
-            elif abs(u[i]) < np.inf:
-                r[i] = values[near]
-                bottom = weights[near] if u[i] == nodes[near] else 0.0
-        sign[i] = np.sign(bottom) * (-1.0 if above % 2 else 1.0)
-    return r, sign
-
-
 @njit("f8[::1](f8[::1], f8[:,::1], f8[::1], f8[::1])", cache=True, error_model="numpy")
 def fill(points, components, centres, fractions):  # type: ignore[no-untyped-def]
     """Points of the components between the given ones and the ends.
@@ -373,102 +329,3 @@ def measures(u, f, components):  # type: ignore[no-untyped-def]
         step = total[i] / count[i] * (u[i] - u[i - 1]) if count[i] else 0.0
         bends[i] = bends[i - 1] + step
     return even, bends
-
-
-@njit("i8[::1](f8[::1], i8)", cache=True)
-def alternating(error, count):  # type: ignore[no-untyped-def]  # noqa: C901
-    """Indices of at most ``count`` extrema of alternating sign, the largest ones.
-
-    Each run of equal sign gives its largest; while there are too many, the smallest goes,
-    together with its smaller neighbour unless it is an end. ``count = 0`` keeps all. Of very many
-    those below the highest level at which enough alternate go first, all at once.
-    """
-    # one function: its phases share the index array, which is shortened in place
-    keep = np.empty(error.size, np.int64)
-    n = 0
-    for i in range(error.size):
-        if error[i] == 0.0:
-            continue
-        if n and (error[i] > 0) == (error[keep[n - 1]] > 0):
-            if abs(error[i]) > abs(error[keep[n - 1]]):
-                keep[n - 1] = i
-        else:
-            keep[n] = i
-            n += 1
-    if count and n > 8 * count + 64:
-        low, high = 0.0, 0.0
-        for i in range(n):
-            high = max(high, abs(error[keep[i]]))
-        for _ in range(60):
-            level = 0.5 * (low + high)
-            runs, last = 0, 0.0
-            for i in range(n):
-                if abs(error[keep[i]]) >= level and error[keep[i]] * last <= 0:
-                    last = error[keep[i]]
-                    runs += 1
-            if runs < count:
-                high = level
-                continue
-            low = level
-            total, n = n, 0
-            for i in range(total):
-                if abs(error[keep[i]]) >= low:
-                    keep[n] = keep[i]
-                    n += 1
-        total, n = n, 0
-        for i in range(total):
-            k = keep[i]
-            if n and (error[k] > 0) == (error[keep[n - 1]] > 0):
-                if abs(error[k]) > abs(error[keep[n - 1]]):
-                    keep[n - 1] = k
-            else:
-                keep[n] = k
-                n += 1
-    while count and n > count:
-        small = 0
-        for i in range(1, n):
-            if abs(error[keep[i]]) < abs(error[keep[small]]):
-                small = i
-        gone = 1
-        if n == count + 1:
-            small = 0 if abs(error[keep[0]]) < abs(error[keep[n - 1]]) else n - 1
-        elif 0 < small < n - 1:
-            gone = 2
-            if abs(error[keep[small - 1]]) < abs(error[keep[small + 1]]):
-                small -= 1
-        n -= gone
-        for i in range(small, n):
-            keep[i] = keep[i + gone]
-    return keep[:n]
-
-
-@njit("f8[::1](f8[::1], f8[::1], i8[::1], f8)", cache=True, error_model="numpy")
-def climb(u, size, peaks, gain):  # type: ignore[no-untyped-def]
-    """Where to look for a higher point: the parabola's vertex, and half way on the longer side.
-
-    Peaks whose parabola promises less than ``gain`` are left alone.
-    """
-    out = np.empty(2 * peaks.size)
-    filled = 0
-    for i in peaks:
-        if i == 0 or i == u.size - 1:
-            continue
-        left, right = u[i] - u[i - 1], u[i + 1] - u[i]
-        fall_left, fall_right = size[i] - size[i - 1], size[i] - size[i + 1]
-        bottom = left * fall_right + right * fall_left
-        if not (fall_left >= 0 and fall_right >= 0 and bottom > 0):
-            continue
-        if not min(left, right) > 1e-6 * max(left, right):
-            continue  # what the parabola promises is rounding
-        step = 0.5 * (right * right * fall_left - left * left * fall_right) / bottom
-        curvature = bottom / (left * right * (left + right))
-        step = max(-0.5 * left, min(0.5 * right, step))
-        if step * step * curvature <= gain:
-            continue
-        middle = 0.5 * right if right > left else -0.5 * left
-        out[filled] = u[i] + step
-        filled += 1
-        if abs(step - middle) > 0.1 * max(left, right):
-            out[filled] = u[i] + middle
-            filled += 1
-    return out[:filled]

@@ -299,10 +299,10 @@ def _quotient(
     """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, and the sign of q, 0 off the real line."""
     if np.iscomplexobj(u):
         return _complex_quotient(u, nodes, values, weights), np.zeros(u.size)
-    from remez import kernels
+    from remez import curve_kernels
 
     parts = (np.ascontiguousarray(part, float) for part in (nodes, values, weights))
-    r, sign = kernels.quotient(u, *parts)
+    r, sign = curve_kernels.quotient(u, *parts)
     return r, sign
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from remez import kernels
+from remez import curve_kernels
 from remez.solver.exchange import EPS, ExchangeOptions, Outcome, State, exchange, solve
 from remez.solver.levelling import Levelled
 from remez.solver.problem_reduction import Reduced, Samples
@@ -117,7 +117,7 @@ def _at(reduced: Reduced, k: int) -> Reduced:
 def _degenerate(small: Reduced, state: State, defect: int) -> bool:
     """Whether the error alternates on ``defect`` more points than the type of ``small`` asks."""
     signed = state.extrema.error * small.flips(state.extrema.points.u)
-    kept = kernels.alternating(signed, small.size + defect)
+    kept = curve_kernels.alternating(signed, small.size + defect)
     high = np.abs(signed[kept]) > 0.5 * state.extrema.largest
     return kept.size == small.size + defect and bool(high.all())
 
@@ -164,7 +164,7 @@ def _corrected(
         if _good(outcome.state) or outcome.first is None:
             return outcome
         found = outcome.first.extrema
-        largest = kernels.alternating(found.error, MORE * reduced.size)
+        largest = curve_kernels.alternating(found.error, MORE * reduced.size)
         dense, _ = dense.merge(found.points[largest])
     return outcome
 

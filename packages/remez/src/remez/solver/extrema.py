@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remez import kernels
+from remez import curve_kernels, kernels
 from remez.solver.levelling import Levelled
 from remez.solver.problem_reduction import Reduced, Samples
 
@@ -57,14 +57,14 @@ def search(
     noise = 8 * EPS * reference.height
     for attempt in range(rounds + 1):
         signed = error * reduced.flips(curve.u) if reduced.fixed else error
-        peaks = kernels.alternating(signed, 0)
+        peaks = curve_kernels.alternating(signed, 0)
         size = np.abs(error)
         largest = float(size.max())
         if attempt == rounds:
             break
         gap = 1 - abs(level.error) / largest if largest > 0 else 0.0
         gain = max(min(1e-3, WORTH * gap * gap), 1e-7) * largest
-        trial = kernels.climb(curve.u, size, peaks, max(gain, noise))
+        trial = curve_kernels.climb(curve.u, size, peaks, max(gain, noise))
         if len(ends) > 1:
             trial = trial[_inside(trial, ends)]
         if not trial.size:
@@ -89,7 +89,7 @@ def choose(reduced: Reduced, old: Samples, level: Levelled, found: Extrema) -> S
     noise = 8 * EPS * old.height
     if reduced.degree[1] == 0 and abs(level.error) < noise < found.largest:
         signed = np.where(np.abs(signed) < noise, 0.0, signed)
-    kept = kernels.alternating(signed, reduced.size)
+    kept = curve_kernels.alternating(signed, reduced.size)
     if kept.size == reduced.size:
         return found.points[kept]
     if not signed.size:

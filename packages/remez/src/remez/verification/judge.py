@@ -4,8 +4,8 @@
 returns a `Verdict`: a lower bound on the best error (de la Vallée Poussin: the smallest of
 m + n + 2 - defect errors of alternating sign), the maximum found on a grid that resolves the
 error curve, and whether the denominator vanishes in the domain. This is evidence in floating
-point; `remez.verification.certificate` turns it into a proof. Of the loops in `remez.kernels` it
-uses those that hold for any curve: the barycentric sum, runs of equal sign, a step uphill.
+point; `remez.verification.certificate` turns it into a proof. Of the
+compiled loops it uses only `remez.curve_kernels`, which hold for any curve.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remez import kernels
+from remez import curve_kernels
 from remez.functions.callable import Target
 from remez.functions.zeros import LocalZero, Smoothed, zeros_of
 from remez.points import distinct, sign_of_product
@@ -393,7 +393,7 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: Curve) -
         top = size.max()
         at = alternation(problem, curve, 0)
         at = at[size[at] > 0.9 * top]
-        trial = kernels.climb(curve.x, size, at, max(PROMISE * top, rounding))
+        trial = curve_kernels.climb(curve.x, size, at, max(PROMISE * top, rounding))
         trial = trial[problem.domain.contains(trial)]
         if not trial.size:
             break
@@ -405,7 +405,7 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: Curve) -
 def alternation(problem: Problem, curve: Curve, count: int) -> np.ndarray:
     """The alternating extrema with the largest errors, ``count`` of them or all (0)."""
     signed = curve.e * sign_of_product(curve.x, _conditions(problem))
-    kept: np.ndarray = kernels.alternating(signed, count)
+    kept: np.ndarray = curve_kernels.alternating(signed, count)
     return kept
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remez import kernels
+from remez import curve_kernels
 from remez.rational.arithmetic import Arithmetic, Number
 from remez.solver.precise.levelling import Levelled, branches, level, sign_changes
 
@@ -326,7 +326,7 @@ def alternation(
     for last, i in itertools.pairwise([order[0], *order]):
         rank += size[i] > size[last]
         ranks[i] = (rank + 1) * curve.side(samples[i]) * ((errors[i] > 0) - (errors[i] < 0))
-    return [int(i) for i in kernels.alternating(ranks, count)]
+    return [int(i) for i in curve_kernels.alternating(ranks, count)]
 
 
 def _vertex(curve: Curve, samples: Sequence[Number], errors: Sequence[Number], i: int) -> Number:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import linalg
 
-from remez import kernels
+from remez import curve_kernels
 from remez.solver.exchange import solve
 from remez.solver.problem_reduction import Reduced, Samples
 
@@ -41,7 +41,7 @@ def lawson_references(reduced: Reduced, points: Samples) -> Iterator[np.ndarray]
         if error is None:
             return
         size = np.abs(error)
-        kept = kernels.alternating(error, reduced.size)
+        kept = curve_kernels.alternating(error, reduced.size)
         if kept.size == reduced.size:
             reference = points.u[kept]
             levelled = solve(reduced, reduced.sample(reference))

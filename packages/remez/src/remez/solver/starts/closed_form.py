@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from remez import kernels
+from remez import curve_kernels
 from remez.rational.zolotarev import alternation
 from remez.solver.exchange import Outcome, State
 from remez.solver.extrema import search
@@ -42,7 +42,7 @@ def zero(reduced: Reduced, grid: Samples) -> tuple[Reduced, Outcome]:
     constant = reduced.with_degree((0, 0))
     level = Levelled(grid.u[-1:], np.zeros(1), np.ones(1), 0.0, True)
     found = search(constant, level, grid[np.array([0, -1])], grid)
-    kept = kernels.alternating(found.error, reduced.degree[0] + 2)
+    kept = curve_kernels.alternating(found.error, reduced.degree[0] + 2)
     if kept.size < reduced.degree[0] + 2:
         return constant, Outcome(None, 1)
     level = replace(level, error=float(np.abs(found.error[kept]).min()))

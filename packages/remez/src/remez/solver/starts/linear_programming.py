@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from remez import kernels
+from remez import curve_kernels
 from remez.points import sign_of_product
 from remez.solver.levelling import Levelled
 from remez.solver.problem_reduction import Reduced, Samples
@@ -82,7 +82,7 @@ def correct(
         if done:
             break
     signed = points.w * error * reduced.flips(points.u)
-    kept = kernels.alternating(signed, reduced.size)
+    kept = curve_kernels.alternating(signed, reduced.size)
     return points.u[kept] if kept.size == reduced.size else None
 
 
