@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from rsae_evals.comparison.results import (
+from rsae_evals.results import (
     ActivationCurve,
     Arm,
     Comparison,

@@ -7,9 +7,9 @@ import torch
 from rich.console import Console
 
 from rsae.data import Activations
-from rsae_evals.comparison.results import Verdict
 from rsae_evals.integrations.upgrade_report import evaluate_upgrade
 from rsae_evals.report import read
+from rsae_evals.results import Verdict
 
 ARMS = {"teacher": 0.5, "control": 0.7, "threshold_only": 0.8, "rsae_init": 0.5, "rsae": 0.9}
 

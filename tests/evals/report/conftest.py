@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsae_evals.comparison.results import (
+from rsae_evals.results import (
     ActivationCurve,
     Arm,
     Comparison,

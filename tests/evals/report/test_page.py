@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsae.errors import CorruptFileError, RsaeError
-from rsae_evals.comparison.results import Verdict
 from rsae_evals.report import html, markdown, read, write
+from rsae_evals.results import Verdict
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsae_evals.comparison.results import Verdict
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question, readable, scope
 from rsae_evals.report.numbers import MINUS, number, percent, signed
 from rsae_evals.report.tables import SIGNS, Change, Table, text
+from rsae_evals.results import Verdict
 
 finite = st.floats(-1e300, 1e300)
 

@@ -236,7 +236,7 @@ def public_name(source: str) -> str:
     file the folder's.
 
     Example:
-        >>> public_name("/home/me/runs/relu/sae_weights.safetensors"), public_name("owner/name")
+        >>> public_name("/runs/relu/sae_weights.safetensors"), public_name("owner/name")
         ('relu', 'owner/name')
     """
     path = PurePath(source)

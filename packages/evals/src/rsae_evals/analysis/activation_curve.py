@@ -11,10 +11,10 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from rsae_evals.coder import Coder
-from rsae_evals.comparison.results import ActivationCurve
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.metrics.measurement import Array
 from rsae_evals.metrics.sparsity import histogram
+from rsae_evals.results import ActivationCurve
 
 __all__ = ["Magnitudes", "activation_curve", "best_rational", "magnitudes"]
 

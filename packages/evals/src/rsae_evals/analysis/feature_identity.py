@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsae_evals.coder import Coder, SparseCoder, as_coder
-from rsae_evals.comparison.results import (
-    Context,
-    FeatureChange,
-    FeatureIdentity,
-    IdentityFigure,
-)
 from rsae_evals.data.blocks import blocks, rows_for
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.errors import EvaluationError
 from rsae_evals.metrics.measurement import Array
 from rsae_evals.metrics.sparsity import histogram
+from rsae_evals.results import (
+    Context,
+    FeatureChange,
+    FeatureIdentity,
+    IdentityFigure,
+)
 
 __all__ = ["feature_identity", "identities"]
 

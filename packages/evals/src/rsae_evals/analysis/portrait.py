@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from rsae_evals.analysis.activation_curve import activation_curve
 from rsae_evals.analysis.feature_identity import identities
 from rsae_evals.coder import Coder
-from rsae_evals.comparison.results import ActivationCurve, FeatureIdentity
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.metrics.measurement import Progress
+from rsae_evals.results import ActivationCurve, FeatureIdentity
 
 __all__ = ["portray"]
 

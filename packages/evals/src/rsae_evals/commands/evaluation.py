@@ -14,7 +14,6 @@ from rich.console import Console
 from rsae.files import make_folder, public_name
 from rsae_evals.comparison.comparing import compare, default_metrics
 from rsae_evals.comparison.known import known_features
-from rsae_evals.comparison.results import Comparison
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.data.materials import Setting, load_coder, prepare
 from rsae_evals.errors import EvaluationError
@@ -25,6 +24,7 @@ from rsae_evals.metrics.reconstruction import Reconstruction
 from rsae_evals.progress import bars, progress_on
 from rsae_evals.provenance import provenance
 from rsae_evals.report import read, show, show_probing, write
+from rsae_evals.results import Comparison
 from rsae_evals.synthetic import load_world
 
 __all__ = ["run_compare", "run_eval", "run_probe", "run_report"]

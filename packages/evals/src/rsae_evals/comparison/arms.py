@@ -10,9 +10,9 @@ import numpy as np
 
 from rsae.files import public_name
 from rsae_evals.coder import Coder
-from rsae_evals.comparison.results import ActivationCurve, Arm, FeatureIdentity, Histogram
 from rsae_evals.metrics.measurement import Measurement, Metric
 from rsae_evals.metrics.sparsity import density_histogram, histogram
+from rsae_evals.results import ActivationCurve, Arm, FeatureIdentity, Histogram
 
 __all__ = ["describe_arm", "undefined_reasons"]
 

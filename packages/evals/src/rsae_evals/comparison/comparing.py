@@ -16,7 +16,6 @@ from rsae_evals.comparison.arms import describe_arm, finite, undefined_reasons
 from rsae_evals.comparison.gain import gain_parts
 from rsae_evals.comparison.loading import at_scale, loader_notes
 from rsae_evals.comparison.pareto import area_between, curve, curve_warnings
-from rsae_evals.comparison.results import Comparison, Difference, ParetoArea, ParetoCurve
 from rsae_evals.comparison.statistics import (
     MIN_DOCUMENTS,
     Interval,
@@ -32,6 +31,7 @@ from rsae_evals.metrics.catalogue import METRICS
 from rsae_evals.metrics.downstream import Splicing
 from rsae_evals.metrics.measurement import Array, Measurement, Metric, Progress, Totals
 from rsae_evals.metrics.reconstruction import Reconstruction
+from rsae_evals.results import Comparison, Difference, ParetoArea, ParetoCurve
 
 __all__ = ["Comparison", "compare", "default_metrics"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from rsae_evals.comparison.results import GainPart
+from rsae_evals.results import GainPart
 
 __all__ = ["gain_parts"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rsae_evals.comparison.comparing import compare
-from rsae_evals.comparison.results import Comparison
 from rsae_evals.data.evaluation_set import ROWS_PER_SEQUENCE, evaluation_set
 from rsae_evals.metrics.measurement import Progress
 from rsae_evals.metrics.reconstruction import Reconstruction
 from rsae_evals.metrics.recovery import Recovery
+from rsae_evals.results import Comparison
 from rsae_evals.synthetic import World, load_world
 
 __all__ = ["known_features"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rsae_evals.comparison.results import ParetoArea, ParetoCurve
+from rsae_evals.results import ParetoArea, ParetoCurve
 
 __all__ = ["area_between", "curve", "curve_warnings"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rsae_evals.comparison.results import Comparison, Difference, FeatureIdentity, Verdict
 from rsae_evals.comparison.statistics import Interval
 from rsae_evals.metrics.catalogue import METRICS
+from rsae_evals.results import Comparison, Difference, FeatureIdentity, Verdict
 
 __all__ = ["L0_TOLERANCE", "conclude", "identity_loss", "judge", "known_loss", "matched"]
 

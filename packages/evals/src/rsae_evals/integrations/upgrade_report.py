@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from rsae_evals.comparison.comparing import compare
-from rsae_evals.comparison.results import Comparison
 from rsae_evals.data.evaluation_set import evaluation_set
 from rsae_evals.metrics.downstream import Splicing
 from rsae_evals.metrics.reconstruction import Reconstruction
 from rsae_evals.progress import progress_on
 from rsae_evals.provenance import provenance as of_this_process
 from rsae_evals.report import show, write
+from rsae_evals.results import Comparison
 
 if TYPE_CHECKING:
     from rsae.data import Activations

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsae_evals.comparison.results import Histogram
+from rsae_evals.results import Histogram
 
 
 def firing(z: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rsae_evals.comparison.results import Comparison, Difference, Verdict
 from rsae_evals.comparison.verdicts import L0_TOLERANCE, matched
 from rsae_evals.metrics import METRICS
 from rsae_evals.report.numbers import NARROW, number, percent
 from rsae_evals.report.tables import Change
+from rsae_evals.results import Comparison, Difference, Verdict
 
 _LABELS = {
     "teacher": "teacher",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rsae.errors import CorruptFileError
 from rsae.files import make_folder, read_json, write_json, write_text
-from rsae_evals.comparison.results import Comparison
 from rsae_evals.errors import EvaluationError
 from rsae_evals.report.markdown import markdown
 from rsae_evals.report.page import html
+from rsae_evals.results import Comparison
 
 
 def write(comparison: Comparison, out: Path | str) -> Path:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rsae_evals.comparison.results import Comparison
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question, readable, scope
 from rsae_evals.report.tables import Cell, Table, text
+from rsae_evals.results import Comparison
 
 
 def markdown(comparison: Comparison) -> str:

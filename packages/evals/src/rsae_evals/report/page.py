@@ -13,18 +13,18 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from rsae_evals.comparison.results import (
+from rsae_evals.report import summary
+from rsae_evals.report.answer import answer, arm_label, question, readable, scope
+from rsae_evals.report.numbers import number, signed
+from rsae_evals.report.plots import plots
+from rsae_evals.report.tables import SIGNS, Cell, Change, Table, text
+from rsae_evals.results import (
     Comparison,
     Context,
     FeatureChange,
     FeatureIdentity,
     Verdict,
 )
-from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, arm_label, question, readable, scope
-from rsae_evals.report.numbers import number, signed
-from rsae_evals.report.plots import plots
-from rsae_evals.report.tables import SIGNS, Cell, Change, Table, text
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from rsae_evals.comparison.results import (
+from rsae_evals.metrics import METRICS
+from rsae_evals.report.answer import Question, arm_label, held_out, predicted
+from rsae_evals.report.figures import FILL, INK, MUTED, Figure, canvas, inline, legend, series
+from rsae_evals.report.numbers import NARROW, number, percent
+from rsae_evals.report.tables import Table
+from rsae_evals.results import (
     ActivationCurve,
     Arm,
     Comparison,
     FeatureIdentity,
     Histogram,
 )
-from rsae_evals.metrics import METRICS
-from rsae_evals.report.answer import Question, arm_label, held_out, predicted
-from rsae_evals.report.figures import FILL, INK, MUTED, Figure, canvas, inline, legend, series
-from rsae_evals.report.numbers import NARROW, number, percent
-from rsae_evals.report.tables import Table
 
 
 def plots(comparison: Comparison, question: Question) -> tuple[Figure, ...]:

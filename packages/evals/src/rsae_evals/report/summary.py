@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rsae_evals.comparison.results import Comparison, Difference, FeatureChange, IdentityFigure
 from rsae_evals.metrics import METRICS
 from rsae_evals.report.answer import Question, arm_label, held_out, predicted
 from rsae_evals.report.numbers import number
 from rsae_evals.report.tables import Cell, Change, Table
+from rsae_evals.results import Comparison, Difference, FeatureChange, IdentityFigure
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsae_evals.comparison.results import Verdict
 from rsae_evals.report.numbers import number, signed
+from rsae_evals.results import Verdict
 
 SIGNS = {
     Verdict.BETTER: "▲",

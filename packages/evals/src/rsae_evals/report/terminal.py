@@ -7,11 +7,11 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from rsae_evals.comparison.results import Comparison, Verdict
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question, readable
 from rsae_evals.report.numbers import signed
 from rsae_evals.report.tables import Cell, Change, text
+from rsae_evals.results import Comparison, Verdict
 
 _COLOURS = {
     Verdict.BETTER: "green",
