@@ -39,8 +39,9 @@ class Kind:
     name: str
 
 
-_DOUBLE = Arithmetic(53, 2.0**-1074)
-_SINGLE = Arithmetic(24, 2.0**-150)
+# what float64 itself loses to underflow in the analysis of a program is covered by 2^-1070
+_DOUBLE = Arithmetic(53, 2.0**-1070, float(np.finfo(np.float64).max))
+_SINGLE = Arithmetic(24, 2.0**-150, float(np.finfo(np.float32).max))
 
 DTYPES = {
     "float64": Kind(53, _DOUBLE, "float64"),

@@ -34,6 +34,8 @@ MAX_DESCENT = 60
 MAX_LATTICE = 40  # coefficients: beyond them float64 does not hold the lattice, and nearest stays
 MAX_PAIRED = 24  # basis vectors up to which sums of two are tried
 COARSE = 200  # sample points that the search uses; the choice is made on all of them
+SINGLE_EXPONENT = -126  # of the smallest normal float32, and bfloat16
+SINGLE_TOP = 2.0**128  # beyond the largest of either
 SHRINK = 0.5  # how far the denominator may fall below the one before rounding
 
 
@@ -54,10 +56,22 @@ class RoundedPair:
 
 
 def to_nearest(c: np.ndarray, bits: int) -> np.ndarray:
-    """Each number rounded to ``bits`` significant bits, ties to even."""
-    mantissa, exponent = np.frexp(c)
-    rounded: np.ndarray = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
-    return rounded
+    """Each number rounded to ``bits`` significant bits, ties to even.
+
+    Of at most 24 bits, to a number that float32's exponents hold: below 2^-126 there are fewer
+    bits, and from 2^128 on the result is infinite.
+    """
+    ulp = _ulp(c, bits)
+    with np.errstate(over="ignore"):
+        out = np.ldexp(np.rint(np.ldexp(c, -ulp)), ulp)
+    return np.where(np.abs(out) >= SINGLE_TOP, np.copysign(np.inf, out), out) if bits <= 24 else out
+
+
+def _ulp(c: np.ndarray, bits: int) -> np.ndarray:
+    """The exponents of the units in the last place."""
+    exponent = np.frexp(c)[1]
+    lowest = SINGLE_EXPONENT if bits <= 24 else np.finfo(float).minexp
+    return np.maximum(exponent - 1, lowest) - (bits - 1)
 
 
 def round_pair(
@@ -121,7 +135,7 @@ class _Scaling:
         self.c, self.size, self.bits = np.concatenate([p, q]), p.size, bits
         self.free = np.flatnonzero(self.c)
         self.free = self.free[self.free != p.size + np.abs(q).argmax()]
-        self.ulp = np.ldexp(1.0, np.frexp(self.c[self.free])[1] - bits)
+        self.ulp = np.ldexp(1.0, _ulp(self.c[self.free], bits))
         self.start = to_nearest(self.c, bits)
         powers = t ** np.arange(max(p.size, q.size))[:, None]
         self.powers, self.q_powers = powers[: p.size], powers[: q.size]

@@ -8,8 +8,9 @@ computed value. For an operation with computed operands ``a + δa, b + δb``::
     a / b   (|δa| + |a/b| |δb|) / (|b| - |δb|)
 
 to which the operation's own rounding adds half an ulp of the largest result, and half the
-smallest subnormal. Multiplying by a power of two, and subtracting within a factor of two (Sterbenz)
-are exact. A compiler that contracts ``a * b + c`` to one rounding only does better.
+smallest subnormal, for underflow is gradual. Beyond the largest number of the type there is no
+bound. Multiplying by a power of two is exact but for underflow, subtracting within a factor of two
+(Sterbenz) always. A compiler that contracts ``a * b + c`` to one rounding only does better.
 
 Source: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM 2002, §3.3.
 """
@@ -30,15 +31,23 @@ __all__ = ["Arithmetic", "evaluation_bound"]
 PANELS = (2**10, 2**13, 2**16)
 NARROWEST = 1e-18  # of the graded panels, relative to the interval
 SLACK = 1 + 1e-9  # covers the float64 rounding of this analysis itself
-FAR = 1e300  # stands for infinity: nobody passes a larger x
+FAR = 1e-8  # of the largest number of the type: stands for infinity
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """A binary floating-point type: significand bits, hidden bit included; smallest subnormal."""
+    """A binary floating-point type with gradual underflow.
+
+    Attributes:
+        bits: of the significand, the hidden bit included.
+        smallest: absolute error of one rounding next to zero; no less than half the smallest
+            subnormal.
+        largest: the largest finite number.
+    """
 
     bits: int
     smallest: float
+    largest: float
 
     @property
     def unit(self) -> float:
@@ -71,7 +80,7 @@ def evaluation_bound(
 
     Args:
         program: constants are taken as they are (they must be numbers of the arithmetic).
-        domain: intervals; an infinite end is taken as 1e300.
+        domain: intervals; an infinite end is taken as 1e-8 of the largest number of the type.
         arithmetic: of every operation.
         weight: multiplies the error; taken at the middle of each panel, so that the bound is then
             an estimate.
@@ -81,7 +90,7 @@ def evaluation_bound(
         The bound; infinity if a denominator cannot be kept away from zero on the finest panels.
     """
     for count in PANELS:
-        panels = _panels(domain, count, focus)
+        panels = _panels(domain, count, focus, FAR * arithmetic.largest)
         error = _analyse(program, panels, arithmetic).error
         if weight is not None:
             error = error * weight(0.5 * panels.low + 0.5 * panels.high)
@@ -90,26 +99,25 @@ def evaluation_bound(
     return math.inf
 
 
-def _panels(domain: Domain, count: int, focus: float) -> _Quantity:
-    edges = [_edges(low, high, count, focus) for low, high in domain.intervals]
+def _panels(domain: Domain, count: int, focus: float, far: float) -> _Quantity:
+    edges = [_edges(low, high, count, focus, far) for low, high in domain.intervals]
     low = np.concatenate([e[:-1] for e in edges])
     high = np.concatenate([e[1:] for e in edges])
     return _Quantity(low, high, np.zeros_like(low))
 
 
-def _edges(low: float, high: float, count: int, focus: float) -> np.ndarray:
+def _edges(low: float, high: float, count: int, focus: float, far: float) -> np.ndarray:
     if math.isfinite(low) and math.isfinite(high):
         even = np.linspace(low, high, count + 1)
         graded = (high - low) * np.geomspace(NARROWEST, 0.5, count // 2)
         near = np.concatenate([even, low + graded, high - graded, focus + graded, focus - graded])
         return np.unique(np.append(near[(near >= low) & (near <= high)], [low, high]))
     if math.isinf(low) and math.isinf(high):
-        return np.concatenate(
-            [_edges(-math.inf, 0.0, count, focus), _edges(0.0, math.inf, count, focus)[1:]]
-        )
+        right = _edges(0.0, math.inf, count, focus, far)
+        return np.concatenate([-right[::-1], right[1:]])
     if math.isinf(low):
-        return -_edges(-high, math.inf, count, focus)[::-1]
-    near = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, count), np.geomspace(1e7, FAR, 64)])
+        return -_edges(-high, math.inf, count, focus, far)[::-1]
+    near = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, count), np.geomspace(1e7, far, 64)])
     return low + near
 
 
@@ -134,27 +142,33 @@ def _walk(tree: Tree, known: dict[str, _Quantity], arithmetic: Arithmetic) -> _Q
         return _rounded(_square(_walk(left, known, arithmetic)), arithmetic)
     a, b = _walk(left, known, arithmetic), _walk(right, known, arithmetic)
     result = {"+": _add, "-": _subtract, "*": _multiply, "/": _divide}[sign](a, b)
-    if _is_exact(left, sign, right, a, b):
+    if sign == "*" and any(map(_is_power_of_two, (left, right))):
+        return _bounded(result, arithmetic, 0.0)
+    if sign == "-" and _is_near(a, b):
         return result
     return _rounded(result, arithmetic)
 
 
-def _is_exact(left: Tree, sign: str, right: Tree, a: _Quantity, b: _Quantity) -> bool:
-    if sign == "*":
-        return any(
-            isinstance(factor, float) and math.frexp(abs(factor))[0] == 0.5
-            for factor in (left, right)
-        )
-    exact_operands = not (a.error.any() or b.error.any())
+def _is_power_of_two(tree: Tree) -> bool:
+    return isinstance(tree, float) and math.frexp(abs(tree))[0] == 0.5
+
+
+def _is_near(a: _Quantity, b: _Quantity) -> bool:
+    """Whether exact operands lie within a factor of two of each other in every panel."""
     within = (a.low >= 0.5 * b.high) & (0.5 * a.high <= b.low) & (b.low > 0)
-    return sign == "-" and exact_operands and bool(within.all())
+    return not (a.error.any() or b.error.any()) and bool(within.all())
 
 
 def _rounded(v: _Quantity, arithmetic: Arithmetic) -> _Quantity:
     """Half an ulp of the largest computed value in the panel."""
     _, exponent = np.frexp(v.size + v.error)
-    half_ulp = np.ldexp(arithmetic.unit, exponent - 1)
-    return _Quantity(v.low, v.high, v.error + half_ulp + arithmetic.smallest)
+    return _bounded(v, arithmetic, np.ldexp(arithmetic.unit, exponent - 1))
+
+
+def _bounded(v: _Quantity, arithmetic: Arithmetic, rounding: np.ndarray | float) -> _Quantity:
+    """With the error of one rounding, of an underflow, and none for an overflow."""
+    error = v.error + rounding + arithmetic.smallest
+    return _Quantity(v.low, v.high, np.where(v.size + error <= arithmetic.largest, error, np.inf))
 
 
 def _outward(low: np.ndarray, high: np.ndarray, error: np.ndarray) -> _Quantity:

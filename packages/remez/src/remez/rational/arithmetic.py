@@ -15,12 +15,19 @@ from typing import Any, Protocol
 import mpmath
 from mpmath import mp
 
+from remez.errors import RemezError
 from remez.functions.expression import as_expression
 from remez.functions.working_precision import flint_precision, working_digits
 from remez.numbers import mantissa_and_exponent, to_mpf
 
 __all__ = ["Arithmetic", "FlintArithmetic", "MpmathArithmetic", "fastest"]
 
+# a polynomial with a zero of order k needs about k times the digits
+ROOT_PRECISIONS = (1, 2, 4, 8)
+INSEPARABLE = (
+    "two zeros or poles are too close to be told apart: the fit has a multiple one, or more "
+    "degree than its function needs; lower the degree"
+)
 Number = Any  # an arb or an mpf, both untyped; exact, never an interval
 Matrix = Sequence[Sequence[Number]]
 
@@ -106,7 +113,13 @@ class MpmathArithmetic:
 
     def roots(self, coefficients: Sequence[Number]) -> list[Number]:
         """The zeros of a polynomial, constant term first."""
-        return list(mp.polyroots(coefficients[::-1], maxsteps=500, extraprec=4 * mp.prec))
+        for more in ROOT_PRECISIONS:
+            try:
+                found = mp.polyroots(coefficients[::-1], 500 * more, extraprec=4 * more * mp.prec)
+            except mp.NoConvergence:
+                continue
+            return list(found)
+        raise RemezError(INSEPARABLE)
 
     def function(self, fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
         """``fn`` itself, its values made real numbers."""
@@ -183,10 +196,15 @@ class FlintArithmetic:
     def roots(self, coefficients: Sequence[Number]) -> list[Number]:
         """The zeros of a polynomial, constant term first."""
         digits = mp.dps
-        with self.digits(2 * digits + 10 * len(coefficients)):
-            polynomial = self._flint.acb_poly([self.number(c) for c in coefficients])
-            found = polynomial.roots(tol=self.number(10) ** -(digits + 5))
-            return [mp.mpc(self.mpf(z.real), self.mpf(z.imag)) for z in found]
+        for more in ROOT_PRECISIONS:
+            with self.digits(more * (2 * digits + 10 * len(coefficients))):
+                polynomial = self._flint.acb_poly([self.number(c) for c in coefficients])
+                try:
+                    found = polynomial.roots(tol=self.number(10) ** -(digits + 5))
+                except ValueError:  # two zeros are not told apart at this precision
+                    continue
+                return [mp.mpc(self.mpf(z.real), self.mpf(z.imag)) for z in found]
+        raise RemezError(INSEPARABLE)
 
     def function(self, fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
         """The ball form of an expression or a catalogue target; other callables through mpmath."""

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.polynomial import Chebyshev
 from scipy.fft import dct
 
+from remez.functions.working_precision import working_digits
 from remez.rational.protocol import Real, Record
 
+if TYPE_CHECKING:
+    from remez.rational.exact_roots import Roots
+
 __all__ = ["BarycentricRational", "Folded"]
+
+ROOT_DIGITS = 50  # decimal digits of zeros, poles and residues before they are rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,20 +153,62 @@ class BarycentricRational:
         return lambda x: _shaped(slope, x)
 
     def poles(self) -> np.ndarray:
-        """The zeros of q, complex, at most n of them, sorted by real then imaginary part."""
+        """The zeros of q, complex, sorted by real then imaginary part.
+
+        They are accurate relative to their distance from the origin. Where q is of a lower degree
+        up to rounding there are as many as that; a pole that a zero cancels up to rounding is left
+        out.
+        """
+        return self.origin + self._listed[1]
+
+    def zeros(self) -> np.ndarray:
+        """The zeros of p, in the same form."""
+        return self.origin + self._listed[0]
+
+    def estimated_poles(self) -> np.ndarray:
+        """All zeros of q in float64, accurate relative to the largest node: a quick look."""
         if self.folded is None:
-            return self.origin + _sorted(_roots(self.nodes, self.weights, self.degree[1]))
+            return self.origin + _roots(self.nodes, self.weights, self.degree[1])
         count = self.degree[1] // 2
         return self.origin + _unfolded(_roots(self.folded.nodes, self.folded.weights, count))
 
-    def zeros(self) -> np.ndarray:
-        """The zeros of p, complex, at most m of them, sorted by real then imaginary part."""
-        m = self.degree[0]
+    @cached_property
+    def _exact(self) -> Roots:
+        """Zeros, poles and residues relative to the origin, in multiprecision."""
+        from mpmath import mp
+
+        from remez.rational.exact_roots import Roots, exact_roots
+
+        m, n = self.degree
         if self.folded is None:
-            return self.origin + _sorted(_roots(self.nodes, self.weights * self.values, m))
-        product = self.folded.weights * self.folded.values
-        roots = _unfolded(_roots(self.folded.nodes, product, m // 2))
-        return self.origin + _sorted(np.append(roots, 0.0) if self.folded.odd else roots)
+            return exact_roots(self.nodes, self.values, self.weights, (m, n))
+        parts = self.folded.nodes, self.folded.values, self.folded.weights
+        inner = exact_roots(*parts, (m // 2, n // 2))
+        with working_digits(ROOT_DIGITS):
+            zeros, poles = (
+                [sign * mp.sqrt(mp.mpc(t)) for t in roots for sign in (-1, 1)]
+                for roots in (inner.zeros, inner.poles)
+            )
+            # of R(u^2) the residue is that of R over 2 u, of u R(u^2) it is half that of R
+            halves = [c / 2 for c in inner.residues for _ in range(2)]
+            if self.folded.odd:
+                zeros, residues = [*zeros, mp.zero], halves
+            else:
+                residues = [c / z for c, z in zip(halves, poles, strict=True)]
+        return Roots(zeros, poles, residues, [out for out in inner.spurious for _ in range(2)])
+
+    @cached_property
+    def _listed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Zeros, poles and residues in double, relative to the origin, without spurious ones."""
+        from remez.rational.exact_roots import without_spurious
+
+        roots = without_spurious(self._exact)
+        zeros, poles, residues = (
+            np.array([complex(z) for z in column], complex)
+            for column in (roots.zeros, roots.poles, roots.residues)
+        )
+        order = np.lexsort((poles.imag, poles.real))
+        return _sorted(zeros), poles[order], residues[order]
 
     def parts_at(self, x: Real) -> tuple[Real, Real]:
         """``sum_k w_k v_k prod_(j != k) (u - z_j)`` and the same without values, by mpmath."""
@@ -177,25 +226,16 @@ class BarycentricRational:
         return mp.fdot(row, moments), mp.fdot(row, weights)
 
     def exact_roots(self) -> tuple[list[Real], list[Real]]:
-        """The zeros and the poles to 50 digits, however they cluster."""
-        from remez.rational.root_refinement import refined_roots
+        """The zeros and the poles to 50 digits, spurious ones included."""
+        from mpmath import mp
 
-        moments = self.weights, self.values
-        return (
-            refined_roots(self.zeros(), self.nodes, moments, self.origin),
-            refined_roots(self.poles(), self.nodes, moments[:1], self.origin),
-        )
+        with working_digits(ROOT_DIGITS):
+            origin = mp.mpf(self.origin)
+            return [origin + z for z in self._exact.zeros], [origin + z for z in self._exact.poles]
 
     def residues(self) -> np.ndarray:
-        """The residue at each of `poles()`, in that order.
-
-        Near a simple pole ``r ~ N/D`` with ``D' = -sum_k w_k/(x - z_k)^2``.
-        """
-        cauchy = 1 / ((self.poles() - self.origin)[:, None] - self.nodes)
-        residues: np.ndarray = (cauchy @ (self.weights * self.values)) / (
-            -(cauchy**2) @ self.weights
-        )
-        return residues
+        """The residue at each of `poles()`, in that order; the poles must be simple."""
+        return self._listed[2].copy()
 
     def partial_fractions(self) -> tuple[np.ndarray, np.ndarray, Chebyshev]:
         """``(poles, residues, polynomial part)``: r is their sum when the poles are simple."""

@@ -104,6 +104,10 @@ class FactoredRational:
         """The zeros of q, complex, sorted by real then imaginary part."""
         return self.rest.poles()
 
+    def estimated_poles(self) -> np.ndarray:
+        """All zeros of q in float64: a quick look."""
+        return self.rest.estimated_poles()
+
     def zeros(self) -> np.ndarray:
         """The zeros of p, complex, sorted by real then imaginary part."""
         known = [high + low for high, low, order in self.roots for _ in range(order)]

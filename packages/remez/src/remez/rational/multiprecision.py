@@ -139,6 +139,10 @@ class MultiprecisionRational:
         """The zeros of Q in x, an object array of mpc sorted by real then imaginary part."""
         return self._in_x(self.denominator)
 
+    def estimated_poles(self) -> np.ndarray:
+        """The same as `poles`."""
+        return self.poles()
+
     def zeros(self) -> np.ndarray:
         """The zeros of r in x, in the same form."""
         found = list(self._in_x(self.numerator))

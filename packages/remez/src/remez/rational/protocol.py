@@ -56,6 +56,9 @@ class RationalFunction(Protocol):
     def poles(self) -> np.ndarray:
         """The zeros of q, complex, sorted by real then imaginary part."""
 
+    def estimated_poles(self) -> np.ndarray:
+        """All zeros of q, complex, at the accuracy of the numbers that r is made of."""
+
     def zeros(self) -> np.ndarray:
         """The zeros of p, complex, sorted by real then imaginary part."""
 

@@ -224,7 +224,7 @@ def _finite(x: float | str) -> float | str:
 
 def _sampled(fit: Solution, reason: str) -> Certificate:
     """What the fit itself found, and a look at its poles: evidence, not proof."""
-    poles = [complex(z) for z in fit.rational.poles()]
+    poles = [complex(z) for z in fit.rational.exact_roots()[1]]
     near = [z.real for z in poles if abs(z.imag) <= 1e-12 * (1 + abs(z))]
     free = not any(a <= x <= b for x in near for a, b in fit.domain.intervals)
     method = f"extrema of the sampled error and the computed poles; not rigorous: {reason}"

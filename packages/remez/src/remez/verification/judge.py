@@ -432,7 +432,7 @@ def _conditions(problem: Problem) -> list[float]:
 def _near_roots(rational: Rational, size: float) -> np.ndarray:
     """Real parts of the roots of q, and points on both sides at the accuracy of the roots."""
     try:
-        roots = np.asarray(rational.poles(), complex)
+        roots = np.asarray(rational.estimated_poles(), complex)
     except (ValueError, ArithmeticError):  # too close to each other to be told apart
         return np.empty(0)
     reach = np.maximum(np.abs(roots.imag), 1e-14 * size)
