@@ -14,7 +14,7 @@ from remez.code.candidates import DTYPES
 from remez.code.generate import SCHEMES, generate_code
 from remez.code.languages import LANGUAGES
 from remez.code.program import OPERATIONS, Program
-from remez.code.rounding_error import Arithmetic, evaluation_bound
+from remez.code.rounding_error import evaluation_bound
 from remez.domain import Domain
 from remez.errors import CodeError
 from remez.rational.zolotarev import composite
@@ -207,7 +207,7 @@ def test_the_evaluation_bound_holds_for_any_program(tree, low, width):
     if not isinstance(tree, tuple):
         return
     program, domain = Program((("r", tree),)), Domain.of((low, low + width))
-    bound = evaluation_bound(program, domain, Arithmetic(24, 2.0**-150))
+    bound = evaluation_bound(program, domain, DTYPES["float32"].arithmetic)
     if np.isinf(bound):
         return
     x = np.linspace(low, low + width, 500).astype(np.float32)

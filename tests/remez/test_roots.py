@@ -74,9 +74,7 @@ def test_a_lower_degree_has_fewer_poles():
 @given(st.lists(st.floats(-30, 0), min_size=2, max_size=8, unique_by=lambda e: round(e)), st.data())
 def test_clustered_poles_are_accurate_relative_to_their_size(exponents, data):
     nodes = 10.0 ** np.array(sorted(exponents))
-    weights = np.array(
-        [data.draw(st.floats(0.1, 1)) * z * (-1) ** k for k, z in enumerate(nodes)]
-    )
+    weights = np.array([data.draw(st.floats(0.1, 1)) * z * (-1) ** k for k, z in enumerate(nodes)])
     values = np.ones_like(nodes)
     n = nodes.size - 1
     r = BarycentricRational(nodes, values * np.arange(1, n + 2), weights, (n, n))

@@ -125,6 +125,9 @@ class Domain:
         plain = self.exact or self.intervals
         return [[str(x) if isinstance(x, Fraction) else x for x in pair] for pair in plain]
 
+    def __str__(self) -> str:
+        return " ∪ ".join(f"[{low:.6g}, {high:.6g}]" for low, high in self.intervals)
+
     def __iter__(self) -> Iterator[tuple[float, float]]:
         return iter(self.intervals)
 

@@ -40,9 +40,9 @@ class ErrorTable:
 
 
 def error_table(
-    fn: Function,
+    fn: Function | str,
     max_degree: int | tuple[int, int],
-    domain: Any = (-1, 1),
+    domain: Any = None,
     *,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
@@ -81,7 +81,7 @@ def error_table(
 
 
 def _attempt(
-    fn: Function,
+    fn: Function | str,
     degree: tuple[int, int],
     domain: Any,
     near: Fit | None,

@@ -135,16 +135,16 @@ class Fit(Solution):
     def __repr__(self) -> str:
         state = "converged" if self.converged else "NOT converged"
         return (
-            f"Fit(type {self.degree}, error {float(self.error):.6e}, {state} by {self.method} "
-            f"in {self.iterations} iterations)"
+            f"Fit(type {self.degree} on {self.domain}, error {float(self.error):.6e}, "
+            f"{state} by {self.method} in {self.iterations} iterations)"
         )
 
 
 @np.errstate(all="ignore")
 def fit(
-    fn: Function,
+    fn: Function | str,
     degree: Sequence[int] | None = None,
-    domain: Any = (-1, 1),
+    domain: Any = None,
     *,
     weight: Function | str | None = None,
     parity: str | None = "auto",
@@ -166,9 +166,11 @@ def fit(
     the signs of q on them are compared as well (`remez.solver.sign_patterns`).
 
     Args:
-        fn: real function, vectorised or not (found out).
+        fn: real function, vectorised or not (found out); or a text, the name of a target of
+            `remez.targets` or an expression such as ``"exp(x)/(1 + x**2)"``.
         degree: ``(m, n)``; with ``tol`` only m - n matters, 0 by default.
-        domain: ``(a, b)`` or a list of disjoint intervals; outer ends may be infinite.
+        domain: ``(a, b)`` or a list of disjoint intervals; outer ends may be infinite. By
+            default the interval of a target of `remez.targets`, else ``(-1, 1)``.
         weight: positive callable, ``"relative"`` for 1/|fn|, or None for 1. A relative error is
             finite at a zero of fn only if r has that zero, too: its factor is found and divided
             out, whether ``interpolate`` says it or not. Where fn stays accurate relative to its
@@ -202,7 +204,7 @@ def fit(
         (2018), doi:10.1137/17M1132409.
 
     >>> fit(np.exp, (5, 4))
-    Fit(type (5, 4), error 4.29...e-12, converged by chebyshev in 3 iterations)
+    Fit(type (5, 4) on [-1, 1], error 4.29...e-12, converged by chebyshev in 3 iterations)
     """
     _check_options(tol, precision, start, max_iterations, callback)
     if degree is None and tol is None:

@@ -15,6 +15,8 @@ import numpy as np
 from remez.domain import Domain
 from remez.errors import DegreeError, TargetError, shown
 from remez.functions.callable import Function, Target
+from remez.functions.catalogue import Target as Listed
+from remez.functions.catalogue import as_target
 from remez.rational.protocol import Record
 from remez.samples import SampleSet
 
@@ -80,17 +82,24 @@ class Problem:
     @classmethod
     def of(
         cls,
-        fn: Function,
+        fn: Function | str,
         degree: Sequence[int],
-        domain: Any = (-1, 1),
+        domain: Any = None,
         *,
         weight: Function | str | None = None,
         parity: str | None = "auto",
         interpolate: Sequence[Sequence[float]] | None = None,
     ) -> Problem:
-        """Build a Problem from what a caller writes."""
+        """Build a Problem from what a caller writes.
+
+        A text is the name of a catalogue target or an expression. Without a domain it is that of
+        the catalogue target, and ``(-1, 1)`` for other functions.
+        """
+        fn = as_target(fn)
         if not callable(fn):
-            raise TargetError(f"fn must be callable, not {shown(fn)}")
+            raise TargetError(f"fn must be callable or an expression as text, not {shown(fn)}")
+        if domain is None:
+            domain = fn.interval if isinstance(fn, Listed) else (-1, 1)
         pairs = _check_pairs(interpolate)
         return cls(fn, check_degree(degree), Domain.of(domain), weight, parity, pairs)
 
@@ -160,7 +169,7 @@ class Problem:
         rows = data.get("samples")
         samples = None if rows is None else SampleSet.of(*rows)
         degree = tuple(data["degree"])
-        return cls(fn, degree, domain, known, data["parity"], pairs, samples)
+        return cls(as_target(fn), degree, domain, known, data["parity"], pairs, samples)
 
     def __getstate__(self) -> Record:
         state = {field.name: getattr(self, field.name) for field in fields(self)}

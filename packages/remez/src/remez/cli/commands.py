@@ -31,14 +31,10 @@ class Refused(RemezError):
 
 
 def _target(options: argparse.Namespace) -> tuple[Any, Any]:
-    """The function and its domain: that of the catalogue for a target's bare name."""
-    from remez.functions.catalogue import CATALOGUE
-    from remez.functions.expression import parse
+    """The function, and its domain if one is said."""
+    from remez.functions.catalogue import as_target
 
-    target = CATALOGUE.get(options.function)
-    fn = target if target is not None else parse(options.function)
-    usual = target.interval if target is not None else (-1.0, 1.0)
-    return fn, options.domain or usual
+    return as_target(options.function), options.domain
 
 
 def _weight(options: argparse.Namespace) -> Any:
@@ -109,16 +105,12 @@ def _complex(values: Any) -> str:
     return ", ".join(f"{complex(z):.6g}".replace("+0j", "") for z in values) or "none"
 
 
-def _where(domain: Any) -> str:
-    return " ∪ ".join(f"[{low:g}, {high:g}]" for low, high in domain.intervals)
-
-
 def run_fit(options: argparse.Namespace) -> int:
     """``remez fit``: the error, how it was found, and the rational."""
     fn, fit = _fit(options)
     m, n = fit.degree
     rows = [
-        ("function", f"{fn.text} on {_where(fit.domain)}"),
+        ("function", f"{fn.text} on {fit.domain}"),
         ("type", f"({m}, {n})" + (f", defect {fit.defect}" if fit.defect else "")),
         ("error", _digits(fit.error)),
         ("lower bound", _digits(fit.lower_bound)),
@@ -160,7 +152,7 @@ def run_certify(options: argparse.Namespace) -> int:
     with _working("certifying"):
         certificate = fit.certify()
     rows = [
-        ("function", f"{fn.text} on {_where(fit.domain)}, type {fit.degree}"),
+        ("function", f"{fn.text} on {fit.domain}, type {fit.degree}"),
         ("lower", f"{certificate.lower:.17g}"),
         ("upper", f"{certificate.upper:.17g}"),
         ("pole free", "yes" if certificate.pole_free else "not shown"),

@@ -27,6 +27,7 @@ __all__ = ["DTYPES", "Draft", "Kind", "draft_composite", "draft_fit"]
 
 SAMPLE = 4000  # points on which coefficients are rounded and errors are measured
 NOISE = 1e3 * np.finfo(float).eps  # errors below this part of |f| drown in its rounding
+EXACT = 1e-15  # relative: a square of a root in float64 is so close to the number it came from
 MEASURED = 1 + 1e-6  # a maximum on a sample lies this little below the true one
 
 
@@ -238,7 +239,17 @@ def _evaluation(program: Program, fit: Solution, kind: Kind) -> float:
     """The bound on rounding in the norm of the fit; infinite where there is none."""
     plain = fit.problem.weight is None and fit.problem.samples is None
     weight = None if plain else _weight(fit)
+    if not _fits(program, kind):
+        return np.inf
     return evaluation_bound(program, fit.domain, kind.arithmetic, weight, fit.rational.focus)
+
+
+def _fits(program: Program, kind: Kind) -> bool:
+    """Whether the constants are numbers of the arithmetic, an infinity or a power of two that it
+    does not reach apart."""
+    c = np.array(program.constants())
+    nearest = to_nearest(c, kind.arithmetic.bits)
+    return bool(np.isfinite(c).all() and (np.abs(nearest - c) <= EXACT * np.abs(c)).all())
 
 
 def _floats(c: list[Any]) -> np.ndarray:

@@ -99,8 +99,11 @@ def round_pair(
     def scaling(unit: float, part: slice) -> _Scaling:
         return _Scaling(p * unit, q * unit, bits, t[part], weight[part], error[part])
 
-    nearest = scaling(1.0, slice(None))
+    with np.errstate(invalid="ignore"):  # a coefficient beyond the type is infinite
+        nearest = scaling(1.0, slice(None))
     still = np.zeros(nearest.free.size)
+    if not np.isfinite(nearest.start).all():
+        return RoundedPair(*nearest.rounded(still), np.inf, np.inf)
     naive = nearest.worst(still)
     if not 0 < still.size <= MAX_LATTICE:
         return RoundedPair(*nearest.rounded(still), naive, naive)

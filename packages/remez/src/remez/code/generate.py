@@ -119,7 +119,9 @@ def generate_code(
         draft, domain, best = draft_fit(source, kind, scheme), source.domain, float(source.error)
         text = _text(source.problem.fn)
     if not math.isfinite(draft.bound):
-        raise CodeError(f"the rounding error of {dtype} code cannot be bounded: use a wider type")
+        raise CodeError(
+            f"the rounding error of {dtype} code cannot be bounded: use a wider type, or scale the function"
+        )
     name = name or _identifier(text)
     errors = draft.error, draft.naive, draft.evaluation, draft.certified
     code = Code("", language, dtype, name, draft.program, best, *errors)
@@ -152,5 +154,5 @@ def _header(code: Code, text: str, degree: Any, domain: Domain, form: str) -> li
         f"  rounding of the arithmetic adds    {code.evaluation_error:.3g} at most",
         f"  together at most                   {code.bound:.4g}, "
         f"{code.digits_lost:.2f} digits lost",
-        "Valid without -ffast-math and the like. Written by remez.",
+        "Valid in IEEE arithmetic with gradual underflow: no -ffast-math, no flush to zero.",
     ]

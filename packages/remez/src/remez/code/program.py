@@ -48,12 +48,22 @@ class Program:
             value = self.run(np.asarray(x).astype(dtype), dtype)
         return np.broadcast_to(value, np.shape(x)).copy()
 
+    def constants(self) -> list[float]:
+        """The numbers in it, in the order in which they are met."""
+        return [c for _, tree in self.assignments for c in _constants(tree)]
+
     def run(self, x: Any, constant: Callable[[float], Any]) -> Any:
         """Run in the arithmetic of ``x``; ``constant`` brings the program's numbers into it."""
         values = {"x": x}
         for name, tree in self.assignments:
             values[name] = _run(tree, values, constant)
         return values[name]
+
+
+def _constants(tree: Tree) -> list[float]:
+    if isinstance(tree, tuple):
+        return _constants(tree[0]) + _constants(tree[2])
+    return [] if isinstance(tree, str) else [tree]
 
 
 def _run(tree: Tree, values: Record, constant: Callable[[float], Any]) -> Any:

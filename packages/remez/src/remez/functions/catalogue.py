@@ -18,7 +18,7 @@ from typing import Any, Literal
 from remez.errors import ExpressionError
 from remez.functions.expression import Expression, parse
 
-__all__ = ["CATALOGUE", "Target", "get"]
+__all__ = ["CATALOGUE", "Target", "as_target", "get"]
 
 Interval = tuple[float, float]
 
@@ -75,12 +75,23 @@ class Target:
         if unknown := values.keys() - known.keys():
             raise ExpressionError(f"{self.name} has no parameter {sorted(unknown)[0]!r}")
         merged = known | {name: str(value) for name, value in values.items()}
-        singular = self.singular_points
-        if "threshold" in known:
-            theta = float(Fraction(merged["threshold"]))
-            signs = (-1, 1) if self.symmetry else (1,)
-            singular = tuple(sorted({sign * theta for sign in signs}))
-        return replace(self, parameters=tuple(merged.items()), singular_points=singular)
+        changed = replace(self, parameters=tuple(merged.items()))
+        if "threshold" not in known:
+            return changed
+        theta, before = (float(Fraction(one["threshold"])) for one in (merged, known))
+        signs = (-1, 1) if self.symmetry else (1,)
+
+        def moved(x: float) -> float:
+            """Where an end goes, as far from the jump as it was before."""
+            return x - (theta - before) if self.symmetry and x < 0 else x + (theta - before)
+
+        pairs = self.interval if isinstance(self.interval[0], tuple) else (self.interval,)
+        intervals = tuple((moved(low), moved(high)) for low, high in pairs)  # type: ignore[misc]
+        return replace(
+            changed,
+            singular_points=tuple(sorted({sign * theta for sign in signs})),
+            interval=intervals if len(intervals) > 1 else intervals[0],
+        )
 
 
 _LINE: tuple[Interval, ...] = ((-inf, inf),)
@@ -190,6 +201,18 @@ _KNOWN = (
 )
 
 CATALOGUE: dict[str, Target] = {target.name: target for target in _KNOWN}
+
+
+def as_target(fn: Any) -> Any:
+    """A text as the catalogue target of that name, or as an expression; all else as it is.
+
+    Raises:
+        ExpressionError: it is neither.
+    """
+    if not isinstance(fn, str):
+        return fn
+    name = fn.strip()
+    return CATALOGUE[name] if name in CATALOGUE else parse(name)
 
 
 def get(name: str) -> Target:
