@@ -120,7 +120,8 @@ def generate_code(
         text = _text(source.problem.fn)
     if not math.isfinite(draft.bound):
         raise CodeError(
-            f"the rounding error of {dtype} code cannot be bounded: use a wider type, or scale the function"
+            f"the rounding error of {dtype} code cannot be bounded: use a wider type, or scale "
+            "the function"
         )
     name = name or _identifier(text)
     errors = draft.error, draft.naive, draft.evaluation, draft.certified
