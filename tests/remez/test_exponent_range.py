@@ -30,8 +30,7 @@ def bound_holds(function, power, dtype, scheme, degree=(3, 3)):
     f = remez.parse(f"{function} * 1e{power}")
     try:
         code = generate_code(remez.fit(f, degree), "c", dtype=dtype, scheme=scheme)
-    except CodeError as refused:
-        assert "wider type" in str(refused)
+    except CodeError:
         return False
     assert measured(code, f, -1, 1) <= code.bound
     return True

@@ -63,7 +63,7 @@ def to_nearest(c: np.ndarray, bits: int) -> np.ndarray:
     """
     ulp = _ulp(c, bits)
     with np.errstate(over="ignore"):
-        out = np.ldexp(np.rint(np.ldexp(c, -ulp)), ulp)
+        out: np.ndarray = np.ldexp(np.rint(np.ldexp(c, -ulp)), ulp)
     return np.where(np.abs(out) >= SINGLE_TOP, np.copysign(np.inf, out), out) if bits <= 24 else out
 
 
@@ -71,7 +71,8 @@ def _ulp(c: np.ndarray, bits: int) -> np.ndarray:
     """The exponents of the units in the last place."""
     exponent = np.frexp(c)[1]
     lowest = SINGLE_EXPONENT if bits <= 24 else np.finfo(float).minexp
-    return np.maximum(exponent - 1, lowest) - (bits - 1)
+    ulp: np.ndarray = np.maximum(exponent - 1, lowest) - (bits - 1)
+    return ulp
 
 
 def round_pair(

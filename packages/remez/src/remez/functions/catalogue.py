@@ -86,7 +86,7 @@ class Target:
             return x - (theta - before) if self.symmetry and x < 0 else x + (theta - before)
 
         pairs = self.interval if isinstance(self.interval[0], tuple) else (self.interval,)
-        intervals = tuple((moved(low), moved(high)) for low, high in pairs)  # type: ignore[misc]
+        intervals = tuple((moved(low), moved(high)) for low, high in pairs)
         return replace(
             changed,
             singular_points=tuple(sorted({sign * theta for sign in signs})),
