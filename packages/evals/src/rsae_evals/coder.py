@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -218,6 +219,9 @@ def as_coder(obj: Any) -> Coder:
     if isinstance(obj, Mapping) or not (hasattr(obj, "encode") and hasattr(obj, "decode")):
         teacher = _from_tensors(obj)
         return Coder(teacher, teacher.d_in, teacher.d_sae)
+    if getattr(obj, "hook_z_reshaping_mode", False) and isinstance(obj, nn.Module):
+        obj = copy.copy(obj)  # the same tensors; the caller's own object goes on as it was
+        obj.turn_off_forward_pass_hook_z_reshaping()
     owner = obj if hasattr(obj, "d_in") and hasattr(obj, "d_sae") else getattr(obj, "cfg", None)
     if owner is None or not (hasattr(owner, "d_in") and hasattr(owner, "d_sae")):
         raise EvaluationError(

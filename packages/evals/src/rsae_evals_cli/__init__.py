@@ -107,7 +107,7 @@ def _add_report(subparsers: Any) -> None:
 def _add_setting(command: argparse.ArgumentParser) -> None:
     add = command.add_argument_group("what is measured on").add_argument
     add("--model", help="language model (default: the dictionary's own, or the packaged one)")
-    add("--hook", help="residual-stream hook (default: the dictionary's own)")
+    add("--hook", help="hook of the activations (default: the dictionary's own)")
     add("--text", type=Path, help="txt, jsonl or a folder (default: the packaged text)")
     add(
         "--tokens",

@@ -39,7 +39,7 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add("--steps", type=int, help="optimiser steps per variant (default: that of the preset)")
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
     add("--model", help="language model; by default the one the teacher names")
-    add("--hook", help="residual-stream hook; by default the one the teacher names")
+    add("--hook", help="hook of the activations; by default the one the teacher names")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
     add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
     add("--seed", type=int, help="random seed for the batch order (default: 0)")
@@ -82,7 +82,7 @@ def add_refine(subparsers: _SubParsersAction[Any]) -> None:
         help="tokens to calibrate pursuit or fixed steps on (%(default)s)",
     )
     add("--model", help="language model; by default the one the SAE names")
-    add("--hook", help="residual-stream hook; by default the one the SAE names")
+    add("--hook", help="hook of the activations; by default the one the SAE names")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
     add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
     add("--dry-run", action="store_true", help="say what it would do, then stop")

@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from rsae.data import harvest
 from rsae.data.text import documents, split, tokenize
-from rsae.language_model.host import SINK_POSITIONS, Host, load_host
+from rsae.language_model.host import SINK_POSITIONS, Host, hook_width, load_host
 from rsae.pretrained import load_teacher
 from rsae.sae.load import is_rsae, load_rsae
 from rsae_evals.coder import Coder, as_coder
@@ -33,7 +33,7 @@ class Setting:
     Attributes:
         host: a name for `rsae.language_model.host.load_host`; None: what the dictionaries say
             of their origin, or else the packaged model.
-        hook_name: a residual-stream hook; None: what the dictionaries say.
+        hook_name: a hook of the activations; None: what the dictionaries say.
         text: a path for `rsae.data.text.documents`; None: the packaged text.
         n_tokens: held-out tokens, in whole sequences: so many or a few more, as far as there are.
         context_size: tokens per sequence, BOS included.
@@ -99,10 +99,10 @@ def prepare(
     host = load_host(setting.host or _agreed(coders, "model_name", "--model"))
     host.check_hook(hook_name)
     for coder in coders:
-        if coder.d_in != host.d_model:
+        if coder.d_in != (width := hook_width(host, hook_name)):
             raise EvaluationError(
                 f"the dictionary codes {coder.d_in} dimensions and {host.name} has "
-                f"{host.d_model}; name the model it was trained on with --model"
+                f"{width} at {hook_name}; name the model it was trained on with --model"
             )
     tokens = without_calibration(tokenize(host, heldout, setting.context_size), coders)
     tokens = tokens.sample(min(setting.n_tokens, tokens.n_tokens), seed=setting.seed)

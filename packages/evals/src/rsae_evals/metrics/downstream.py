@@ -1,4 +1,4 @@
-"""What the language model loses when its residual stream is replaced by the reconstruction."""
+"""What the language model loses when its activations are replaced by their reconstruction."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rsae.language_model.host import hook_width
 from rsae_evals.coder import Coder, SparseCoder, as_coder
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.errors import EvaluationError
@@ -32,7 +33,7 @@ class Downstream:
     NaN marks what does not count: the token read or the token predicted is special.
 
     Attributes:
-        ce_clean, ce_spliced, ce_ablated: next-token cross entropy (nats), the residual stream at
+        ce_clean, ce_spliced, ce_ablated: next-token cross entropy (nats), the activations at
             the hook untouched, replaced by x̂, replaced by zeros.
         kl: KL(clean ‖ spliced) of the next-token distributions (nats).
     """
@@ -74,7 +75,7 @@ class Downstream:
 def downstream(coder: SparseCoder | Any, host: Host, tokens: Tokens, hook_name: str) -> Downstream:
     """Splice a coder's reconstruction into a language model and measure what it loses.
 
-    Special tokens (BOS, EOS, PAD) keep their residual, in the splice and in the ablation, and
+    Special tokens (BOS, EOS, PAD) keep their activations, in the splice and in the ablation, and
     count in no mean, neither as the token read nor as the token predicted. ``.metrics()`` gives
 
         ce_loss_without_sae, ce_loss_with_sae, ce_loss_with_ablation   mean cross entropies
@@ -160,10 +161,11 @@ def splice(
     progress: Progress | None = None,
 ) -> list[Downstream]:
     """`downstream` for several coders; each batch is run clean and ablated once for all."""
+    width = hook_width(host, hook_name)
     for coder in coders:
-        if coder.d_in != host.d_model:
+        if coder.d_in != width:
             raise EvaluationError(
-                f"the coder has d_in = {coder.d_in}, {host.name} has width {host.d_model}; "
+                f"the coder has d_in = {coder.d_in}, {host.name} has width {width} there; "
                 "name the language model the coder was trained on"
             )
     n, ctx = tokens.ids.shape

@@ -1,4 +1,4 @@
-"""`rsae harvest`: a text through a host, its residual stream to a folder."""
+"""`rsae harvest`: a text through a language model, its activations to a folder."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import torch
 
 from rsae.data import ActivationStore
 from rsae.errors import HookError, StoreError, TeacherError
-from rsae.language_model.host import Host, load_host
+from rsae.language_model.host import Host, hook_width, load_host
 
 __all__ = ["CONTEXT", "find_hook", "find_host", "open_store"]
 
@@ -42,13 +42,13 @@ def find_host(
 
     Raises:
         HostError, HookError: it cannot be loaded, or has no such hook.
-        TeacherError: its residual stream has another width.
+        TeacherError: its activations have another width there.
     """
     host = load_host(args.model or metadata.get("model_name"), device=device, dtype=args.dtype)
     host.check_hook(hook)
-    if host.d_model != d_in:
+    if (width := hook_width(host, hook)) != d_in:
         raise TeacherError(
-            f"the SAE has d_in = {d_in}, {host.name} has d_model = {host.d_model}; "
+            f"the SAE has d_in = {d_in}, {host.name} has width {width} at {hook}; "
             "choose the language model that it was trained on with --model"
         )
     return host

@@ -1,4 +1,4 @@
-"""Harvest: text through a host, its residual stream to disk."""
+"""Harvest: text through a language model, its activations at hooks to disk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from rsae.data.store import ActivationStore, Manifest, Shard
 from rsae.data.text import Tokens
 from rsae.errors import StoreError
 from rsae.files import RunLock, make_folder, save_safetensors, sha256
-from rsae.language_model.host import SINK_POSITIONS, Host
+from rsae.language_model.host import SINK_POSITIONS, Host, hook_width
 
 __all__ = ["harvest"]
 
@@ -30,7 +30,7 @@ def harvest(
     progress: Progress | None = None,
     wait: bool = False,
 ) -> ActivationStore:
-    """Write the residual stream of every token that is not special to a folder.
+    """Write the activations of every token that is not special to a folder.
 
     A run that was stopped, however it was, is taken up by calling again with the same arguments:
     finished shards are kept if their checksum holds, and what results is what one run makes. All
@@ -40,7 +40,7 @@ def harvest(
         host: The language model.
         tokens_by_split: Token sequences, all of one length, such as
             ``{"train": …, "calibration": …, "heldout": …}``.
-        hook_name: One or several residual-stream hooks.
+        hook_name: One or several hooks of one width.
         out: The folder; created if need be.
         batch_size: Sequences per forward pass.
         progress: Where to show how far it is.
@@ -48,7 +48,8 @@ def harvest(
 
     Raises:
         HookError: the host has no such hook.
-        StoreError: the folder holds other activations, or the host gives NaN.
+        StoreError: the folder holds other activations, the hooks are of several widths, or the
+            host gives NaN.
         LockedError: another run is working in the folder, and `wait` was not asked for.
         OutputError: the disk is full, or the folder cannot be written.
     """
@@ -80,10 +81,14 @@ def _plan(host: Host, tokens_by_split: Mapping[str, Tokens], hooks: tuple[str, .
     if len(sizes) != 1:
         raise StoreError(f"the splits have contexts of {sorted(sizes)}; tokenize all by one")
     context_size = sizes.pop()
+    widths = {hook: hook_width(host, hook) for hook in hooks}
+    if len(set(widths.values())) != 1:
+        said = ", ".join(f"{hook} {width}" for hook, width in widths.items())
+        raise StoreError(f"the hooks are of several widths ({said}); harvest them one by one")
     return Manifest(
         model=host.name,
         model_sha256=host.fingerprint,
-        d_in=host.d_model,
+        d_in=widths[hooks[0]],
         hook_names=hooks,
         context_size=context_size,
         n_sequences={name: len(tokens.ids) for name, tokens in tokens_by_split.items()},

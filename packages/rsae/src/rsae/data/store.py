@@ -55,7 +55,7 @@ class Manifest:
     Attributes:
         model: Name of the host.
         model_sha256: `rsae.language_model.host.Host.fingerprint`: a model is its weights.
-        d_in: Width of the residual stream.
+        d_in: Width of the activations.
         hook_names: Where it was read.
         context_size: Tokens per sequence, BOS included.
         n_sequences: Per split.

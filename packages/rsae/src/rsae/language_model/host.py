@@ -1,4 +1,4 @@
-"""Host language models, and their residual streams, through TransformerLens."""
+"""Language models and their activations at a hook, through TransformerLens."""
 
 import hashlib
 import json
@@ -20,21 +20,30 @@ from rsae.files import sha256
 from rsae.language_model.matmul import fast_products
 from rsae.language_model.weights import load_weights
 
-__all__ = ["SINK_POSITIONS", "Host", "load_host"]
+__all__ = ["SINK_POSITIONS", "Host", "hook_width", "load_host"]
 
 SINK_POSITIONS = 4
 """Models rest attention on the first few positions, four by Xiao et al. (arXiv 2309.17453, section
 3.2), whatever the token. In SmolLM2 from layer 12 on, about one ordinary token in fifty at
 positions 1 to 3 has a residual norm 150 times the median and would be most of a squared error."""
 
-_RESIDUAL = re.compile(r"blocks\.(\d+)\.hook_resid_(pre|mid|post)")
+_HOOK = re.compile(
+    r"blocks\.(\d+)\.(hook_resid_pre|hook_resid_mid|hook_resid_post|hook_attn_out|hook_mlp_out"
+    r"|attn\.hook_z)"
+)
+_Z = ".attn.hook_z"
 
 
 @dataclass(frozen=True)
 class Host:
-    """A language model whose residual stream can be read and edited at a hook.
+    """A language model whose activations can be read and edited at a hook.
 
-    Shapes: ids (batch, ctx) int64; residuals (batch, ctx, d_model); logits (batch, ctx, vocab).
+    The hooks are the residual stream (``hook_resid_pre``, ``hook_resid_mid``, ``hook_resid_post``),
+    what attention and the MLP add to it (``hook_attn_out``, ``hook_mlp_out``), and the heads'
+    outputs before they are mixed (``attn.hook_z``), all heads beside one another in one vector.
+
+    Shapes: ids (batch, ctx) int64; activations (batch, ctx, width), the width `hook_width`;
+    logits (batch, ctx, vocab).
 
     Attributes:
         name: What it was loaded by; recorded with everything that is made from it.
@@ -109,30 +118,30 @@ class Host:
         return [self.bos_token_id, *self.tokenizer.encode(text, add_special_tokens=False)]
 
     def check_hook(self, hook_name: str) -> int:
-        """Return the layer of a residual-stream hook such as ``blocks.12.hook_resid_post``.
+        """Return the layer of a hook such as ``blocks.12.hook_resid_post``.
 
         Raises:
             HookError: there is no such hook, with the nearest names there are.
         """
-        match = _RESIDUAL.fullmatch(hook_name)
+        match = _HOOK.fullmatch(hook_name)
         if match and hook_name in self.bridge.hook_dict:
             return int(match[1])
-        names = [name for name in self.bridge.hook_dict if _RESIDUAL.fullmatch(name)]
+        names = [name for name in self.bridge.hook_dict if _HOOK.fullmatch(name)]
         near = get_close_matches(hook_name, names, n=3, cutoff=0.0)
         raise HookError(
-            f"{self.name} has no residual-stream hook {hook_name!r}; "
+            f"{self.name} has no hook {quoted(hook_name)} that an SAE could read; "
             f"its {self.n_layers} layers have, for example, {', '.join(near)}"
         )
 
     def residuals(self, ids: Tensor, hook_names: Sequence[str]) -> dict[str, Tensor]:
-        """Residual streams at several hooks in one pass that ends at the last of them.
+        """Activations at several hooks in one pass that ends at the last of them.
 
         Args:
             ids: (batch, ctx) token ids.
-            hook_names: One or more residual-stream hooks.
+            hook_names: One or more hooks.
 
         Returns:
-            One (batch, ctx, d_model) tensor per hook name.
+            One (batch, ctx, width) tensor per hook name.
         """
         waiting = set(hook_names)
         for hook_name in waiting:
@@ -140,7 +149,7 @@ class Host:
         found: dict[str, Tensor] = {}
 
         def keep(residual: Tensor, hook: Any, name: str) -> None:
-            found[name] = residual
+            found[name] = _joined(residual, name)
             if found.keys() == waiting:
                 raise _Reached
 
@@ -150,7 +159,7 @@ class Host:
         return found
 
     def residual(self, ids: Tensor, hook_name: str) -> Tensor:
-        """Residual stream at one hook, (batch, ctx, d_model); no layer above it is computed."""
+        """Activations at one hook, (batch, ctx, width); no layer above it is computed."""
         return self.residuals(ids, [hook_name])[hook_name]
 
     def logits(
@@ -159,12 +168,12 @@ class Host:
         hook_name: str | None = None,
         replace: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """Next-token logits, (batch, ctx, vocab), with the residual at a hook edited on its way.
+        """Next-token logits, (batch, ctx, vocab), edited at a hook on their way.
 
         Args:
             ids: (batch, ctx) token ids.
             hook_name: Where to edit; None leaves the model as it is.
-            replace: Maps the (n, d_model) residuals at the n positions that are not special (see
+            replace: Maps the (n, width) activations at the n positions that are not special (see
                 :meth:`is_special`) to what takes their place; the others keep theirs.
         """
         ids = ids.to(self.device)
@@ -176,7 +185,8 @@ class Host:
 
         def edit(residual: Tensor, hook: Any) -> Tensor:
             edited = residual.clone()
-            edited[ordinary] = replace(residual[ordinary]).to(residual.dtype)
+            new = replace(_joined(residual, hook_name)[ordinary])
+            edited[ordinary] = new.reshape(-1, *residual.shape[2:]).to(residual.dtype)
             return edited
 
         with self._hooked([(hook_name, edit)]):
@@ -196,6 +206,19 @@ def _fingerprint(model: Any) -> str:
     for name, tensor in sorted((*model.named_parameters(), *model.named_buffers())):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {sha256(tensor)}".encode())
     return digest.hexdigest()
+
+
+def hook_width(host: Host, hook_name: str) -> int:
+    """Width of the activations at a hook: d_model, or heads times their width at ``hook_z``."""
+    if not hook_name.endswith(_Z):
+        return host.d_model
+    config = host.bridge.cfg
+    return int(config.n_heads) * int(config.d_head)
+
+
+def _joined(activations: Tensor, hook_name: str) -> Tensor:
+    """All heads beside one another: (batch, ctx, n_heads, d_head) → (batch, ctx, width)."""
+    return activations.flatten(2) if hook_name.endswith(_Z) else activations
 
 
 class _Reached(Exception):

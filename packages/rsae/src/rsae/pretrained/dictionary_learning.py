@@ -13,6 +13,7 @@ Definition (saprmarks/dictionary_learning `dictionary.py`, `trainers/top_k.py`,
     MatryoshkaBatchTopKSAE  as BatchTopKSAE, its matrices W_enc (d_in, d_sae), W_dec (d_sae, d_in)
     JumpReluAutoEncoder     h = x @ W_enc + b_enc,  z = relu(h * (h > threshold)),
                             x_hat = z @ W_dec + b_dec
+    GatedAutoEncoder        as AutoEncoder with decoder_bias for bias, `rsae.pretrained.gated`
 
 These are the classes' own `encode` and `decode` on the tensors as they are stored.
 (`AutoEncoder.from_pretrained` of late versions first rescales the rows of the decoder to norm 1,
@@ -50,6 +51,7 @@ from rsae.pretrained.checks import (
     whole,
 )
 from rsae.pretrained.files import Weights, read_object, without_wrappers
+from rsae.pretrained.gated import GATED_NOTE, without_gate
 
 FORMAT = "dictionary_learning"
 
@@ -87,6 +89,7 @@ _CLASSES = {
     "MatryoshkaBatchTopKSAE": _MATRYOSHKA,
     "MatroyshkaBatchTopKSAE": _MATRYOSHKA,  # their first spelling
     "JumpReluAutoEncoder": _Class("jumprelu", False, "b_dec", False, ("threshold",)),
+    "GatedAutoEncoder": _Class("jumprelu", False, "decoder_bias", True, ("threshold",)),
 }
 
 
@@ -102,11 +105,12 @@ def read(weights: Weights) -> Teacher:
     """Build the teacher from `ae.pt` and, where it is needed, the `config.json` beside it.
 
     Raises:
-        TeacherError: the class is gated, unknown, ambiguous or has no threshold, or the tensors
+        TeacherError: the class is unknown, ambiguous or has no threshold, or the tensors
             do not fit.
         CorruptFileError: a file is damaged.
     """
-    content, path = _state(weights), weights.path
+    path, state = weights.path, _state(weights)
+    content = _without_gate(state, path) if _GATED_NAMES & state.keys() else state
     config = _config(weights)
     name = _class_name(content, config, path)
     kind = _CLASSES[name]
@@ -114,13 +118,14 @@ def read(weights: Weights) -> Teacher:
     b_dec = need(content, kind.b_dec, path)
     threshold = _threshold(content, name, path) if kind.family == "jumprelu" else None
     _check_names(content, name, path)
-    factor = weights.content.get("norm_factor") if content is not weights.content else None
-    notes: tuple[str, ...] = ()
+    factor = weights.content.get("norm_factor") if state is not weights.content else None
+    notes = (GATED_NOTE,) if name == "GatedAutoEncoder" else ()
     if factor is not None:
         factor = positive(factor, "norm_factor", path)
         b_enc, b_dec = b_enc * factor, b_dec * factor
         threshold = None if threshold is None else threshold * factor
-        notes = (f"an unfinished run's backup: biases are multiplied by its norm_factor {factor}",)
+        note = f"an unfinished run's backup: biases are multiplied by its norm_factor {factor}"
+        notes = (*notes, note)
     teacher = assemble(
         kind.family,
         W_enc,
@@ -148,6 +153,18 @@ def _state(weights: Weights) -> Mapping[str, Any]:
     return weights.content
 
 
+def _without_gate(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """A GatedAutoEncoder's tensors as those of the JumpReLU SAE that it equals, matrices (in, out).
+
+    Raises:
+        TeacherError: one of them is missing.
+    """
+    plain = {name: value for name, value in content.items() if name not in _LINEAR}
+    plain["W_enc"] = need_linear(content, "encoder.weight", path)
+    plain["W_dec"] = need_linear(content, "decoder.weight", path)
+    return without_gate(plain, ("W_enc", "gate_bias", "mag_bias", "r_mag"), path)
+
+
 def _config(weights: Weights) -> Mapping[str, Any]:
     """The trainer's settings, of config.json beside or above a checkpoint, or of the backup."""
     path = weights.path
@@ -168,11 +185,6 @@ def _class_name(content: Mapping[str, Any], config: Mapping[str, Any], path: Pat
     """The class by the config (old ones write `<class '….AutoEncoder'>`), or by the tensors."""
     said = config.get("dict_class", "")
     words = re.findall(r"\w+", said) if isinstance(said, str) else [quoted(said)]
-    if "GatedAutoEncoder" in words[-1:] or _GATED_NAMES & content.keys():
-        raise TeacherError(
-            f"{path}: a GatedAutoEncoder cannot be upgraded: its gate and its magnitude "
-            f"are two affine maps; use one of {', '.join(_CLASSES)}"
-        )
     name = words[-1] if words else _class_by_names(content, path)
     if name not in _CLASSES:
         raise TeacherError(

@@ -7,6 +7,7 @@ Definition (SAELens 6, `saes/sae.py`, `saes/{standard,jumprelu,topk}_sae.py`):
     z = relu(h)                                 standard
         relu(h) * (h > threshold)               jumprelu
         relu of the k largest of h, else 0      topk
+        gated                                   as `rsae.pretrained.gated` has it
     x_hat = denormalize(z @ W_dec + b_dec)
 
 What differs between files, and is folded into the tensors without changing a code or a
@@ -45,6 +46,7 @@ from rsae.pretrained.checks import (
     whole,
 )
 from rsae.pretrained.files import Weights, read_object
+from rsae.pretrained.gated import GATED_NOTE, without_gate
 from rsae.pretrained.scale import fold_scale
 
 if TYPE_CHECKING:
@@ -58,18 +60,22 @@ _FAMILIES: dict[str, Family] = {
     "topk": "topk",
     "batchtopk": "jumprelu",
     "matryoshka_batchtopk": "jumprelu",
+    "gated": "jumprelu",
 }
 
 _THRESHOLDS = {"threshold", "log_threshold", "topk_threshold"}
 _NAMES = {"W_enc", "b_enc", "W_dec", "b_dec", "scaling_factor", "finetuning_scaling_factor"}
 
 _REFUSED = {
-    "gated": "its gate and its magnitude are two affine maps, so no single activation is there "
-    "to replace",
     "abstopk": "it keeps negative codes, which no gate on one side does",
     "matching_pursuit": "its codes come from an iteration, not from an activation",
     "temporal": "its codes depend on other tokens",
     "rational": "it is a rational SAE already",
+    **dict.fromkeys(
+        ("transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder"),
+        "it maps the input of an MLP to its output, and an upgrade trains reconstructions of the "
+        "very activations that are read",
+    ),
 }
 
 
@@ -109,6 +115,9 @@ def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Tea
     current = _current(config, path)
     family = _family(current, path)
     _check_activation(config, family, path)
+    gated = current.get("architecture") == "gated"
+    if gated:
+        content = without_gate(content, ("W_enc", "b_gate", "b_mag", "r_mag"), path)
     teacher = assemble(
         family,
         need(content, "W_enc", path),
@@ -123,6 +132,8 @@ def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Tea
         normalize_activations=current.get("normalize_activations") or "none",
         metadata=current["metadata"],
     )
+    if gated:
+        teacher = replace(teacher, notes=(*teacher.notes, GATED_NOTE))
     agree(current, "d_in", teacher.d_in, path)
     agree(current, "d_sae", teacher.d_sae, path)
     own = _NAMES | (_THRESHOLDS if family == "jumprelu" else set())

@@ -117,6 +117,9 @@ def export_jumprelu(coder: RSAE, activations: Activations) -> Export:
         error_rsae += (x - coder.decode(z_rsae)).square().sum().item()
         count += z.count_nonzero().item()
         count_rsae += z_rsae.count_nonzero().item()
+    if coder.cfg.reshape_activations == "hook_z":  # SAELens takes heads apart, and them alone
+        sae.cfg.reshape_activations = "hook_z"
+        sae.turn_on_forward_pass_hook_z_reshaping()
     n = activations.n_tokens
     means = (error / n, error_rsae / n, count / n, count_rsae / n)
     export = Export(sae, n, *means, refinement=coder.refinement)

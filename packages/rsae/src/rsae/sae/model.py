@@ -186,6 +186,7 @@ class RSAE(SAE[RSAEConfig]):
             k=teacher.k if support == "topk" else None,
             rational=rational.to_dict(),
             metadata=_metadata(teacher),
+            reshape_activations="hook_z" if _is_z(teacher.metadata.get("hook_name")) else "none",
         )
         coder = cls(config)
         with torch.no_grad():
@@ -194,6 +195,22 @@ class RSAE(SAE[RSAEConfig]):
             if teacher.threshold is not None:
                 coder.threshold.copy_(teacher.threshold.clamp(min=0))
         return coder.to(teacher.device)
+
+    @override
+    def turn_on_forward_pass_hook_z_reshaping(self) -> None:
+        """Take (…, n_heads, d_head) activations of ``hook_z`` as well as (…, d_in).
+
+        SAELens' own reshaping takes only the former, and training and evaluation give the latter.
+        """
+        super().turn_on_forward_pass_hook_z_reshaping()
+        self.d_head = None
+        self.reshape_fn_in = self._join_heads
+        self.reshape_fn_out = _split_heads
+
+    def _join_heads(self, x: Tensor) -> Tensor:
+        apart = x.ndim > 2 and x.shape[-1] != self.cfg.d_in
+        self.d_head = x.shape[-1] if apart else None
+        return x.flatten(-2) if apart else x
 
     def encode_pre_act(self, x: Tensor) -> Tensor:
         """Pre-activations h, (…, d_in) → (…, d_sae)."""
@@ -292,6 +309,15 @@ class RSAE(SAE[RSAEConfig]):
         write_text(folder / "README.md", model_card(self.cfg, self.rational.degree))
         config = write_json(folder / SAE_CFG_FILENAME, self.cfg.to_dict())
         return weights, config
+
+
+def _split_heads(x: Tensor, d_head: int | None) -> Tensor:
+    return x if d_head is None else x.unflatten(-1, (-1, d_head))
+
+
+def _is_z(hook_name: str | None) -> bool:
+    """Whether SAELens takes a hook for one of several heads (its rule is the name's end)."""
+    return hook_name is not None and hook_name.endswith("hook_z")
 
 
 def _metadata(teacher: Teacher) -> SAEMetadata:
