@@ -219,15 +219,25 @@ def as_coder(obj: Any) -> Coder:
     if isinstance(obj, Mapping) or not (hasattr(obj, "encode") and hasattr(obj, "decode")):
         teacher = _from_tensors(obj)
         return Coder(teacher, teacher.d_in, teacher.d_sae)
-    if getattr(obj, "hook_z_reshaping_mode", False) and isinstance(obj, nn.Module):
-        obj = copy.copy(obj)  # the same tensors; the caller's own object goes on as it was
-        obj.turn_off_forward_pass_hook_z_reshaping()
+    obj = _with_joined_heads(obj)
     owner = obj if hasattr(obj, "d_in") and hasattr(obj, "d_sae") else getattr(obj, "cfg", None)
     if owner is None or not (hasattr(owner, "d_in") and hasattr(owner, "d_sae")):
         raise EvaluationError(
             f"{type(obj).__name__} does not say its widths; give it attributes d_in and d_sae"
         )
     return Coder(obj, int(owner.d_in), int(owner.d_sae))
+
+
+def _with_joined_heads(obj: Any) -> Any:
+    """A SAELens SAE that takes heads apart, as one that takes (…, d_in); the same tensors.
+
+    The caller's own object goes on as it was.
+    """
+    if not getattr(obj, "hook_z_reshaping_mode", False):
+        return obj
+    joined = copy.copy(obj)
+    joined.turn_off_forward_pass_hook_z_reshaping()
+    return joined
 
 
 def _from_tensors(obj: Any) -> Teacher:

@@ -209,7 +209,7 @@ class RSAE(SAE[RSAEConfig]):
 
     def _join_heads(self, x: Tensor) -> Tensor:
         apart = x.ndim > 2 and x.shape[-1] != self.cfg.d_in
-        self.d_head = x.shape[-1] if apart else None
+        self.d_head = x.shape[-1] if apart else None  # type: ignore[assignment]
         return x.flatten(-2) if apart else x
 
     def encode_pre_act(self, x: Tensor) -> Tensor:
