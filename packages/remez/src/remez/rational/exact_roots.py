@@ -15,8 +15,8 @@ import numpy as np
 from mpmath import mp
 
 from remez.functions.working_precision import working_digits
+from remez.numbers import horner
 from remez.rational.arithmetic import fastest
-from remez.rational.numbers import horner
 from remez.rational.protocol import Real
 
 __all__ = ["Roots", "exact_roots", "without_spurious"]
