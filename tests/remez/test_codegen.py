@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mpmath import mp
 
 import remez
 from remez import targets
@@ -228,3 +229,15 @@ def _as_python(program):
     from remez.code.languages import write
 
     return write(program, "python", "float64", "r_", ["a random program"])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_error_on_a_half_line_is_proved(dtype):
+    """exp(-x) on [0, inf), whose largest error mpmath finds on a dense grid."""
+    fit = remez.fit(remez.parse("exp(-x)"), (4, 4), (0, np.inf))
+    code = fit.to_code("python", dtype=dtype)
+    assert code.certified
+    with mp.workdps(40):
+        x = [mp.mpf(float(v)) for v in np.append(np.linspace(0, 40, 4001), np.geomspace(40, 1e12))]
+        largest = max(abs(mp.exp(-v) - code.program.run(v, mp.mpf)) for v in x)
+    assert largest <= code.error <= largest * (1 + 1e-3)

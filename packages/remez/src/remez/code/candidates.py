@@ -180,7 +180,13 @@ def _certified(draft: Draft, fit: Solution) -> Draft:
     expression, weight = as_expression(fit.problem.fn), fit.problem.weight
     if expression is None or weight not in (None, "relative"):
         return draft
-    bound = enclose_error(expression, draft.program.run, fit.domain, relative=weight == "relative")
+    bound = enclose_error(
+        expression,
+        draft.program.run,
+        fit.domain,
+        near=0.5 * float(fit.error),
+        relative=weight == "relative",
+    )
     if bound is None:
         return draft
     return replace(draft, error=bound, certified=True)

@@ -120,7 +120,7 @@ class Expression:
 
     def tail(self, x: Any) -> Any:
         """An enclosure of f over all large x, from that of x (`remez.functions.tails`)."""
-        return x._of(self._compiled("tails")(x))
+        return x.of(self._compiled("tails")(x))
 
     def reciprocal(self) -> "Expression":
         """1/f."""

@@ -75,7 +75,8 @@ class TailEnclosure:
             low, high = low.min(end.lower()).lower(), high.max(end.upper()).upper()
         return TailEnclosure(self.reach, power, low, high)
 
-    def _of(self, other: Operand) -> TailEnclosure:
+    def of(self, other: Operand) -> TailEnclosure:
+        """The operand as an enclosure over the same tail, constants included."""
         return other if isinstance(other, TailEnclosure) else self._constant(other)
 
     def _at(self, power: Fraction) -> TailEnclosure:
@@ -93,7 +94,7 @@ class TailEnclosure:
         return replace(self, low=-self.high, high=-self.low)
 
     def __add__(self, other: Operand) -> TailEnclosure:
-        b = self._of(other)
+        b = self.of(other)
         if self._zero or b._zero:
             return b if self._zero else self
         power = max(self.power, b.power)
@@ -101,24 +102,24 @@ class TailEnclosure:
         return self._spanned(power, a.low + b.low, a.high + b.high)
 
     def __sub__(self, other: Operand) -> TailEnclosure:
-        return self + -self._of(other)
+        return self + -self.of(other)
 
     def __rsub__(self, other: Operand) -> TailEnclosure:
-        return self._of(other) + -self
+        return self.of(other) + -self
 
     def __mul__(self, other: Operand) -> TailEnclosure:
-        b = self._of(other)
+        b = self.of(other)
         ends = [_times(x, y) for x in (self.low, self.high) for y in (b.low, b.high)]
         return self._spanned(self.power + b.power, *ends)
 
     def __truediv__(self, other: Operand) -> TailEnclosure:
-        b = self._of(other)
+        b = self.of(other)
         if not b.sign:
             return self._unknown()
         return self * self._spanned(-b.power, _inverse(b.low), _inverse(b.high))
 
     def __rtruediv__(self, other: Operand) -> TailEnclosure:
-        return self._of(other) / self
+        return self.of(other) / self
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -245,7 +246,7 @@ def _step(x: TailEnclosure, below: int) -> TailEnclosure:
 
 def _maximum(a: Operand, b: Operand) -> TailEnclosure:
     gap: TailEnclosure = a - b
-    a, b = gap._of(a), gap._of(b)
+    a, b = gap.of(a), gap.of(b)
     if gap.low >= 0 or gap.high <= 0:
         return a if gap.low >= 0 else b
     power = max(a.power, b.power)

@@ -1,4 +1,4 @@
-r"""Rigorous bounds of ``w (f - p/q)`` over intervals, by Taylor panels of ball arithmetic.
+r"""Rigorous bounds of ``w (f - r)`` over intervals, by Taylor panels of ball arithmetic.
 
 On a panel x = c + rho t, |t| <= 1, Taylor's theorem gives
 
@@ -8,8 +8,9 @@ e_k from the series of e at c, and theta enclosed by the K-th coefficient of the
 constant term is the whole panel. The polynomial is bounded on a tree of halved cells, by the range
 of its quadratic part plus the moduli of the rest. A panel on which the remainder is too large is
 halved itself; where f is not smooth, panels shrink until the plain range of e is small enough.
-What is left of an unbounded interval is one panel [X, inf), on which f and p/q are enclosed by
-their tail forms (`functions.tails`).
+What is left of an unbounded interval is one panel [X, inf), on which f and r are enclosed by their
+tail forms (`functions.tails`). r is a quotient of polynomials in certificates, and a program of
+arithmetic operations in generated code.
 
 Reference:
     K. Makino, M. Berz, "Taylor models and other validated functional inclusion methods",
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, Protocol
 
 from flint import arb, arb_poly, arb_series
 
@@ -32,7 +34,16 @@ from remez.functions.working_precision import flint_precision
 from remez.numbers import horner, mantissa_and_exponent
 from remez.rational.protocol import Real
 
-__all__ = ["ErrorCurve", "Supremum", "barycentric", "coefficients", "exact", "working"]
+__all__ = [
+    "ErrorCurve",
+    "Evaluated",
+    "Quotient",
+    "Supremum",
+    "barycentric",
+    "coefficients",
+    "exact",
+    "working",
+]
 
 Ball = arb | arb_series
 
@@ -75,9 +86,71 @@ def coefficients(values: Sequence[Real], inner: arb_poly) -> arb_poly:
     return arb_poly([exact(v) for v in values])(inner)
 
 
+class Approximant(Protocol):
+    """r in ball arithmetic."""
+
+    def at(self, x: arb) -> arb:
+        """An enclosure of r at a point."""
+
+    def along(self, c: arb, rho: arb) -> Callable[[arb_poly], arb_series] | None:
+        """``r(c + rho t)`` as a function of the series t; None if a pole is not excluded."""
+
+    def tail(self, x: TailEnclosure) -> TailEnclosure:
+        """An enclosure of r over all x of a tail."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quotient:
+    """p/q."""
+
+    p: arb_poly
+    q: arb_poly
+
+    def at(self, x: arb) -> arb:
+        """An enclosure of p/q at a point."""
+        return self.p(x) / self.q(x)
+
+    def along(self, c: arb, rho: arb) -> Callable[[arb_poly], arb_series] | None:
+        """``(p/q)(c + rho t)``; None unless q is proved to keep its sign for |t| <= 1."""
+        step = arb_poly([c, rho])
+        p, q = self.p(step), self.q(step)
+        head, *rest = q.coeffs() or [arb(0)]
+        if not head.abs_lower() > sum((abs(v) for v in rest), arb(0)):
+            return None
+        return lambda t: _truncated(p(t)) / _truncated(q(t))
+
+    def tail(self, x: TailEnclosure) -> TailEnclosure:
+        """An enclosure of p/q over all x of a tail."""
+        return _tail_of(self.p, x) / _tail_of(self.q, x)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """r as a program: ``run(x, arb)`` evaluates it in the arithmetic of x, its numbers exact."""
+
+    run: Callable[[Any, Callable[[float], arb]], Any]
+
+    def at(self, x: arb) -> arb:
+        """An enclosure of r at a point."""
+        return arb(self.run(x, arb))
+
+    def along(self, c: arb, rho: arb) -> Callable[[arb_poly], arb_series]:
+        """``r(c + rho t)``; a division by zero leaves a coefficient without a bound."""
+
+        def series(t: arb_poly) -> arb_series:
+            value = self.run(arb_series([c + rho * t[0], rho]), arb)
+            return value if isinstance(value, arb_series) else arb_series([value])
+
+        return series
+
+    def tail(self, x: TailEnclosure) -> TailEnclosure:
+        """An enclosure of r over all x of a tail."""
+        return x.of(self.run(x, arb))
+
+
 @dataclass(frozen=True)
 class Supremum:
-    """A bound of |e|, finite only if q keeps its sign on every panel, and how many there are."""
+    """A bound of |e|, finite only if r has no pole on any panel, and how many panels there are."""
 
     bound: arb
     panels: int
@@ -85,21 +158,33 @@ class Supremum:
 
 @dataclass(frozen=True, eq=False)
 class ErrorCurve:
-    """``e = weight (f - p/q)``, no weight standing for 1."""
+    """``e = weight (f - r)``, no weight standing for 1."""
 
     function: Expression
     weight: Expression | None
-    p: arb_poly
-    q: arb_poly
+    rational: Approximant
 
     def at(self, x: arb) -> arb:
         """An enclosure of e at a point."""
-        value = self.function.ball(x) - self.p(x) / self.q(x)
+        value = self.function.ball(x) - self.rational.at(x)
         error: arb = value if self.weight is None else self.weight.ball(x) * value
         return error
 
-    def supremum(self, panels: Sequence[tuple[arb, arb]], scale: arb) -> Supremum:
-        """Bound |e| over panels (a, b); bounds below ``scale`` need not be tight."""
+    def supremum(
+        self,
+        panels: Sequence[tuple[arb, arb]],
+        scale: arb,
+        most: int = PANELS,
+        halvings: int = HALVINGS,
+    ) -> Supremum:
+        """Bound |e| over panels (a, b).
+
+        Args:
+            panels: they cover the domain; an end may be infinite.
+            scale: bounds below it need not be tight.
+            most: number of panels after which the bound is given up as infinite.
+            halvings: how often a bounded panel may be halved before that.
+        """
         bound, count = arb(0), 0
         # tails first: a function without a limit that can be proved is told from the first of them
         stack = sorted(((a, b, 0) for a, b in reversed(panels)), key=lambda panel: _reaches(*panel))
@@ -110,7 +195,7 @@ class ErrorCurve:
             if found is not None:
                 count += 1
                 bound = bound.max(found)
-            elif depth >= (DOUBLINGS if tail else HALVINGS) or len(stack) + count > PANELS:
+            elif depth >= (DOUBLINGS if tail else halvings) or len(stack) + count > most:
                 return Supremum(arb.pos_inf(), count)
             else:
                 middle = _middle(a, b)
@@ -119,15 +204,13 @@ class ErrorCurve:
         return Supremum(bound, count)
 
     def _panel(self, a: arb, b: arb, scale: arb) -> arb | None:
-        """An upper bound of |e| on [a, b], with q of one sign there; None to halve the panel."""
+        """An upper bound of |e| on [a, b], with no pole of r there; None to halve the panel."""
         c, rho = ((a + b) / 2).mid(), ((b - a) / 2).upper()
-        step = arb_poly([c, rho])
-        p, q = self.p(step), self.q(step)
-        head, *tail = q.coeffs() or [arb(0)]
-        if not head.abs_lower() > sum((abs(v) for v in tail), arb(0)):
+        rational = self.rational.along(c, rho)
+        if rational is None:
             return None
         for function in self._forms(a, b, scale):
-            found = self._enclosed(function, c, rho, p, q, scale)
+            found = self._enclosed(function, rational, c, rho, scale)
             if found is not None:
                 return found
         return None
@@ -143,23 +226,20 @@ class ErrorCurve:
     def _enclosed(
         self,
         function: Callable[[Ball], Ball],
+        rational: Callable[[arb_poly], arb_series],
         c: arb,
         rho: arb,
-        p: arb_poly,
-        q: arb_poly,
         scale: arb,
     ) -> arb | None:
         """The Taylor model on c + rho [-1, 1], else the range and the mean value form."""
-        whole = arb(0, 1)
-        over = arb_poly([whole, 1])
-        wide = arb_series([c + rho * whole, rho])
+        whole = arb_poly([arb(0, 1), 1])
         try:
-            ball = self._series(function, wide, p(over), q(over))
-        except ValueError:  # a denominator within f, enclosed too widely
+            ball = self._series(function, rational, c, rho, whole)
+        except (ValueError, ZeroDivisionError):  # a denominator, enclosed too widely
             return None
         rest = abs(ball[ORDER])
         if rest < scale * SLACK / 4:
-            point = self._series(function, arb_series([c, rho]), p, q)
+            point = self._series(function, rational, c, rho, arb_poly([0, 1]))
             return _bound([point[k] for k in range(ORDER)], scale) + rest
         here = self.at(c)
         return _accepted([abs(ball[0]).upper(), abs(here) + abs(ball[1])], here, scale)
@@ -170,16 +250,25 @@ class ErrorCurve:
         if not edge * sign >= 1:
             return None
         x = _far(edge, sign)
-        value = self.function.tail(x) - _tail_of(self.p, x) / _tail_of(self.q, x)
+        value = self.function.tail(x) - self.rational.tail(x)
         value = value if self.weight is None else self.weight.tail(x) * value
         return _accepted([abs(value.values).upper()], self.at(edge), scale)
 
     def _series(
-        self, function: Callable[[Ball], Ball], x: arb_series, p: arb_poly, q: arb_poly
+        self,
+        function: Callable[[Ball], Ball],
+        rational: Callable[[arb_poly], arb_series],
+        c: arb,
+        rho: arb,
+        t: arb_poly,
     ) -> arb_series:
-        top, bottom = (arb_series(v.coeffs()[: ORDER + 1]) for v in (p, q))
-        value = function(x) - top / bottom
+        x = arb_series([c + rho * t[0], rho])
+        value = function(x) - rational(t)
         return value if self.weight is None else self.weight.ball(x) * value
+
+
+def _truncated(polynomial: arb_poly) -> arb_series:
+    return arb_series(polynomial.coeffs()[: ORDER + 1])
 
 
 def _far(edge: arb, sign: int) -> TailEnclosure:

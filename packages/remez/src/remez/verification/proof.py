@@ -39,7 +39,7 @@ from remez.errors import RemezError
 from remez.functions.expression import Expression, parse
 from remez.numbers import read_number
 from remez.rational.protocol import Record
-from remez.verification.balls import ErrorCurve, barycentric, coefficients, exact, working
+from remez.verification.balls import ErrorCurve, Quotient, barycentric, coefficients, exact, working
 
 __all__ = ["Proof", "Unproved", "prove"]
 
@@ -143,14 +143,14 @@ def prove(claim: Record) -> Proof:
             points = _clamped([exact(x) for x in numbers], ends)
             pinned = [(exact(Fraction(x)), exact(Fraction(y))) for x, y in claim["interpolate"]]
             witness = _Fraction.of(claim["witness"]).interpolating(pinned, arb(1))
-            judged = ErrorCurve(expression, weight, witness.p, witness.q)
+            judged = ErrorCurve(expression, weight, Quotient(witness.p, witness.q))
             errors = [judged.at(x) for x in points]
             if min(e.rel_accuracy_bits() for e in errors) < RESOLVED:
                 continue
             lower = _alternation(witness, degree, points, ends, pinned, errors)
             rational = _Fraction.of(claim["rational"])
             held = rational.interpolating(pinned, arb(0.5, 0.5))
-            curves = [ErrorCurve(expression, weight, held.p, held.q)]
+            curves = [ErrorCurve(expression, weight, Quotient(held.p, held.q))]
             if not all(a <= b for a, b in zip(held.degree, degree, strict=True)):
                 curves.append(judged)  # r is of type (m, n) to rounding only: no upper bound alone
             upper, panels = _supremum(curves, points, ends)
