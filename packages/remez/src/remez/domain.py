@@ -88,7 +88,9 @@ class Domain:
     def contains(self, x: np.ndarray | float) -> np.ndarray:
         """Which of the points lie in the domain (ends included)."""
         x = np.asarray(x, float)
-        inside: np.ndarray = np.any([(a <= x) & (x <= b) for a, b in self.intervals], axis=0)
+        inside: np.ndarray = (self.intervals[0][0] <= x) & (x <= self.intervals[0][1])
+        for a, b in self.intervals[1:]:
+            inside = inside | ((a <= x) & (x <= b))
         return inside
 
     def spread(self, count: int, shift: float = 0.5) -> np.ndarray:

@@ -13,6 +13,7 @@ __all__ = [
     "lagrange_rows",
     "lagrange_weights",
     "measures",
+    "merge",
     "newton_system",
     "residual",
     "steadiest",
@@ -114,9 +115,13 @@ def lagrange_weights(u):  # type: ignore[no-untyped-def]
                 power[i] += 1
         out[i] = 1 / product
         least = min(least, power[i]) if i else power[i]
+    largest = 0.0
     for i in range(u.size):
         out[i] *= 2.0 ** (-500.0 * (power[i] - least))
-    return out / out.max()
+        largest = max(largest, out[i])
+    for i in range(u.size):
+        out[i] /= largest
+    return out
 
 
 @njit(
@@ -212,6 +217,40 @@ def newton_system(u, f, slope, nodes, weights, error, unit, excess):  # type: ig
         right[i] = -total / scale
     matrix[count, count] = right[count] = 0.0
     return matrix, right
+
+
+@njit(
+    "Tuple((f8[::1], f8[::1], f8[::1], i8[::1]))"
+    "(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])",
+    cache=True,
+)
+def merge(u, f, w, u_more, f_more, w_more):  # type: ignore[no-untyped-def]
+    """Two sampled functions as one, by increasing u, the first of equal points kept.
+
+    Both are nearly sorted already. Returns the samples, and their places in both laid end to end.
+    """
+    size = u.size + u_more.size
+    points, values, weights = np.empty(size), np.empty(size), np.empty(size)
+    order = np.empty(size, np.int64)
+    i = j = filled = 0
+    while i + j < size:
+        if j == u_more.size or (i < u.size and u[i] <= u_more[j]):
+            x, y, z, origin = u[i], f[i], w[i], i
+            i += 1
+        else:
+            x, y, z, origin = u_more[j], f_more[j], w_more[j], u.size + j
+            j += 1
+        place = filled
+        while place > 0 and points[place - 1] > x:
+            place -= 1
+        if place > 0 and points[place - 1] == x:
+            continue
+        for k in range(filled, place, -1):
+            points[k], values[k], weights[k] = points[k - 1], values[k - 1], weights[k - 1]
+            order[k] = order[k - 1]
+        points[place], values[place], weights[place], order[place] = x, y, z, origin
+        filled += 1
+    return points[:filled], values[:filled], weights[:filled], order[:filled]
 
 
 @njit(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.polynomial import Chebyshev
 from scipy.fft import dct
+from scipy.linalg import lapack  # without NumPy's checks, which cost more than the algebra
 
 from remez.functions.working_precision import working_digits
 from remez.rational.protocol import Real, Record
@@ -430,16 +431,23 @@ def _roots(nodes: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarra
     if count == 0 or scale == 0:
         return np.empty(0, complex)
     c = coefficients / scale
-    spread = np.ptp(nodes) or 1.0
+    spread = (nodes.max() - nodes.min()) or 1.0
     trial = nodes[0] - spread * np.array([0.37, 0.71, 1.13])
     total = np.abs((c / (trial[:, None] - nodes)).sum(1))
     shift = trial[total.argmax()]
     y = 1 / (nodes - shift)
     moved = c * y
-    eigenvalues = np.linalg.eigvals(np.diag(y) - np.outer(moved, y) / moved.sum())
+    matrix = y[:, None] * (moved / -moved.sum())
+    matrix.flat[:: y.size + 1] += y
+    if not np.isfinite(matrix).all():
+        raise np.linalg.LinAlgError("the sum whose zeros are asked for overflows")
+    real, imaginary, _, _, info = lapack.dgeev(matrix, compute_vl=0, compute_vr=0)
+    if info != 0:
+        raise np.linalg.LinAlgError("the zeros do not converge")
+    eigenvalues = real + 1j * imaginary
     largest = eigenvalues[np.argsort(-np.abs(eigenvalues))][:count]
     largest = largest[np.abs(largest) > 1e-13 * np.abs(y).min()]
-    roots: np.ndarray = shift + 1 / largest.astype(complex)
+    roots: np.ndarray = shift + 1 / largest
     return roots
 
 

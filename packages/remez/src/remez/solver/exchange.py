@@ -99,10 +99,12 @@ class ExchangeOptions:
 
 def _record(reduced: Reduced, state: State) -> IterationRecord:
     """The step in x, in the units of fn."""
+    points = reduced.hints(state.reference.u)
+    points.sort()
     return IterationRecord(
         state.iteration,
         reduced.type_in_x,
-        np.sort(reduced.hints(state.reference.u)),
+        points,
         reduced.height * abs(state.level.error),
         reduced.height * state.extrema.largest,
         state.extrema.sound,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -42,15 +43,10 @@ class Samples:
         """``max |w f|``, what rounding is relative to."""
         return float(np.abs(self.f * self.w).max())
 
-    def merge(self, *others: Samples) -> tuple[Samples, np.ndarray]:
-        """All, sorted, each point once, and where each came from in all laid end to end."""
-        parts = (self, *others)
-        u = np.concatenate([part.u for part in parts])
-        order = u.argsort(kind="stable")
-        order = order[distinct(u[order])]
-        f = np.concatenate([part.f for part in parts])[order]
-        w = np.concatenate([part.w for part in parts])[order]
-        return Samples(u[order], f, w), order
+    def merge(self, other: Samples) -> tuple[Samples, np.ndarray]:
+        """Both, sorted, each point once, and where each came from in both laid end to end."""
+        u, f, w, order = kernels.merge(self.u, self.f, self.w, other.u, other.f, other.w)
+        return Samples(u, f, w), order
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +142,7 @@ class Reduced:
         if self.parity is not None:
             y = np.sqrt(y)
         x = self.origin + (self.direction * self.scale) * y
-        if len(self.components) == 1 and self.parity is None:
+        if len(self.problem.domain.intervals) == 1:
             low, high = self.problem.domain.hull
             return np.minimum(np.maximum(x, low), high)
         return self._clip(x)
@@ -179,7 +175,7 @@ class Reduced:
     def scan(self, reference: Samples, grid: Samples) -> Samples:
         """``grid``, the reference, and points between those: where the error is looked at."""
         between = kernels.fill(reference.u, self.components, self.centres, FRACTIONS)
-        return grid.merge(reference, self.sample(between))[0]
+        return grid.merge(reference)[0].merge(self.sample(between))[0]
 
     @property
     def climbs(self) -> bool:
@@ -193,7 +189,11 @@ class Reduced:
     def hints(self, u: np.ndarray) -> np.ndarray:
         """The points in x, with their mirror images."""
         x = self.x(u)
-        return x if self.parity is None else np.unique(np.concatenate([x, 2 * self.origin - x]))
+        if self.parity is None:
+            return x
+        both: np.ndarray = np.concatenate([x, 2 * self.origin - x])
+        both.sort()
+        return np.asarray(both[distinct(both)])
 
     def rational(self, level: Levelled) -> BarycentricRational:
         """The answer in x.
@@ -264,7 +264,7 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
     values = target(x)
     found = found or Survey()
     largest = max(np.abs(values).max(), np.abs(found.values).max(initial=0.0))
-    height = 2.0 ** np.round(np.log2(max(largest, 1e-300)))
+    height = 2.0 ** min(round(math.log2(max(largest, 1e-300))), 1023)
     centre = _centre(low, high)
     parity, shift = problem.parity, 0.0
     if parity == "auto":
@@ -290,7 +290,7 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
     else:
         if parity is None:
             centre = _origin(problem, target, found.singular, x, values)
-        scale = 2.0 ** np.ceil(np.log2(0.5 * high - 0.5 * low))
+        scale = 2.0 ** math.ceil(math.log2(0.5 * high - 0.5 * low))
 
     bare = Reduced(
         problem,
@@ -386,9 +386,10 @@ def _symmetry(
         return "even", 0.0
     if np.abs(here + there).max() <= close:
         return "odd", 0.0
-    shift = 0.5 * float(np.median(here + there))
     m, n = problem.degree
-    shifted = m >= max(n, 1) and problem.domain.is_finite
-    if shifted and np.abs(here + there - 2 * shift).max() <= close:
-        return "odd", shift
+    double = here + there
+    if m >= max(n, 1) and problem.domain.is_finite and np.ptp(double) <= 2 * close:
+        shift = 0.5 * float(np.median(double))
+        if np.abs(double - 2 * shift).max() <= close:
+            return "odd", shift
     return None, 0.0

@@ -183,12 +183,15 @@ def _status(
     """What the curve says; ``noise`` is what rounding may do to the error at each point."""
     if poles or not np.isfinite(error):
         return Status.POLE
-    size = np.abs(curve.e)
-    typical = np.inf if problem.samples is not None else _typical(problem, curve)
-    forgiven = ROUNDING * np.maximum(noise, min(EPS * typical, noise.max()))
-    rounding = error <= RESOLVED * noise[size.argmax()]
-    if rounding and error > MEANINGFUL * typical:
-        return Status.UNBOUNDED
+    size, forgiven, rounding = np.abs(curve.e), np.zeros(1), False
+    most = float(noise.max())
+    if most > 0:
+        typical = np.inf if problem.samples is not None else _typical(problem, curve)
+        noise = np.maximum(noise, min(EPS * typical, most))  # r mixes values from far off
+        forgiven = ROUNDING * noise
+        rounding = bool(error <= RESOLVED * noise[size.argmax()])
+        if rounding and error > MEANINGFUL * typical:
+            return Status.UNBOUNDED
     if (size <= forgiven).all():
         return Status.NOISE_FLOOR
     if resolved is not None:
@@ -203,7 +206,8 @@ def _status(
 def _typical(problem: Problem, curve: Curve) -> float:
     """How large |w f| is but for a tenth of the domain, where it may grow without bound."""
     even = np.interp(problem.domain.spread(EVEN.size), curve.x, np.abs(curve.f))
-    return float(np.quantile(even, TYPICAL))
+    even.sort()
+    return float(even[int(TYPICAL * even.size)])
 
 
 def _noise(curve: Curve, error: float) -> np.ndarray:
@@ -214,8 +218,13 @@ def _noise(curve: Curve, error: float) -> np.ndarray:
     if error > RESOLVED * EPS * curve.size():
         return np.zeros_like(curve.x)
     size = np.abs(np.where(np.isfinite(curve.f), curve.f, 0.0))
-    size = np.pad(size, WINDOW, mode="edge")
-    noise: np.ndarray = EPS * np.lib.stride_tricks.sliding_window_view(size, 2 * WINDOW + 1).max(1)
+    width, length = 1, 2 * WINDOW + 1
+    largest = np.concatenate([np.zeros(WINDOW), size, np.zeros(WINDOW)])
+    while width < length:  # doubling the window
+        step = min(width, length - width)
+        largest = np.maximum(largest[:-step], largest[step:])
+        width += step
+    noise: np.ndarray = EPS * largest
     return noise
 
 
@@ -224,7 +233,7 @@ def _seen(problem: Problem, rational: Rational, target: Target, curve: Curve) ->
     gap = np.diff(curve.x)
     share = np.arange(1, SEEN // gap.size + 2) * 0.6180339887498949 % 1  # of no pattern
     x = (curve.x[:-1, None] + gap[:, None] * share).ravel()
-    x = np.unique(x[problem.domain.contains(x)])
+    x = x[problem.domain.contains(x)]
     return float(np.abs(_curve(problem, rational, target, x).e).max(initial=0.0))
 
 

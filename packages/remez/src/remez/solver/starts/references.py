@@ -27,7 +27,7 @@ VANISHING = 1e-8  # a weight below this share of the largest counts as zero at a
 
 def base_grid(reduced: Reduced) -> Samples:
     """Ends of the components, and points clustered at every centre down to rounding."""
-    length = float(np.ptp(reduced.components))
+    length = float(reduced.components[-1, 1] - reduced.components[0, 0])
     near = length * NEAR
     centres = reduced.centres[:, None]
     parts = [reduced.components, centres + near, centres - near, length * ZERO, -length * ZERO]
