@@ -37,7 +37,9 @@ from rsae.data import Activations, ActivationStore, harvest
 from rsae.data.text import documents, split, tokenize
 from rsae.files import read_json, save_safetensors, write_json
 from rsae.language_model.host import load_host
+from rsae.language_model.names import PACKAGED
 from rsae.pretrained import load_teacher
+from rsae.pretrained.metadata import write_sketches
 from rsae_evals import reconstruction
 
 FAMILIES = ("relu", "jumprelu", "topk")
@@ -205,10 +207,14 @@ def save(sae: TrainingSAE, settings: Settings, folder: Path, sketch: str) -> Non
     content = read_json(Path(cfg))
     content["metadata"] |= {
         "sae_lens_version": sae_lens_version,
+        "model_name": PACKAGED.get(settings.host, settings.host),
         "training_settings": asdict(settings),
         "training_tokens_sha256": settings.tokens_sha256,
         "training_sketches": [sketch],
     }
+    if settings.host in PACKAGED:
+        content["metadata"] |= {"model_weights": settings.host, "license": "mit"}
+    content["metadata"] = write_sketches(folder, content["metadata"])
     write_json(Path(cfg), content)
 
 

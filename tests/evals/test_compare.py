@@ -267,3 +267,33 @@ def test_progress_reaches_the_end(teacher, small_host, tokens):
 def test_tokens_must_fit_the_activations(tokens):
     with pytest.raises(EvaluationError, match="do not fit"):
         evaluation_set(torch.randn(7, 4), tokens)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda one: {"sums.error": one["sums.error"][:-1]},
+        lambda one: {"sums.error": one["sums.error"].float()},
+        lambda one: {"sums.error": one["sums.error"] * float("nan")},
+        lambda one: {"sums.error": one["sums.error"].sum()},
+        lambda one: {name: x[:0] for name, x in one.items() if name.startswith("sums.")},
+        lambda one: {"sums.error": one["sums.error"][:, None].expand(-1, 3).contiguous()},
+        lambda one: {"document": torch.zeros(3, dtype=torch.int64)},
+        lambda one: {"document": torch.zeros(len(one["sums.error"]))},
+        lambda one: {"extras.fired": one["extras.fired"][:-1]},
+        lambda one: {"extras.fired": one["extras.fired"].double() * float("nan")},
+    ],
+)
+def test_a_cached_measurement_of_another_shape_is_made_again(teacher, heldout, tmp_path, damage):
+    """Whole files with sound checksums whose arrays do not fit each other or the metric."""
+    from rsae.files import load_safetensors, save_safetensors
+
+    def figures():
+        found = compare({"teacher": teacher}, heldout, cache=tmp_path)
+        return found.arms[0].metrics, found.arms[0].density
+
+    before = figures()
+    for path in tmp_path.glob("*.safetensors"):
+        arrays = load_safetensors(path)
+        save_safetensors(path, arrays | damage(arrays))
+    assert figures() == before

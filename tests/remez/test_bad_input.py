@@ -260,3 +260,25 @@ RECORD = remez.fit(np.exp, (2, 2)).to_dict()
 def test_a_record_of_anything(record):
     with nothing_but_remez_errors():
         remez.Fit.from_dict(record)
+
+
+@given(st.text(), st.integers(0, 100_000))
+@quick
+def test_messages_are_one_line_of_modest_length(text, n):
+    """Whatever they quote: line breaks, halves of surrogate pairs, 100 000 characters."""
+    for kind in (RemezError, DegreeError, DomainError, TargetError):
+        message = str(kind("cause " + text + "x" * n + "; next step"))
+        assert len(message.splitlines()) == 1
+        assert len(message) <= 600
+        assert message.startswith("cause")
+        assert message.endswith("next step")
+        message.encode()
+
+
+@pytest.mark.parametrize("name", ["error", "domain", "rational", "target"])
+def test_a_damaged_fit_with_an_endless_value_ends_in_a_line(name):
+    content = remez.fit(np.exp, (1, 1)).to_dict()
+    for key in [name, *content]:
+        with pytest.raises(RemezError) as caught:
+            remez.Fit.from_dict({"y" * 100_000: 1, key: "x" * 100_000})
+        assert len(str(caught.value)) <= 600

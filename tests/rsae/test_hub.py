@@ -38,7 +38,7 @@ def test_the_card_is_one_of_the_hub_and_says_what_the_file_is(coder, tmp_path):
 
 
 def test_a_host_that_is_no_hub_name_is_no_base_model(tmp_path):
-    teacher = coders.teacher("relu", metadata={"model_name": "smollm2"})
+    teacher = coders.teacher("relu", metadata={"model_name": "my model"})
     teacher = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2)))
     teacher.save_model(tmp_path)
     assert ModelCard.load(tmp_path / "README.md").data.base_model is None

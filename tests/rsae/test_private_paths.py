@@ -1,10 +1,27 @@
 """What is shared says nothing of the machine that it was made on."""
 
+import argparse
+import json
+
+import pytest
 import torch
+from huggingface_hub import ModelCard
 from tests.rsae import coders
 
+import rsae
 from rsae import RSAE, RationalActivation
+from rsae.commands.inputs import find_host
+from rsae.data import Activations
+from rsae.errors import CorruptFileError, HostError
 from rsae.files import public_name
+from rsae.language_model.names import PACKAGED, model_of
+from rsae.pretrained import load_teacher
+from rsae.sae.export import export_jumprelu
+from rsae.sae.load import describe, load_rsae
+from rsae.train import TrainConfig
+from rsae.upgrading import UpgradeConfig
+
+SKETCHES = {"training_sketches": ["0a 1b"], "calibration_sketches": ["2c", "3d"]}
 
 
 def test_a_saved_rsae_has_no_path_of_this_machine(tmp_path):
@@ -26,3 +43,78 @@ def test_names_on_a_hub_are_told(tmp_path):
     assert public_name("demo:relu") == "demo:relu"
     assert public_name(str(tmp_path / "a" / "b.pt")) == "a"
     assert public_name("~/a/model") == "model"
+
+
+def saved(folder, **metadata):
+    teacher = coders.teacher("relu", metadata=metadata)
+    coder = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2)))
+    coder.save_model(folder)
+    return coder
+
+
+def metadata_in(folder):
+    return json.loads((folder / "cfg.json").read_text())["metadata"]
+
+
+def test_sketches_are_kept_in_a_file_of_their_own(tmp_path):
+    coder = saved(tmp_path / "rsae", hook_name="blocks.0.hook_resid_post", **SKETCHES)
+    assert not SKETCHES.keys() & metadata_in(tmp_path / "rsae").keys()
+    again = load_rsae(tmp_path / "rsae")
+    assert {name: again.cfg.metadata[name] for name in SKETCHES} == SKETCHES
+    export_jumprelu(again, Activations.from_tensor(coders.inputs(50))).save(tmp_path / "plain")
+    assert not SKETCHES.keys() & metadata_in(tmp_path / "plain").keys()
+    assert load_teacher(tmp_path / "plain").metadata.items() >= SKETCHES.items()
+    coder.cfg.metadata["training_sketches"] = coder.cfg.metadata["calibration_sketches"] = []
+    coder.save_model(tmp_path / "rsae")
+    assert not (tmp_path / "rsae" / "text_sketches.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"training_sketches": 3}', '{"self": []}'])
+def test_damaged_sketches_are_no_absent_ones(tmp_path, content):
+    saved(tmp_path, **SKETCHES)
+    (tmp_path / "text_sketches.json").write_text(content)
+    with pytest.raises(CorruptFileError, match="text_sketches"):
+        load_rsae(tmp_path)
+
+
+def test_the_packaged_teachers_name_their_model_as_the_hub_does():
+    for name in ("demo:relu", "demo:jumprelu", "demo:topk"):
+        found = load_teacher(name).metadata
+        assert found["model_name"] == PACKAGED["smollm2"]
+        assert model_of(found) == "smollm2"
+        assert len(found["training_sketches"]) == 1
+        assert describe(name)["source"] == name.removeprefix("demo:")
+
+
+def test_a_short_name_is_saved_as_the_hub_s(tmp_path):
+    saved(tmp_path, model_name="smollm2")
+    assert metadata_in(tmp_path)["model_name"] == PACKAGED["smollm2"]
+    assert model_of(metadata_in(tmp_path)) == "smollm2"
+
+
+def test_a_model_whose_path_was_cut_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("rsae.language_model.weights._hub_answers", lambda: False)
+    saved(tmp_path, model_name=str(tmp_path / "mine"))
+    args = argparse.Namespace(model=None, dtype="float32")
+    with pytest.raises(HostError, match=r"the model mine.*--model$"):
+        find_host(args, metadata_in(tmp_path), "blocks.0.hook_resid_post", 12, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("family", coders.FAMILIES)
+def test_what_is_measured_is_in_the_metadata_and_on_the_card(family, tmp_path):
+    """Held-out L0 and error recomputed here; the teacher's own L0 is not carried over."""
+    x = coders.inputs(400)
+    origin = coders.teacher(family, seed=1, metadata={"l0": 1e6, "license": "mit"})
+    config = UpgradeConfig(train=TrainConfig(steps=2, batch_size=64), calibration_tokens=40)
+    found = rsae.upgrade(origin, x, config, out=tmp_path)
+    heldout = x[-40:]
+    z = found.rsae.encode(heldout)
+    said = metadata_in(tmp_path)
+    assert said["l0"] == pytest.approx((z != 0).sum().item() / 40)
+    mse = (heldout - found.rsae.decode(z)).square().sum().item() / 40
+    assert said["measured"]["mse"] == pytest.approx(mse, rel=1e-5)
+    teacher = (heldout - origin.reconstruct(heldout)).square().sum().item() / 40
+    assert said["measured"]["teacher_mse"] == pytest.approx(teacher, rel=0.05)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.license == "mit"
+    assert f"| L0 | {said['measured']['teacher_l0']:.4g} | {said['l0']:.4g} | 40 |" in card.text

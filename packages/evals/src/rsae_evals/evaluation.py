@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rsae.errors import CorruptFileError
-from rsae.files import load_safetensors, make_folder, save_safetensors
+from rsae.files import load_safetensors_and_metadata, make_folder, save_safetensors
 from rsae_evals.coder import Coder, SparseCoder, as_coder
 from rsae_evals.data.evaluation_set import EvaluationSet
+from rsae_evals.data.loading import at_scale
 from rsae_evals.metrics.measurement import Measurement, Metric, Progress
 
 __all__ = ["Evaluation", "evaluate"]
@@ -70,7 +72,7 @@ def evaluate(
         >>> float(found.measurements["reconstruction-2"].totals()["error"])
         0.0
     """
-    seen = [as_coder(one) for one in coders]
+    seen = [as_coder(at_scale(one, heldout)) for one in coders]
     found: list[dict[str, Measurement]] = [{} for _ in seen]
     keys = [coder.fingerprint or f"no tensors, coder {i}" for i, coder in enumerate(seen)]
     distinct = dict(zip(keys, seen, strict=True))
@@ -118,12 +120,28 @@ def _read(path: Path | None) -> Measurement | None:
     if path is None or not path.exists():
         return None
     try:
-        arrays = {name: tensor.numpy() for name, tensor in load_safetensors(path).items()}
+        tensors, said = load_safetensors_and_metadata(path)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     except (CorruptFileError, TypeError):  # a type that numpy has not
+        return None
+    if said.get("layout") != _layout(arrays):
         return None
     sums = {k.removeprefix("sums."): v for k, v in arrays.items() if k.startswith("sums.")}
     extras = {k.removeprefix("extras."): v for k, v in arrays.items() if k.startswith("extras.")}
-    return Measurement(sums, extras, arrays.get("document")) if sums else None
+    found = Measurement(sums, extras, arrays.get("document"))
+    return found if _is_sound(found) else None
+
+
+def _is_sound(measurement: Measurement) -> bool:
+    """Whether there are finite float64 sums of the same units, and whole numbers for documents."""
+    arrays = (*measurement.sums.values(),)
+    units = {array.shape[:1] for array in arrays}
+    if len(units) != 1 or units == {()} or units == {(0,)}:
+        return False
+    document = measurement.document
+    if document is not None and (document.shape != units.pop() or document.dtype.kind not in "iu"):
+        return False
+    return all(array.dtype == np.float64 and np.isfinite(array).all() for array in arrays)
 
 
 def _write(path: Path | None, measurement: Measurement) -> None:
@@ -134,4 +152,10 @@ def _write(path: Path | None, measurement: Measurement) -> None:
     if measurement.document is not None:
         arrays["document"] = measurement.document
     make_folder(path.parent)
-    save_safetensors(path, {k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
+    tensors = {k: torch.from_numpy(np.array(v)) for k, v in arrays.items()}
+    save_safetensors(path, tensors, {"layout": _layout(arrays)})
+
+
+def _layout(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Names, shapes and types of what is measured, by which another program's file is told."""
+    return "; ".join(f"{k} {arrays[k].shape} {arrays[k].dtype}" for k in sorted(arrays))

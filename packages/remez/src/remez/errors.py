@@ -28,8 +28,17 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
+_LONGEST = 600  # characters of a message: a few lines of a terminal
+
+
 class RemezError(Exception):
-    """Base of every error that a caller can cause."""
+    """Base of every error that a caller can cause; its message is one line of modest length."""
+
+    def __str__(self) -> str:
+        # A message may repeat a name or a value of a damaged file. The next step ends it.
+        text = " ".join(super().__str__().splitlines())
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        return text if len(text) <= _LONGEST else f"{text[:400]} … {text[-190:]}"
 
 
 class CodeError(RemezError, ValueError):

@@ -8,8 +8,9 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
+from typing import NoReturn
 
 from remez.cli.parsing import Parser
 from rsae_cli.parsers import (
@@ -81,7 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         again = "with --resume " if hasattr(args, "resume") else ""
         print(f"rsae: stopped; the same command {again}goes on from here", file=sys.stderr)
-        return _SIGNAL + (stop.number if isinstance(stop, _Signal) else signal.SIGINT)
+        code = _SIGNAL + (stop.number if isinstance(stop, _Signal) else signal.SIGINT)
+        if argv is None and isinstance(stop, _Signal):
+            _end_at_once(code)
+        return code
     except CommandLineError as error:
         print(f"rsae: error: {error}", file=sys.stderr)
         return _USER_ERROR
@@ -92,6 +96,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"rsae: error: {error}", file=sys.stderr)
         return _USER_ERROR
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End the process without the interpreter's own finalization.
+
+    That would unload libraries while threads of torch's pools, interrupted in the midst of their
+    work, may still run in them, which has ended in a segmentation fault. All files are written by
+    then: locks are released and partial files removed on the way here.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever reads it may have gone with the terminal
+            stream.flush()
+    os._exit(code)
 
 
 class _Signal(KeyboardInterrupt):

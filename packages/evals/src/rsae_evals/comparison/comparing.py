@@ -14,7 +14,6 @@ from rsae_evals.analysis.portrait import portray
 from rsae_evals.coder import Coder, as_coder
 from rsae_evals.comparison.arms import describe_arm, finite, undefined_reasons
 from rsae_evals.comparison.gain import gain_parts
-from rsae_evals.comparison.loading import at_scale, loader_notes
 from rsae_evals.comparison.pareto import area_between, curve, curve_warnings
 from rsae_evals.comparison.statistics import (
     MIN_DOCUMENTS,
@@ -25,6 +24,7 @@ from rsae_evals.comparison.statistics import (
 from rsae_evals.comparison.verdicts import conclude, identity_loss, judge, known_loss, l0_warnings
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.data.leakage import refuse_used_tokens
+from rsae_evals.data.loading import at_scale, loader_notes
 from rsae_evals.errors import ComparisonRefused, EvaluationError
 from rsae_evals.evaluation import Evaluation, evaluate, figures
 from rsae_evals.metrics.catalogue import METRICS

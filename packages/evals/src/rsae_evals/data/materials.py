@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rsae.data import harvest
 from rsae.data.text import documents, split, tokenize
 from rsae.language_model.host import SINK_POSITIONS, Host, hook_width, load_host
+from rsae.language_model.names import advice_on_models, model_of
 from rsae.pretrained import load_teacher
 from rsae.sae.load import is_rsae, load_rsae
 from rsae_evals.coder import Coder, as_coder
@@ -89,14 +90,15 @@ def prepare(
             say where in it they live.
     """
     coders = [as_coder(source) for source in sources]
-    hook_name = setting.hook_name or _agreed(coders, "hook_name", "--hook")
+    hook_name = setting.hook_name or _agreed(coders, lambda said: said.get("hook_name"), "--hook")
     if hook_name is None:
         raise EvaluationError(
             "the dictionary does not say where in the model it lives; "
             "add its hook, such as --hook blocks.12.hook_resid_post"
         )
     _, heldout = split(documents(setting.text), seed=setting.seed)
-    host = load_host(setting.host or _agreed(coders, "model_name", "--model"))
+    with advice_on_models(setting.host):
+        host = load_host(setting.host or _agreed(coders, model_of, "--model"))
     host.check_hook(hook_name)
     for coder in coders:
         if coder.d_in != (width := hook_width(host, hook_name)):
@@ -111,9 +113,11 @@ def prepare(
     return evaluation_set(store.split("heldout"), tokens, host=host, hook_name=hook_name)
 
 
-def _agreed(coders: Sequence[Coder], key: str, option: str) -> str | None:
-    """What all dictionaries that say something say, or None where none does."""
-    said = {str(coder.metadata[key]) for coder in coders if coder.metadata.get(key)}
+def _agreed(
+    coders: Sequence[Coder], what: Callable[[Mapping[str, Any]], Any], option: str
+) -> str | None:
+    """What the metadata of all dictionaries that say something say, or None where none does."""
+    said = {str(found) for coder in coders if (found := what(coder.metadata))}
     if len(said) > 1:
         raise EvaluationError(
             f"the dictionaries were trained at different places ({', '.join(sorted(said))}); "

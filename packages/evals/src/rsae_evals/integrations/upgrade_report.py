@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from rsae.files import write_text
+from rsae.sae.card import Figure, model_card
+from rsae.sae.model import RSAE
 from rsae_evals.comparison.comparing import compare
 from rsae_evals.data.evaluation_set import evaluation_set
 from rsae_evals.metrics.downstream import Splicing
@@ -69,6 +72,17 @@ def evaluate_upgrade(
             progress=progress,
         )
     folder = write(found, out)
+    _complete_card(arms["rsae"], found, Path(out))
     show(found, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
     return found
+
+
+def _complete_card(coder: Any, found: Comparison, out: Path) -> None:
+    """Add the language model's loss to the card of an RSAE that is kept in `out`."""
+    before, after = (found.arm(name).metrics.get("delta_ce") for name in ("teacher", "rsae"))
+    n_tokens = found.tokens["n_tokens_downstream"]
+    if not isinstance(coder, RSAE) or before is None or after is None or n_tokens is None:
+        return
+    figure = Figure("ΔCE, nats per token", before, after, n_tokens)
+    write_text(out / "README.md", model_card(coder.cfg, coder.rational.degree, [figure]))

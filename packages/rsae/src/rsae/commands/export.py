@@ -9,6 +9,7 @@ from rsae.data import Activations, ActivationStore
 from rsae.data.text import documents, tokenize
 from rsae.errors import ConfigError, HookError, StoreError
 from rsae.language_model.host import load_host
+from rsae.language_model.names import model_of
 from rsae.sae.export import export_jumprelu
 from rsae.sae.load import is_rsae, load_rsae
 from rsae.sae.model import RSAE
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _packaged(coder: RSAE, hook: str, device: str, dtype: str) -> Activations:
     """Activations of the packaged text at the RSAE's hook."""
-    host = load_host(coder.cfg.metadata.get("model_name"), device=device, dtype=dtype)
+    host = load_host(model_of(coder.cfg.metadata.to_dict()), device=device, dtype=dtype)
     context = int(coder.cfg.metadata.get("context_size") or _CONTEXT)
     tokens = tokenize(host, documents(), context).sample(_TOKENS)
     parts = zip(tokens.ids.split(8), tokens.special.split(8), strict=True)

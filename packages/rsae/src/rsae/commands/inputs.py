@@ -12,6 +12,7 @@ import torch
 from rsae.data import ActivationStore
 from rsae.errors import HookError, StoreError, TeacherError
 from rsae.language_model.host import Host, hook_width, load_host
+from rsae.language_model.names import advice_on_models, model_of
 
 __all__ = ["CONTEXT", "find_hook", "find_host", "open_store"]
 
@@ -44,7 +45,8 @@ def find_host(
         HostError, HookError: it cannot be loaded, or has no such hook.
         TeacherError: its activations have another width there.
     """
-    host = load_host(args.model or metadata.get("model_name"), device=device, dtype=args.dtype)
+    with advice_on_models(args.model):
+        host = load_host(args.model or model_of(metadata), device=device, dtype=args.dtype)
     host.check_hook(hook)
     if (width := hook_width(host, hook)) != d_in:
         raise TeacherError(

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from rsae.errors import HostError
 from rsae.files import sha256
+from rsae.language_model.names import PACKAGED
 
 __all__ = ["Weights", "load_weights"]
 
@@ -45,6 +46,8 @@ def load_weights(name: str) -> Weights:
     user's cache folder (`rsae cache` lists and clears it), under the file's checksum, and read from
     there the next time.
 
+    Where the hub cannot be reached, the hub's name of a packaged model finds the package.
+
     Raises:
         HostError: nothing by that name can be found or loaded.
     """
@@ -57,7 +60,14 @@ def load_weights(name: str) -> Weights:
         return _load(str(path))
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name) or path.suffix == ".gguf":
         raise HostError(f"{name}: no such file or folder, and no hub name either; check the path")
-    return _load(_hub_name(name), local_files_only=not _hub_answers())
+    online = _hub_answers()
+    try:
+        return _load(_hub_name(name), local_files_only=not online)
+    except HostError:
+        packaged = next((short for short, full in PACKAGED.items() if full == name), None)
+        if online or packaged is None:
+            raise
+        return load_weights(packaged)  # the same model, its weights quantized
 
 
 def _packaged(name: str) -> Path | None:

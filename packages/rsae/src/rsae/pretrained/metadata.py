@@ -2,13 +2,25 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from rsae.errors import quoted
+from rsae.errors import CorruptFileError, quoted
+from rsae.files import exists, read_json, write_json
 
-__all__ = ["checked_metadata"]
+__all__ = ["SKETCHES_FILE", "checked_metadata", "read_sketches", "write_sketches"]
 
-_TEXTS = ("model_name", "hook_name", "training_tokens_sha256", "teacher", "teacher_family")
+SKETCHES_FILE = "text_sketches.json"
+"""Beside `cfg.json`: sketches of the text that an SAE was trained and calibrated on."""
+
+_TEXTS = (
+    "model_name",
+    "model_weights",
+    "hook_name",
+    "training_tokens_sha256",
+    "teacher",
+    "teacher_family",
+)
 _LISTS = ("training_sketches", "calibration_sketches")
 _SKETCH = re.compile(r"[0-9a-f]{1,16}(?: [0-9a-f]{1,16})*|")
 _LONGEST_TEXT = 1_000  # characters of a name or path
@@ -41,6 +53,39 @@ def checked_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], tuple
         else:
             notes.append(f"its metadata says {_word(name)} = {quoted(value)}, which was left out")
     return kept, tuple(notes)
+
+
+def write_sketches(folder: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the sketches among an SAE's metadata beside its `cfg.json`; return the other entries.
+
+    They are thousands of hashes, which nobody who opens `cfg.json` wants to see there.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    sketches = {name: metadata[name] for name in _LISTS if metadata.get(name)}
+    if sketches:
+        write_json(folder / SKETCHES_FILE, sketches)
+    else:
+        (folder / SKETCHES_FILE).unlink(missing_ok=True)  # of what was saved here before
+    return {name: value for name, value in metadata.items() if name not in _LISTS}
+
+
+def read_sketches(folder: Path) -> dict[str, Any]:
+    """The entries of the metadata that `write_sketches` kept in a folder; none is no error.
+
+    Raises:
+        CorruptFileError: the file is damaged: what the SAE was trained on cannot be told.
+    """
+    file = folder / SKETCHES_FILE
+    if not exists(file):
+        return {}
+    found = read_json(file)
+    if not isinstance(found, dict) or not all(
+        name in _LISTS and _is_sound(name, value) for name, value in found.items()
+    ):
+        raise CorruptFileError(f"{file} holds no sketches of texts; restore it or make it again")
+    return found
 
 
 def _is_usable_name(name: Any) -> bool:

@@ -47,6 +47,7 @@ from rsae.pretrained.checks import (
 )
 from rsae.pretrained.files import Weights, read_object
 from rsae.pretrained.gated import GATED_NOTE, without_gate
+from rsae.pretrained.metadata import read_sketches
 from rsae.pretrained.scale import fold_scale
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ def read(weights: Weights) -> Teacher:
     """
     if "cfg.json" not in weights.beside:
         raise TeacherError(f"{weights.path}: no cfg.json lies beside it; put SAELens' own there")
-    return _read(weights.content, weights.beside["cfg.json"], weights.path)
+    teacher = _read(weights.content, weights.beside["cfg.json"], weights.path)
+    sketches = read_sketches(weights.path.parent)
+    return replace(teacher, metadata={**teacher.metadata, **sketches})
 
 
 def from_sae(sae: "SAE[Any]", source: str) -> Teacher:

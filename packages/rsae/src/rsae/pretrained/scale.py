@@ -16,7 +16,7 @@ from rsae.errors import TeacherError
 from rsae.pretrained.base import Teacher
 from rsae.pretrained.checks import check_finite
 
-__all__ = ["fold_scale", "needs_scale", "with_estimated_scale"]
+__all__ = ["estimated_factor", "fold_scale", "needs_scale", "with_estimated_scale"]
 
 
 def needs_scale(teacher: object) -> bool:
@@ -60,16 +60,31 @@ def with_estimated_scale(teacher: Teacher, batches: Iterable[Tensor]) -> Teacher
     """
     if not needs_scale(teacher):
         return teacher
+    factor, note = estimated_factor(teacher.d_in, batches, teacher.source)
+    return fold_scale(teacher, factor, note)
+
+
+def estimated_factor(d_in: int, batches: Iterable[Tensor], source: str) -> tuple[float, str]:
+    """The factor sqrt(d_in) / E|x|, and the sentence that says so.
+
+    Args:
+        d_in: the width of the activations.
+        batches: activations, (n, d_in) each, without special tokens.
+        source: what a message calls the SAE.
+
+    Raises:
+        TeacherError: the activations have no mean norm by which one could divide.
+    """
     total, count = 0.0, 0
     for x in batches:
         total += torch.linalg.vector_norm(x.double(), dim=-1).sum().item()
         count += x.shape[:-1].numel()
     mean = total / max(count, 1)
-    factor = teacher.d_in**0.5 / mean if mean > 0 else float("inf")
+    factor = d_in**0.5 / mean if mean > 0 else float("inf")
     if not 1e-30 < factor < 1e30:
         raise TeacherError(
-            f"{teacher.source}: it was trained on scaled activations, and these have a mean norm "
+            f"{source}: it was trained on scaled activations, and these have a mean norm "
             f"of {mean:.3g}, from which no factor can be told; give activations of its hook"
         )
     note = f"the training factor of x is not in its file; {factor:.4g} was estimated and folded in"
-    return fold_scale(teacher, factor, note)
+    return factor, note

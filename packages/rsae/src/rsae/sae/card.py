@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["model_card"]
+__all__ = ["Figure", "model_card"]
+
+
+class Figure(NamedTuple):
+    """One row of the card's figures.
+
+    Attributes:
+        name: what was measured, with its unit.
+        teacher: its value for the teacher.
+        rsae: its value for this SAE.
+        n_tokens: on how many tokens that no weight was trained on.
+    """
+
+    name: str
+    teacher: float
+    rsae: float
+    n_tokens: int
+
 
 _CARD = """\
 ---
@@ -15,6 +32,7 @@ library_name: saelens
 tags:
 - sparse-autoencoder
 - rational-activation
+license: {licence}
 {base_model}---
 
 # Rational sparse autoencoder
@@ -23,14 +41,15 @@ A sparse autoencoder whose activation is a trainable rational function.
 
 | | |
 |---|---|
-| host and hook | {host}, `{hook}` |
+| host and hook | {host}{weights}, `{hook}` |
 | dictionary | {d_in} → {d_sae} features |
 | activation | {form}, a rational function of type ({m}, {n}), one for all features |
 | support | {support}; codes outside it are exactly zero |
 | refinement | {refinement} |
 | teacher | {teacher} |
+| licence | {of_licence} |
 
-```python
+{figures}```python
 import rsae  # registers the architecture "rational"; without it SAELens raises KeyError: 'rational'
 from sae_lens import SAE
 
@@ -38,8 +57,7 @@ sae = SAE.load_from_disk("FOLDER")  # from a hub: SAE.from_pretrained("OWNER/REP
 ```
 
 `rsae eval FOLDER` measures it. `rsae export FOLDER --as jumprelu --out PLAIN` writes the nearest
-SAE that needs no `rsae`, and says what that costs. The weights derive from the teacher's and from
-its host's activations: their licences hold here too.
+SAE that needs no `rsae`, and says what that costs.
 """
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _SUPPORTS = {
@@ -49,21 +67,28 @@ _SUPPORTS = {
 }
 
 
-def model_card(config: Any, degree: tuple[int, int]) -> str:
+def model_card(config: Any, degree: tuple[int, int], further: Sequence[Figure] = ()) -> str:
     """Markdown with the hub's YAML header: what it is, how it is loaded, whose licence holds.
 
-    Figures are not in it: they belong to the tokens that they were measured on, see `rsae eval`.
-
     Args:
-        config: the `RSAEConfig` of the SAE.
+        config: the `RSAEConfig` of the SAE, whose metadata have what `rsae upgrade` measured.
         degree: the type (m, n) of its rational activation.
+        further: figures beside those, such as of the language model's loss.
     """
     metadata = config.metadata.to_dict()
+    licence = metadata.get("license")
     m, n = degree
     host = str(metadata.get("model_name") or "unknown")
     return _CARD.format(
         base_model=f"base_model: {host}\n" if _HUB_NAME.fullmatch(host) else "",
         host=host,
+        licence=licence if _is_word(licence) else "other",
+        of_licence=(
+            f"{licence if _is_word(licence) else 'not stated'}, the teacher's; the weights derive "
+            "from it and from its host's activations, so both licences hold"
+        ),
+        weights=" (the package's quantized weights)" if metadata.get("model_weights") else "",
+        figures=_figures([*_measured(metadata.get("measured")), *further]),
         hook=metadata.get("hook_name") or "unknown",
         d_in=config.d_in,
         d_sae=config.d_sae,
@@ -73,6 +98,36 @@ def model_card(config: Any, degree: tuple[int, int]) -> str:
         support=_SUPPORTS[config.support].format(k=config.k),
         refinement=_refinement(config.refinement),
         teacher=_teacher(metadata),
+    )
+
+
+def _is_word(licence: object) -> bool:
+    """Whether it can be an identifier of a licence in a YAML header."""
+    return isinstance(licence, str) and re.fullmatch(r"[\w.-]{1,40}", licence) is not None
+
+
+def _measured(found: Any) -> list[Figure]:
+    """Figures of `rsae upgrade` in an SAE's metadata; none where they are not as it writes them."""
+    if not isinstance(found, Mapping):
+        return []
+    rows = (("MSE, summed over d_in", "mse"), ("L0", "l0"))
+    values = [found.get(f"{whose}{name}") for _, name in rows for whose in ("teacher_", "")]
+    n = found.get("n_tokens")
+    if type(n) is not int or not all(type(value) is float for value in values):
+        return []
+    return [Figure(name, found[f"teacher_{key}"], found[key], n) for name, key in rows]
+
+
+def _figures(figures: Sequence[Figure]) -> str:
+    if not figures:
+        return ""
+    rows = "".join(
+        f"| {one.name} | {one.teacher:.4g} | {one.rsae:.4g} | {one.n_tokens:,} |\n"
+        for one in figures
+    )
+    return (
+        "| on tokens that nothing was trained on | teacher | this SAE | tokens |\n"
+        f"|---|---|---|---|\n{rows}\n"
     )
 
 

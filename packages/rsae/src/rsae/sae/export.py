@@ -15,6 +15,7 @@ from torch import Tensor
 from rsae.data import Activations
 from rsae.errors import ConfigError
 from rsae.files import make_folder, save_safetensors, write_json
+from rsae.pretrained.metadata import write_sketches
 from rsae.sae.model import RSAE
 from rsae.sae.refinement import Refinement
 
@@ -72,12 +73,16 @@ class Export:
     def save(self, path: str | Path) -> Path:
         """Write SAELens' two files, each whole or not at all, and return the folder.
 
+        Sketches of the training text go into a third, as for an RSAE.
+
         Raises:
             OutputError: the folder cannot be written.
         """
         folder = make_folder(path)
         save_safetensors(folder / SAE_WEIGHTS_FILENAME, self.sae.state_dict())
-        write_json(folder / SAE_CFG_FILENAME, self.sae.cfg.to_dict())
+        config = self.sae.cfg.to_dict()
+        config["metadata"] = write_sketches(folder, config["metadata"])
+        write_json(folder / SAE_CFG_FILENAME, config)
         return folder
 
 

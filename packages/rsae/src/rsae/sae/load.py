@@ -12,9 +12,9 @@ from torch import Tensor
 
 from rsae.data import ActivationStore
 from rsae.errors import CorruptFileError, TeacherError, quoted
-from rsae.files import load_safetensors, read_json
+from rsae.files import load_safetensors, public_name, read_json
 from rsae.pretrained import Teacher, load_teacher
-from rsae.pretrained.metadata import checked_metadata
+from rsae.pretrained.metadata import checked_metadata, read_sketches
 from rsae.sae.model import RSAE
 
 __all__ = ["describe", "describe_teacher", "is_rsae", "load_rsae"]
@@ -67,7 +67,7 @@ def load_rsae(path: str | Path) -> RSAE:
             "restore it or upgrade again"
         ) from error
     said, _ = checked_metadata(coder.cfg.metadata.to_dict())
-    coder.cfg.metadata = SAEMetadata(**said)
+    coder.cfg.metadata = SAEMetadata(**{**said, **read_sketches(folder)})
     return coder
 
 
@@ -89,7 +89,7 @@ def describe_teacher(teacher: Teacher) -> dict[str, Any]:
     """Plain data on a teacher: format, family, shapes, thresholds, normalisation, metadata."""
     return {
         "kind": "teacher",
-        "source": teacher.source,
+        "source": public_name(teacher.source),
         "format": teacher.format,
         "family": teacher.family,
         "d_in": teacher.d_in,

@@ -17,6 +17,8 @@ from typing_extensions import override
 
 from rsae.errors import ConfigError
 from rsae.files import make_folder, public_name, save_safetensors, write_json, write_text
+from rsae.language_model.names import PACKAGED
+from rsae.pretrained.metadata import write_sketches
 from rsae.sae.activation import RationalActivation
 from rsae.sae.card import model_card
 from rsae.sae.refinement import Refinement
@@ -31,6 +33,7 @@ Support = Literal["threshold", "level", "topk"]
 
 _ARCHITECTURE = "rational"
 _RATIONAL = "rational."
+_OF_THE_TEACHER = ("l0", "num_dead_features")
 _IDENTITY = RationalActivation.constant((0, 0)).to_dict()
 
 
@@ -298,6 +301,7 @@ class RSAE(SAE[RSAEConfig]):
         """Write `sae_weights.safetensors`, `README.md` and `cfg.json`, each whole or not at all.
 
         That is a model hub's layout; `cfg.json` comes last, so where it is the rest is too.
+        Sketches of the training text, where the metadata has them, go into `text_sketches.json`.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -306,9 +310,10 @@ class RSAE(SAE[RSAEConfig]):
         state_dict = self.state_dict()
         self.process_state_dict_for_saving(state_dict)
         weights = save_safetensors(folder / SAE_WEIGHTS_FILENAME, state_dict)
+        config = self.cfg.to_dict()
+        config["metadata"] = write_sketches(folder, config["metadata"])
         write_text(folder / "README.md", model_card(self.cfg, self.rational.degree))
-        config = write_json(folder / SAE_CFG_FILENAME, self.cfg.to_dict())
-        return weights, config
+        return weights, write_json(folder / SAE_CFG_FILENAME, config)
 
 
 def _split_heads(x: Tensor, d_head: int | None) -> Tensor:
@@ -321,8 +326,16 @@ def _is_z(hook_name: str | None) -> bool:
 
 
 def _metadata(teacher: Teacher) -> SAEMetadata:
-    """The teacher's metadata; the version is set so that SAELens reads the file as its own."""
+    """The teacher's metadata; the version is set so that SAELens reads the file as its own.
+
+    What the file says of the teacher's own L0 and features does not hold of what is made from it.
+    A model that is read from a package is named as on the hub, and the package beside it.
+    """
     kept = {**teacher.metadata, "teacher": teacher.source, "teacher_family": teacher.family}
+    for name in _OF_THE_TEACHER:
+        kept.pop(name, None)
+    if (model := kept.get("model_name")) in PACKAGED:
+        kept |= {"model_name": PACKAGED[model], "model_weights": model}
     for name, value in kept.items():
         if isinstance(value, str) and (name == "teacher" or value.startswith(("/", "~", "."))):
             kept[name] = public_name(value)

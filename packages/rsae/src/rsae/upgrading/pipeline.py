@@ -214,11 +214,6 @@ class _Run:
         x = spread(self.sample.calibration.tensor(), self.config.calibration_tokens)
         _check_spread(x)
         start = self._timed("calibrate", lambda: self._start(folder, fit, x))
-        if measure(start, x.to(self.teacher.device)).l0 == 0:
-            raise TrainingError(
-                "no feature of the teacher fires on these activations, so that there is no L0 to "
-                "hold; check the hook, the model, and the scale of the activations"
-            )
         arms = {
             name: self._timed(name, partial(self._arm, folder, name, start))
             for name in arms_to_train(self.teacher, self.config)
@@ -244,7 +239,13 @@ class _Run:
         kept = folder / "rsae_init" if folder else None
         if kept and (kept / SAE_CFG_FILENAME).exists():
             return load_rsae(kept).to(self.teacher.device)
-        start = calibrate(self.teacher, fit, x.to(self.teacher.device))
+        x = x.to(self.teacher.device)
+        start = calibrate(self.teacher, fit, x)
+        if measure(start, x).l0 == 0:
+            raise TrainingError(
+                "no feature of the teacher fires on these activations, so that there is no L0 to "
+                "hold; check the hook, the model, and the scale of the activations"
+            )
         if kept:
             start.save_model(kept)
         return start
@@ -306,17 +307,42 @@ def _measured(
     folder: Path | None, coders: Mapping[str, RSAE], heldout: Tensor
 ) -> dict[str, Measured]:
     """Metrics on the held-out part; those that `folder` has of the very same files are read."""
-    if folder is None:
-        return {name: measure(coder, heldout) for name, coder in coders.items()}
-    kept = _kept_metrics(folder / _METRICS_FILE)
-    found, content = {}, {}
+    kept = _kept_metrics(folder / _METRICS_FILE) if folder else {}
+    found, fresh = {}, []
     for name, coder in coders.items():
-        files, one = _files_sha256(folder, name), kept.get(name)
-        same = one is not None and one[0] == files and one[1].n_tokens == len(heldout)
-        found[name] = one[1] if one is not None and same else measure(coder, heldout)
-        content[name] = {"files_sha256": files, **asdict(found[name])}
-    write_json(folder / _METRICS_FILE, content)
+        one = kept.get(name)
+        if (
+            folder
+            and one
+            and one == (_files_sha256(folder, name), replace(one[1], n_tokens=len(heldout)))
+        ):
+            found[name] = one[1]
+        else:
+            found[name] = measure(coder, heldout)
+            fresh.append(name)
+    for name in fresh:
+        _record_figures(coders[name], found["rsae_init"], found[name])
+        if folder:
+            coders[name].save_model(_folder_of(folder, name))
+    if folder and fresh:
+        content = {
+            name: {"files_sha256": _files_sha256(folder, name), **asdict(one)}
+            for name, one in found.items()
+        }
+        write_json(folder / _METRICS_FILE, content)
     return found
+
+
+def _record_figures(coder: RSAE, teacher: Measured, own: Measured) -> None:
+    """Say in an SAE's metadata what was measured of it and of its teacher, on held-out tokens."""
+    coder.cfg.metadata["l0"] = own.l0
+    coder.cfg.metadata["measured"] = {
+        "n_tokens": own.n_tokens,
+        "mse": own.mse,
+        "l0": own.l0,
+        "teacher_mse": teacher.mse,
+        "teacher_l0": teacher.l0,
+    }
 
 
 def _kept_metrics(file: Path) -> dict[str, tuple[str, Measured]]:
@@ -333,11 +359,15 @@ def _kept_metrics(file: Path) -> dict[str, tuple[str, Measured]]:
 
 
 def _files_sha256(folder: Path, name: str) -> str:
-    """SHA-256 of an arm's two files; a JumpReLU teacher's control is the threshold-only arm."""
-    kept = folder / _FOLDERS[name]
-    if not (kept / SAE_CFG_FILENAME).exists():
-        kept = folder / _FOLDERS["threshold_only"]
+    """SHA-256 of an arm's two files."""
+    kept = _folder_of(folder, name)
     return f"{sha256(kept / SAE_WEIGHTS_FILENAME)} {sha256(kept / SAE_CFG_FILENAME)}"
+
+
+def _folder_of(folder: Path, name: str) -> Path:
+    """Where an arm is kept; a JumpReLU teacher's control is the threshold-only arm."""
+    kept = folder / _FOLDERS[name]
+    return kept if (kept / SAE_CFG_FILENAME).exists() else folder / _FOLDERS["threshold_only"]
 
 
 def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:

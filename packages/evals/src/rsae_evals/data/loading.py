@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rsae.pretrained.scale import needs_scale, with_estimated_scale
+from sae_lens import SAE
+
+from rsae.pretrained.scale import estimated_factor, needs_scale, with_estimated_scale
 from rsae_evals.coder import Coder
 from rsae_evals.data.evaluation_set import EvaluationSet
 
@@ -17,15 +20,26 @@ _BATCH = 4096
 def at_scale(given: Any, heldout: EvaluationSet) -> Any:
     """An arm, or a list of its seeds, with a missing factor of its training's input estimated.
 
+    SAELens' own objects are scaled in a copy, and an arm that misses no factor stays as it is.
+
     Raises:
         TeacherError: it cannot be estimated from these activations.
     """
     if isinstance(given, Sequence):
         return [at_scale(one, heldout) for one in given]
     source = given.source if isinstance(given, Coder) else given
+    batches = heldout.activations.batches(_BATCH)
+    if isinstance(source, SAE):
+        if source.cfg.normalize_activations != "expected_average_only_in":
+            return given
+        factor, note = estimated_factor(source.cfg.d_in, batches, type(source).__name__)
+        scaled = copy.deepcopy(source)
+        scaled.fold_activation_norm_scaling_factor(factor)
+        scaled.notes = (note,)
+        return Coder(scaled, scaled.cfg.d_in, scaled.cfg.d_sae)
     if not needs_scale(source):
         return given
-    scaled = with_estimated_scale(source, heldout.activations.batches(_BATCH))
+    scaled = with_estimated_scale(source, batches)
     return Coder(scaled, scaled.d_in, scaled.d_sae)
 
 
