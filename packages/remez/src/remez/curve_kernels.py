@@ -10,7 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from remez.compilation import announce
+
 __all__ = ["alternating", "climb", "quotient"]
+
+announce()
 
 
 @njit(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.polynomial import Chebyshev
 
-from remez.errors import ConvergenceError, DegreeError, TargetError, shown
+from remez.errors import CodeError, ConvergenceError, DegreeError, TargetError, shown
 from remez.functions.callable import Function
 from remez.problem import Problem, check_degree, check_number
 from remez.rational.protocol import Record
@@ -26,7 +26,10 @@ from remez.solver.tolerance import smallest_degree
 
 if TYPE_CHECKING:
     from remez.code.generate import Code
-    from remez.rational.bases import SafePade
+    from remez.rational.bases import Chebyshev as ChebyshevForm
+    from remez.rational.bases import Monomial, SafePade
+
+    CoefficientForm = ChebyshevForm | Monomial
     from remez.verification.certificate import Certificate
 
 __all__ = ["Fit", "certify", "fit", "fit_samples"]
@@ -114,11 +117,37 @@ class Fit(Solution):
 
         return certify(self, lambda: self if self.precision else self.refined(WITNESS))
 
-    def to_code(self, lang: str, dtype: str = "float64") -> Code:
+    def to_code(self, lang: str, dtype: str = "float64", *, clamp: bool = False) -> Code:
         """Source text that evaluates r, see `remez.generate_code`."""
         from remez.code.generate import generate_code
 
-        return generate_code(self, lang, dtype=dtype)
+        return generate_code(self, lang, dtype=dtype, clamp=clamp)
+
+    def coefficients(self, basis: str = "chebyshev") -> CoefficientForm:
+        """Coefficients of p and q in the scaled variable t of the domain, for other programs.
+
+        The result has ``p``, ``q`` and the ``variable``, is called like r, and ``to_dict`` makes
+        plain types of it for JSON. Its ``loss`` is what rounding to float64 and the basis cost.
+
+        Args:
+            basis: "chebyshev" for T_k(t), "monomial" for powers of t.
+
+        Raises:
+            CodeError: another basis.
+            DomainError: the domain is the whole line.
+
+        >>> import remez
+        >>> form = remez.fit(np.exp, (2, 0)).coefficients()
+        >>> print(form.p.round(4), form.q)
+        [1.266  1.1293 0.2766] [1.]
+        """
+        from remez.rational import bases
+
+        if basis == "chebyshev":
+            return bases.chebyshev(self)
+        if basis == "monomial":
+            return bases.monomial(self)
+        raise CodeError(f"basis {shown(basis)} is unknown: use 'chebyshev' or 'monomial'")
 
     def safe_pade(self) -> SafePade:
         """r as ``P(t)/(1 + |Q(t)|)``, see `remez.rational.bases`."""

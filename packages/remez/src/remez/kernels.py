@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from remez.compilation import announce
+
 __all__ = [
     "fill",
     "lagrange_rows",
@@ -18,6 +20,8 @@ __all__ = [
     "residual",
     "steadiest",
 ]
+
+announce()
 
 
 @njit(

@@ -186,7 +186,12 @@ def run_code(options: argparse.Namespace) -> int:
 
     _, fit = _fit(options)
     code = generate_code(
-        fit, options.lang, dtype=options.dtype, scheme=options.scheme, name=options.name
+        fit,
+        options.lang,
+        dtype=options.dtype,
+        scheme=options.scheme,
+        name=options.name,
+        clamp=options.clamp,
     )
     _emit(options, code.to_dict(), str(code))
     return 0

@@ -121,6 +121,10 @@ def _code_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--scheme", default="horner", help="horner or estrin (default: %(default)s)"
     )
+    command.add_argument(
+        "--clamp", action="store_true",
+        help="outside the domain, give the value at its nearer end",
+    )  # fmt: skip
     command.add_argument("--name", help="of the generated function (default: from the target)")
 
 

@@ -18,7 +18,7 @@ from remez.code.rounding_error import Arithmetic, evaluation_bound
 from remez.domain import Domain
 from remez.functions.expression import as_expression
 from remez.rational import bases
-from remez.rational.polynomials import Variable, monomial_pair, variable_of
+from remez.rational.polynomials import PARITY_TOLERANCE, Variable, monomial_pair, variable_of
 from remez.rational.zolotarev import Composite
 from remez.solution import Solution
 from remez.verification.taylor_bounds import enclose_error
@@ -134,20 +134,39 @@ def _powers(fit: Solution, kind: Kind, scheme: str, variable: Variable) -> Draft
     p, q = monomial_pair(fit.rational, variable)
     largest = max(q, key=abs)
     p, q = [c / largest for c in p], [c / largest for c in q]
+    p, exact_offset = _split(p, q)
+    offset = float(to_nearest(np.array(float(exact_offset)), kind.bits))
     x = bases.sample(fit.domain, variable, SAMPLE)
     t = variable(x)
-    weight, error, unseen = _error_sample(fit, x, _ratio(p, q, t))
+    weight, error, unseen = _error_sample(fit, x, offset + _ratio(p, q, t))
     if kind.bits == 53:
         rounded_p, rounded_q = _floats(p), _floats(q)
-        after = naive = float(fit.error) + _drift(p, q, t, weight)
+        moved = abs(float(offset - exact_offset)) * float(weight.max())
+        after = naive = float(fit.error) + _drift(p, q, t, weight) + moved
     else:
         pair = round_pair(_floats(p), _floats(q), kind.bits, t, weight, error)
+        moved = abs(float(offset - exact_offset)) * float(weight.max()) if unseen else 0.0
         rounded_p, rounded_q = pair.p, pair.q
-        after, naive = unseen + pair.error, unseen + pair.naive
+        after, naive = unseen + pair.error + moved, unseen + pair.naive + moved
     form = _folded(bases.Monomial(variable, rounded_p, rounded_q))
-    program = of_monomial(form, scheme)
+    program = of_monomial(form, scheme, offset)
     words = f"{scheme.capitalize()} form in powers"
     return Draft(program, words, after * MEASURED, naive, _evaluation(program, fit, kind))
+
+
+def _split(p: list[Any], q: list[Any]) -> tuple[list[Any], Any]:
+    """p and c of ``p/q + c`` with an odd p, where q is even and p - c q odd up to rounding.
+
+    The logistic function is of this kind: half of the powers of its numerator are not needed.
+    """
+    c = p[0] / q[0] if q[0] else 0
+    if not c or any(q[1::2]) or not any(p[1::2]):
+        return p, 0
+    longer = [*q, *([0] * len(p))]
+    rest = [a - c * b for a, b in zip(p, longer, strict=False)]
+    if len(q) > len(p) or max(map(abs, rest[::2])) > PARITY_TOLERANCE * max(map(abs, p)):
+        return p, 0
+    return [a if k % 2 else 0 * a for k, a in enumerate(rest)], c
 
 
 def _factors(fit: Solution, kind: Kind, variable: Variable) -> Draft:

@@ -8,16 +8,17 @@ rounding of its arithmetic (`evaluation`); text (`languages`).
 
 from __future__ import annotations
 
-import keyword
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from remez.code.candidates import DTYPES, draft_composite, draft_fit
-from remez.code.languages import LANGUAGES, write
+from remez.code.languages import LANGUAGES, is_function_name, write
 from remez.code.program import Program
 from remez.domain import Domain
-from remez.errors import CodeError
+from remez.errors import CodeError, shown
 from remez.rational.protocol import Record
 from remez.rational.zolotarev import Composite
 from remez.solution import Solution
@@ -84,6 +85,7 @@ def generate_code(
     dtype: str = "float64",
     scheme: str = "horner",
     name: str | None = None,
+    clamp: bool = False,
 ) -> Code:
     """Code for a fit or for a composite approximant of sign.
 
@@ -92,7 +94,10 @@ def generate_code(
         language: "c", "python", "numba" (a ufunc) or "torch".
         dtype: "float64", "float32" or "bfloat16".
         scheme: "horner", or "estrin" with its shorter chain of dependent operations.
-        name: of the function; by default that of the target.
+        name: of the function; by default that of the target. Keywords, names of the C library
+            and of what the code imports are refused.
+        clamp: whether an x outside the domain is moved to its nearer end first; the header says
+            so. Without it the value there is that of the formula.
 
     Raises:
         CodeError: an unknown language, type or scheme, a name that is no identifier, or a type too
@@ -110,8 +115,11 @@ def generate_code(
     for value, allowed in ((language, LANGUAGES), (dtype, DTYPES), (scheme, SCHEMES)):
         if value not in allowed:
             raise CodeError(f"unknown {value!r}; choose one of {', '.join(allowed)}")
-    if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
-        raise CodeError(f"{name!r} is not a function name; use letters, digits and _")
+    if name is not None and not (isinstance(name, str) and is_function_name(name, language)):
+        raise CodeError(
+            f"{shown(name)} cannot name a function in {language}; use letters, digits and _, "
+            "and no keyword or name of a library"
+        )
     kind = DTYPES[dtype]
     if isinstance(source, Composite):
         (draft, domain), best, text = draft_composite(source, kind), source.error, "sign(x)"
@@ -123,11 +131,31 @@ def generate_code(
             f"the rounding error of {dtype} code cannot be bounded: use a wider type, or scale "
             "the function"
         )
-    name = name or _identifier(text)
+    name = name or _identifier(text, language)
     errors = draft.error, draft.naive, draft.evaluation, draft.certified
     code = Code("", language, dtype, name, draft.program, best, *errors)
     header = _header(code, text, source.degree, domain, draft.form)
-    return replace(code, source=write(draft.program, language, kind.name, name, header))
+    bounds = _bounds(domain, kind.name) if clamp else None
+    if clamp:
+        header.insert(-1, "Outside the domain: the value at its nearer end.")
+    program = _filling(draft.program) if language in ("python", "torch") else draft.program
+    return replace(code, source=write(program, language, kind.name, name, header, bounds))
+
+
+def _bounds(domain: Domain, dtype: str) -> tuple[float, float]:
+    """The ends of the hull as numbers of the type that lie in it."""
+    low, high = (np.dtype(dtype).type(end) for end in domain.hull)
+    low = np.nextafter(low, np.inf, dtype=dtype) if low < domain.hull[0] else low
+    high = np.nextafter(high, -np.inf, dtype=dtype) if high > domain.hull[1] else high
+    return float(low), float(high)
+
+
+def _filling(program: Program) -> Program:
+    """The same for arrays: a constant is added to zeros of the shape of x."""
+    (*rest, (name, tree)) = program.assignments
+    if rest or not isinstance(tree, float):
+        return program
+    return Program(((name, (("x", "*", 0.0), "+", tree)),))
 
 
 def _text(fn: Any) -> str:
@@ -135,10 +163,10 @@ def _text(fn: Any) -> str:
     return str(getattr(fn, "text", None) or f"{getattr(fn, '__name__', 'f')}(x)")
 
 
-def _identifier(text: str) -> str:
-    head = text.partition("(")[0]
-    plain = head.isidentifier() and not keyword.iskeyword(head) and text.count("(") == 1
-    return f"{head}_approx" if plain else "rational"
+def _identifier(text: str, language: str) -> str:
+    name = f"{text.partition('(')[0]}_approx"
+    plain = name.isascii() and text.count("(") == 1
+    return name if plain and is_function_name(name, language) else "rational"
 
 
 def _header(code: Code, text: str, degree: Any, domain: Domain, form: str) -> list[str]:

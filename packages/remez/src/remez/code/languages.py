@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,37 +12,91 @@ import numpy as np
 
 from remez.code.program import Program, Tree
 
-__all__ = ["LANGUAGES", "write"]
+__all__ = ["LANGUAGES", "commented", "is_function_name", "write"]
+
+LONGEST = 300  # characters of a line of a comment
 
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2}
 
 
 @dataclass(frozen=True)
 class _Language:
-    """Comment frame, opening of the function by type, declaration of a local, closing."""
+    """How a function is written.
+
+    Attributes:
+        comment: the beginnings of its first and its other lines, and its last line.
+        opening: of the function, by its name and the type.
+        assignment: the declaration of a local by name, expression and type.
+        closing: of the function, by the result's name and the type.
+        constant: a number of the type.
+        clamp: what comes before and after ``x`` limited to two bounds.
+        reserved: words that name no function.
+    """
 
     comment: tuple[str, str, str]
     opening: Callable[[str, str], str]
     assignment: Callable[[str, str, str], str]
     closing: Callable[[str, str], str]
     constant: Callable[[float, str], str]
+    clamp: Callable[[str, str], tuple[str, str]]
+    reserved: frozenset[str]
 
 
-def write(program: Program, language: str, dtype: str, name: str, header: list[str]) -> str:
+def write(
+    program: Program,
+    language: str,
+    dtype: str,
+    name: str,
+    header: list[str],
+    clamp: tuple[float, float] | None = None,
+) -> str:
     """The program as a function ``name`` under a comment of the ``header`` lines.
 
-    ``dtype`` is "float64" or "float32", the type of every operation.
+    Args:
+        program: the arithmetic.
+        language: one of `LANGUAGES`.
+        dtype: "float64" or "float32", the type of every operation.
+        name: of the function.
+        header: lines of plain text, which `commented` makes harmless.
+        clamp: bounds, numbers of the type or infinite, to which x is limited first.
     """
     how = LANGUAGES[language]
     first, middle, last = how.comment
-    lines = [f"{first}{header[0]}", *(f"{middle}{line}".rstrip() for line in header[1:])]
+    plain = [commented(line) for line in header]
+    lines = [f"{first}{plain[0]}", *(f"{middle}{line}".rstrip() for line in plain[1:])]
     if last:
         lines.append(last)
     lines.append(how.opening(name, dtype))
+    if clamp is not None:
+        lines += _clamped(how, dtype, clamp)
     for target, tree in program.assignments:
         lines.append(how.assignment(target, _render(tree, how, dtype), dtype))
     lines.append(how.closing(program.assignments[-1][0], dtype))
     return "\n".join(lines) + "\n"
+
+
+def commented(text: str) -> str:
+    """A text as it may stand in a comment of any language: printable ASCII that ends none.
+
+    Neither is it taken for a declaration of the encoding of a Python file.
+    """
+    plain = " ".join(text.split(" ")).encode("ascii", "backslashreplace").decode()
+    plain = "".join(c if c.isprintable() else " " for c in plain)
+    plain = plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+    plain = re.sub(r"coding(?=[:=])", "coding ", plain)
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 3]}..."
+
+
+def is_function_name(name: str, language: str) -> bool:
+    """Whether a function of the language may have that name."""
+    plain = name.isidentifier() and (language != "c" or name.isascii())
+    return plain and name not in LANGUAGES[language].reserved
+
+
+def _clamped(how: _Language, dtype: str, bounds: tuple[float, float]) -> list[str]:
+    """The lines that limit x to the finite ones of the bounds."""
+    low, high = (how.constant(b, dtype) if math.isfinite(b) else "" for b in bounds)
+    return [line for line in how.clamp(low, high) if line]
 
 
 def _render(tree: Tree, how: _Language, dtype: str) -> str:
@@ -87,6 +144,51 @@ def _numba_opening(name: str, dtype: str) -> str:
     return f'import numba\n{single}\n\n@numba.vectorize(["{dtype}({dtype})"])\ndef {name}(x):'
 
 
+def _c_clamp(low: str, high: str) -> tuple[str, str]:
+    return (
+        f"    x = x < {low} ? {low} : x;" if low else "",
+        f"    x = x > {high} ? {high} : x;" if high else "",
+    )
+
+
+def _python_clamp(low: str, high: str) -> tuple[str, str]:
+    """By NumPy, for arrays and numbers; NaN stays NaN."""
+    return "    from numpy import clip", f"    x = clip(x, {low or None}, {high or None})"
+
+
+def _numba_clamp(low: str, high: str) -> tuple[str, str]:
+    return (
+        f"    x = {low} if x < {low} else x" if low else "",
+        f"    x = {high} if x > {high} else x" if high else "",
+    )
+
+
+def _torch_clamp(low: str, high: str) -> tuple[str, str]:
+    return "", f"    x = x.clamp({low or None}, {high or None})"
+
+
+_PYTHON_WORDS = {*keyword.kwlist, *keyword.softkwlist, "x"}
+# C11 and C23, C++ for headers that both read, and what <stdlib.h> declares
+_C_TEXT = """
+auto break case char const continue default do double else enum extern float for goto if inline int
+long register restrict return short signed sizeof static struct switch typedef union unsigned void
+volatile while alignas alignof bool constexpr false nullptr static_assert thread_local true typeof
+typeof_unqual asm fortran main x NULL INFINITY NAN EOF and and_eq bitand bitor catch char8_t
+char16_t char32_t class compl concept const_cast consteval constinit co_await co_return co_yield
+decltype delete dynamic_cast explicit export friend mutable namespace new noexcept not not_eq
+operator or or_eq private protected public reinterpret_cast requires static_cast template this throw
+try typeid typename using virtual wchar_t xor xor_eq abs labs llabs div exit abort atof atoi malloc
+free rand
+"""
+# <math.h>, each also with the suffixes f and l
+_C_MATHS = """
+acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim
+floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2 logb
+lrint lround modf nan nearbyint nextafter nexttoward pow remainder remquo rint round scalbln scalbn
+sin sinh sqrt tan tanh tgamma trunc j0 j1 jn y0 y1 yn gamma
+"""
+_C_WORDS = {*_C_TEXT.split(), *(n + end for n in _C_MATHS.split() for end in ("", "f", "l"))}
+
 LANGUAGES: dict[str, _Language] = {
     "c": _Language(
         comment=("/* ", " * ", " */"),
@@ -96,6 +198,8 @@ LANGUAGES: dict[str, _Language] = {
         assignment=lambda target, text, dtype: f"    const {_c_type(dtype)} {target} = {text};",
         closing=lambda result, dtype: f"    return {result};\n}}",
         constant=lambda value, dtype: _shortest(value, dtype) + ("f" if dtype == "float32" else ""),
+        clamp=_c_clamp,
+        reserved=frozenset(_C_WORDS),
     ),
     "python": _Language(
         comment=("# ", "# ", ""),
@@ -103,6 +207,8 @@ LANGUAGES: dict[str, _Language] = {
         assignment=lambda target, text, dtype: f"    {target} = {text}",
         closing=lambda result, dtype: f"    return {result}",
         constant=_numpy_constant,
+        clamp=_python_clamp,
+        reserved=frozenset(_PYTHON_WORDS | {"asarray", "f32", "numpy", "clip"}),
     ),
     "numba": _Language(
         comment=("# ", "# ", ""),
@@ -110,6 +216,8 @@ LANGUAGES: dict[str, _Language] = {
         assignment=lambda target, text, dtype: f"    {target} = {text}",
         closing=lambda result, dtype: f"    return {result}",
         constant=_numpy_constant,
+        clamp=_numba_clamp,
+        reserved=frozenset(_PYTHON_WORDS | {"numba", "f32", "numpy"}),
     ),
     "torch": _Language(
         comment=("# ", "# ", ""),
@@ -121,5 +229,7 @@ LANGUAGES: dict[str, _Language] = {
         assignment=lambda target, text, dtype: f"    {target} = {text}",
         closing=lambda result, dtype: f"    return {result}.to(dtype)",
         constant=_shortest,
+        clamp=_torch_clamp,
+        reserved=frozenset(_PYTHON_WORDS | {"torch", "dtype"}),
     ),
 }

@@ -73,8 +73,8 @@ def _run(tree: Tree, values: Record, constant: Callable[[float], Any]) -> Any:
     return values[tree] if isinstance(tree, str) else constant(tree)
 
 
-def of_monomial(form: Monomial, scheme: str) -> Program:
-    """``p(t)/q(t)`` by Horner's rule, or by Estrin's for shorter dependency chains.
+def of_monomial(form: Monomial, scheme: str, offset: float = 0.0) -> Program:
+    """``p(t)/q(t) + offset`` by Horner's rule, or by Estrin's for shorter dependency chains.
 
     An even or odd polynomial is evaluated in t², and a vanishing p_0 leaves a factor t, so that
     a zero at the centre keeps its relative accuracy.
@@ -87,9 +87,13 @@ def of_monomial(form: Monomial, scheme: str) -> Program:
     powers = _Powers(t, assignments)
     p = _polynomial(form.p, powers, scheme)
     if len(form.q) == 1 and form.q[0] == 1:
-        return Program((*assignments, ("r", p)))
+        return Program((*assignments, ("r", _plus(p, offset))))
     q = _polynomial(form.q, powers, scheme)
-    return Program((*assignments, ("p", p), ("q", q), ("r", ("p", "/", "q"))))
+    return Program((*assignments, ("p", p), ("q", q), ("r", _plus(("p", "/", "q"), offset))))
+
+
+def _plus(tree: Tree, offset: float) -> Tree:
+    return (tree, "+", offset) if offset else tree
 
 
 def of_product(form: Product) -> Program:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from mpmath import mp
@@ -62,6 +62,11 @@ class Form(ABC):
     def __call__(self, x: ArrayLike) -> np.ndarray:
         """The value at points x, an array of any shape."""
         return self._value(self.variable(np.asarray(x, float)))
+
+    def to_dict(self) -> Record:
+        """Plain types, exact in JSON."""
+        plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {"form": type(self).__name__, **plain, "variable": asdict(self.variable)}
 
     @abstractmethod
     def _value(self, t: np.ndarray) -> np.ndarray:
@@ -134,6 +139,13 @@ class Product(Form):
                 if k < len(self.poles):
                     value = value / _factor(t, *self.poles[k])
         return value
+
+
+def _plain(value: Any) -> Any:
+    """An array, or a tuple of arrays, as lists."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _factor(t: np.ndarray, a: float, b: float) -> np.ndarray:
