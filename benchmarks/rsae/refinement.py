@@ -66,8 +66,10 @@ def cost(d_in: int, d_sae: int, l0: int, n: int, repeats: int, batched: bool) ->
     """Microseconds of CPU time per token by what is done."""
     x, z, encoder, decoder = problem(d_in, d_sae, l0, n)
 
-    def refine() -> Tensor:
-        return refinement_steps.refine(z, x, decoder, "cg", 3, [])
+    fresh = z.clone()
+
+    def refine() -> Tensor:  # as `RSAE.encode` does: over the activations that it has computed
+        return refinement_steps.refine(fresh, x, decoder, "cg", 3, [], overwrite_z=True)
 
     work: dict[str, Callable[[], Tensor]] = {
         "encoder": lambda: x @ encoder,
@@ -81,6 +83,7 @@ def cost(d_in: int, d_sae: int, l0: int, n: int, repeats: int, batched: bool) ->
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for repeat in range(repeats + 1):  # the first compiles and warms up
         for name, run in work.items():
+            fresh.copy_(z)
             begin = time.process_time()
             run()
             if repeat:

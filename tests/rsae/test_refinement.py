@@ -364,3 +364,21 @@ def test_non_finite_input_keeps_the_encoders_activations():
     z, decoder = torch.ones(2, 3), torch.eye(3)
     target = torch.tensor([[float("nan"), 1.0, 1.0], [float("inf"), 1.0, 1.0]])
     assert torch.equal(steps(z, target, decoder, "cg", 3, []), z)
+
+
+@given(problems(), methods)
+def test_activations_that_may_be_overwritten_come_out_the_same(problem, refinement):
+    z, target, decoder = problem
+    out = refinement(z, target, decoder)
+    assert torch.equal(refinement(z.clone(), target, decoder, overwrite_z=True), out)
+
+
+@pytest.mark.parametrize("gradient", ["steps", "first_pass"])
+def test_activations_that_a_gradient_needs_are_not_overwritten(gradient):
+    g = torch.Generator().manual_seed(0)
+    decoder, target = torch.randn(6, 5, generator=g), torch.randn(3, 5, generator=g)
+    z = torch.rand(3, 6, generator=g).requires_grad_(True)
+    kept = z.detach().clone()
+    out = Refinement(gradient=gradient)(z, target, decoder, overwrite_z=True)
+    assert torch.equal(z, kept)
+    assert out.requires_grad

@@ -4,8 +4,8 @@ Import this module only inside a function: importing it is what compiles (or loa
 loops compute, and why, is in `rsae.sae.refinement`, whose batched products are the same algorithm.
 
 Cost per token with k active features: the k decoder rows are copied once into a buffer of column
-blocks, and one application of G = D D^T reads a block twice while it is in the L1 cache, so that K
-steps read the buffer K + 1 times: 4 (K + 1) k d operations.
+blocks, and one application of G = D D^T reads a block twice while it is in the L1 cache. The last
+step needs no gradient after it: K steps read the buffer K + 1 times, 4 (K + 1/2) k d operations.
 """
 
 from __future__ import annotations
@@ -42,40 +42,51 @@ def _active(z, columns):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
-def _load(decoder, columns, count, rows, norms):  # type: ignore[no-untyped-def]
-    """Copy the active decoder rows, scaled to norm 1, into blocks (d / 96, k, 96)."""
+def _load(decoder, columns, active, weights, rows, inverse, q):  # type: ignore[no-untyped-def]
+    """Copy the active decoder rows into blocks (d / 96, k, 96), and add them up.
+
+    Written: `rows`; `inverse`, the reciprocals of their norms, which the vectors of activations
+    are multiplied by instead of the rows; q (d / 96, 96) = sum_i weights[i] rows[i].
+    """
     d = decoder.shape[1]
     full = d // _BLOCK
     one = decoder.dtype.type(1)
-    last = count - 1
-    for i in range(0, count, _GROUP):  # four rows at a time: their loads from memory overlap
+    q[:] = 0
+    flat = q.reshape(q.size)
+    last = active - 1
+    for i in range(0, active, _GROUP):  # four rows at a time: their loads from memory overlap
+        # A last group of fewer repeats its last row, with weight 0.
         j1, j2, j3 = min(i + 1, last), min(i + 2, last), min(i + 3, last)
         w0, w1 = decoder[columns[i]], decoder[columns[j1]]
         w2, w3 = decoder[columns[j2]], decoder[columns[j3]]
+        a0, a1, a2, a3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
         s0 = s1 = s2 = s3 = decoder.dtype.type(0)
         for c in range(d):
-            s0 += w0[c] * w0[c]
-            s1 += w1[c] * w1[c]
-            s2 += w2[c] * w2[c]
-            s3 += w3[c] * w3[c]
-        norms[i], norms[j1], norms[j2], norms[j3] = s0, s1, s2, s3
-    for i in range(count):
+            e0, e1, e2, e3 = w0[c], w1[c], w2[c], w3[c]
+            s0 += e0 * e0
+            s1 += e1 * e1
+            s2 += e2 * e2
+            s3 += e3 * e3
+            flat[c] += a0 * e0 + a1 * e1 + a2 * e2 + a3 * e3
+        inverse[i], inverse[i + 1], inverse[i + 2], inverse[i + 3] = s0, s1, s2, s3
+    for i in range(active):
         w = decoder[columns[i]]
-        norm = np.sqrt(norms[i])
-        if not norm > 0:
-            norm = norm + one  # a zero row: it has no direction, and its activation stays
-        norms[i] = norm
-        scale = one / norm
         for b in range(full):
             for c in range(_BLOCK):
-                rows[b, i, c] = w[b * _BLOCK + c] * scale
+                rows[b, i, c] = w[b * _BLOCK + c]
         for c in range(full * _BLOCK, d):
-            rows[full, i, c - full * _BLOCK] = w[c] * scale
+            rows[full, i, c - full * _BLOCK] = w[c]
+    for i in range(active):
+        norm = np.sqrt(inverse[i])
+        # A zero row has no direction, and its activation stays.
+        inverse[i] = one / norm if norm > 0 else one
+    inverse[active:] = 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def _combine(block, weights, count, q):  # type: ignore[no-untyped-def]
-    """q += sum_i weights[i] block[i] over `count` rows, a multiple of 4."""
+    """q = sum_i weights[i] block[i] over `count` rows, a multiple of 4."""
+    q[:] = 0
     for i in range(0, count, _GROUP):
         a, b, c, d = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
         for j in range(_BLOCK):
@@ -102,48 +113,53 @@ def _project(block, q, count, products):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
-def _gram(rows, p, count, q, product):  # type: ignore[no-untyped-def]
-    """product = D D^T p."""
-    product[:count] = 0
-    for b in range(rows.shape[0]):
-        q[:] = 0
-        _combine(rows[b], p, count, q)
-        _project(rows[b], q, count, product)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
-def _residual(rows, y, target, count, q, gradient):  # type: ignore[no-untyped-def]
-    """gradient = D r for r = target - D^T y; return |r|^2."""
-    gradient[:count] = 0
-    error = q[0] - q[0]
-    d = target.size
-    for b in range(rows.shape[0]):
-        q[:] = 0
-        _combine(rows[b], y, count, q)
-        begin = b * _BLOCK
-        for j in range(_BLOCK):
-            r = target[begin + j] - q[j] if begin + j < d else q[j]
-            q[j] = r
-            error += r * r
-        _project(rows[b], q, count, gradient)
-    return error
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
-def _dot(a, b, count):  # type: ignore[no-untyped-def]
-    total = a[0] * b[0]
-    for i in range(1, count):
-        total += a[i] * b[i]
+def _square(q):  # type: ignore[no-untyped-def]
+    total = q[0] * q[0]
+    for j in range(1, q.size):
+        total += q[j] * q[j]
     return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
-def _steps(rows, y, gradient, inside, count, sizes, fixed, q, p, product, error):  # type: ignore[no-untyped-def]
-    """Take the steps on the features `inside`; return |r|^2 after them."""
+def _gram(rows, weights, count, q, product, last):  # type: ignore[no-untyped-def]
+    """|q|^2 for q = W^T weights, W the rows; product = W q unless nothing asks for it (`last`)."""
+    total = weights[0] - weights[0]
+    product[:count] = 0
+    for b in range(rows.shape[0]):
+        _combine(rows[b], weights, count, q[b])
+        total += _square(q[b])
+        if not last:
+            _project(rows[b], q[b], count, product)
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _residual(rows, target, inverse, count, q, gradient):  # type: ignore[no-untyped-def]
+    """gradient = D r for r = target - q; return |r|^2."""
+    gradient[:count] = 0
+    error = target[0] - target[0]
+    d = target.size
+    for b in range(rows.shape[0]):
+        begin = b * _BLOCK
+        for j in range(min(_BLOCK, d - begin)):
+            q[b, j] = target[begin + j] - q[b, j]
+        error += _square(q[b])
+        _project(rows[b], q[b], count, gradient)
+    for i in range(count):
+        gradient[i] *= inverse[i]
+    return error
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _steps(rows, y, inverse, gradient, inside, count, sizes, fixed, q, p, w, product, error):  # type: ignore[no-untyped-def]
+    """Take the steps on the features `inside`; return |r|^2 after them.
+
+    The gradient is kept up to date but for the last step, after which nothing asks for it.
+    """
     eps = np.finfo(y.dtype).eps
     before = y.dtype.type(0)
     p[:count] = 0
-    for size in sizes:
+    for k in range(sizes.size):
         square = y.dtype.type(0)
         for i in range(count):
             square += inside[i] * gradient[i] * gradient[i]
@@ -154,41 +170,44 @@ def _steps(rows, y, gradient, inside, count, sizes, fixed, q, p, product, error)
         length = y.dtype.type(0)
         for i in range(count):
             p[i] = inside[i] * gradient[i] + beta * p[i]
+            w[i] = p[i] * inverse[i]
             length += p[i] * p[i]
-        _gram(rows, p, count, q, product)
-        curvature = _dot(p, product, count)
+        curvature = _gram(rows, w, count, q, product, k == sizes.size - 1)
         if not curvature > count * eps * length:
             break  # a direction in which duplicate decoder rows cancel
-        alpha = size if fixed else square / curvature
+        alpha = sizes[k] if fixed else square / curvature
         for i in range(count):
             y[i] += alpha * p[i]
-            gradient[i] -= alpha * product[i]
+            gradient[i] -= alpha * product[i] * inverse[i]
         error += alpha * (alpha * curvature - square - square)
     return error
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
-def _drop(rows, y, gradient, inside, count, q, p, product, error):  # type: ignore[no-untyped-def]
-    """Set activations at or below 0 to 0 and take them out of `inside`; how many, and |r|^2."""
+def _drop(y, inside, count):  # type: ignore[no-untyped-def]
+    """Set activations at or below 0 to 0 and take them out of `inside`; return how many."""
     dropped = 0
     for i in range(count):
-        p[i] = 0
         if inside[i] > 0 and not y[i] > 0:
-            p[i] = -y[i]
             y[i] = 0
             inside[i] = 0
             dropped += 1
-    if dropped:
-        _gram(rows, p, count, q, product)
-        error += _dot(p, product, count) - 2 * _dot(p, gradient, count)
-        for i in range(count):
-            gradient[i] -= product[i]
-    return dropped, error
+    return dropped
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _restart(rows, y, target, inverse, count, q, w, gradient):  # type: ignore[no-untyped-def]
+    """gradient = D r for r = target - D^T y; return |r|^2."""
+    for i in range(count):
+        w[i] = y[i] * inverse[i]
+    for b in range(rows.shape[0]):
+        _combine(rows[b], w, count, q[b])
+    return _residual(rows, target, inverse, count, q, gradient)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
 def refine_rows(z, target, decoder, out, first, last, fixed, begin, end):  # type: ignore[no-untyped-def]
-    """Refine tokens begin to end of z (n, d_sae) into `out`, which holds zeros.
+    """Refine tokens begin to end of z (n, d_sae) into `out`, which holds zeros or is z itself.
 
     Args:
         z: activations of the encoder.
@@ -203,7 +222,7 @@ def refine_rows(z, target, decoder, out, first, last, fixed, begin, end):  # typ
     blocks = -(-decoder.shape[1] // _BLOCK)
     capacity = 0
     columns = np.empty(z.shape[1] + 1, np.int64)  # one is written ahead
-    q = np.zeros(_BLOCK, z.dtype)
+    q = np.zeros((blocks, _BLOCK), z.dtype)
     for token in range(begin, end):
         active = _active(z[token], columns)
         if active == 0:
@@ -212,30 +231,35 @@ def refine_rows(z, target, decoder, out, first, last, fixed, begin, end):  # typ
         if count > capacity:
             capacity = count
             store = np.zeros(blocks * count * _BLOCK, z.dtype)
-            work = np.zeros((6, count), z.dtype)
+            work = np.zeros((7, count), z.dtype)
         rows = store[: blocks * count * _BLOCK].reshape(blocks, count, _BLOCK)
-        norms, y, gradient, inside, p, product = (
-            work[0], work[1], work[2], work[3], work[4], work[5],
+        inverse, y, gradient, inside, p, w, product = (
+            work[0], work[1], work[2], work[3], work[4], work[5], work[6],
         )  # fmt: skip
         rows[:, active:] = 0
         if decoder.shape[1] % _BLOCK:
             rows[-1] = 0
-        _load(decoder, columns, active, rows, norms)
-        for i in range(count):
-            y[i] = 0
-            inside[i] = 0
+        w[active:count] = 0
         for i in range(active):
-            y[i] = z[token, columns[i]] * norms[i]
-            inside[i] = 1
-        start = _residual(rows, y, target[token], count, q, gradient)
-        error = _steps(rows, y, gradient, inside, count, first, fixed, q, p, product, start)
-        dropped, error = _drop(rows, y, gradient, inside, count, q, p, product, error)
-        if dropped:
-            error = _steps(rows, y, gradient, inside, count, last, fixed, q, p, product, error)
-            dropped, error = _drop(rows, y, gradient, inside, count, q, p, product, error)
-        if np.isfinite(error) and error <= start:
-            for i in range(active):
-                out[token, columns[i]] = y[i] / norms[i]
-        else:
-            for i in range(active):
-                out[token, columns[i]] = z[token, columns[i]]
+            w[i] = z[token, columns[i]]
+        _load(decoder, columns, active, w, rows, inverse, q)
+        inside[:active] = 1
+        inside[active:] = 0
+        y[:] = 0
+        for i in range(active):
+            y[i] = w[i] / inverse[i]
+        start = _residual(rows, target[token], inverse, count, q, gradient)
+        error = _steps(
+            rows, y, inverse, gradient, inside, count, first, fixed, q, p, w, product, start
+        )
+        if _drop(y, inside, count):
+            error = _restart(rows, y, target[token], inverse, count, q, w, gradient)
+            error = _steps(
+                rows, y, inverse, gradient, inside, count, last, fixed, q, p, w, product, error
+            )
+            if _drop(y, inside, count):
+                error = _restart(rows, y, target[token], inverse, count, q, w, gradient)
+        better = np.isfinite(error) and error <= start
+        for i in range(active):
+            j = columns[i]
+            out[token, j] = y[i] * inverse[i] if better else z[token, j]

@@ -226,7 +226,7 @@ class RSAE(SAE[RSAEConfig]):
         refinement = self.refinement
         if refinement is not None:
             threshold = self.pursuit_threshold if refinement.pursuit else None
-            z = refinement(z, target, self.W_dec, threshold)
+            z = refinement(z, target, self.W_dec, threshold, overwrite_z=True)
         return self.hook_sae_acts_post(z)
 
     def first_pass(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -142,7 +142,12 @@ class Refinement:
         return {**asdict(self), "step_sizes": list(self.step_sizes)}
 
     def __call__(
-        self, z: Tensor, target: Tensor, W_dec: Tensor, threshold: Tensor | None = None
+        self,
+        z: Tensor,
+        target: Tensor,
+        W_dec: Tensor,
+        threshold: Tensor | None = None,
+        overwrite_z: bool = False,
     ) -> Tensor:
         """Refined activations, (…, d_sae), in the dtype of z.
 
@@ -151,14 +156,16 @@ class Refinement:
             target: Normalised input less b_dec, (…, d_in).
             W_dec: Decoder, (d_sae, d_in).
             threshold: Thresholds t_j, (d_sae,), for pursuit only.
+            overwrite_z: Whether the result may be written over z, which saves memory where no
+                gradient is wanted; z must not be read afterwards.
         """
         if self.pursuit is None:
-            refined = self._steps(z, target, W_dec, self.steps)
+            refined = self._steps(z, target, W_dec, self.steps, overwrite_z)
         else:
             assert threshold is not None
             refined = self.before_pursuit(z, target, W_dec)
             refined = self.after_pursuit(refined, z, target, W_dec, threshold)
-        if self.gradient == "first_pass":
+        if self.gradient == "first_pass" and torch.is_grad_enabled():
             refined = z + (refined - z).detach()
         return refined.to(z.dtype)
 
@@ -174,10 +181,12 @@ class Refinement:
         u, norms = _proposals(refined, target, W_dec, self.pursuit.step)
         chosen = _select(u, z != 0, threshold.to(u.dtype), self.pursuit)
         start = torch.where(chosen, u / norms, torch.zeros_like(u))
-        return self._steps(start, target, W_dec, self.steps)
+        return self._steps(start, target, W_dec, self.steps, overwrite_z=True)
 
-    def _steps(self, z: Tensor, target: Tensor, W_dec: Tensor, steps: int) -> Tensor:
-        return refine(z, target, W_dec, self.method, steps, self.step_sizes)
+    def _steps(
+        self, z: Tensor, target: Tensor, W_dec: Tensor, steps: int, overwrite_z: bool = False
+    ) -> Tensor:
+        return refine(z, target, W_dec, self.method, steps, self.step_sizes, overwrite_z)
 
 
 def _proposals(

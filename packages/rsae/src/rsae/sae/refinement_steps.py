@@ -42,7 +42,13 @@ _JITTER = 1e-10  # on G's diagonal of 1s in float64, for decoder rows that are l
 
 
 def refine(
-    z: Tensor, target: Tensor, decoder: Tensor, method: str, steps: int, sizes: Sequence[float]
+    z: Tensor,
+    target: Tensor,
+    decoder: Tensor,
+    method: str,
+    steps: int,
+    sizes: Sequence[float],
+    overwrite_z: bool = False,
 ) -> Tensor:
     """Refined activations, (…, d_sae), in float32 (float64 if z is).
 
@@ -53,11 +59,23 @@ def refine(
         method: "cg", "minimax" or "exact".
         steps: number of steps K for "cg".
         sizes: the K step sizes for "minimax".
+        overwrite_z: whether the result may be written over z. Where no gradient is wanted this
+            saves allocating and clearing a matrix that is nearly all zeros.
     """
     dtype = torch.promote_types(z.dtype, torch.float32)
-    flat = z.reshape(-1, z.shape[-1]).to(dtype)
+    flat = z.reshape(-1, z.shape[-1]).to(dtype).contiguous()
     goal = target.reshape(-1, target.shape[-1]).to(dtype)
-    return _refine(flat, goal, decoder, method, steps, list(sizes)).reshape(z.shape)
+    given = (flat, goal, decoder, method, steps, list(sizes))
+    wanted = torch.is_grad_enabled() and any(t.requires_grad for t in given[:3])
+    if overwrite_z and not wanted and _has_loops(flat, decoder, method):
+        _refine_in_place(*given)
+        return flat.reshape(z.shape)
+    return _refine(*given).reshape(z.shape)
+
+
+def _has_loops(z: Tensor, decoder: Tensor, method: str) -> bool:
+    """Whether `rsae.sae.kernels` computes this case."""
+    return z.device.type == "cpu" and z.dtype == decoder.dtype == torch.float32 and method != _EXACT
 
 
 def largest_eigenvalues(z: Tensor, decoder: Tensor) -> Tensor:
@@ -73,9 +91,10 @@ def largest_eigenvalues(z: Tensor, decoder: Tensor) -> Tensor:
 def _refine(
     z: Tensor, target: Tensor, decoder: Tensor, method: str, steps: int, sizes: Sequence[float]
 ) -> Tensor:
-    if z.device.type == "cpu" and z.dtype == decoder.dtype == torch.float32 and method != _EXACT:
-        return _compiled(z, target, decoder, _Schedule.of(method, steps, sizes))
     out = torch.zeros_like(z)
+    if _has_loops(z, decoder, method):
+        _compiled(z, target, decoder, out, _Schedule.of(method, steps, sizes))
+        return out
     for batch in _batches(z, target, decoder):
         out[batch.tokens] = batch.scatter(_forward(batch, _Schedule.of(method, steps, sizes)).out)
     return out
@@ -86,6 +105,13 @@ def _(
     z: Tensor, target: Tensor, decoder: Tensor, method: str, steps: int, sizes: Sequence[float]
 ) -> Tensor:
     return torch.empty_like(z)
+
+
+@torch.library.custom_op("rsae::refine_in_place", mutates_args=("z",))
+def _refine_in_place(
+    z: Tensor, target: Tensor, decoder: Tensor, method: str, steps: int, sizes: Sequence[float]
+) -> None:
+    _compiled(z, target, decoder, z, _Schedule.of(method, steps, sizes))
 
 
 @torch.library.custom_op("rsae::refine_backward", mutates_args=())
@@ -157,27 +183,25 @@ class _Schedule:
         return cls(method, fixed, fixed)
 
 
-def _compiled(z: Tensor, target: Tensor, decoder: Tensor, schedule: _Schedule) -> Tensor:
-    """The loops of `rsae.sae.kernels`, on as many threads as PyTorch uses."""
+def _compiled(z: Tensor, target: Tensor, decoder: Tensor, out: Tensor, schedule: _Schedule) -> None:
+    """The loops of `rsae.sae.kernels` into `out`, zeros or z, on as many threads as PyTorch's."""
     from rsae.sae import kernels
 
-    out = torch.zeros_like(z)
-    arrays = [t.detach().contiguous().numpy() for t in (z, target, decoder)]
+    arrays = [t.detach().contiguous().numpy() for t in (z, target, decoder, out)]
     first, last = (np.asarray(given, np.float32) for given in (schedule.first, schedule.last))
     run: Callable[..., None] = kernels.refine_rows
     sizes: tuple[Any, ...] = (first, last, schedule.method == _FIXED)
 
     def part(begin: int, end: int) -> None:
-        run(*arrays, out.numpy(), *sizes, begin, end)
+        run(*arrays, *sizes, begin, end)
 
     threads = max(1, min(torch.get_num_threads(), len(z) // _TOKENS_PER_THREAD))
     if threads == 1:
         part(0, len(z))
-        return out
+        return
     bounds = np.linspace(0, len(z), threads + 1).astype(int).tolist()
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(part, bounds[:-1], bounds[1:]))
-    return out
 
 
 @dataclass(frozen=True, eq=False)
