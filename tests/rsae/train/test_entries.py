@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
+from rsae.train import sparse_codes
 from rsae.train.sparse_codes import Entries, decode, gather_pre_acts
 
 
@@ -29,12 +30,24 @@ def test_sparse_products_are_the_dense_ones(seed):
     torch.testing.assert_close(entries.sum_by_column(values), dense.sum(dim=0))
 
 
-def test_the_dense_fallback_agrees(monkeypatch):
+@given(st.integers(0, 1000), st.integers(0, 70), st.integers(1, 70))
+def test_entries_above_a_cut_are_the_masks(seed, n, d_sae):
+    g = torch.Generator().manual_seed(seed)
+    h, cut = torch.randn(n, d_sae, generator=g), torch.rand(d_sae, generator=g)
+    h[torch.rand(h.shape, generator=g) < 0.1] = torch.nan
+    entries, values = Entries.above(h, cut)
+    expected = Entries.of(h > cut)
+    for name in ("rows", "cols", "row_starts"):
+        assert torch.equal(getattr(entries, name), getattr(expected, name))
+    assert torch.equal(values, h[h > cut])
+
+
+def test_pytorchs_sparse_products_agree(monkeypatch):
     x, _, _, W_dec, mask = world(1)
     entries = Entries.of(mask)
     values = torch.ones(len(entries.rows), dtype=torch.float64)
     fast = entries.times(values, W_dec), entries.sampled(x, W_dec.T)
-    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
+    monkeypatch.setattr(sparse_codes, "_compiled", lambda like: False)
     slow = entries.times(values, W_dec), entries.sampled(x, W_dec.T)
     torch.testing.assert_close(fast, slow)
 

@@ -24,7 +24,6 @@ gradients, in batched products of gathered decoder rows. Both are the same algor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +31,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rsae.threads import in_parts
+
 __all__ = ["largest_eigenvalues", "refine"]
 
 _CONJUGATE, _FIXED, _EXACT = "cg", "minimax", "exact"
 _AFTER_DROP = 2  # conjugate-gradient steps after activations were dropped
 _BATCH_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}  # of gathered decoder rows held at once
-_TOKENS_PER_THREAD = 32  # below that, starting a thread costs more than it saves
 _JITTER = 1e-10  # on G's diagonal of 1s in float64, for decoder rows that are linearly dependent
 
 
@@ -195,13 +195,7 @@ def _compiled(z: Tensor, target: Tensor, decoder: Tensor, out: Tensor, schedule:
     def part(begin: int, end: int) -> None:
         run(*arrays, *sizes, begin, end)
 
-    threads = max(1, min(torch.get_num_threads(), len(z) // _TOKENS_PER_THREAD))
-    if threads == 1:
-        part(0, len(z))
-        return
-    bounds = np.linspace(0, len(z), threads + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(part, bounds[:-1], bounds[1:]))
+    in_parts(part, len(z))
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,8 +70,7 @@ def forward(coder: RSAE, x: Tensor, bandwidth: float, mixed_precision: bool = Fa
     inputs = coder.process_sae_in(x)
     with torch.no_grad():
         h = _dense_pre_acts(coder, inputs, mixed_precision)
-        entries = Entries.of(_candidates(coder, h, bandwidth))
-        values = entries.gather(h)
+        entries, values = _candidates(coder, h, bandwidth)
     pre_acts = gather_pre_acts(inputs, coder.W_enc, coder.b_enc, values, entries)
     threshold = coder.threshold.index_select(0, entries.cols)
     scale = coder.feature_scale.index_select(0, entries.cols)
@@ -91,20 +90,22 @@ def forward(coder: RSAE, x: Tensor, bandwidth: float, mixed_precision: bool = Fa
 
 def _dense_pre_acts(coder: RSAE, inputs: Tensor, mixed_precision: bool) -> Tensor:
     if not mixed_precision:
-        return inputs @ coder.W_enc + coder.b_enc
+        return (inputs @ coder.W_enc).add_(coder.b_enc)
     product = inputs.to(torch.bfloat16) @ coder.W_enc.to(torch.bfloat16)
     return product.to(coder.dtype) + coder.b_enc
 
 
-def _candidates(coder: RSAE, h: Tensor, bandwidth: float) -> Tensor:
-    """Entries in the support, and those that the surrogate's kernel reaches."""
-    if coder.cfg.support == "topk":
-        return coder.support(h, coder.threshold, coder.feature_scale, h)
-    near = (h > coder.threshold - bandwidth / 2) & (h > 0)
+def _candidates(coder: RSAE, h: Tensor, bandwidth: float) -> tuple[Entries, Tensor]:
+    """Entries in the support, and those that the surrogate's kernel reaches, with their h."""
+    reach = (coder.threshold - bandwidth / 2).clamp(min=0)
+    if coder.cfg.support == "threshold":
+        return Entries.above(h, reach)
+    phi = h if coder.cfg.support == "topk" else coder.shape(h, coder.threshold, coder.feature_scale)
+    mask = coder.support(h, coder.threshold, coder.feature_scale, phi)
     if coder.cfg.support == "level":
-        phi = coder.shape(h, coder.threshold, coder.feature_scale)
-        near |= coder.support(h, coder.threshold, coder.feature_scale, phi)
-    return near
+        mask |= h > reach
+    entries = Entries.of(mask)
+    return entries, entries.gather(h)
 
 
 def _rectangle(distance: Tensor, bandwidth: float) -> Tensor:

@@ -202,8 +202,10 @@ class _Run:
         bound = math.inf
         if self.progress.grad_norm is not None:
             bound = self.config.clip * self.progress.grad_norm
-        norm = torch.nn.utils.clip_grad_norm_(parameters, bound).item()
-        return min(norm, bound)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if not norm <= bound:
+            torch.nn.utils.clip_grads_with_norm_(parameters, bound, norm)
+        return min(norm.item(), bound)
 
     @torch.no_grad()
     def _after(self, step: Pass, l0: float, n_tokens: int) -> None:
