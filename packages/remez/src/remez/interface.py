@@ -139,7 +139,7 @@ class Fit(Solution):
         >>> import remez
         >>> form = remez.fit(np.exp, (2, 0)).coefficients()
         >>> print(form.p.round(4), form.q)
-        [1.266  1.1293 0.2766] [1.]
+        [1.2661 1.1302 0.277 ] [1.]
         """
         from remez.rational import bases
 
