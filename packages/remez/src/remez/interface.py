@@ -17,6 +17,7 @@ from numpy.polynomial import Chebyshev
 from remez.errors import CodeError, ConvergenceError, DegreeError, TargetError, shown
 from remez.functions.callable import Function
 from remez.problem import Problem, check_degree, check_number
+from remez.rational.combination import Combinable
 from remez.rational.protocol import Record
 from remez.solution import IterationRecord, Solution
 from remez.solver.discrete import samples_problem, solve_samples
@@ -39,7 +40,7 @@ TINY = float(np.finfo(float).tiny)
 WITNESS = 25  # digits of the rational that proves the lower bound of a double fit
 
 
-class Fit(Solution):
+class Fit(Solution, Combinable):
     """A `Solution` with methods that evaluate, refine, prove, convert and draw it.
 
     >>> import remez

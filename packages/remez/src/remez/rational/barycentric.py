@@ -13,6 +13,7 @@ from scipy.fft import dct
 from scipy.linalg import lapack  # without NumPy's checks, which cost more than the algebra
 
 from remez.functions.working_precision import working_digits
+from remez.rational.combination import Combinable
 from remez.rational.protocol import Real, Record
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Folded:
 
 
 @dataclass(frozen=True, eq=False)
-class BarycentricRational:
+class BarycentricRational(Combinable):
     r"""``r(x) = sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, ``u = x - origin``.
 
     The support points ``origin + z_k`` are where r takes the values ``v_k``. Coordinates are

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 
 from remez.rational.barycentric import BarycentricRational
+from remez.rational.combination import Combinable
 from remez.rational.protocol import RationalFunction, Real, Record
 
 __all__ = ["FactoredRational"]
 
 
 @dataclass(frozen=True, eq=False)
-class FactoredRational:
+class FactoredRational(Combinable):
     """``r(x) = prod (x - z)^k s(x)``, accurate relative to its own size at the zeros z.
 
     Args:

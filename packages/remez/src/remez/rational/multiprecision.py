@@ -13,13 +13,14 @@ from numpy.polynomial import Chebyshev
 from remez.functions.working_precision import working_digits
 from remez.numbers import horner, read_number, write_number
 from remez.rational.arithmetic import fastest
+from remez.rational.combination import Combinable
 from remez.rational.protocol import Real, Record
 
 __all__ = ["MultiprecisionRational"]
 
 
 @dataclass(frozen=True, eq=False)
-class MultiprecisionRational:
+class MultiprecisionRational(Combinable):
     r"""``r(x) = d^odd P(u)/Q(u)``, ``u = (d^power - origin)/scale``, ``d = x - centre``.
 
     power is 2 for even and odd functions, 1 for all others.
