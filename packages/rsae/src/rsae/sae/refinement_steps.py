@@ -80,6 +80,7 @@ def _has_loops(z: Tensor, decoder: Tensor, method: str) -> bool:
 
 def largest_eigenvalues(z: Tensor, decoder: Tensor) -> Tensor:
     """Largest eigenvalue of G for each token of z (n, d_sae); 0 for one without active features."""
+    z = z.to(torch.promote_types(z.dtype, torch.float32))
     parts = [
         torch.linalg.eigvalsh(batch.rows @ batch.rows.transpose(1, 2))[:, -1]
         for batch in _batches(z, z.new_zeros(len(z), decoder.shape[1]), decoder)
@@ -361,8 +362,11 @@ def _descend(
 
 def _solve(rows: Tensor, inside: Tensor, residual: Tensor) -> _Step:
     """The one step of the exact method: `direction` is the whole change, `gradient` solves it."""
-    gradient = inside * _project(rows, residual)
-    change = _cholesky_solve(rows, inside, gradient)
+    # Where more features than dimensions are active, G is singular, and what rounding adds to the
+    # gradient outside of G's range is multiplied by 1 / jitter: float64 keeps that small.
+    gradient = inside * _project(rows.double(), residual.double())
+    change = _cholesky_solve(rows, inside, gradient).to(rows.dtype)
+    gradient = gradient.to(rows.dtype)
     one = torch.ones_like(residual[:, :1])
     return _Step(residual, gradient, change, _combine(rows, change), one, one, one, one)
 
