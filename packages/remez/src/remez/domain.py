@@ -26,9 +26,9 @@ class Domain:
     """A finite union of disjoint closed intervals, in increasing order.
 
     Args:
-        intervals: pairs ``(a, b)`` with ``a < b``; ``-inf`` and ``inf`` may be the outer ends.
-        exact: the same ends as fractions where some are no float64 (``"0.01"``, mpmath's
-            numbers): what a fit with ``precision=`` uses.
+        intervals: Pairs ``(a, b)`` with ``a < b``; ``-inf`` and ``inf`` may be the outer ends.
+        exact: The same ends as fractions where some are no float64 (``"0.01"``, mpmath's
+            numbers); a fit with ``precision=`` uses these.
 
     Raises:
         DomainError: an interval is degenerate or reversed, or two of them touch or overlap.
@@ -94,9 +94,14 @@ class Domain:
         return inside
 
     def spread(self, count: int, shift: float = 0.5) -> np.ndarray:
-        """``count`` points in every interval; Chebyshev's for ``shift = 1/2``, all but the ends.
+        """Points of every interval, dense towards its ends; an unbounded interval is mapped.
 
-        On an unbounded interval they reach as far as its points at distance 1, magnified.
+        Args:
+            count: The number of points in every interval.
+            shift: Where they begin in the cosine grid, in (0, 1); 1/2 gives Chebyshev points.
+
+        Returns:
+            The points, increasing, shape (count * number of intervals,).
         """
         t = _chebyshev(count, shift)
         parts = []

@@ -25,8 +25,8 @@ class ErrorTable:
     """Fits and errors over the types.
 
     Attributes:
-        fits: ``fits[m][n]``, None where none was accepted.
-        errors: shape (M + 1, N + 1), the verified errors, NaN where none was accepted.
+        fits: ``fits[m][n]`` is the fit of type (m, n), None where none was accepted.
+        errors: The verified errors, shape (M + 1, N + 1), NaN where no fit was accepted.
     """
 
     fits: tuple[tuple[Fit | None, ...], ...]
@@ -50,10 +50,10 @@ def error_table(
     """The errors of all types up to ``max_degree``, each started from its neighbour.
 
     Args:
-        fn, domain: as in `remez.fit`.
+        fn, domain: The function and where it is approximated, as in `remez.fit`.
         max_degree: ``(M, N)``, or one number for both.
-        progress: called with ``(done, total)`` after each fit.
-        options: passed to `remez.fit`.
+        progress: Called with ``(done, total)`` after each fit.
+        options: Further options of `remez.fit`.
 
     >>> print(np.array2string(error_table(np.exp, 1).errors, precision=4))
     [[1.1752 0.2091]

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.polynomial import Chebyshev
+from numpy.typing import ArrayLike
 
 from remez.errors import CodeError, ConvergenceError, DegreeError, TargetError, shown
 from remez.functions.callable import Function
 from remez.problem import Problem, check_degree, check_number
 from remez.rational.combination import Combinable
-from remez.rational.protocol import Record
+from remez.rational.protocol import Record, Values
 from remez.solution import IterationRecord, Solution
 from remez.solver.discrete import samples_problem, solve_samples
 from remez.solver.driver import solve
@@ -43,6 +44,20 @@ WITNESS = 25  # digits of the rational that proves the lower bound of a double f
 class Fit(Solution, Combinable):
     """A `Solution` with methods that evaluate, refine, prove, convert and draw it.
 
+    Attributes:
+        rational: The rational function r.
+        problem: The problem that was solved.
+        error: The verified maximum of ``weight * |fn - r|`` over the domain.
+        lower_bound: A lower bound on the best error of the type.
+        reference: The alternation points, increasing.
+        status: Whether the fit is accepted, and why or why not.
+        iterations: The number of exchange steps of the start that led to the answer.
+        evaluations: The number of points at which ``fn`` was evaluated.
+        method: The name of the start that led to the answer.
+        defect: By how much both degrees of the answer stay below those of the type.
+        precision: Decimal digits of a multiprecision fit, None for double precision.
+        history: One `IterationRecord` for every exchange step, in order.
+
     >>> import remez
     >>> fit = remez.fit(np.exp, (2, 2))
     >>> print(f"{fit.error:.4e}")
@@ -51,7 +66,12 @@ class Fit(Solution, Combinable):
 
     @classmethod
     def of(cls, solution: Solution, history: tuple[IterationRecord, ...] = ()) -> Self:
-        """The solution as a `Fit`, with the history of its search."""
+        """The solution as a `Fit`, with the history of its search.
+
+        Args:
+            solution: The solution whose fields are taken over.
+            history: The exchange steps; those of the solution by default.
+        """
         return cls(**{**vars(solution), "history": history or solution.history})
 
     @property
@@ -89,7 +109,7 @@ class Fit(Solution, Combinable):
         """``(poles, residues, polynomial part)``."""
         return self.rational.partial_fractions()
 
-    def derivative(self) -> Callable[[Any], Any]:
+    def derivative(self) -> Callable[[Values], Values]:
         """The function r'."""
         return self.rational.derivative()
 
@@ -119,7 +139,13 @@ class Fit(Solution, Combinable):
         return certify(self, lambda: self if self.precision else self.refined(WITNESS))
 
     def to_code(self, lang: str, dtype: str = "float64", *, clamp: bool = False) -> Code:
-        """Source text that evaluates r, see `remez.generate_code`."""
+        """Source text that evaluates r, see `remez.generate_code`.
+
+        Args:
+            lang: The language, one of "c", "python", "numba" and "torch".
+            dtype: The type of the coefficients, "float64", "float32" or "bfloat16".
+            clamp: Whether an x outside the domain is moved to its nearer end first.
+        """
         from remez.code.generate import generate_code
 
         return generate_code(self, lang, dtype=dtype, clamp=clamp)
@@ -131,7 +157,7 @@ class Fit(Solution, Combinable):
         plain types of it for JSON. Its ``loss`` is what rounding to float64 and the basis cost.
 
         Args:
-            basis: "chebyshev" for T_k(t), "monomial" for powers of t.
+            basis: The basis, "chebyshev" for T_k(t) or "monomial" for powers of t.
 
         Raises:
             CodeError: another basis.
@@ -196,26 +222,27 @@ def fit(
     the signs of q on them are compared as well (`remez.solver.sign_patterns`).
 
     Args:
-        fn: real function, vectorised or not (found out); or a text, the name of a target of
-            `remez.targets` or an expression such as ``"exp(x)/(1 + x**2)"``.
-        degree: ``(m, n)``; with ``tol`` only m - n matters, 0 by default.
-        domain: ``(a, b)`` or a list of disjoint intervals; outer ends may be infinite. By
-            default the interval of a target of `remez.targets`, else ``(-1, 1)``.
-        weight: positive callable, ``"relative"`` for 1/|fn|, or None for 1. A relative error is
+        fn: A real function, vectorised or not, which is detected; or a text, the name of a target
+            of `remez.targets` or an expression such as ``"exp(x)/(1 + x**2)"``.
+        degree: The type ``(m, n)``; with ``tol`` only m - n matters, 0 by default.
+        domain: An interval ``(a, b)`` or a list of disjoint intervals; outer ends may be infinite.
+            By default the interval of a target of `remez.targets`, else ``(-1, 1)``.
+        weight: A positive function, ``"relative"`` for 1/|fn|, or None for 1. A relative error is
             finite at a zero of fn only if r has that zero, too: its factor is found and divided
-            out, whether ``interpolate`` says it or not. Where fn stays accurate relative to its
+            out, with or without ``interpolate``. Where fn stays accurate relative to its
             own size the error holds at every float64; where its values next to a zero are
             rounding, as those of ``1 - np.cos(x)`` at 0, a polynomial fitted to the values
             around stands for fn.
-        parity: ``"auto"`` finds even and odd fn and solves in x²; ``"even"``, ``"odd"`` or
-            None say it.
-        interpolate: pairs (x, y): r(x) = y is demanded, such as ``[(0, 0)]``.
-        tol: find the smallest degree whose error is at most this.
-        precision: decimal digits, for the multiprecision solver; None for double.
-        start: a former fit of a similar problem, whose alternation points are tried first.
-        max_iterations: exchange steps per link of the chain of starts.
-        callback: called after every exchange step with its `remez.IterationRecord`.
-        throw: raise when the result is not accepted; else return it with its status.
+        parity: ``"auto"`` detects even and odd fn and solves in x²; ``"even"``, ``"odd"`` or
+            None (no symmetry) state it.
+        interpolate: Pairs (x, y) at which r(x) = y is required, such as ``[(0, 0)]``.
+        tol: The error for which the smallest sufficient degree is looked for.
+        precision: Decimal digits, for the multiprecision solver; None for double precision.
+        start: An earlier fit of a similar problem, whose alternation points are tried first.
+        max_iterations: The largest number of exchange steps from each start.
+        callback: Called after every exchange step with its `remez.IterationRecord`.
+        throw: Whether to raise an error when the result is not accepted; otherwise it is
+            returned with its status.
 
     Returns:
         A `Fit`; `Fit.method` names the start that answered: "warm start", "zolotarev",
@@ -268,24 +295,25 @@ def fit(
 
 @np.errstate(all="ignore")
 def fit_samples(
-    x: Any,
-    y: Any,
+    x: ArrayLike,
+    y: ArrayLike,
     degree: Sequence[int],
     *,
-    weight: Any = None,
+    weight: ArrayLike | None = None,
     max_iterations: int = 60,
     throw: bool = True,
 ) -> Fit:
     """The best rational approximation on a finite set: minimise ``max_i w_i |y_i - r(x_i)|``.
 
     Args:
-        x: points, shape (N,), in any order, more than m + n + 1 of them; equal samples count
+        x: The points, shape (N,), in any order, more than m + n + 1 of them; equal samples count
             once.
-        y: values there.
-        degree: ``(m, n)``.
-        weight: positive weights there; default 1.
-        max_iterations: of the exchange.
-        throw: raise when the result is not accepted; else return it with its status.
+        y: The values at the points, shape (N,).
+        degree: The type ``(m, n)``.
+        weight: The positive weights at the points, shape (N,); 1 by default.
+        max_iterations: The largest number of exchange steps from each start.
+        throw: Whether to raise an error when the result is not accepted; otherwise it is
+            returned with its status.
 
     Returns:
         A `Fit` whose error is over the samples; its denominator has no zero in their hull.
@@ -307,12 +335,16 @@ def fit_samples(
 
 
 def certify(fit: Fit) -> Certificate:
-    """Enclose the best error, rigorously when f and the weight are expressions: `Fit.certify`."""
+    """Enclose the best error, rigorously when f and the weight are expressions: `Fit.certify`.
+
+    Args:
+        fit: The fit whose error is bounded from above.
+    """
     return fit.certify()
 
 
 def _check_options(
-    tol: Any, precision: Any, start: Any, max_iterations: Any, callback: Any
+    tol: object, precision: object, start: object, max_iterations: object, callback: object
 ) -> None:
     """Refuse options of the wrong type or range, before anything is computed.
 

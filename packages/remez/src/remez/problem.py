@@ -40,14 +40,14 @@ class Problem:
     callables left out (``fn is None``).
 
     Args:
-        fn: real function of a real variable, vectorised or not.
-        degree: ``(m, n)``.
-        domain: see `Domain.of`.
-        weight: positive callable (zero at an end is allowed), ``"relative"`` for
+        fn: A real function of a real variable, vectorised or not.
+        degree: The type ``(m, n)``.
+        domain: A union of intervals, see `Domain.of`.
+        weight: A positive function (zero at an end is allowed), ``"relative"`` for
             ``1/|fn|``, or None for 1.
-        parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to find out.
-        interpolate: pairs ``(x, y)`` with ``r(x) = y`` demanded.
-        samples: in place of ``fn`` and ``weight``: the maximum is over their points.
+        parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to detect it.
+        interpolate: Pairs ``(x, y)`` at which ``r(x) = y`` is required.
+        samples: Values in place of ``fn`` and ``weight``; the maximum is over their points.
 
     Raises:
         DegreeError, DomainError: what is asked for is impossible.
@@ -90,10 +90,16 @@ class Problem:
         parity: str | None = "auto",
         interpolate: Sequence[Sequence[float]] | None = None,
     ) -> Problem:
-        """Build a Problem from what a caller writes.
+        """The problem that a caller describes.
 
-        A text is the name of a catalogue target or an expression. Without a domain it is that of
-        the catalogue target, and ``(-1, 1)`` for other functions.
+        Args:
+            fn: A function, the name of a target of the catalogue, or an expression as text.
+            degree: The type ``(m, n)``.
+            domain: An interval or a list of intervals; by default that of a target of the
+                catalogue, and ``(-1, 1)`` for other functions.
+            weight: A positive function, ``"relative"`` for ``1/|fn|``, or None for 1.
+            parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to detect it.
+            interpolate: Pairs ``(x, y)`` at which ``r(x) = y`` is required.
         """
         fn = as_target(fn)
         if not callable(fn):
@@ -121,7 +127,12 @@ class Problem:
         return Target(self.fn)
 
     def weight_of(self, x: np.ndarray, fx: np.ndarray) -> np.ndarray:
-        """The weight at the points, given the target's values there."""
+        """The weight at points of the domain.
+
+        Args:
+            x: The points, shape (K,).
+            fx: The values of fn at the points, shape (K,), for a relative weight.
+        """
         if self.samples is not None:
             known: np.ndarray = self.samples.weight[self.samples.nearest(x)]
             return known
@@ -162,7 +173,13 @@ class Problem:
         fn: Function | None = None,
         weight: Function | None = None,
     ) -> Problem:
-        """Read what `to_dict` wrote; ``fn`` and a callable ``weight`` may be given back."""
+        """Read what `to_dict` wrote.
+
+        Args:
+            data: The dictionary, or what JSON made of it.
+            fn: The function that was approximated, which a dictionary cannot hold.
+            weight: The weight, where it was a callable.
+        """
         known = data["weight"] if data["weight"] != "callable" else weight or _lost_weight
         pairs = tuple((x, y) for x, y in data["interpolate"])
         domain = Domain.of(data["domain"])

@@ -62,13 +62,13 @@ class IterationRecord:
     """One step of an exchange, the same in double and in any other precision.
 
     Attributes:
-        iteration: the number of the step within its exchange, from 1.
-        degree: the type in x of the rational that was levelled; smaller than the problem's while
+        iteration: The number of the step within its exchange, from 1.
+        degree: The type in x of the rational that was levelled; smaller than the problem's while
             the degree is stepped up.
-        reference: the points x on which it was levelled, increasing.
-        levelled_error: the modulus of the weighted error on them.
-        largest_error: the largest modulus of the weighted error that was sampled.
-        sound: whether the denominator keeps its sign on everything that was sampled.
+        reference: The points x on which it was levelled, increasing.
+        levelled_error: The modulus of the weighted error on them.
+        largest_error: The largest modulus of the weighted error that was sampled.
+        sound: Whether the denominator keeps its sign on everything that was sampled.
     """
 
     iteration: int
@@ -90,21 +90,22 @@ class Solution:
     """A best rational approximation, the evidence for it, and how it was found.
 
     Attributes:
-        rational: r, a `BarycentricRational` in double and a `MultiprecisionRational` otherwise.
-        problem: what was asked.
-        error: verified maximum of ``weight * |fn - r|`` over the domain.
-        lower_bound: the lower bound on the best error (de la Vallée Poussin): the smallest
+        rational: The rational function r, a `BarycentricRational` in double precision and a
+            `MultiprecisionRational` otherwise.
+        problem: The problem that was solved.
+        error: The verified maximum of ``weight * |fn - r|`` over the domain.
+        lower_bound: The lower bound on the best error (de la Vallée Poussin): the smallest
             extremum on ``reference``.
-        reference: the alternation points, increasing, m + n + 2 - defect of them.
-        status: see `Status`.
-        iterations: exchange steps of the start that answered.
-        evaluations: how many points ``fn`` was evaluated at.
-        method: the start that gave the answer, see `remez.fit`.
+        reference: The alternation points, increasing, m + n + 2 - defect of them.
+        status: Whether the answer is accepted, and why or why not, see `Status`.
+        iterations: The number of exchange steps of the start that led to the answer.
+        evaluations: The number of points at which ``fn`` was evaluated.
+        method: The name of the start that led to the answer, see `remez.fit`.
         defect: ``min(m - deg p, n - deg q)`` of the answer in lowest terms; r = 0 has
             deg p = -inf and deg q = 0, so n. Where the error is rounding, the lowest type
             that reaches it counts.
-        precision: decimal digits of a multiprecision fit, None for double.
-        history: the exchange steps in the order in which they were taken, those of starts that
+        precision: Decimal digits of a multiprecision fit, None for double.
+        history: The exchange steps in the order in which they were taken, those of starts that
             led nowhere included; left out of files.
     """
 
@@ -198,10 +199,10 @@ class Solution:
         """Read what `to_dict` wrote.
 
         Args:
-            data: the dictionary, or what JSON made of it.
-            fn: the function that was approximated, which the file lacks; without it the fit can be
+            data: The dictionary, or what JSON made of it.
+            fn: The function that was approximated, which the file lacks; without it the fit can be
                 evaluated and converted, not refined, plotted or certified.
-            weight: the weight, where it was a callable.
+            weight: The weight, where it was a callable.
 
         Raises:
             RemezError: ``data`` is no such dictionary.

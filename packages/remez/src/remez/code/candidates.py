@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from remez.domain import Domain
 from remez.functions.expression import as_expression
 from remez.rational import bases
 from remez.rational.polynomials import PARITY_TOLERANCE, Variable, monomial_pair, variable_of
+from remez.rational.protocol import Real
 from remez.rational.zolotarev import Composite
 from remez.solution import Solution
 from remez.verification.taylor_bounds import enclose_error
@@ -154,7 +154,7 @@ def _powers(fit: Solution, kind: Kind, scheme: str, variable: Variable) -> Draft
     return Draft(program, words, after * MEASURED, naive, _evaluation(program, fit, kind))
 
 
-def _split(p: list[Any], q: list[Any]) -> tuple[list[Any], Any]:
+def _split(p: list[Real], q: list[Real]) -> tuple[list[Real], Real]:
     """p and c of ``p/q + c`` with an odd p, where q is even and p - c q odd up to rounding.
 
     The logistic function is of this kind: half of the powers of its numerator are not needed.
@@ -241,7 +241,7 @@ def _weight(fit: Solution) -> Callable[[np.ndarray], np.ndarray]:
     return lambda x: problem.weight_of(x, values(x))
 
 
-def _drift(p: list[Any], q: list[Any], t: np.ndarray, weight: np.ndarray) -> float:
+def _drift(p: list[Real], q: list[Real], t: np.ndarray, weight: np.ndarray) -> float:
     """What rounding to nearest in double changes: ``max |weight (dP - r dQ)/Q|``."""
     drift_p, drift_q = ([float(float(c) - c) for c in pair] for pair in (p, q))
     change = np.polyval(drift_p[::-1], t) - _ratio(p, q, t) * np.polyval(drift_q[::-1], t)
@@ -277,10 +277,10 @@ def _fits(program: Program, kind: Kind) -> bool:
     return bool(np.isfinite(c).all() and (np.abs(nearest - c) <= EXACT * np.abs(c)).all())
 
 
-def _floats(c: list[Any]) -> np.ndarray:
+def _floats(c: list[Real]) -> np.ndarray:
     return np.array([float(value) for value in c])
 
 
-def _ratio(p: list[Any], q: list[Any], t: np.ndarray) -> np.ndarray:
+def _ratio(p: list[Real], q: list[Real], t: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         return np.polyval(_floats(p)[::-1], t) / np.polyval(_floats(q)[::-1], t)

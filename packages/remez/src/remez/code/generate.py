@@ -90,13 +90,13 @@ def generate_code(
     """Code for a fit or for a composite approximant of sign.
 
     Args:
-        source: a `Fit`, or a `zolotarev.Composite`.
-        language: "c", "python", "numba" (a ufunc) or "torch".
-        dtype: "float64", "float32" or "bfloat16".
+        source: A `Fit`, or a `zolotarev.Composite`.
+        language: The language, "c", "python", "numba" (a ufunc) or "torch".
+        dtype: The type of the coefficients, "float64", "float32" or "bfloat16".
         scheme: "horner", or "estrin" with its shorter chain of dependent operations.
-        name: of the function; by default that of the target. Keywords, names of the C library
-            and of what the code imports are refused.
-        clamp: whether an x outside the domain is moved to its nearer end first; the header says
+        name: The name of the function; by default that of the target. Keywords, names of the C
+            library and of what the code imports are refused.
+        clamp: Whether an x outside the domain is moved to its nearer end first; the header says
             so. Without it the value there is that of the formula.
 
     Raises:

@@ -16,14 +16,14 @@ import numpy as np
 
 from remez.rational.bases import Monomial, Product
 from remez.rational.polynomials import Variable
-from remez.rational.protocol import Record
+from remez.rational.protocol import Record, Values
 from remez.rational.zolotarev import Composite
 
 __all__ = ["Program", "of_composite", "of_monomial", "of_product"]
 
 Tree = float | str | tuple[Any, str, Any]
 
-OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+OPERATIONS: dict[str, Callable[[Values, Values], Values]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -52,7 +52,7 @@ class Program:
         """The numbers in it, in the order in which they are met."""
         return [c for _, tree in self.assignments for c in _constants(tree)]
 
-    def run(self, x: Any, constant: Callable[[float], Any]) -> Any:
+    def run(self, x: Values, constant: Callable[[float], Values]) -> Values:
         """Run in the arithmetic of ``x``; ``constant`` brings the program's numbers into it."""
         values = {"x": x}
         for name, tree in self.assignments:
@@ -66,7 +66,7 @@ def _constants(tree: Tree) -> list[float]:
     return [] if isinstance(tree, str) else [tree]
 
 
-def _run(tree: Tree, values: Record, constant: Callable[[float], Any]) -> Any:
+def _run(tree: Tree, values: Record, constant: Callable[[float], Values]) -> Values:
     if isinstance(tree, tuple):
         left, sign, right = tree
         return OPERATIONS[sign](_run(left, values, constant), _run(right, values, constant))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,7 @@ class Apply:
 
 
 Node = Variable | Number | Constant | Apply
+Values = Any  # a number or an array of one of the arithmetics: float64, mpmath, balls, tails
 
 
 @dataclass(frozen=True)
@@ -86,20 +88,20 @@ class Expression:
     text: str = field(compare=False)
     tree: Node
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Values) -> Values:
         """f(x) in the arithmetic of ``x``."""
         family = type(x).__module__.partition(".")[0]
         if family == "mpmath":
             return self.multiprecision(x)
         return self.ball(x) if family == "flint" else self.floating(x)
 
-    def floating(self, x: Any) -> Any:
+    def floating(self, x: Values) -> Values:
         """f(x) in float64, elementwise; NaN or infinity outside the function's domain."""
         x = np.asarray(x, dtype=np.float64)
         with np.errstate(all="ignore"):
             return self._compiled("float64")(x) + np.zeros_like(x)
 
-    def multiprecision(self, x: Any) -> Any:
+    def multiprecision(self, x: Values) -> Values:
         """f(x) at the working precision of ``mpmath.mp``; NaN outside the function's domain."""
         from mpmath import mp
 
@@ -109,7 +111,7 @@ class Expression:
             return mp.nan
         return value if isinstance(value, mp.mpf) else mp.nan
 
-    def ball(self, x: Any) -> Any:
+    def ball(self, x: Values) -> Values:
         """An enclosure of f over a ball (``arb``), or of its Taylor coefficients along a series."""
         from flint import arb, arb_series
 
@@ -118,7 +120,7 @@ class Expression:
         value = self._compiled("arb")(x)
         return value if isinstance(value, arb_series) else arb_series([value], prec=x.prec)
 
-    def tail(self, x: Any) -> Any:
+    def tail(self, x: Values) -> Values:
         """An enclosure of f over all large x, from that of x (`remez.functions.tails`)."""
         return x.of(self._compiled("tails")(x))
 
@@ -138,14 +140,14 @@ class Expression:
             found.update(_roots(Expression("", node).floating, x))
         return tuple(sorted(found))
 
-    def _compiled(self, arithmetic: str) -> Callable[[Any], Any]:
+    def _compiled(self, arithmetic: str) -> Callable[[Values], Values]:
         if arithmetic not in self._forms:
             forms = importlib.import_module(f"remez.functions.{arithmetic}")
             self._forms[arithmetic] = _compile(self.tree, forms)
         return self._forms[arithmetic]
 
     @cached_property
-    def _forms(self) -> dict[str, Callable[[Any], Any]]:
+    def _forms(self) -> dict[str, Callable[[Values], Values]]:
         return {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -159,7 +161,7 @@ def parse(text: str) -> Expression:
     """The expression that ``text`` spells.
 
     Args:
-        text: at most 1000 characters; see the module for what it may contain.
+        text: An expression of at most 1000 characters; the module lists what it may contain.
 
     Raises:
         ExpressionError: names the first thing that is not allowed, and what is.
@@ -197,7 +199,7 @@ def _parsed(text: str) -> Expression:
     return Expression(text.strip(), tree)
 
 
-def as_expression(fn: Any) -> Expression | None:
+def as_expression(fn: object) -> Expression | None:
     """The expression behind an `Expression` or a catalogue `Target`; None for other callables."""
     found = fn if isinstance(fn, Expression) else getattr(fn, "expression", None)
     return found if isinstance(found, Expression) else None
@@ -296,7 +298,7 @@ def _literal(text: str) -> Node:
     return Number(Fraction(text))
 
 
-def _compile(node: Node, forms: Any) -> Callable[[Any], Any]:
+def _compile(node: Node, forms: ModuleType) -> Callable[[Values], Values]:
     """The tree as nested closures over one arithmetic's functions."""
     match node:
         case Variable():
@@ -338,7 +340,7 @@ def _critical(node: Node) -> list[Node]:
     return found
 
 
-def _roots(u: Callable[[Any], Any], x: np.ndarray) -> list[float]:
+def _roots(u: Callable[[Values], Values], x: np.ndarray) -> list[float]:
     """Zeros of ``u`` on a grid: exact ones, and sign changes closed by bisection."""
     value = u(x)
     roots = [float(point) for point in x[value == 0]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.polynomial import Chebyshev
@@ -14,7 +14,7 @@ from scipy.linalg import lapack  # without NumPy's checks, which cost more than 
 
 from remez.functions.working_precision import working_digits
 from remez.rational.combination import Combinable
-from remez.rational.protocol import Real, Record
+from remez.rational.protocol import Real, Record, Values
 
 if TYPE_CHECKING:
     from remez.rational.exact_roots import Roots
@@ -61,13 +61,14 @@ class BarycentricRational(Combinable):
     cluster there keep their relative accuracy.
 
     Args:
-        nodes: ``z_k``, shape (N,) with N >= max(m, n) + 1, increasing.
-        values: ``v_k``.
-        weights: ``w_k``.
-        degree: the type (m, n) of the rational that the sum stands for; N > max(m, n) + 1
+        nodes: The support points ``z_k`` relative to the origin, shape (N,) with
+            N >= max(m, n) + 1, increasing.
+        values: The values ``v_k`` of r at the support points, shape (N,).
+        weights: The barycentric weights ``w_k``, shape (N,).
+        degree: The type (m, n) of the rational that the sum stands for; N > max(m, n) + 1
             or m != n means that the weights satisfy the conditions which lower the degree.
-        origin: see above.
-        folded: for even and odd r, the form in ``(x - origin)^2`` that is evaluated.
+        origin: The point x relative to which the support points are given.
+        folded: For even and odd r, the form in ``(x - origin)^2`` that is evaluated.
 
     References:
         J.-P. Berrut, L. N. Trefethen, SIAM Review 46 (2004), doi:10.1137/S0036144502417715.
@@ -105,7 +106,7 @@ class BarycentricRational(Combinable):
         """The number of support points."""
         return self.nodes.size
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Values) -> Values:
         """r(x), x real or complex and of any shape; NaN at NaN, the limit at infinity."""
         return _shaped(lambda flat: self.with_sign(flat)[0], x)
 
@@ -138,7 +139,7 @@ class BarycentricRational(Combinable):
         r, sign = _quotient(u, self.nodes, self.values / power, self.weights * power)
         return (u - a) ** excess * r, sign * np.sign((u - a).real) ** excess
 
-    def derivative(self) -> Callable[[Any], Any]:
+    def derivative(self) -> Callable[[Values], Values]:
         """The function r', ``sum_k w_k (r(x) - v_k)/(x - z_k)^2 / sum_k w_k/(x - z_k)``.
 
         C. Schneider, W. Werner, Math. Comp. 47 (1986), doi:10.1090/S0025-5718-1986-0842136-8.
@@ -322,7 +323,7 @@ def _read_columns(data: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return nodes, values, weights
 
 
-def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
+def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Values) -> Values:
     """Apply ``fn`` to the flattened x, 4096 points at a time."""
     x = np.asarray(x)
     x = x.astype(complex if np.iscomplexobj(x) else float, copy=False)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.polynomial import Chebyshev
 
 from remez.rational.barycentric import BarycentricRational
 from remez.rational.combination import Combinable
-from remez.rational.protocol import RationalFunction, Real, Record
+from remez.rational.protocol import RationalFunction, Real, Record, Values
 
 __all__ = ["FactoredRational"]
 
@@ -67,14 +66,14 @@ class FactoredRational(Combinable):
         """How many points determine p and q."""
         return self.rest.size + self._count
 
-    def factor(self, x: Any) -> Any:
+    def factor(self, x: Values) -> Values:
         """``prod (x - z)^k``."""
         out = x**0
         for high, low, order in self.roots:
             out = out * ((x - high) - low) ** order
         return out
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Values) -> Values:
         """r(x), x real or complex and of any shape."""
         x = np.asarray(x)
         x = x.astype(complex if np.iscomplexobj(x) else float, copy=False)
@@ -86,11 +85,11 @@ class FactoredRational(Combinable):
         value, sign = self.rest.with_sign(x)
         return self.factor(x) * value, sign
 
-    def derivative(self) -> Callable[[Any], Any]:
+    def derivative(self) -> Callable[[Values], Values]:
         """The function r', by the product rule."""
         slope = self.rest.derivative()
 
-        def derived(x: Any) -> Any:
+        def derived(x: Values) -> Values:
             x = np.asarray(x, complex if np.iscomplexobj(x) else float)
             out = self.factor(x) * slope(x)
             for i, (high, low, order) in enumerate(self.roots):

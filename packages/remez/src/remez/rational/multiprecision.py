@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from mpmath import mp
@@ -14,7 +13,7 @@ from remez.functions.working_precision import working_digits
 from remez.numbers import horner, read_number, write_number
 from remez.rational.arithmetic import fastest
 from remez.rational.combination import Combinable
-from remez.rational.protocol import Real, Record
+from remez.rational.protocol import Real, Record, Values
 
 __all__ = ["MultiprecisionRational"]
 
@@ -26,11 +25,11 @@ class MultiprecisionRational(Combinable):
     power is 2 for even and odd functions, 1 for all others.
 
     Args:
-        numerator, denominator: coefficients of P and Q, constant term first.
-        degree: the type (m, n) of r as a rational function of x.
-        digits: decimal digits to which values are meant to be right.
-        working_digits: decimal digits with which P and Q are evaluated.
-        power, odd, centre, origin, scale: of the equation above; the scale is not 0.
+        numerator, denominator: The coefficients of P and Q, constant term first.
+        degree: The type (m, n) of r as a rational function of x.
+        digits: The decimal digits to which values of r are accurate.
+        working_digits: The decimal digits with which P and Q are evaluated.
+        power, odd, centre, origin, scale: The constants of the equation above, scale not 0.
 
     >>> from mpmath import mp, mpf
     >>> r = MultiprecisionRational((mpf(1),), (mpf(1), mpf(1)), (0, 1), 30, 40)
@@ -49,7 +48,7 @@ class MultiprecisionRational(Combinable):
     origin: Real = mp.zero
     scale: Real = mp.one
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Values) -> Values:
         """r(x) for a real or complex number or an array of them, as mpf or mpc.
 
         NaN at NaN, the limit at infinity, infinity at a pole.
@@ -68,7 +67,7 @@ class MultiprecisionRational(Combinable):
             ]
         return self(x), np.array(sign)
 
-    def _rounded(self, fn: Callable[[Real], Real], x: Any) -> Real:
+    def _rounded(self, fn: Callable[[Real], Real], x: Values) -> Real:
         """``fn(x)`` computed with the working digits and rounded to those asked for."""
         with working_digits(self.working_digits):
             value = fn(mp.mpmathify(x))
@@ -116,7 +115,7 @@ class MultiprecisionRational(Combinable):
         p, q = horner(self.numerator, u), horner(self.denominator, u)
         return d * p if self.odd else p, q
 
-    def derivative(self) -> Callable[[Any], Any]:
+    def derivative(self) -> Callable[[Values], Values]:
         """The function r'."""
         slopes = _slope(self.numerator), _slope(self.denominator)
 
@@ -128,7 +127,7 @@ class MultiprecisionRational(Combinable):
             value = (dp - p * dq / q) / q * inner
             return d * value + p / q if self.odd else value
 
-        def slope(x: Any) -> Any:
+        def slope(x: Values) -> Values:
             if np.ndim(x):
                 flat = [slope(value) for value in np.ravel(np.asarray(x, object))]
                 return _objects(flat).reshape(np.shape(x))

@@ -11,8 +11,9 @@ from numpy.polynomial import Chebyshev
 from remez.domain import Domain
 from remez.numbers import Real
 
-__all__ = ["Approximation", "RationalFunction", "Real", "Record"]
+__all__ = ["Approximation", "RationalFunction", "Real", "Record", "Values"]
 
+Values = Any  # a number, or an array of numbers, real or complex
 Record = dict[str, Any]  # plain types, which JSON keeps exactly
 
 
@@ -44,13 +45,13 @@ class RationalFunction(Protocol):
     def size(self) -> int:
         """How many points determine the polynomials that `parts_at` gives values of."""
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Values) -> Values:
         """r(x) for a real or complex number, or an array of any shape."""
 
     def with_sign(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """r and the sign of q, up to a common one, at real points of shape (K,)."""
 
-    def derivative(self) -> Callable[[Any], Any]:
+    def derivative(self) -> Callable[[Values], Values]:
         """The function r'."""
 
     def poles(self) -> np.ndarray:

@@ -19,14 +19,13 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.polynomial import polynomial
 
 from remez.errors import DegreeError, DomainError
 from remez.functions.working_precision import working_digits
-from remez.rational.protocol import Real
+from remez.rational.protocol import Real, Values
 
 __all__ = ["Composite", "SignApproximant", "alternation", "best_sign", "composite"]
 
@@ -53,7 +52,7 @@ class SignApproximant:
     poles_squared: np.ndarray
     error: float
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Values) -> Values:
         """s(x), of the shape of x."""
         x = np.asarray(x, float)
         square = x * x
@@ -70,7 +69,7 @@ class SignApproximant:
         """Error of the gate ``(s + 1)/2`` against the unit step on the gapped set."""
         return self.error / 2
 
-    def gate(self, x: Any) -> Any:
+    def gate(self, x: Values) -> Values:
         """``(s(x) + 1)/2``."""
         return (self(x) + 1) / 2
 
@@ -125,13 +124,13 @@ class Composite:
         """Error of the gate ``(s + 1)/2`` against the unit step on the gapped set."""
         return self.error / 2
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Values) -> Values:
         """s(x), of the shape of x."""
         for layer in self.layers:
             x = layer(x)
         return x
 
-    def gate(self, x: Any) -> Any:
+    def gate(self, x: Values) -> Values:
         """``(s(x) + 1)/2``."""
         return (self(x) + 1) / 2
 

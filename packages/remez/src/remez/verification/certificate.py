@@ -32,13 +32,13 @@ class Certificate:
     """What is known of the best error.
 
     Attributes:
-        lower, upper: the best error of the type lies between them; upper also bounds the error
+        lower, upper: The best error of the type lies between them; upper also bounds the error
             of the rational itself.
-        pole_free: the denominator has no zero in the domain.
-        rigorous: both bounds and ``pole_free`` are proved, rounding errors included.
-        method: how, or why not rigorously.
-        panels: how many panels, or sample points, the domain was cut into.
-        claim: everything needed to prove it again, in plain types.
+        pole_free: Whether the denominator has no zero in the domain.
+        rigorous: Whether both bounds and ``pole_free`` are proved, rounding errors included.
+        method: How the bounds were found, and why they are not proved if they are not.
+        panels: The number of panels, or of sample points, into which the domain was cut.
+        claim: The numbers and expressions needed to prove the bounds again, in plain types.
     """
 
     lower: float
@@ -139,7 +139,7 @@ def verify(source: str | Path | Record) -> Verdict:
     """Prove a certificate again from the numbers and the expression that it holds.
 
     Args:
-        source: the path of a JSON file, or what `Certificate.to_dict` gave.
+        source: The path of a JSON file, or what `Certificate.to_dict` returned.
     """
     try:
         data = source if isinstance(source, dict) else json.loads(Path(source).read_text("utf-8"))
