@@ -110,3 +110,12 @@ def test_what_the_intervals_cover_is_said(comparison):
     assert "one training seed" in scope(comparison)
     arms = tuple(replace(arm, per_seed={"mse": (1.0, 2.0, 3.0)}) for arm in comparison.arms)
     assert "3 training seeds" in scope(replace(comparison, arms=arms))
+
+
+def test_a_notebook_shows_a_comparison_in_one_table(make_comparison):
+    made = make_comparison(names=("teacher", "<b>rsae</b>"))
+    shown = made._repr_html_()
+    assert "<th>teacher</th><th>&lt;b&gt;rsae&lt;/b&gt;</th>" in shown
+    assert "&lt;b&gt;rsae&lt;/b&gt; against teacher: better" in shown
+    assert f"<td>MSE (squared units of x)</td><td>{made.arms[0].metrics['mse']:.4g}</td>" in shown
+    assert len(repr(made)) < 200

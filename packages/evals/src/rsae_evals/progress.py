@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+
+from rsae.progress import Bars
 
 
-def bars(console: Console) -> Progress:
+def bars(console: Console) -> Bars:
     """Bars that say what is done, how much of it, and how long it will take; gone at the end."""
-    return Progress(
+    return Bars(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
         TimeRemainingColumn(), console=console, transient=True,
     )  # fmt: skip

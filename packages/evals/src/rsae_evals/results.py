@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from html import escape
 from typing import Any
 
+from rsae_evals.metrics.catalogue import METRICS
 from rsae_evals.serial import dataclass_from, to_plain
 
 #: A version of the layout of `Comparison.to_dict`; a reader refuses others.
@@ -237,6 +239,31 @@ class Comparison:
                 return found
         raise KeyError((metric, arm, baseline))
 
+    def __repr__(self) -> str:
+        names = ", ".join(arm.name for arm in self.arms)
+        return f"Comparison({names}; {self.tokens.get('n_tokens')} tokens)"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the metrics by arm, and the last arm's verdict against each."""
+        arms, last = self.arms, self.arms[-1].name
+        names = dict.fromkeys(name for arm in arms for name in arm.metrics if name in METRICS)
+        rows = [
+            [METRICS[name].heading, *(_short(arm.metrics.get(name)) for arm in arms)]
+            for name in names
+        ]
+        said = [
+            f"{one.arm} against {one.baseline}: {one.verdict.value}"
+            + (f" ({one.reason})" if one.reason else "")
+            for one in self.conclusions
+            if one.arm == last
+        ]
+        head = "".join(f"<th>{escape(text)}</th>" for text in ("metric", *(a.name for a in arms)))
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+        )
+        lines = "".join(f"<p>{escape(line)}</p>" for line in said)
+        return f"{lines}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back equal."""
         return to_plain(self)
@@ -249,3 +276,7 @@ class Comparison:
         if not plain["arms"]:
             raise ValueError("a comparison of nothing")
         return dataclass_from(cls, plain)
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

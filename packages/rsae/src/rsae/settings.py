@@ -7,7 +7,7 @@ from typing import Any
 
 from rsae.errors import ConfigError, quoted
 
-__all__ = ["check_fields"]
+__all__ = ["check_fields", "check_kind"]
 
 _LARGEST = 2**63
 
@@ -28,6 +28,28 @@ def check_fields(record: Any) -> None:
         kind = _kind(default)
         if kind and not _is(value, default):
             raise ConfigError(f"{field.name} is {quoted(value)}, not {kind}; correct it")
+
+
+def check_kind(value: Any, kinds: type | tuple[type, ...], what: str, instead: str) -> None:
+    """Refuse an argument of another kind.
+
+    Args:
+        value: The argument.
+        kinds: What it may be.
+        what: What it stands for, as the message says it.
+        instead: What to give in its place.
+
+    Raises:
+        ConfigError: it is of none of the kinds.
+
+    Example:
+        >>> check_kind("gpt2", int, "the seed", "give a whole number")
+        Traceback (most recent call last):
+            ...
+        rsae.errors.ConfigError: the seed is 'gpt2', of type str; give a whole number
+    """
+    if not isinstance(value, kinds):
+        raise ConfigError(f"{what} is {quoted(value)}, of type {type(value).__name__}; {instead}")
 
 
 def _kind(default: Any) -> str:

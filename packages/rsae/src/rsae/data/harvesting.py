@@ -12,7 +12,9 @@ from rsae.data.store import ActivationStore, Manifest, Shard
 from rsae.data.text import Tokens
 from rsae.errors import StoreError
 from rsae.files import RunLock, make_folder, save_safetensors, sha256
-from rsae.language_model.host import SINK_POSITIONS, Host, hook_width
+from rsae.language_model.host import SINK_POSITIONS, Host, check_loaded, hook_width
+from rsae.progress import to_show
+from rsae.settings import check_kind
 
 __all__ = ["harvest"]
 
@@ -27,7 +29,7 @@ def harvest(
     out: Path | str,
     *,
     batch_size: int = 8,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     wait: bool = False,
 ) -> ActivationStore:
     """Write the activations of every token that is not special to a folder.
@@ -43,21 +45,25 @@ def harvest(
         hook_name: One or several hooks of one width.
         out: The folder; created if need be.
         batch_size: Sequences per forward pass.
-        progress: Where to show how far it is.
+        progress: Where to show how far it is; True shows a bar on a terminal or in a notebook,
+            and lines in a log.
         wait: Wait for another run that works in the folder, and then read what it left.
 
     Raises:
+        ConfigError: the model or the tokens are something else.
         HookError: the host has no such hook.
         StoreError: the folder holds other activations, the hooks are of several widths, or the
             host gives NaN.
         LockedError: another run is working in the folder, and `wait` was not asked for.
         OutputError: the disk is full, or the folder cannot be written.
     """
+    check_loaded(host)
+    check_kind(tokens_by_split, Mapping, "the tokens", "make them with rsae.token_splits")
     hooks = (hook_name,) if isinstance(hook_name, str) else tuple(hook_name)
     for hook in hooks:
         host.check_hook(hook)
     manifest = _plan(host, tokens_by_split, hooks)
-    with RunLock(out, wait=wait):
+    with RunLock(out, wait=wait), to_show(progress) as bars:
         store = _take_up(Path(out), manifest)
         for folder in ("tokens", *hooks):
             make_folder(store.folder / folder)
@@ -65,14 +71,14 @@ def harvest(
             store.save_tokens(split, tokens)
         store.save_manifest()
         total = sum(manifest.n_tokens.values())
-        task = progress.add_task("harvest", total=total) if progress else None
+        task = bars.add_task("harvest", total=total) if bars else None
         for split, tokens in tokens_by_split.items():
             for number, begin in enumerate(range(0, len(tokens.ids), manifest.sequences_per_shard)):
                 chosen = slice(begin, begin + manifest.sequences_per_shard)
                 ids, ordinary = tokens.ids[chosen], ~tokens.special[chosen]
                 store = _fill(host, store, split, number, ids, ordinary, batch_size)
-                if progress and task is not None:
-                    progress.advance(task, int(ordinary.sum()))
+                if bars and task is not None:
+                    bars.advance(task, int(ordinary.sum()))
     return store
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from rsae.data.text import Tokens, documents, split, tokenize
-from rsae.language_model.host import Host
+from rsae.language_model.host import Host, check_loaded
 
 __all__ = ["token_splits"]
 
@@ -19,14 +19,16 @@ def token_splits(
     """Tokens by split: held-out documents give "heldout" and "calibration", the others "train".
 
     Args:
-        host: whose tokenizer to use.
-        text: a file or folder of text; None is the packaged text.
-        n_tokens: to train on, special tokens not counted.
-        context_size: tokens per sequence, BOS included.
+        host: The language model whose tokenizer is used.
+        text: A file or folder of text; None takes the packaged text.
+        n_tokens: Number of tokens to train on, special tokens not counted.
+        context_size: Tokens per sequence, BOS included.
 
     Raises:
+        ConfigError: the model is something else.
         TextError: the text is missing, is one short document, or has fewer tokens.
     """
+    check_loaded(host)
     train, rest = split(documents(text), heldout=0.1, seed=0)
     pool = tokenize(host, rest, context_size)
     pool = pool.sample(min(_POOL_TOKENS, pool.n_tokens))

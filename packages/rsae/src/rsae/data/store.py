@@ -21,6 +21,7 @@ from rsae.data.sample import Activations
 from rsae.data.text import Tokens
 from rsae.errors import CorruptFileError, StoreError
 from rsae.files import load_safetensors, read_json, save_safetensors, sha256, write_json
+from rsae.settings import check_kind
 
 __all__ = ["ActivationStore", "Manifest", "Shard"]
 
@@ -113,7 +114,9 @@ class ActivationStore:
 
         Raises:
             StoreError: there is none, or it is of another version.
+            ConfigError: `folder` is no path.
         """
+        check_kind(folder, (str, Path), "the store", "give the folder that rsae.harvest wrote")
         path = Path(folder)
         if not (path / _MANIFEST).is_file():
             raise StoreError(f"{path} holds no activations; make them with: rsae harvest")
@@ -186,7 +189,12 @@ class ActivationStore:
         return path.is_file() and sha256(path) == shard.sha256
 
     def save_tokens(self, name: str, tokens: Tokens) -> None:
-        """Write the tokens of a split."""
+        """Write the tokens of a split.
+
+        Args:
+            name: The split.
+            tokens: Its sequences, special tokens included.
+        """
         save_safetensors(
             _tokens_file(self.folder, name),
             {"ids": tokens.ids, "special": tokens.special, "document": tokens.document},

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from rsae.devices import resolve_device, resolve_dtype
-from rsae.errors import HookError, HostError, quoted
+from rsae.errors import ConfigError, HookError, HostError, quoted
 from rsae.files import sha256
 from rsae.language_model.matmul import fast_products
 from rsae.language_model.weights import load_weights
+from rsae.settings import check_kind
 
-__all__ = ["SINK_POSITIONS", "Host", "hook_width", "load_host"]
+__all__ = ["SINK_POSITIONS", "Host", "check_loaded", "hook_width", "load_host"]
 
 SINK_POSITIONS = 4
 """Models rest attention on the first few positions, four by Xiao et al. (arXiv 2309.17453, section
@@ -159,7 +160,12 @@ class Host:
         return found
 
     def residual(self, ids: Tensor, hook_name: str) -> Tensor:
-        """Activations at one hook, (batch, ctx, width); no layer above it is computed."""
+        """Activations at one hook, (batch, ctx, width); no layer above it is computed.
+
+        Args:
+            ids: (batch, ctx) token ids.
+            hook_name: The hook, such as ``blocks.12.hook_resid_post``.
+        """
         return self.residuals(ids, [hook_name])[hook_name]
 
     def logits(
@@ -196,6 +202,16 @@ class Host:
     def _hooked(self, hooks: Sequence[tuple[str, Callable[..., Any]]]) -> Iterator[None]:
         with torch.inference_mode(), fast_products(), self.bridge.hooks(fwd_hooks=list(hooks)):
             yield
+
+
+def check_loaded(host: Any) -> None:
+    """Refuse what is no loaded language model, such as its name.
+
+    Raises:
+        ConfigError: it has no special tokens, as every `Host` has.
+    """
+    if not hasattr(host, "special_token_ids"):
+        raise ConfigError(f"the model is {quoted(host)}; load one with rsae.load_host")
 
 
 def _fingerprint(model: Any) -> str:
@@ -246,8 +262,10 @@ def load_host(
 
     Raises:
         HostError: nothing by that name can be found or loaded.
+        ConfigError: it is neither a name nor a path.
         DeviceError: there is no such device here, or no such floating type.
     """
+    check_kind(name, (str, Path, type(None)), "the model", "give a name or a path")
     place, kind = resolve_device(device), resolve_dtype(dtype)
     from transformer_lens.model_bridge import TransformerBridge
 

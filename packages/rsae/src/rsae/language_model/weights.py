@@ -20,6 +20,7 @@ from filelock import FileLock
 from rsae.errors import HostError
 from rsae.files import sha256
 from rsae.language_model.names import PACKAGED
+from rsae.progress import quiet_hugging_face
 
 __all__ = ["Weights", "load_weights"]
 
@@ -51,6 +52,11 @@ def load_weights(name: str) -> Weights:
     Raises:
         HostError: nothing by that name can be found or loaded.
     """
+    with quiet_hugging_face():
+        return _found(name)
+
+
+def _found(name: str) -> Weights:
     path = _packaged(name) or Path(name).expanduser()
     if path.is_file():
         return _load_gguf(path)

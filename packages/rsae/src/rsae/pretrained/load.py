@@ -12,6 +12,7 @@ from rsae.pretrained import dictionary_learning, gemma_scope, hub, openai, saele
 from rsae.pretrained.base import Teacher
 from rsae.pretrained.checks import named
 from rsae.pretrained.files import Weights, read_weights
+from rsae.settings import check_kind
 
 
 class _Adapter(NamedTuple):
@@ -52,12 +53,14 @@ def load_teacher(path_or_release: str | Path, format: str | None = None) -> Teac
         TeacherError: nothing is there, there are several, it is a kind that cannot be upgraded
             (the message says why), or its tensors do not fit together.
         CorruptFileError: a file is damaged, or holds a pickle of more than plain data.
+        ConfigError: it is neither a path nor a name.
 
     Example:
         >>> from rsae.pretrained import load_teacher
         >>> load_teacher("demo:topk").family
         'topk'
     """
+    check_kind(path_or_release, (str, Path), "the SAE", "give a path or a name")
     adapters = _ADAPTERS
     if format is not None:
         if format not in _ADAPTERS:

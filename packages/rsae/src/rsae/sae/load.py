@@ -16,6 +16,7 @@ from rsae.files import load_safetensors, public_name, read_json
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.metadata import checked_metadata, read_sketches
 from rsae.sae.model import RSAE
+from rsae.settings import check_kind
 
 __all__ = ["describe", "describe_teacher", "is_rsae", "load_rsae"]
 
@@ -47,10 +48,15 @@ def describe(path: str | Path) -> dict[str, Any]:
 def load_rsae(path: str | Path) -> RSAE:
     """The RSAE in a folder that `rsae upgrade` wrote, its files checked first.
 
+    Args:
+        path: The folder, in SAELens' layout.
+
     Raises:
         TeacherError: the folder holds no RSAE.
         CorruptFileError: one of its files is missing, damaged, or does not fit the other.
+        ConfigError: `path` is no path.
     """
+    check_kind(path, (str, Path), "the RSAE", "give the folder that rsae upgrade wrote")
     folder = Path(path)
     if not is_rsae(folder):
         raise TeacherError(f"{folder} holds no RSAE; give a folder that rsae upgrade wrote")

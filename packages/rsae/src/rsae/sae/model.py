@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -164,6 +165,26 @@ class RSAE(SAE[RSAEConfig]):
             found = pursuit_threshold.detach().to(self.device, self.dtype)
             self.register_buffer("pursuit_threshold", found)
         return self
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: sizes, form, support, refinement, and where it came from."""
+        cfg, metadata = self.cfg, self.cfg.metadata.to_dict()
+        found = self.refinement
+        facts = {
+            "d_in → d_sae": f"{cfg.d_in} → {cfg.d_sae}",
+            "form, support": f"{cfg.form}, {cfg.support}" + (f" (k = {cfg.k})" if cfg.k else ""),
+            "rational of type": str(self.rational.degree),
+            "refinement": "none" if found is None else f"{found.method}, {found.steps} steps",
+            "hook": metadata.get("hook_name"),
+            "language model": metadata.get("model_name"),
+            "made from": metadata.get("teacher"),
+        }
+        rows = (
+            f"<tr><th>{name}</th><td>{escape(str(value))}</td></tr>"
+            for name, value in facts.items()
+            if value is not None
+        )
+        return f"<table><caption>RSAE</caption><tbody>{''.join(rows)}</tbody></table>"
 
     @classmethod
     def from_teacher(

@@ -23,21 +23,21 @@ class TrainConfig:
     `rational_lr` times that of its coefficients. So the same numbers suit teachers of any units.
 
     Args:
-        steps: optimiser steps.
-        batch_size: tokens per step.
-        lr: relative rate of W_enc and W_dec.
-        bias_lr: relative rate of b_enc, b_dec and the thresholds.
-        rational_lr: relative rate of the rational's coefficients and scales.
-        warmup: share of the steps over which the rates rise from 0.
-        decay: share of the steps, at the end, over which they fall to 0.
-        window: mean number of entries per token that the surrogate's kernel reaches, as a
+        steps: Optimiser steps.
+        batch_size: Tokens per step.
+        lr: Relative rate of W_enc and W_dec.
+        bias_lr: Relative rate of b_enc, b_dec and the thresholds.
+        rational_lr: Relative rate of the rational's coefficients and scales.
+        warmup: Share of the steps over which the rates rise from 0.
+        decay: Share of the steps, at the end, over which they fall to 0.
+        window: Mean number of entries per token that the surrogate's kernel reaches, as a
             fraction of L0; it sets the kernel's bandwidth from the density of pre-activations.
-        clip: a gradient is scaled down to `clip` times the running mean of its norm.
-        precision: of the dense product; everything else is float32 always.
-        dead_after: tokens after which a feature that never fired counts as dead; the threshold
+        clip: A gradient is scaled down to `clip` times the running mean of its norm.
+        precision: Of the dense product; everything else is float32 always.
+        dead_after: Tokens after which a feature that never fired counts as dead; the threshold
             of a dead feature shrinks by 0.1 % per step until it fires.
-        checkpoint_every: steps between two checkpoints.
-        controller: how L0 is held.
+        checkpoint_every: Steps between two checkpoints.
+        controller: How L0 is held.
 
     Raises:
         ConfigError: a value is outside its range.

@@ -20,8 +20,10 @@ from rsae.files import RunLock, make_folder, read_json, sha256, write_json
 from rsae.metrics import Measured, measure, spread
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import with_estimated_scale
+from rsae.progress import step_reports
 from rsae.sae.load import load_rsae
 from rsae.sae.model import RSAE
+from rsae.settings import check_kind
 from rsae.upgrading.calibrate import calibrate
 from rsae.upgrading.config import UpgradeConfig
 from rsae.upgrading.finetune import Arm, ArmName, arms_to_train, finetune
@@ -155,6 +157,7 @@ def upgrade(
     out: Path | str | None = None,
     resume: bool = False,
     on_step: Report | None = None,
+    progress: bool = False,
 ) -> UpgradeResult:
     """Upgrade a trained sparse autoencoder to a rational one, and train its controls.
 
@@ -162,6 +165,7 @@ def upgrade(
         teacher: from `rsae.load_teacher`, or what that takes, such as "demo:relu".
         activations: of the layer that the teacher codes: a store, a tensor or NumPy array
             (…, d_in), an iterator of such, or a `Sample` split by you.
+        progress: show a bar for each training on a terminal or in a notebook, and lines in a log.
         config: `UpgradeConfig()` by default.
         out: folder for the results: the RSAE in SAELens' layout, its controls in subfolders.
             Every finished stage stays; a run that was killed goes on from there.
@@ -181,7 +185,9 @@ def upgrade(
         >>> result = rsae.upgrade(teacher, store, out="runs/relu")   # doctest: +SKIP
         >>> result.rsae.encode(x)                                    # doctest: +SKIP
     """
-    config = config or UpgradeConfig()
+    config = UpgradeConfig() if config is None else config
+    check_kind(config, UpgradeConfig, "the configuration", "give an rsae.UpgradeConfig")
+    check_kind(teacher, (Teacher, str, Path), "the teacher", "give a path or rsae.load_teacher(…)")
     if not isinstance(teacher, Teacher):
         teacher = load_teacher(teacher)
     sample = activations if isinstance(activations, Sample) else sample_of(activations)
@@ -193,13 +199,14 @@ def upgrade(
             f"{sample.train.d_in}; choose the hook that it was trained on"
         )
     teacher = with_estimated_scale(teacher, sample.calibration.batches(_BATCH))
-    run = _Run(teacher, sample, config, on_step)
-    if out is None:
-        return run.all_stages(None)
-    folder = Path(out)
-    with RunLock(folder):
-        _claim(folder, _identity(teacher, sample, config), resume)
-        return run.all_stages(folder)
+    with step_reports(on_step, config.train.steps, progress) as report:
+        run = _Run(teacher, sample, config, report)
+        if out is None:
+            return run.all_stages(None)
+        folder = Path(out)
+        with RunLock(folder):
+            _claim(folder, _identity(teacher, sample, config), resume)
+            return run.all_stages(folder)
 
 
 class _Run:

@@ -20,6 +20,7 @@ from rsae.sae.load import is_rsae, load_rsae
 from rsae.sae.model import RSAE, Support
 from rsae.sae.refinement import Gradient, Method, Refinement
 from rsae.sae.refinement_steps import largest_eigenvalues
+from rsae.settings import check_kind
 from rsae.upgrading.minimax_steps import step_sizes
 from rsae.upgrading.pursuit import calibrate_pursuit
 
@@ -134,6 +135,7 @@ def as_rsae(
     """
     if isinstance(source, RSAE):
         return source
+    check_kind(source, (Teacher, str, Path), "the SAE", "give a path, an RSAE or a Teacher")
     if isinstance(source, str | Path):
         if is_rsae(source):
             return load_rsae(source)
@@ -157,6 +159,7 @@ def _calibration(
     if isinstance(activations, ActivationStore):
         activations = activations.split("calibration", metadata.get("hook_name"))
     x = activations.tensor() if isinstance(activations, Activations) else activations
+    check_kind(x, Tensor, "the calibration data", "give a tensor (n, d_in) or a store")
     if x.ndim != 2 or x.shape[1] != d_in:
         raise StoreError(
             f"the activations have shape {tuple(x.shape)}, the SAE reads vectors of {d_in}; "
