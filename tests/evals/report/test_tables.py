@@ -117,5 +117,5 @@ def test_a_notebook_shows_a_comparison_in_one_table(make_comparison):
     shown = made._repr_html_()
     assert "<th>teacher</th><th>&lt;b&gt;rsae&lt;/b&gt;</th>" in shown
     assert "&lt;b&gt;rsae&lt;/b&gt; against teacher: better" in shown
-    assert f"<td>MSE (squared units of x)</td><td>{made.arms[0].metrics['mse']:.4g}</td>" in shown
+    assert f"<td>mse</td><td>{made.arms[0].metrics['mse']:.4g}</td>" in shown
     assert len(repr(made)) < 200

@@ -10,7 +10,6 @@ from enum import Enum
 from html import escape
 from typing import Any
 
-from rsae_evals.metrics.catalogue import METRICS
 from rsae_evals.serial import dataclass_from, to_plain
 
 #: A version of the layout of `Comparison.to_dict`; a reader refuses others.
@@ -246,11 +245,8 @@ class Comparison:
     def _repr_html_(self) -> str:
         """What a notebook shows: the metrics by arm, and the last arm's verdict against each."""
         arms, last = self.arms, self.arms[-1].name
-        names = dict.fromkeys(name for arm in arms for name in arm.metrics if name in METRICS)
-        rows = [
-            [METRICS[name].heading, *(_short(arm.metrics.get(name)) for arm in arms)]
-            for name in names
-        ]
+        names = dict.fromkeys(name for arm in arms for name in arm.metrics)
+        rows = [[name, *(_short(arm.metrics.get(name)) for arm in arms)] for name in names]
         said = [
             f"{one.arm} against {one.baseline}: {one.verdict.value}"
             + (f" ({one.reason})" if one.reason else "")
