@@ -5,13 +5,16 @@ import torch
 from tests.rsae.coders import FAMILIES, sparse_world, world_teacher
 from torch.overrides import TorchFunctionMode
 
-from rsae import RSAE, UpgradeConfig
-from rsae.devices import resolve_device, resolve_dtype
+from rsae import RSAE, UpgradeConfig, refine
+from rsae.devices import resolve_device, resolve_dtype, widest_dtype
 from rsae.errors import DeviceError
 from rsae.metrics import match_l0, measure, spread
 from rsae.train import TrainConfig, measure_units, train
 from rsae.upgrading.calibrate import calibrate, with_trainable_thresholds
 from rsae.upgrading.initial_rational import fit_rational
+from rsae.upgrading.refining import as_rsae
+from rsae_evals import Reconstruction, evaluation_set, feature_identity
+from rsae_evals.coder import as_coder
 
 FACTORIES = {
     torch.arange,
@@ -60,6 +63,34 @@ def test_calibration_training_and_measurement_say_the_device_of_every_tensor(fam
         train(sae, lambda step: iter(X.split(64)[step:]), "l0", scales, target, config.train)
         match_l0(sae, x, target)
         assert torch.isfinite(sae.decode(sae.encode(x))).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_evaluation_says_the_device_of_every_tensor(family):
+    teacher = world_teacher(family)
+    sae, heldout = as_rsae(teacher), evaluation_set(X[:600])
+    with DeviceIsSaid():
+        (found,) = Reconstruction().measure([as_coder(sae)], heldout)
+        identity = feature_identity(sae, teacher, heldout)
+    assert found.totals()["n"] == 600
+    assert identity is not None
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"method": "exact"}, {"method": "minimax"}, {"pursuit": True}], ids=str
+)
+@pytest.mark.parametrize("family", ["relu", "topk"])
+def test_refinement_says_the_device_of_every_tensor(family, settings):
+    x, _ = sparse_world(4000)
+    teacher = world_teacher(family)
+    with DeviceIsSaid():
+        sae = refine(teacher, x, **settings)
+        assert torch.isfinite(sae.decode(sae.encode(x[:64]))).all()
+
+
+def test_sums_are_in_float32_where_there_is_no_float64():
+    assert widest_dtype(torch.device("mps")) is torch.float32
+    assert widest_dtype(torch.device("cuda:0")) is widest_dtype(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", " CPU ", torch.device("cpu")])

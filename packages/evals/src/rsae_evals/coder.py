@@ -71,7 +71,7 @@ class Coder:
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Reconstruction from codes, (…, d_sae) → (…, d_in)."""
-        return self.source.decode(z)
+        return self.source.decode(z.to(self.device))
 
     @torch.no_grad()
     def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,7 +112,7 @@ class Coder:
             EvaluationError: the object does not show it (see `shows_activation`).
         """
         self._check_activation()
-        z: Tensor = self.source.activate(h)
+        z: Tensor = self.source.activate(h.to(self.device))
         return z
 
     def _check_activation(self) -> None:

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rsae_cli.parsers import add_habits, when_run
+from rsae_cli.parsers import add_device, add_habits, when_run
 
 __all__ = ["register"]
 
@@ -118,6 +118,7 @@ def _add_setting(command: argparse.ArgumentParser) -> None:
     add("--context-size", type=int, default=128, help="tokens per sequence (default %(default)s)")
     add("--seed", type=int, default=0, help="of the held-out split (default %(default)s)")
     add("--cache", type=Path, help="folder of activations and measurements kept for next time")
+    add_device(command)
     add_habits(command, "print the comparison as JSON")
 
 

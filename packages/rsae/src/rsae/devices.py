@@ -8,7 +8,7 @@ import torch
 
 from rsae.errors import DeviceError
 
-__all__ = ["DTYPES", "resolve_device", "resolve_dtype"]
+__all__ = ["DTYPES", "resolve_device", "resolve_dtype", "widest_dtype"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _NAME = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
@@ -74,3 +74,15 @@ def resolve_dtype(name: str | torch.dtype = "float32") -> torch.dtype:
     if wanted not in DTYPES:
         raise DeviceError(f"{str(name)[:40]!r} is no floating type; use {', '.join(DTYPES)}")
     return DTYPES[wanted]
+
+
+def widest_dtype(device: torch.device) -> torch.dtype:
+    """The floating type in which to sum on a device: float64, or float32 where there is none.
+
+    Example:
+        >>> import torch
+        >>> from rsae.devices import widest_dtype
+        >>> widest_dtype(torch.device("cpu")), widest_dtype(torch.device("mps"))
+        (torch.float64, torch.float32)
+    """
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -59,8 +59,8 @@ class Magnitudes:
 @torch.no_grad()
 def magnitudes(coder: Coder, x: Tensor) -> Magnitudes | None:
     """Bin the codes of ``x`` (n, d_in); None where fewer than two bins would be filled."""
-    h = coder.pre_activations(x)
-    z = coder.activation(h).float()
+    h = coder.pre_activations(x).cpu()
+    z = coder.activation(h).cpu().float()
     row, feature = torch.nonzero(z, as_tuple=True)
     base, u = _base(coder, h, feature, row), _argument(coder, h, feature, row)
     code = z[row, feature].double()
@@ -74,8 +74,8 @@ def magnitudes(coder: Coder, x: Tensor) -> Magnitudes | None:
         (base.numpy(), ((row * _BINS + bins).numpy(), feature.numpy())),
         shape=(len(x) * _BINS, coder.d_sae),
     )
-    v = torch.from_numpy(spread @ decoder.double().numpy()).view(len(x), _BINS, -1)
-    residual = x.double() - coder.decode(torch.zeros(1, coder.d_sae)).double()
+    v = torch.from_numpy(spread @ decoder.cpu().double().numpy()).view(len(x), _BINS, -1)
+    residual = x.double() - coder.decode(torch.zeros(1, coder.d_sae)).cpu().double()
     energy = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, base**2)
     dot = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, base * code)
     count = torch.bincount(bins, minlength=_BINS).double()
@@ -161,7 +161,7 @@ def _curve(
     metrics: dict[str, float | None],
 ) -> ActivationCurve:
     feature, threshold = _median_feature(coder)
-    pre = coder.pre_activations(x)
+    pre = coder.pre_activations(x).cpu()
     low, high = (float(torch.quantile(_thinned(pre.flatten()), q)) for q in (0.001, 0.9999))
     high = max(high, float(found.u[-1]), 2 * abs(threshold))
     h = torch.linspace(low, high, _POINTS)
@@ -192,7 +192,7 @@ def _alone(coder: Coder, h: Tensor, feature: int) -> Array:
     """Codes of one feature at pre-activations ``h`` (n,), all other features silent."""
     rows = torch.full((len(h), coder.d_sae), -1e6)
     rows[:, feature] = h
-    return coder.activation(rows)[:, feature].double().numpy()
+    return coder.activation(rows)[:, feature].cpu().double().numpy()
 
 
 def _median_feature(coder: Coder) -> tuple[int, float]:
@@ -207,7 +207,7 @@ def _base(coder: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
     """What the magnitude multiplies: the pre-activation, or in the direct form its scale."""
     scale = coder.weight("feature_scale")
     if coder.form == "direct" and scale is not None:
-        return scale[feature].double()
+        return scale.cpu()[feature].double()
     return h[row, feature].double()
 
 
@@ -216,8 +216,8 @@ def _argument(coder: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
     u = h[row, feature].double()
     threshold, scale = coder.weight("threshold"), coder.weight("feature_scale")
     if coder.form == "gate" and threshold is not None:
-        u = u - threshold[feature].double()
-    return u / scale[feature].double() if scale is not None else u
+        u = u - threshold.cpu()[feature].double()
+    return u / scale.cpu()[feature].double() if scale is not None else u
 
 
 def _thinned(values: Tensor) -> Tensor:

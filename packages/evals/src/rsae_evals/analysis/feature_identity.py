@@ -181,10 +181,10 @@ def _pairs(coder: Coder, reference: Coder) -> _Pairs | None:
         return None
     ours, theirs = ours.float().cpu(), theirs.float().cpu()
     if torch.equal(ours, theirs):
-        index = torch.arange(len(ours))
+        index = torch.arange(len(ours), device="cpu")
         return _Pairs(index, index, "index")
     nearest, cosine = _nearest(ours, theirs)
-    index = torch.arange(len(ours))
+    index = torch.arange(len(ours), device="cpu")
     if len(ours) == len(theirs) and (nearest == index).double().mean() > 0.5:
         return _Pairs(index, index, "index")
     back, _ = _nearest(theirs, ours)
@@ -324,7 +324,7 @@ def _changes(
     heldout: EvaluationSet,
 ) -> tuple[FeatureChange, ...]:
     n = heldout.activations.n_tokens
-    ours, theirs = (index[torch.tensor(chosen, dtype=torch.int64)].tolist()
+    ours, theirs = (index[torch.tensor(chosen, dtype=torch.int64, device="cpu")].tolist()
                     for index in (pairs.ours, pairs.theirs))  # fmt: skip
     new, old = _contexts(coder, ours, heldout), _contexts(reference, theirs, heldout)
     return tuple(
@@ -355,9 +355,9 @@ def _contexts(
     """The strongest contexts of each feature, one per sequence; none where there are no tokens."""
     if heldout.tokens is None or heldout.host is None or not features:
         return [() for _ in features]
-    chosen = torch.tensor(features)
-    strongest = torch.zeros(heldout.n_sequences, len(features))
-    values = torch.zeros(heldout.activations.n_tokens, len(features))
+    chosen = torch.tensor(features, device="cpu")
+    strongest = torch.zeros(heldout.n_sequences, len(features), device="cpu")
+    values = torch.zeros(heldout.activations.n_tokens, len(features), device="cpu")
     done = 0
     for block in blocks(heldout.activations, rows_for(coder.d_sae)):
         values[done : done + len(block)] = coder.encode(block.float()).cpu()[:, chosen].float()

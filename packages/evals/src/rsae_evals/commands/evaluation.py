@@ -11,6 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
+from rsae.commands.inputs import say_device
+from rsae.devices import resolve_device
 from rsae.files import make_folder, public_name
 from rsae_evals.comparison.comparing import compare, default_metrics
 from rsae_evals.comparison.known import known_features
@@ -32,7 +34,7 @@ __all__ = ["run_compare", "run_eval", "run_probe", "run_report"]
 
 def run_eval(args: argparse.Namespace) -> int:
     """Measure one dictionary, print what it is worth, and write a report where one is wanted."""
-    found = _measure(args, {_name(args.path): [load_coder(args.path)]}, {}, 0.95)
+    found = _measure(args, {_name(args.path): [_load(args.path, args)]}, {}, 0.95)
     return _hand_over(found, args)
 
 
@@ -47,7 +49,7 @@ def run_compare(args: argparse.Namespace) -> int:
         raise EvaluationError(
             "name the SAEs to compare, the teacher first; see rsae compare --help"
         )
-    arms, pareto = _arms(args.arms), _arms(args.pareto)
+    arms, pareto = _arms(args.arms, args), _arms(args.pareto, args)
     return _hand_over(_measure(args, arms, pareto, args.level, known), args)
 
 
@@ -57,7 +59,7 @@ def _known_features(args: argparse.Namespace) -> Comparison:
     packaged = {name: [world.teacher(name)] for name in world.families}
     with progress_on(Console(stderr=True)) as progress:
         return known_features(
-            _arms(args.known_features) or packaged,
+            _arms(args.known_features, args) or packaged,
             world,
             level=args.level,
             cache=(args.cache or _cache()) / "measurements",
@@ -68,7 +70,7 @@ def _known_features(args: argparse.Namespace) -> Comparison:
 
 def run_probe(args: argparse.Namespace) -> int:
     """Probe dictionaries for labelled concepts, and print the accuracies."""
-    found = _measure(args, _arms(args.arms), {}, args.level)
+    found = _measure(args, _arms(args.arms, args), {}, args.level)
     if args.json:
         return _hand_over(found, args)
     console = Console()
@@ -97,9 +99,20 @@ def _measure(
     """Freeze the tokens that the options describe, and compare on them."""
     if args.out:
         make_folder(args.out)  # what cannot be written is told before minutes of measuring
-    setting = Setting(args.model, args.hook, args.text, args.tokens, args.context_size, args.seed)
+    device = resolve_device(args.device)
+    setting = Setting(
+        args.model,
+        args.hook,
+        args.text,
+        args.tokens,
+        args.context_size,
+        args.seed,
+        device=device,
+        dtype=args.dtype,
+    )
     cache = args.cache or _cache()
     console = Console(stderr=True)
+    say_device(console, device, args.dtype)
     sources = [coder for coders in (*arms.values(), *pareto.values()) for coder in coders]
     with bars(console) as progress:
         heldout = prepare(setting, sources, cache, progress)
@@ -152,7 +165,11 @@ def _write(found: Comparison, out: Path, console: Console) -> None:
     console.print(f"Report: {path}", soft_wrap=True, highlight=False)
 
 
-def _arms(given: Iterable[str]) -> dict[str, list[Any]]:
+def _load(path: str, args: argparse.Namespace) -> Any:
+    return load_coder(path).to(resolve_device(args.device))
+
+
+def _arms(given: Iterable[str], args: argparse.Namespace) -> dict[str, list[Any]]:
     """``NAME=PATH,PATH`` arguments as named lists of loaded dictionaries."""
     arms: dict[str, list[Any]] = {}
     for argument in given:
@@ -165,7 +182,7 @@ def _arms(given: Iterable[str]) -> dict[str, list[Any]]:
             raise EvaluationError(
                 f"two arms are called {name}; name them apart, as in first={given_paths}"
             )
-        arms[name] = [load_coder(path) for path in paths]
+        arms[name] = [_load(path, args) for path in paths]
     return arms
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.progress import Progress
 
 from rsae.data import harvest
@@ -40,6 +41,7 @@ class Setting:
         context_size: tokens per sequence, BOS included.
         seed: of the split into training and held-out documents, and of the choice of tokens. The
             same as that of `rsae upgrade`, so that what one trains on, the other does not use.
+        device, dtype: of the language model.
     """
 
     host: str | None = None
@@ -48,6 +50,8 @@ class Setting:
     n_tokens: int = 32_768
     context_size: int = 128
     seed: int = 0
+    device: str | torch.device = "cpu"
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         if self.n_tokens < 1 or self.context_size <= SINK_POSITIONS:
@@ -98,7 +102,11 @@ def prepare(
         )
     _, heldout = split(documents(setting.text), seed=setting.seed)
     with advice_on_models(setting.host):
-        host = load_host(setting.host or _agreed(coders, model_of, "--model"))
+        host = load_host(
+            setting.host or _agreed(coders, model_of, "--model"),
+            device=setting.device,
+            dtype=setting.dtype,
+        )
     host.check_hook(hook_name)
     for coder in coders:
         if coder.d_in != (width := hook_width(host, hook_name)):

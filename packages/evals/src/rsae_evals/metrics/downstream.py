@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rsae.devices import widest_dtype
 from rsae.language_model.host import hook_width
 from rsae_evals.coder import Coder, SparseCoder, as_coder
 from rsae_evals.data.evaluation_set import EvaluationSet
@@ -149,7 +150,7 @@ def spaced(tokens: Tokens, max_sequences: int | None) -> Tokens:
     n = len(tokens.ids)
     if max_sequences is None or max_sequences >= n:
         return tokens
-    chosen = torch.linspace(0, n - 1, max_sequences).round().long()
+    chosen = torch.linspace(0, n - 1, max_sequences, device="cpu").round().long()
     return Tokens(tokens.ids[chosen], tokens.special[chosen], tokens.document[chosen])
 
 
@@ -200,7 +201,7 @@ def _log_laws(logits: Tensor) -> Iterator[Tensor]:
 def _losses(laws: Iterator[Tensor] | list[Tensor], ids: Tensor) -> Array:
     """Cross entropy of each next token, (batch, ctx - 1)."""
     rows = [
-        -law.gather(-1, row[1:, None].to(law.device))[:, 0].double().cpu().numpy()
+        -law.gather(-1, row[1:, None].to(law.device))[:, 0].cpu().double().numpy()
         for law, row in zip(laws, ids, strict=True)
     ]
     return np.stack(rows)
@@ -208,4 +209,5 @@ def _losses(laws: Iterator[Tensor] | list[Tensor], ids: Tensor) -> Array:
 
 def _kl(clean: Tensor, spliced: Tensor) -> Tensor:
     """KL(clean ‖ spliced) of log laws, (…, vocab) → (…,), exactly 0 for equal ones."""
-    return torch.sum(clean.exp() * (clean - spliced), dim=-1, dtype=torch.float64).cpu()
+    terms = clean.exp() * (clean - spliced)
+    return torch.sum(terms, dim=-1, dtype=widest_dtype(terms.device)).cpu().double()

@@ -144,7 +144,7 @@ class _Sums:
         self.coder = coder
         self.n_units = n_units
         self.sums: dict[str, Array] = {}
-        self.fired = torch.zeros(coder.d_sae, dtype=torch.int64)
+        self.fired = torch.zeros(coder.d_sae, dtype=torch.int64, device="cpu")
         self.origin: Tensor | None = None
 
     @torch.no_grad()
@@ -157,7 +157,7 @@ class _Sums:
         z, out = self.coder.run(block.float())
         l0, fired = firing(z)
         self.fired += fired.cpu()
-        x, out = block.double(), out.detach().double().cpu()
+        x, out = block.cpu().double(), out.detach().cpu().double()
         # The variance is a difference of two sums; about a point of the data they stay small.
         self.origin = x[0].clone() if self.origin is None else self.origin
         shifted = x - self.origin
@@ -168,8 +168,8 @@ class _Sums:
             "error": (x - out).square().sum(-1),
             "x": shifted,
             "x_sq": shifted.square().sum(-1),
-            "l0": l0.double(),
-            "l1": l1(z),
+            "l0": l0.cpu().double(),
+            "l1": l1(z).cpu().double(),
             "cossim": torch.where(both > 0, dot / both.clamp(min=1e-300), 0.0),
             "l2_ratio": out_norm / torch.where(norm < _SMALLEST_NORM, 1.0, norm),
             "out_sq": out.square().sum(-1),
@@ -179,7 +179,7 @@ class _Sums:
         for name, values in rows.items():
             shape = (self.n_units, *values.shape[1:])
             total = self.sums.setdefault(name, np.zeros(shape))
-            torch.from_numpy(total).index_add_(0, index, values.cpu())
+            torch.from_numpy(total).index_add_(0, index, values)
 
     def measurement(self, document: NDArray | None = None) -> Measurement:
         if not self.sums:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rsae.devices import widest_dtype
 from rsae_evals.results import Histogram
 
 
@@ -21,8 +22,8 @@ def firing(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def l1(z: Tensor) -> Tensor:
-    """Sum of |z| of each row, (n, d_sae) → (n,) float64."""
-    return torch.linalg.vector_norm(z, ord=1, dim=-1, dtype=torch.float64)
+    """Sum of |z| of each row, (n, d_sae) → (n,), in float64 where the device has it."""
+    return torch.linalg.vector_norm(z, ord=1, dim=-1, dtype=widest_dtype(z.device))
 
 
 def histogram(values: NDArray, edges: NDArray) -> Histogram:

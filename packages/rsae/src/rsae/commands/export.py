@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from rsae.commands.inputs import context_of
 from rsae.commands.output import show
 from rsae.data import Activations, ActivationStore
 from rsae.data.text import documents, tokenize
@@ -17,7 +18,6 @@ from rsae.sae.model import RSAE
 __all__ = ["run"]
 
 _TOKENS = 4096
-_CONTEXT = 128
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 def _packaged(coder: RSAE, hook: str, device: str, dtype: str) -> Activations:
     """Activations of the packaged text at the RSAE's hook."""
     host = load_host(model_of(coder.cfg.metadata.to_dict()), device=device, dtype=dtype)
-    context = int(coder.cfg.metadata.get("context_size") or _CONTEXT)
+    context = context_of(coder.cfg.metadata.to_dict(), host, "the RSAE")
     tokens = tokenize(host, documents(), context).sample(_TOKENS)
     parts = zip(tokens.ids.split(8), tokens.special.split(8), strict=True)
     rows = tuple(host.residual(ids, hook).cpu()[~special].float() for ids, special in parts)

@@ -6,9 +6,11 @@ import argparse
 
 from rich.console import Console
 
+from rsae.commands.inputs import say_device
 from rsae.commands.output import show
 from rsae.data import harvest
 from rsae.data.splits import token_splits
+from rsae.devices import resolve_device
 from rsae.errors import ConfigError
 from rsae.language_model.host import SINK_POSITIONS, load_host
 from rsae.progress import progress_on
@@ -27,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
             f"{SINK_POSITIONS} positions, which are excluded; 128 is usual"
         )
     console = Console(stderr=True)
-    host = load_host(args.model, device=args.device, dtype=args.dtype)
+    device = resolve_device(args.device)
+    host = load_host(args.model, device=device, dtype=args.dtype)
+    say_device(console, device, args.dtype)
     for hook in args.hook:
         host.check_hook(hook)
     with console.status("reading the text"):

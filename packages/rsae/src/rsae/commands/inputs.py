@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from rsae.data import ActivationStore
 from rsae.errors import HookError, StoreError, TeacherError
-from rsae.language_model.host import Host, hook_width, load_host
+from rsae.language_model.host import SINK_POSITIONS, Host, hook_width, load_host
 from rsae.language_model.names import advice_on_models, model_of
 
-__all__ = ["CONTEXT", "find_hook", "find_host", "open_store"]
+__all__ = ["context_of", "find_hook", "find_host", "open_store", "say_device"]
 
-CONTEXT = 128
-"""Tokens per sequence for an SAE that does not say on how long sequences it was trained."""
+_CONTEXT = 128  # tokens of a sequence for an SAE that does not say how long its own were
 
 
 def find_hook(given: str | None, metadata: Mapping[str, Any], source: str) -> str:
@@ -54,6 +54,37 @@ def find_host(
             "choose the language model that it was trained on with --model"
         )
     return host
+
+
+def context_of(metadata: Mapping[str, Any], host: Host, source: str) -> int:
+    """Tokens per sequence that the SAE was trained on, or 128 (the model's most if that is less).
+
+    Raises:
+        TeacherError: The SAE names a context that is all sink positions, or longer than the
+            model's.
+    """
+    longest = getattr(host, "max_context_size", None)  # stand-ins of a model need not say
+    context = metadata.get("context_size")
+    if context is None:
+        return _CONTEXT if longest is None else min(_CONTEXT, longest)
+    if context <= SINK_POSITIONS:
+        raise TeacherError(
+            f"{source} says that its context_size is {context}, of which the first "
+            f"{SINK_POSITIONS} positions do not count; correct it, or harvest with --context-size "
+            "and give --activations"
+        )
+    if longest is not None and context > longest:
+        raise TeacherError(
+            f"{source} says that its context_size is {context:,}, and {host.name} takes "
+            f"{longest:,}; name its own model with --model, or harvest with --context-size and "
+            "give --activations"
+        )
+    return int(context)
+
+
+def say_device(console: Console, device: torch.device, dtype: str) -> None:
+    """Say what `--device auto` chose."""
+    console.print(f"device: {device}, language model in {dtype}", highlight=False)
 
 
 def open_store(path: Path, host: Host) -> ActivationStore:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from rsae.commands.inputs import CONTEXT, find_hook, find_host, open_store
+from rsae.commands.inputs import context_of, find_hook, find_host, open_store, say_device
 from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.devices import resolve_device
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     metadata = _metadata(source)
     hook = find_hook(args.hook, metadata, args.path)
     host = find_host(args, metadata, hook, plan["d_in"], device)
+    say_device(console, device, args.dtype)
     make_folder(args.out)
     store = _store(args, plan, host, metadata, hook, console)
     begin = time.perf_counter()
@@ -97,7 +98,7 @@ def _store(
     if args.activations:
         return open_store(args.activations, host)
     with console.status("reading the text"):
-        context = int(metadata.get("context_size") or CONTEXT)
+        context = context_of(metadata, host, args.path)
         splits = token_splits(host, args.text, args.tokens, context)
     # Nothing is trained, so calibration has the documents that training would have had.
     tokens = {"heldout": splits["heldout"]}

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from rsae.commands.inputs import CONTEXT, find_hook, find_host, open_store
+from rsae.commands.inputs import context_of, find_hook, find_host, open_store, say_device
 from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.devices import resolve_device
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     teacher = jobs[0].teacher
     hook = find_hook(args.hook, teacher.metadata, teacher.source)
     host = find_host(args, teacher.metadata, hook, teacher.d_in, device)
-    console.print(f"device: {device}, language model in {args.dtype}")
+    say_device(console, device, args.dtype)
     store = _store(args, host, teacher, hook, console)
     summaries = [_upgrade(args, job, host, store, hook, console) for job in jobs]
     if args.json:
@@ -83,7 +83,7 @@ def _store(
     if args.activations:
         return open_store(args.activations, host)
     with console.status("reading the text"):
-        context = int(teacher.metadata.get("context_size") or CONTEXT)
+        context = context_of(teacher.metadata, host, teacher.source)
         tokens = token_splits(host, args.text, args.tokens, context)
     begin = time.perf_counter()
     with progress_on(console) as progress:

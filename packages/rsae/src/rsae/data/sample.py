@@ -7,6 +7,7 @@ from itertools import accumulate, count
 import torch
 from torch import Tensor
 
+from rsae.data.order import SHUFFLE_ROWS, block_rows, permutation
 from rsae.errors import StoreError
 from rsae.files import sha256
 
@@ -63,36 +64,44 @@ class Activations:
 
     def rows(self, index: Tensor) -> Tensor:
         """The activations at ``index``, (len(index), d_in) in float32."""
-        begins = torch.tensor([0, *accumulate(len(part) for part in self.parts)])
+        begins = torch.tensor([0, *accumulate(map(len, self.parts))], device="cpu")
         which = torch.bucketize(index, begins[1:], right=True)
-        found = torch.empty(len(index), self.d_in)
+        found = torch.empty(len(index), self.d_in, device="cpu")
         for number in which.unique().tolist():
             here = which == number
             found[here] = self.parts[number][index[here] - begins[number]].float()
         return found
 
     def batches(
-        self, batch_size: int, *, seed: int | None = None, epochs: int | None = 1, start: int = 0
+        self,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        epochs: int | None = 1,
+        start: int = 0,
+        shuffle_rows: int = SHUFFLE_ROWS,
     ) -> Iterator[Tensor]:
         """Batches of shape (batch_size, d_in) in float32; an epoch's last may be smaller.
+
+        The order is that of `rsae.data.order`: a batch touches only the files of its block.
 
         Args:
             batch_size: Tokens per batch.
             seed: Every epoch is shuffled anew from it; None keeps the order.
             epochs: How often to pass over the sample; None goes on for ever.
             start: Batches to leave out at the beginning, to take up an interrupted pass.
+            shuffle_rows: Rows that are shuffled together.
         """
-        starts = range(0, self.n_tokens, batch_size)
+        n, size = self.n_tokens, block_rows(batch_size, shuffle_rows)
+        starts, blocks = range(0, n, batch_size), -(-n // size)
+        held, order = -1, torch.empty(0, dtype=torch.int64, device="cpu")
         for epoch in count(start // len(starts)):
             if epochs is not None and epoch >= epochs:
                 return
-            order = self._order(seed, epoch)
             for begin in starts[start % len(starts) :]:
-                yield self.rows(order[begin : begin + batch_size])
+                block = begin // size
+                if (number := epoch * blocks + block) != held:
+                    rows = min(size, n - block * size)
+                    held, order = number, block * size + permutation(rows, seed, number)
+                yield self.rows(order[begin - block * size :][:batch_size])
             start = 0
-
-    def _order(self, seed: int | None, epoch: int) -> Tensor:
-        if seed is None:
-            return torch.arange(self.n_tokens)
-        mixed = (seed * 1_000_003 + epoch) % 2**63
-        return torch.randperm(self.n_tokens, generator=torch.Generator().manual_seed(mixed))

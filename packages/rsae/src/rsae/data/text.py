@@ -235,8 +235,15 @@ def tokenize(host: Host, documents: Sequence[Document], context_size: int = 128)
     """Cut documents into sequences of ``context_size`` tokens, BOS first in each.
 
     Raises:
-        TextError: the documents hold no token.
+        TextError: the documents hold no token, or the context is shorter than two tokens or longer
+            than the model takes.
     """
+    longest = getattr(host, "max_context_size", None)  # stand-ins of a model need not say
+    if context_size < 2 or (longest is not None and context_size > longest):
+        raise TextError(
+            f"a context of {context_size} tokens does not suit {host.name}; choose one "
+            f"between 2 and {longest or 'what the model takes'}"
+        )
     body = context_size - 1
     bos, pad = host.bos_token_id, host.pad_token_id
     rows: list[list[int]] = []

@@ -73,6 +73,15 @@ class Host:
         return int(self.bridge.cfg.n_layers)
 
     @property
+    def max_context_size(self) -> int | None:
+        """Longest sequence that the model takes; None where its configuration does not say."""
+        config = self.bridge.original_model.config.get_text_config()
+        for name in ("max_position_embeddings", "n_positions"):
+            if isinstance(found := getattr(config, name, None), int):
+                return found
+        return None
+
+    @property
     def device(self) -> torch.device:
         """Where the model's weights are."""
         return next(self.bridge.parameters()).device
@@ -143,7 +152,12 @@ class Host:
 
         Returns:
             One (batch, ctx, width) tensor per hook name.
+
+        Raises:
+            HookError: There is no such hook.
+            HostError: The sequences are longer than the model takes.
         """
+        self._check_length(ids)
         waiting = set(hook_names)
         for hook_name in waiting:
             self.check_hook(hook_name)
@@ -182,6 +196,7 @@ class Host:
             replace: Maps the (n, width) activations at the n positions that are not special (see
                 :meth:`is_special`) to what takes their place; the others keep theirs.
         """
+        self._check_length(ids)
         ids = ids.to(self.device)
         if hook_name is None or replace is None:
             with self._hooked([]):
@@ -197,6 +212,14 @@ class Host:
 
         with self._hooked([(hook_name, edit)]):
             return self.bridge(ids, use_cache=False)
+
+    def _check_length(self, ids: Tensor) -> None:
+        longest = self.max_context_size
+        if longest is not None and ids.shape[1] > longest:
+            raise HostError(
+                f"sequences of {ids.shape[1]} tokens are longer than the {longest} that "
+                f"{self.name} takes; use a shorter context"
+            )
 
     @contextmanager
     def _hooked(self, hooks: Sequence[tuple[str, Callable[..., Any]]]) -> Iterator[None]:

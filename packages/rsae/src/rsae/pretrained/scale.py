@@ -77,7 +77,7 @@ def estimated_factor(d_in: int, batches: Iterable[Tensor], source: str) -> tuple
     """
     total, count = 0.0, 0
     for x in batches:
-        total += torch.linalg.vector_norm(x.double(), dim=-1).sum().item()
+        total += torch.linalg.vector_norm(x.cpu().double(), dim=-1).sum().item()
         count += x.shape[:-1].numel()
     mean = total / max(count, 1)
     factor = d_in**0.5 / mean if mean > 0 else float("inf")

@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rsae.devices import widest_dtype
 from rsae.threads import in_parts
 
 __all__ = ["largest_eigenvalues", "refine"]
@@ -38,6 +39,7 @@ __all__ = ["largest_eigenvalues", "refine"]
 _CONJUGATE, _FIXED, _EXACT = "cg", "minimax", "exact"
 _AFTER_DROP = 2  # conjugate-gradient steps after activations were dropped
 _BATCH_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}  # of gathered decoder rows held at once
+_JITTER_FLOAT32 = 1e-5  # the same as below, where the device has no float64
 _JITTER = 1e-10  # on G's diagonal of 1s in float64, for decoder rows that are linearly dependent
 
 
@@ -372,12 +374,14 @@ def _solve(rows: Tensor, inside: Tensor, residual: Tensor) -> _Step:
 
 
 def _cholesky_solve(rows: Tensor, inside: Tensor, right: Tensor) -> Tensor:
-    """(G + jitter)^-1 right on the features inside, in float64."""
-    masked = rows.double() * inside[..., None]
+    """(G + jitter)^-1 right on the features inside, in float64 where the device has it."""
+    widest = widest_dtype(rows.device)
+    masked = rows.to(widest) * inside[..., None]
     gram = masked @ masked.transpose(1, 2)
-    gram.diagonal(dim1=1, dim2=2).add_(1 - inside + _JITTER)
+    jitter = _JITTER if widest is torch.float64 else _JITTER_FLOAT32
+    gram.diagonal(dim1=1, dim2=2).add_(1 - inside + jitter)
     factor = torch.linalg.cholesky_ex(gram).L
-    solved = torch.cholesky_solve(right.double()[..., None], factor)[..., 0]
+    solved = torch.cholesky_solve(right.to(widest)[..., None], factor)[..., 0]
     return (solved * inside).to(right.dtype)
 
 

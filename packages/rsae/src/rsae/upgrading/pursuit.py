@@ -149,8 +149,8 @@ class _FirstPass:
 
     def sample(self, n: int) -> _FirstPass:
         """At most n of the tokens, evenly spaced."""
-        chosen = torch.linspace(0, len(self.target) - 1, min(n, len(self.target)))
-        index = chosen.round().long().to(self.target.device)
+        last, n = len(self.target) - 1, min(n, len(self.target))
+        index = torch.linspace(0, last, n, device="cpu").round().long().to(self.target.device)
         z, refined = (t.index_select(0, index).coalesce() for t in (self.z, self.refined))
         return _FirstPass(self.target[index], z, refined, self.W_dec)
 
@@ -204,8 +204,7 @@ class _FirstPass:
     def measure(self, refinement: Refinement, threshold: Tensor) -> tuple[float, float]:
         """Mean squared error and mean L0 with a pursuit."""
         error = count = 0.0
-        for index in torch.arange(len(self.target)).split(_BATCH):
-            index = index.to(self.target.device)
+        for index in torch.arange(len(self.target), device=self.target.device).split(_BATCH):
             target = self.target[index]
             z, refined = (t.index_select(0, index).to_dense() for t in (self.z, self.refined))
             out = refinement.after_pursuit(refined, z, target, self.W_dec, threshold)

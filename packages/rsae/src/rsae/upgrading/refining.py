@@ -113,7 +113,7 @@ def calibrate_sizes(coder: RSAE, x: Tensor, steps: int) -> tuple[float, ...]:
     few = spread(x, _SPECTRUM_TOKENS)
     z, target = coder.first_pass(few)
     highest = largest_eigenvalues(z, coder.W_dec)
-    high = max(float(highest.double().quantile(_SPECTRUM_SHARE)), _LEAST_HIGH)
+    high = max(float(highest.cpu().double().quantile(_SPECTRUM_SHARE)), _LEAST_HIGH)
 
     def error(low: float) -> float:
         refinement = Refinement("minimax", steps, step_sizes(low, high, steps))
