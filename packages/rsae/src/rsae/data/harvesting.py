@@ -16,7 +16,7 @@ from rsae.language_model.host import SINK_POSITIONS, Host, check_loaded, hook_wi
 from rsae.progress import to_show
 from rsae.settings import check_kind
 
-__all__ = ["harvest"]
+__all__ = ["activations_at", "harvest", "sequences_per_shard", "storable"]
 
 _SHARD_TOKENS = 16_384  # 19 MB at d_in 576; what a killed run loses at most
 _FLOAT16_MAX = torch.finfo(torch.float16).max
@@ -103,7 +103,7 @@ def _plan(host: Host, tokens_by_split: Mapping[str, Tokens], hooks: tuple[str, .
         excluded_token_ids=host.special_token_ids,
         excluded_positions=SINK_POSITIONS,
         n_excluded={name: int(t.special.sum()) for name, t in tokens_by_split.items()},
-        sequences_per_shard=max(1, _SHARD_TOKENS // context_size),
+        sequences_per_shard=sequences_per_shard(context_size),
     )
 
 
@@ -136,7 +136,7 @@ def _fill(
     finished = {shard.file for shard in manifest.shards}
     if finished.issuperset(files.values()):
         return store
-    rows = _residuals(host, ids, ordinary, manifest.hook_names, batch_size)
+    rows = activations_at(host, ids, ordinary, manifest.hook_names, batch_size)
     shards = tuple(_save(store.folder, files[hook], rows[hook], hook) for hook in rows)
     kept = tuple(shard for shard in manifest.shards if shard.file not in files.values())
     ordered = tuple(sorted(kept + shards, key=lambda shard: shard.file))
@@ -145,9 +145,22 @@ def _fill(
     return store
 
 
-def _residuals(
+def sequences_per_shard(context_size: int) -> int:
+    """How many sequences a shard holds."""
+    return max(1, _SHARD_TOKENS // context_size)
+
+
+def activations_at(
     host: Host, ids: Tensor, ordinary: Tensor, hooks: tuple[str, ...], batch_size: int
 ) -> dict[str, Tensor]:
+    """(n, d_in) activations of the positions that are not special, per hook, on the CPU.
+
+    Args:
+        host: The language model.
+        ids, ordinary: (n_seq, ctx) token ids, and which of them count.
+        hooks: Where to read.
+        batch_size: Sequences per forward pass.
+    """
     batches: dict[str, list[Tensor]] = {hook: [] for hook in hooks}
     for batch, kept in zip(ids.split(batch_size), ordinary.split(batch_size), strict=True):
         for hook, residual in host.residuals(batch, hooks).items():
@@ -155,11 +168,21 @@ def _residuals(
     return {hook: torch.cat(parts) for hook, parts in batches.items()}
 
 
-def _save(folder: Path, file: str, rows: Tensor, hook: str) -> Shard:
+def storable(rows: Tensor, hook: str) -> Tensor:
+    """Activations as a shard holds them: in float16, or float32 where one is beyond its range.
+
+    Raises:
+        StoreError: One is not finite.
+    """
     if not torch.isfinite(rows).all():
         raise StoreError(
             f"the host gives NaN or infinity at {hook}; its weights may be damaged, try another"
         )
     dtype = torch.float16 if rows.abs().max() <= _FLOAT16_MAX else torch.float32
-    path = save_safetensors(folder / file, {"activations": rows.to(dtype)})
-    return Shard(file, len(rows), str(dtype).removeprefix("torch."), sha256(path))
+    return rows.to(dtype)
+
+
+def _save(folder: Path, file: str, rows: Tensor, hook: str) -> Shard:
+    kept = storable(rows, hook)
+    path = save_safetensors(folder / file, {"activations": kept})
+    return Shard(file, len(kept), str(kept.dtype).removeprefix("torch."), sha256(path))
