@@ -126,14 +126,14 @@ def alternating(error, count):  # type: ignore[no-untyped-def]  # noqa: C901
 
 
 @njit("f8[::1](f8[::1], f8[::1], i8[::1], f8)", cache=True, error_model="numpy")
-def climb(u, size, peaks, gain):  # type: ignore[no-untyped-def]
+def climb(u, size, maxima, gain):  # type: ignore[no-untyped-def]
     """Where to look for a higher point: the parabola's vertex, and half way on the longer side.
 
-    Peaks whose parabola promises less than ``gain`` are left alone.
+    Maxima whose parabola promises less than ``gain`` are left alone.
     """
-    out = np.empty(2 * peaks.size)
+    out = np.empty(2 * maxima.size)
     filled = 0
-    for i in peaks:
+    for i in maxima:
         if i == 0 or i == u.size - 1:
             continue
         left, right = u[i] - u[i - 1], u[i + 1] - u[i]

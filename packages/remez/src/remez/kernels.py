@@ -263,10 +263,10 @@ def merge(u, f, w, u_more, f_more, w_more):  # type: ignore[no-untyped-def]
     error_model="numpy",
     fastmath={"contract", "reassoc", "arcp"},
 )
-def residual(u, f, w, nodes, values, weights, turns):  # type: ignore[no-untyped-def]
+def residual(u, f, w, nodes, values, weights, sign_changes):  # type: ignore[no-untyped-def]
     """Weighted error ``w (f - r)``, and the sign that q has at all points, 0 if it has none.
 
-    It is the sign of q right of all ``turns``, at each of which it is expected to change.
+    It is the sign of q right of all ``sign_changes``, at each of which it is expected to change.
 
     The error is summed from the differences ``f - v_k``, so it is not the difference of two
     rounded numbers of the size of f.
@@ -283,7 +283,7 @@ def residual(u, f, w, nodes, values, weights, turns):  # type: ignore[no-untyped
             top += term * (f[i] - values[k])
             bottom += term
             above += u[i] < nodes[k]
-        for turn in turns:
+        for turn in sign_changes:
             above += u[i] < turn
         out = top / bottom
         if not abs(out) < 1e308:

@@ -13,6 +13,7 @@ from scipy.fft import dct
 from scipy.linalg import lapack  # without NumPy's checks, which cost more than the algebra
 
 from remez.functions.working_precision import working_digits
+from remez.rational.barycentric_sums import polynomial, quotient, slope_of_quotient
 from remez.rational.combination import Combinable
 from remez.rational.protocol import Real, Record, Values
 
@@ -119,8 +120,8 @@ class BarycentricRational(Combinable):
         if self.folded is not None:
             return _unfold(u, self.folded, self.degree)
         if self.degree[1] == 0:
-            return _polynomial(u, self.nodes, self.values, self.weights)
-        r, sign = _quotient(u, self.nodes, self.values, self.weights)
+            return polynomial(u, self.nodes, self.values, self.weights)
+        r, sign = quotient(u, self.nodes, self.values, self.weights)
         far = np.abs(u) > np.abs(self.nodes).max()
         excess = self.degree[0] - self.degree[1]
         if excess > 0 and far.any() and self.nodes[0] * self.nodes[-1] >= 0:
@@ -136,7 +137,7 @@ class BarycentricRational(Combinable):
         side = np.sign(self.nodes[0] + self.nodes[-1])
         a = -side * np.median(np.abs(self.nodes))
         power = (self.nodes - a) ** excess
-        r, sign = _quotient(u, self.nodes, self.values / power, self.weights * power)
+        r, sign = quotient(u, self.nodes, self.values / power, self.weights * power)
         return (u - a) ** excess * r, sign * np.sign((u - a).real) ** excess
 
     def derivative(self) -> Callable[[Values], Values]:
@@ -148,10 +149,10 @@ class BarycentricRational(Combinable):
         def slope(x: np.ndarray) -> np.ndarray:
             u = x - self.origin
             if self.folded is None:
-                return _slope(u, self.nodes, self.values, self.weights)
+                return slope_of_quotient(u, self.nodes, self.values, self.weights)
             parts = self.folded.nodes, self.folded.values, self.folded.weights
-            inner: np.ndarray = 2 * u * _slope(u * u, *parts)
-            return u * inner + _quotient(u * u, *parts)[0] if self.folded.odd else inner
+            inner: np.ndarray = 2 * u * slope_of_quotient(u * u, *parts)
+            return u * inner + quotient(u * u, *parts)[0] if self.folded.odd else inner
 
         return lambda x: _shaped(slope, x)
 
@@ -336,60 +337,12 @@ def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Values) -> Values:
     return out if out.ndim else out.item()
 
 
-def _quotient(
-    u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """``sum_k w_k v_k/(u - z_k) / sum_k w_k/(u - z_k)``, and the sign of q, 0 off the real line."""
-    if np.iscomplexobj(u):
-        return _complex_quotient(u, nodes, values, weights), np.zeros(u.size)
-    from remez import curve_kernels
-
-    parts = (np.ascontiguousarray(part, float) for part in (nodes, values, weights))
-    r, sign = curve_kernels.quotient(u, *parts)
-    return r, sign
-
-
-def _polynomial(
-    u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """`_quotient` where q is 1: beyond the nodes ``sum_k w_k/(u - z_k)``, which is lost to
-    cancellation there, is ``w_k prod_(j != k) (z_k - z_j)/prod_j (u - z_j)`` for any k.
-    """
-    r, sign = _quotient(u, nodes, values, weights)
-    if np.iscomplexobj(u):
-        return r, sign
-    near = 1e-3 * np.ptp(nodes) / nodes.size**2  # so near an end nothing cancels
-    far = ((u < nodes[0] - near) | (u > nodes[-1] + near)) & np.isfinite(u)
-    if far.any():
-        k = int(np.abs(weights).argmax())
-        gap = u[far, None] - nodes
-        ratio = gap / np.where(nodes == nodes[k], 1.0, nodes[k] - nodes)
-        with np.errstate(over="ignore", invalid="ignore"):
-            size = np.exp(np.log(np.abs(ratio)).sum(1)) * np.sign(ratio).prod(1)
-            r[far] = size * ((weights / weights[k] * values) / gap).sum(1)
-    return r, sign
-
-
-def _complex_quotient(
-    u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """The quotient at complex points; its value at a support point, its limit at infinity."""
-    gap = u[:, None] - nodes
-    with np.errstate(all="ignore"):
-        cauchy = weights / gap
-        out: np.ndarray = (cauchy @ values) / cauchy.sum(1)
-        out[np.isinf(u)] = (weights @ values) / weights.sum()
-    row, column = np.nonzero(gap == 0)
-    out[row] = values[column]
-    return out
-
-
 def _unfold(
     u: np.ndarray, folded: Folded, degree: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """``R(t)`` or ``u R(t)`` with ``t = u²``; for large t and m < n, ``(t R(t))/u``."""
     t = u * u
-    evaluate = _polynomial if degree[1] == 0 else _quotient
+    evaluate = polynomial if degree[1] == 0 else quotient
     even, sign = evaluate(t, folded.nodes, folded.values, folded.weights)
     if not folded.odd:
         return even, sign
@@ -398,29 +351,8 @@ def _unfold(
     far = np.abs(t) > np.median(folded.nodes)
     if degree[0] < degree[1] and far.any():
         product = folded.nodes * folded.values
-        out[far] = _quotient(t[far], folded.nodes, product, folded.weights)[0] / u[far]
+        out[far] = quotient(t[far], folded.nodes, product, folded.weights)[0] / u[far]
     return out, sign
-
-
-def _slope(u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The derivative of `_quotient`.
-
-    The difference quotient of r and its value at the nearest node is formed from differences
-    of the values, and both sums are multiplied by the distance from that node.
-    """
-    rows = np.arange(u.size)
-    r, _ = _quotient(u, nodes, values, weights)
-    gap = u[:, None] - nodes
-    near = np.abs(gap).argmin(1)
-    here, weight = gap[rows, near], weights[near]
-    with np.errstate(all="ignore"):
-        cauchy = weights / gap
-        quotient = (r[:, None] - values) / gap
-    cauchy[rows, near] = quotient[rows, near] = 0.0
-    bottom = weight + here * cauchy.sum(1)
-    first = (cauchy * (values - values[near][:, None])).sum(1) / bottom
-    slope: np.ndarray = (weight * first + here * (cauchy * quotient).sum(1)) / bottom
-    return slope
 
 
 def _roots(nodes: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarray:

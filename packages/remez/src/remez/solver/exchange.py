@@ -221,7 +221,7 @@ def solve(reduced: Reduced, reference: Samples) -> Levelled | None:
             return None
     if u.size != sum(reduced.degree) + 2:
         return None
-    return level(u, f, slack, reduced.degree, reduced.unbounded, reduced.turns)
+    return level(u, f, slack, reduced.degree, reduced.unbounded, reduced.sign_changes)
 
 
 def _apart(reduced: Reduced, u: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ class Extrema:
     Attributes:
         points, error: where they are, and the weighted error there.
         largest: its maximum on everything sampled.
-        sound: whether q keeps its sign on everything sampled, but at the reduced problem's turns.
+        sound: whether q keeps its sign on everything sampled, but for the prescribed changes.
     """
 
     points: Samples
@@ -117,8 +117,8 @@ def swap(reduced: Reduced, old: Samples, level: Levelled, new: Samples, error: f
 
 def _residual(reduced: Reduced, level: Levelled, points: Samples) -> tuple[np.ndarray, int]:
     parts = level.nodes, level.values, level.weights
-    turns = np.array(reduced.turns, float)
-    error, changes = kernels.residual(points.u, points.f, points.w, *parts, turns)
+    sign_changes = np.array(reduced.sign_changes, float)
+    error, changes = kernels.residual(points.u, points.f, points.w, *parts, sign_changes)
     return error, changes
 
 

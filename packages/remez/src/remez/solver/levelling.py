@@ -53,7 +53,7 @@ def level(
     slack: np.ndarray,
     degree: tuple[int, int],
     inner: bool = False,
-    turns: tuple[float, ...] = (),
+    sign_changes: tuple[float, ...] = (),
 ) -> Levelled | None:
     r"""Solve ``f_i - p(u_i)/q(u_i) = (-1)^i lambda slack_i`` on m + n + 2 increasing points.
 
@@ -69,10 +69,10 @@ def level(
         slack: 1/weight; 0 demands interpolation.
         degree: (m, n) with ``m + n + 2 = u.size``.
         inner: keep the last point out of the support (it is infinity).
-        turns: where q is to change its sign, in gaps of the domain.
+        sign_changes: where q is to change its sign, in gaps of the domain.
 
     Returns:
-        The solution whose denominator keeps its sign on the reference, but at the turns, else
+        The solution whose denominator keeps its sign on the reference, but for these, else
         the one with the fewest wrong signs; None if the linear algebra fails.
 
     References:
@@ -83,12 +83,12 @@ def level(
     if n == 0:
         return _polynomial(u, f, slack, inner)
     if m == 0:
-        found = _reciprocal(u, f, slack, inner, sign_of_product(u, turns))
+        found = _reciprocal(u, f, slack, inner, sign_of_product(u, sign_changes))
         if found is not None:
             return found
     nodes = _through(spread(u.size, max(m, n) + 1, inner), slack)
     support = _through(spread(u.size, n + 1, inner), slack)
-    sign, side = _alternating(u.size), sign_of_product(u, turns)
+    sign, side = _alternating(u.size), sign_of_product(u, sign_changes)
     low, high = f.min(), f.max()
     centre = 0.5 * (low + high) if m >= n else 0.0
     rows, order, scale = kernels.lagrange_rows(u, slack, support, nodes)

@@ -71,7 +71,7 @@ class Reduced:
         direction: -1 on ``(-inf, b]``, where ``y = (b - x)/scale``.
         fixed: interpolation conditions ``(u, F)``.
         singular: points at which extrema may cluster.
-        turns: points of gaps between components at which q changes its sign.
+        sign_changes: points of gaps between components at which q changes its sign.
     """
 
     problem: Problem
@@ -87,7 +87,7 @@ class Reduced:
     direction: float = 1.0
     fixed: tuple[tuple[float, float], ...] = ()
     singular: tuple[float, ...] = ()
-    turns: tuple[float, ...] = ()
+    sign_changes: tuple[float, ...] = ()
     shift: float = 0.0
 
     def with_degree(self, degree: Degree) -> Reduced:

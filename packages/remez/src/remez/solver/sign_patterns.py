@@ -42,7 +42,7 @@ def patterns(problem: Problem, target: Target, found: Survey) -> Iterator[Reduce
     centre = float(plain.u(np.array(reduced.origin)))
     seen: set[tuple[float, ...]] = set()
     for turned in _turned(plain):
-        offsets = tuple(turn - centre for turn in turned.turns)
+        offsets = tuple(turn - centre for turn in turned.sign_changes)
         mirrored = tuple(sorted(-turn for turn in offsets))
         odd = len(offsets) % 2 == 1
         if (mirrored != offsets or (odd and reduced.parity != "even")) and mirrored not in seen:
@@ -55,15 +55,15 @@ def _turned(reduced: Reduced) -> Iterator[Reduced]:
     gaps = (0.5 * (ends[:-1, 1] + ends[1:, 0])).tolist()
     most = 0 if reduced.line else min(reduced.degree[1], len(gaps))
     for count in range(most + 1):
-        for turns in combinations(gaps, count):
-            yield replace(reduced, turns=turns)
+        for sign_changes in combinations(gaps, count):
+            yield replace(reduced, sign_changes=sign_changes)
 
 
 class Search:
     """The search for a rational of one pattern whose error is smaller than ``below``.
 
     Attributes:
-        reduced: the problem with its turns.
+        reduced: the problem with its sign changes.
         below: in units of the reduced problem.
         excluded: whether there is none.
     """

@@ -112,18 +112,18 @@ class _Fraction:
         m, n = (power * (len(rational[key]) - 1) for key in ("numerator", "denominator"))
         return cls(p * d if odd else p, q, (m + odd, n))
 
-    def interpolating(self, pinned: Sequence[tuple[arb, arb]], share: arb) -> _Fraction:
+    def interpolating(self, fixed: Sequence[tuple[arb, arb]], share: arb) -> _Fraction:
         """p + share c, for c see above; share [0, 1] covers both the numbers and what they mean."""
-        if not pinned:
+        if not fixed:
             return self
         added = arb_poly([0])
-        for z, y in pinned:
+        for z, y in fixed:
             term = arb_poly([y * self.q(z) - self.p(z)])
-            for other in (x for x, _ in pinned if x is not z):
+            for other in (x for x, _ in fixed if x is not z):
                 term = term * arb_poly([-other, 1]) * (1 / (z - other))
             added = added + term
         m, n = self.degree
-        return _Fraction(self.p + added * share, self.q, (max(m, len(pinned) - 1), n))
+        return _Fraction(self.p + added * share, self.q, (max(m, len(fixed) - 1), n))
 
 
 def prove(claim: Record) -> Proof:
@@ -141,15 +141,15 @@ def prove(claim: Record) -> Proof:
         with working(bits):
             ends = [(exact(a), exact(b)) for a, b in (domain.exact or domain.intervals)]
             points = _clamped([exact(x) for x in numbers], ends)
-            pinned = [(exact(Fraction(x)), exact(Fraction(y))) for x, y in claim["interpolate"]]
-            witness = _Fraction.of(claim["witness"]).interpolating(pinned, arb(1))
+            fixed = [(exact(Fraction(x)), exact(Fraction(y))) for x, y in claim["interpolate"]]
+            witness = _Fraction.of(claim["witness"]).interpolating(fixed, arb(1))
             judged = ErrorCurve(expression, weight, Quotient(witness.p, witness.q))
             errors = [judged.at(x) for x in points]
             if min(e.rel_accuracy_bits() for e in errors) < RESOLVED:
                 continue
-            lower = _alternation(witness, degree, points, ends, pinned, errors)
+            lower = _alternation(witness, degree, points, ends, fixed, errors)
             rational = _Fraction.of(claim["rational"])
-            held = rational.interpolating(pinned, arb(0.5, 0.5))
+            held = rational.interpolating(fixed, arb(0.5, 0.5))
             curves = [ErrorCurve(expression, weight, Quotient(held.p, held.q))]
             if not all(a <= b for a, b in zip(held.degree, degree, strict=True)):
                 curves.append(judged)  # r is of type (m, n) to rounding only: no upper bound alone
@@ -191,7 +191,7 @@ def _alternation(
     degree: Degree,
     points: Sequence[arb],
     ends: Ends,
-    pinned: Sequence[tuple[arb, arb]],
+    fixed: Sequence[tuple[arb, arb]],
     errors: Sequence[arb],
 ) -> arb:
     """The lower bound of de la Vallée Poussin, all of its conditions checked."""
@@ -208,7 +208,7 @@ def _alternation(
             raise Unproved("the witness's denominator changes sign between points of an interval")
     # the longest runs of alternating sign, for all of the conditions or fewer of them
     found = []
-    for kept in _subsets(pinned):
+    for kept in _subsets(fixed):
         needed = sum(degree) + 2 - defect - len(kept)
         signed = [e * _side(x, kept) for x, e in zip(points, errors, strict=True)]
         for first in range(len(points) - needed + 1):
@@ -216,22 +216,22 @@ def _alternation(
             if all((a > 0 and b < 0) or (a < 0 and b > 0) for a, b in itertools.pairwise(part)):
                 found.append(min(abs(e).lower() for e in part))
     if not found:
-        needed = sum(degree) + 2 - defect - len(pinned)
+        needed = sum(degree) + 2 - defect - len(fixed)
         raise Unproved(f"the error does not alternate on {needed} points of the reference")
     return max(found)
 
 
-def _subsets(pinned: Sequence[tuple[arb, arb]]) -> list[list[tuple[arb, arb]]]:
+def _subsets(fixed: Sequence[tuple[arb, arb]]) -> list[list[tuple[arb, arb]]]:
     """All conditions, all but one, none: one that symmetry implies costs no point."""
-    fewer = [[one for one in pinned if one is not other] for other in pinned]
-    return [list(pinned), *fewer, []] if pinned else [[]]
+    fewer = [[one for one in fixed if one is not other] for other in fixed]
+    return [list(fixed), *fewer, []] if fixed else [[]]
 
 
-def _side(x: arb, pinned: Sequence[tuple[arb, arb]]) -> int:
+def _side(x: arb, fixed: Sequence[tuple[arb, arb]]) -> int:
     """The sign of ``prod_j (x - z_j)``."""
-    if any((x - z).contains(0) for z, _ in pinned):
+    if any((x - z).contains(0) for z, _ in fixed):
         raise Unproved("a point of the reference is a node of interpolation")
-    return math.prod(1 if x > z else -1 for z, _ in pinned)
+    return math.prod(1 if x > z else -1 for z, _ in fixed)
 
 
 def _supremum(curves: Sequence[ErrorCurve], points: Sequence[arb], ends: Ends) -> tuple[arb, int]:

@@ -31,7 +31,7 @@ from remez.rational.arithmetic import Arithmetic, Number, fastest
 from remez.rational.multiprecision import MultiprecisionRational
 from remez.solution import Solution, Status
 from remez.solver.history import History
-from remez.solver.precise.exchange import Curve, Reference, Scan, alternation, crests, polish
+from remez.solver.precise.exchange import Curve, Reference, Scan, alternation, extrema, polish
 from remez.solver.precise.levelling import spread
 from remez.solver.precise.problem_reduction import Reduction, reduce
 from remez.solver.precise.search import Found, Search
@@ -182,20 +182,20 @@ def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
             if not exact:
                 reference = polish(curve, reference, tolerance, 20, search.watch(curve))
             scan = Scan.of(curve, reference.levelled, reference.points)
-            tops = reference.points if exact else crests(curve, reference, scan)
-            errors, _ = curve.errors(reference.levelled, tops)
-            high = max(scan.peak, *map(abs, errors))
+            maxima = reference.points if exact else extrema(curve, reference, scan)
+            errors, _ = curve.errors(reference.levelled, maxima)
+            high = max(scan.largest, *map(abs, errors))
             if exact or reference.excess > 1e-6 or high <= reference.error * (1 + tolerance):
                 break
             points, steps = reference.points, reference.iterations
             if reference.excess > tolerance:
                 digits += 5 + math.ceil(arithmetic.log(reference.excess / tolerance) / math.log(10))
             else:  # an extremum that is not in the reference is higher
-                points = [tops[i] for i in alternation(curve, tops, errors, curve.size)]
+                points = [maxima[i] for i in alternation(curve, maxima, errors, curve.size)]
     # the rational in powers of u, and the verdict of the judge on it
     with arithmetic.digits(digits):
         rational, _ = _rational(reduction, curve, reference, asked, exact)
-        hints = reduction.to_x([arithmetic.mpf(curve.place(s)) for s in tops])
+        hints = reduction.to_x([arithmetic.mpf(curve.place(s)) for s in maxima])
         verdict = judge_precise(
             reduction.problem, rational, hints, asked, list(map(to_mpf, reduction.rough))
         )

@@ -23,7 +23,7 @@ from remez import curve_kernels
 from remez.rational.arithmetic import Arithmetic, Number
 from remez.solver.precise.levelling import Levelled, branches, level, sign_changes
 
-__all__ = ["Curve", "Reference", "Scan", "Watch", "alternation", "crests", "polish", "settle"]
+__all__ = ["Curve", "Reference", "Scan", "Watch", "alternation", "extrema", "polish", "settle"]
 
 SAMPLES = 5  # parts into which a scan cuts every gap between points
 NEAR = 0.5  # the same, from which a step that makes it larger is halved
@@ -47,7 +47,7 @@ class Curve:
         intervals: pairs (a, b) of sampling coordinates.
         degree: (m, n).
         place: t as a function of s, increasing.
-        pinned: pairs (s, y) with r = y demanded.
+        fixed: pairs (s, y) with r = y demanded.
         singular: sampling coordinates where f is not smooth.
     """
 
@@ -57,13 +57,13 @@ class Curve:
     intervals: tuple[tuple[Number, Number], ...]
     degree: tuple[int, int]
     place: Callable[[Number], Number]
-    pinned: tuple[tuple[Number, Number], ...] = ()
+    fixed: tuple[tuple[Number, Number], ...] = ()
     singular: tuple[Number, ...] = ()
 
     @property
     def size(self) -> int:
         """How many points of a reference are free."""
-        return sum(self.degree) + 2 - len(self.pinned)
+        return sum(self.degree) + 2 - len(self.fixed)
 
     def part(self, s: Number) -> int:
         """The index of the interval that holds s."""
@@ -75,13 +75,13 @@ class Curve:
         return {i for i, (a, b) in enumerate(itertools.pairwise(parts)) if a != b}
 
     def side(self, s: Number) -> int:
-        """The sign that the pinned points left of s give to the alternation."""
-        return -1 if sum(s > z for z, _ in self.pinned) % 2 else 1
+        """The sign that the fixed points left of s give to the alternation."""
+        return -1 if sum(s > z for z, _ in self.fixed) % 2 else 1
 
     def levelled(self, points: Sequence[Number], q: Sequence[Number] | None) -> Levelled:
-        """The levelled rational on free points and the pinned ones."""
+        """The levelled rational on free points and the fixed ones."""
         zero = self.arithmetic.number(0)
-        known = dict(self.pinned)
+        known = dict(self.fixed)
         merged = sorted([*points, *known])
         rows = []
         for i, s in enumerate(merged):
@@ -92,17 +92,17 @@ class Curve:
                 rows.append((t, self.value(t), (-1) ** i / self.weight(t)))
         ts, values, steps = (list(column) for column in zip(*rows, strict=True))
         breaks = self.breaks(merged)
-        q = None if self.pinned else q
+        q = None if self.fixed else q
         if q is None and breaks:
             several = branches(self.arithmetic, ts, values, steps, self.degree, breaks)
             if several:
-                return min(several, key=lambda found: self._peak(found, points))
+                return min(several, key=lambda found: self._largest(found, points))
         found = level(self.arithmetic, ts, values, steps, self.degree, q, breaks)
         if q is not None and sign_changes(found.q, breaks):  # the iteration went astray
             found = level(self.arithmetic, ts, values, steps, self.degree, None, breaks)
         return found
 
-    def _peak(self, levelled: Levelled, points: Sequence[Number]) -> Number:
+    def _largest(self, levelled: Levelled, points: Sequence[Number]) -> Number:
         return max(map(abs, self.errors(levelled, _samples(self, points))[0]))
 
     def errors(
@@ -141,14 +141,14 @@ class Scan:
 
     Attributes:
         extrema: indices of extrema of alternating sign, at most one for a point of a reference.
-        peak: the largest modulus.
+        largest: the largest modulus.
         one_sign: whether the denominator keeps its sign on every interval.
     """
 
     samples: list[Number]
     errors: list[Number]
     extrema: list[int]
-    peak: Number
+    largest: Number
     one_sign: bool
 
     @classmethod
@@ -177,25 +177,25 @@ def settle(
     for iteration in range(1, limit + 1):
         levelled = curve.levelled(points, q)
         scan = Scan.of(curve, levelled, points)
-        watch(iteration, points, levelled, scan.peak, scan.one_sign)
-        if scan.peak <= floor and scan.one_sign:
+        watch(iteration, points, levelled, scan.largest, scan.one_sign)
+        if scan.largest <= floor and scan.one_sign:
             return Reference(points, levelled, 0.0, iteration)
-        tops = [_vertex(curve, scan.samples, scan.errors, i) for i in scan.extrema]
-        heights, q = curve.errors(levelled, tops)  # samples may be far from the tops
-        error, peak = abs(levelled.error), max(scan.peak, *map(abs, heights))
-        excess = float(peak / error) - 1 if error > floor else math.inf
-        enough = len(tops) == curve.size
+        maxima = [_vertex(curve, scan.samples, scan.errors, i) for i in scan.extrema]
+        heights, q = curve.errors(levelled, maxima)  # samples may be far from the maxima
+        error, largest = abs(levelled.error), max(scan.largest, *map(abs, heights))
+        excess = float(largest / error) - 1 if error > floor else math.inf
+        enough = len(maxima) == curve.size
         if least < NEAR and (excess > 2 * least or not enough):  # too far: half of the step
             points, q = _between(curve, near, points), None
             continue
         if not enough:
             return None
         if excess < SETTLED and scan.one_sign:
-            points = _moved_to(points, [s for s in tops if s in curve.singular])
+            points = _moved_to(points, [s for s in maxima if s in curve.singular])
             return Reference(points, levelled, excess, iteration)
         if excess < NEAR:
             near, least = points, excess
-        points, q = tops, q if excess < 0.1 else None
+        points, q = maxima, q if excess < 0.1 else None
     return None
 
 
@@ -219,9 +219,7 @@ def polish(
     for _ in range(limit):
         iterations += 1
         moved, excess = _newton(curve, levelled, points, third)
-        one_sign = not sign_changes(
-            levelled.q, curve.breaks(sorted([*points, *dict(curve.pinned)]))
-        )
+        one_sign = not sign_changes(levelled.q, curve.breaks(sorted([*points, *dict(curve.fixed)])))
         watch(iterations, points, levelled, (1 + excess) * abs(levelled.error), one_sign)
         if excess <= tolerance:
             return Reference(moved, levelled, excess, iterations)
@@ -237,19 +235,19 @@ def polish(
     return Reference(near, curve.levelled(near, None), least, iterations)
 
 
-def crests(curve: Curve, reference: Reference, scan: Scan) -> list[Number]:
+def extrema(curve: Curve, reference: Reference, scan: Scan) -> list[Number]:
     """The points of a polished reference, and all other extrema that come near the largest."""
     size = [abs(e) for e in scan.errors]
-    tops = [
+    maxima = [
         scan.samples[i]
         for i, height in enumerate(size)
-        if height > HIGH * scan.peak and height == max(size[max(i - 1, 0) : i + 2])
+        if height > HIGH * scan.largest and height == max(size[max(i - 1, 0) : i + 2])
     ]
-    tops = _distinct([*reference.points, *tops])
+    maxima = _distinct([*reference.points, *maxima])
     third = _third(curve, reference.points, reference.levelled)
-    for _ in range(CLIMBS if len(tops) > len(reference.points) else 0):
-        tops, _ = _newton(curve, reference.levelled, tops, third)
-    return tops
+    for _ in range(CLIMBS if len(maxima) > len(reference.points) else 0):
+        maxima, _ = _newton(curve, reference.levelled, maxima, third)
+    return maxima
 
 
 def _between(curve: Curve, near: Sequence[Number], far: Sequence[Number]) -> list[Number]:
@@ -282,7 +280,7 @@ def _samples(curve: Curve, points: Sequence[Number]) -> list[Number]:
         if len(knots) < 8:
             knots = _distinct(knots + [number(a + (b - a) * k / 8) for k in range(1, 8)])
         found += _graded(curve.arithmetic, knots)
-    return [s for s in found if all(s != z for z, _ in curve.pinned)]
+    return [s for s in found if all(s != z for z, _ in curve.fixed)]
 
 
 def _graded(arithmetic: Arithmetic, knots: list[Number]) -> list[Number]:
@@ -363,7 +361,7 @@ def _newton(
         triple = [number(s + (side + k) * h) for k in (-1, 0, 1)]
         stencils.append((s, h, room, side, triple))
     values = iter(curve.errors(levelled, [x for *_, triple in stencils for x in triple])[0])
-    moved, tops = [], []
+    moved, maxima = [], []
     for s, h, room, side, _ in stencils:
         low, middle, high = next(values), next(values), next(values)
         curvature = (high - 2 * middle + low) / (h * h)
@@ -376,8 +374,8 @@ def _newton(
         target = number(min(max(s + step, a), b))
         step = target - s
         moved.append(target)
-        tops.append(abs(number(centre + slope * step + curvature * step * step / 2)))
-    return moved, max(tops) / abs(levelled.error) - 1
+        maxima.append(abs(number(centre + slope * step + curvature * step * step / 2)))
+    return moved, max(maxima) / abs(levelled.error) - 1
 
 
 def _step(centre: Number, slope: Number, curvature: Number, room: Number) -> Number:

@@ -85,7 +85,7 @@ class Reduction:
         value, weight = self._functions(arithmetic)
         far = _far(arithmetic, lambda t: weight(t) * value(t), low, high, self.base(arithmetic))
         place, unplace = _placement(arithmetic, low, high, far)
-        pinned = tuple(self._pinned(arithmetic, unplace))
+        fixed = tuple(self._fixed(arithmetic, unplace))
         rough = [number(t) for t in sorted({(c - self.centre) ** self.power for c in self.rough})]
         return Curve(
             arithmetic,
@@ -94,7 +94,7 @@ class Reduction:
             tuple((unplace(a), unplace(b)) for a, b in parts),
             degree,
             place,
-            pinned,
+            fixed,
             tuple(unplace(t) for t in rough),
         )
 
@@ -176,7 +176,7 @@ class Reduction:
             return lambda x: one / fn(x)
         return arithmetic.function(weight)  # type: ignore[arg-type]
 
-    def _pinned(self, arithmetic: Arithmetic, unplace: Function) -> Iterator[tuple[Number, Number]]:
+    def _fixed(self, arithmetic: Arithmetic, unplace: Function) -> Iterator[tuple[Number, Number]]:
         number, seen = arithmetic.number, set()
         for pair in self.problem.interpolate:
             x, y = (Fraction(repr(float(v))) for v in pair)

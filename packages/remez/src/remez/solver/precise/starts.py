@@ -46,7 +46,7 @@ def _shares(counts: Sequence[float], total: int) -> list[int]:
 
 def first(curve: Curve) -> list[Number]:
     """Points where f varies; two of them where it is least and largest."""
-    if curve.pinned:
+    if curve.fixed:
         return chebyshev(curve, curve.size)
     many = chebyshev(curve, MANY)
     values = [curve.value(curve.place(s)) for s in many]
@@ -134,9 +134,9 @@ def _spacing(arithmetic: Arithmetic, points: Sequence[Number], count: int) -> np
 
 
 def _usable(curve: Curve, points: list[Number]) -> list[Number]:
-    """Points moved into the domain, off zeros of the weight and off pinned points."""
+    """Points moved into the domain, off zeros of the weight and off fixed points."""
     number, points = curve.arithmetic.number, inside(curve, points)
-    bad = {*(z for z, _ in curve.pinned)}
+    bad = {*(z for z, _ in curve.fixed)}
     out = []
     for i, s in enumerate(points):
         if any(s == z for z in bad) or curve.weight(curve.place(s)) == 0:

@@ -31,7 +31,7 @@ def lawson_references(reduced: Reduced, points: Samples) -> Iterator[np.ndarray]
     """References on which q keeps its sign; none unless the type is (n, n) without conditions."""
     points = points[points.w > 0]
     m, n = reduced.degree
-    if m != n or reduced.fixed or reduced.turns or reduced.line or points.u.size < 4 * n + 4:
+    if m != n or reduced.fixed or reduced.sign_changes or reduced.line or points.u.size < 4 * n + 4:
         return
     support = _support(points, n + 1)
     basis = _basis(points.u, support)

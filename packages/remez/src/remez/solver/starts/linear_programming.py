@@ -59,7 +59,7 @@ def correct(
         doi:10.1137/0709044.
     """
     points = points[points.w > 0]
-    side = sign_of_product(points.u, reduced.turns)
+    side = sign_of_product(points.u, reduced.sign_changes)
     q, error = _begin(points, near)
     upper, lower = np.abs(points.w * error).max(), 0.0
     if not np.isfinite(upper):
@@ -130,7 +130,7 @@ def _program(
     if best < RESOLVED * points.height:
         return None
     m, n = reduced.degree
-    side = sign_of_product(points.u, reduced.turns)[:, None]
+    side = sign_of_product(points.u, reduced.sign_changes)[:, None]
     with np.errstate(all="ignore"):
         basis = _orthonormal(points.u, 1 / q, max(m, n) + 1)
     if not np.isfinite(basis).all():
