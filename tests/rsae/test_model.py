@@ -174,3 +174,18 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path):
     with pytest.raises(OutputError) as caught:
         coder_of("relu").save_model(tmp_path / "taken")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["magnitude", "gate", "direct"])
+def test_activations_without_gradients_are_those_with_them(form):
+    rational = RationalActivation.constant((3, 2)).to_dict()
+    coder = RSAE(RSAEConfig(d_in=4, d_sae=37, form=form, rational=rational))
+    with torch.no_grad():
+        coder.threshold.uniform_(0, 1)
+        coder.feature_scale.uniform_(0.5, 2)
+    h = torch.randn(2, 3, 37)
+    expected = coder.activate(h).detach()
+    with torch.no_grad():
+        found = coder.activate(h)
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(found != 0, expected != 0)

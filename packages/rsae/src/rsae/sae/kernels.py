@@ -28,16 +28,19 @@ _MATH = {"reassoc", "contract", "nsz", "arcp"}
 def _active(z, columns):  # type: ignore[no-untyped-def]
     """Write the indices of the nonzero entries of z into `columns`; return how many they are."""
     count = 0
-    for begin in range(0, z.size, _SCAN):
-        end = min(begin + _SCAN, z.size)
+    full = z.size // _SCAN * _SCAN
+    for begin in range(0, full, _SCAN):
         total = z.dtype.type(0)
-        for j in range(begin, end):
-            total += abs(z[j])
+        for j in range(_SCAN):
+            total += abs(z[begin + j])
         if total == 0:
             continue
-        for j in range(begin, end):  # without a branch, which would be mispredicted
+        for j in range(begin, begin + _SCAN):  # without a branch, which would be mispredicted
             columns[count] = j
             count += int(z[j] != 0)
+    for j in range(full, z.size):
+        columns[count] = j
+        count += int(z[j] != 0)
     return count
 
 

@@ -268,10 +268,21 @@ class RSAE(SAE[RSAEConfig]):
 
     def activate(self, h: Tensor) -> Tensor:
         """The activation alone: pre-activations (…, d_sae) → codes (…, d_sae)."""
+        if self.cfg.support == "threshold" and h.device.type == "cpu" and not _traced(h):
+            return self._activate_support(h)
         phi = self.shape(h, self.threshold, self.feature_scale)
         support = self.support(h, self.threshold, self.feature_scale, phi)
         value = self.value(h, self.feature_scale, phi).to(h.dtype)
         return torch.where(support, value, torch.zeros_like(value))
+
+    def _activate_support(self, h: Tensor) -> Tensor:
+        """The same on the few entries above their thresholds, without gradients."""
+        entries = (h > self.threshold).flatten().nonzero()[:, 0]
+        features = entries % self.cfg.d_sae
+        active, threshold = h.flatten()[entries], self.threshold[features]
+        scale = self.feature_scale[features]
+        value = self.value(active, scale, self.shape(active, threshold, scale)).to(h.dtype)
+        return torch.zeros_like(h).flatten().index_copy_(0, entries, value).reshape(h.shape)
 
     def shape(self, h: Tensor, threshold: Tensor, scale: Tensor) -> Tensor:
         """The rational phi at each entry, in at least float32; the arguments broadcast."""
@@ -344,6 +355,11 @@ def _split_heads(x: Tensor, d_head: int | None) -> Tensor:
 def _is_z(hook_name: str | None) -> bool:
     """Whether SAELens takes a hook for one of several heads (its rule is the name's end)."""
     return hook_name is not None and hook_name.endswith("hook_z")
+
+
+def _traced(h: Tensor) -> bool:
+    """Whether a gradient may be wanted, or a graph is recorded that needs fixed shapes."""
+    return torch.is_grad_enabled() or torch.compiler.is_compiling() or type(h) is not Tensor
 
 
 def _metadata(teacher: Teacher) -> SAEMetadata:
