@@ -1,6 +1,7 @@
 """Harvested activations: what is written is what is read, whatever interrupts."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 
 from rsae.data import Activations, ActivationStore, harvest, harvesting
+from rsae.data import store as store_module
 from rsae.errors import HookError, LockedError, StoreError
 from rsae.files import RunLock, sha256
 
@@ -164,3 +166,22 @@ def test_seeds_give_orders_of_their_own():
     assert torch.equal(orders[0], orders[1])
     assert not torch.equal(orders[0], orders[2])
     assert not torch.equal(orders[0][:50], orders[0][50:])
+
+
+def test_a_shard_is_hashed_once_and_again_when_it_changes(tmp_path, monkeypatch):
+    host = FakeHost()
+    part = tokens(host, 6)
+    store = harvest(host, {"train": part}, HOOKS[0], tmp_path / "store")
+    hashed = []
+    monkeypatch.setattr(store_module, "sha256", lambda x: hashed.append(x) or sha256(x))
+    for _ in range(3):
+        ActivationStore.open(tmp_path / "store").split("train")
+    shard = store.manifest.shards[0]
+    path = tmp_path / "store" / shard.file
+    assert hashed.count(path) == 1
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, (0, 0))
+    with pytest.raises(StoreError, match="damaged"):
+        ActivationStore.open(tmp_path / "store").split("train")

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,10 @@ class ActivationStore:
     def is_whole(self, shard: Shard) -> bool:
         """Whether a shard's file is there and has the checksum it was written with."""
         path = self.folder / shard.file
-        return path.is_file() and sha256(path) == shard.sha256
+        if not path.is_file():
+            return False
+        status = path.stat()
+        return _sha256(path, status.st_size, status.st_mtime_ns) == shard.sha256
 
     def save_tokens(self, name: str, tokens: Tokens) -> None:
         """Write the tokens of a split.
@@ -256,6 +260,12 @@ class ActivationStore:
         if hook_name not in hooks:
             raise StoreError(f"{self.folder} has no hook {hook_name!r}; it has {', '.join(hooks)}")
         return hook_name
+
+
+@lru_cache(maxsize=_MOST_SHARDS)
+def _sha256(path: Path, size: int, modified: int) -> str:
+    """Checksum of a file, read once by a process as long as its size and time stay the same."""
+    return sha256(path)
 
 
 def _tokens_file(folder: Path, split: str) -> Path:

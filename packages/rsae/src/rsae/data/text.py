@@ -18,6 +18,7 @@ from rsae.language_model.host import Host
 
 __all__ = ["Document", "Tokens", "documents", "split", "tokenize"]
 
+_TABLES = (".jsonl.gz", ".parquet", ".arrow")
 _RUN = 12  # tokens that are hashed together: what two texts hardly share by chance
 _WORD = 2**64 - 1
 _DIGITS = 12  # hexadecimal digits kept of a hash
@@ -39,10 +40,11 @@ def documents(path: Path | str | None = None) -> list[Document]:
 
     Args:
         path: None for the packaged text (80 documents in the public domain, 0.99 MB); a ``.jsonl``
-            file, one document per line in its field ``text``; any other file, which is plain
-            text; or a folder of such files (``.txt``, ``.md``, ``.jsonl``). A file of plain text is
-            one document, but a text that stands alone is cut at paragraphs into pieces of about
-            20,000 characters, so that some can be held out.
+            file, one document per line in its field ``text``; a ``.jsonl.gz``, ``.parquet`` or
+            ``.arrow`` file, one document per row in its column ``text``; any other file, which is
+            plain text; or a folder of such files (plain text as ``.txt`` or ``.md``). A file of
+            plain text is one document, but a text that stands alone is cut at paragraphs into
+            pieces of about 20,000 characters, so that some can be held out.
 
     Raises:
         TextError: nothing there, or no text.
@@ -65,11 +67,16 @@ def documents(path: Path | str | None = None) -> list[Document]:
 
 
 def _texts(folder: Path) -> Iterator[Path]:
-    suffixes = {".txt", ".md", ".jsonl"}
-    return (file for file in folder.rglob("*") if file.suffix in suffixes and file.is_file())
+    suffixes = (".txt", ".md", ".jsonl", *_TABLES)
+    return (file for file in folder.rglob("*") if file.name.endswith(suffixes) and file.is_file())
 
 
 def _read(file: Path) -> Iterator[Document]:
+    if file.name.endswith(_TABLES) and file.is_file():
+        from rsae.data.corpus import streamed_documents  # its library is slow to import
+
+        yield from streamed_documents(file)(0)
+        return
     try:
         content = existing_file(file).read_text(encoding="utf-8")
     except (CorruptFileError, OSError, UnicodeDecodeError) as error:
