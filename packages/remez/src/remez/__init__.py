@@ -4,6 +4,11 @@
 >>> fit = remez.fit(np.exp, (5, 4))
 >>> print(f"{fit.error:.1e}")
 4.3e-12
+
+`fit` approximates a function, `fit_samples` data, `fit_monomials` over chosen powers of x; what
+they return is evaluated, plotted, proven (`Fit.certify`), written as code (`Fit.to_code`) and saved
+(`Fit.save`, `load`). `error_table` compares degrees, `targets` lists functions by name, `zolotarev`
+and `composite_polynomial` approximate sign.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ __all__ = [
     "BarycentricRational",
     "Certificate",
     "CodeError",
+    "CompositePolynomial",
     "ConvergenceError",
     "DegreeError",
     "Domain",
@@ -23,6 +29,7 @@ __all__ = [
     "ExpressionError",
     "Fit",
     "IterationRecord",
+    "MonomialFit",
     "MultiprecisionRational",
     "Problem",
     "RemezError",
@@ -30,10 +37,13 @@ __all__ = [
     "Status",
     "TargetError",
     "certify",
+    "composite_polynomial",
     "error_table",
     "fit",
+    "fit_monomials",
     "fit_samples",
     "generate_code",
+    "load",
     "parse",
     "targets",
     "verify",
@@ -54,6 +64,11 @@ _HOME = {
     "Problem": "problem",
     "BarycentricRational": "rational.barycentric",
     "MultiprecisionRational": "rational.multiprecision",
+    "MonomialFit": "chosen_monomials",
+    "fit_monomials": "chosen_monomials",
+    "CompositePolynomial": "sign_polynomials",
+    "composite_polynomial": "sign_polynomials",
+    "load": "interface",
     "Fit": "interface",
     "fit": "interface",
     "fit_samples": "interface",
@@ -81,4 +96,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    """The public names, and what every module has."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

@@ -32,6 +32,11 @@ class ErrorTable:
     fits: tuple[tuple[Fit | None, ...], ...]
     errors: np.ndarray
 
+    def _repr_html_(self) -> str:
+        from remez.html import table_to_html
+
+        return table_to_html(self.errors)
+
     def plot(self, ax: Any = None) -> Any:
         """log10 of the errors as a picture; returns the axes."""
         from remez.plotting import plot_table

@@ -5,18 +5,21 @@ This is the only module that imports the solver, the verification and the code g
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.polynomial import Chebyshev
 from numpy.typing import ArrayLike
 
-from remez.errors import CodeError, ConvergenceError, DegreeError, TargetError, shown
+from remez.errors import CodeError, ConvergenceError, DegreeError, RemezError, TargetError, shown
 from remez.functions.callable import Function
+from remez.functions.catalogue import as_target
 from remez.problem import Problem, check_degree, check_number
 from remez.rational.combination import Combinable
 from remez.rational.protocol import Record, Values
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     CoefficientForm = ChebyshevForm | Monomial
     from remez.verification.certificate import Certificate
 
-__all__ = ["Fit", "certify", "fit", "fit_samples"]
+__all__ = ["Fit", "certify", "fit", "fit_samples", "load"]
 
 MAX_DIGITS = 10_000  # with which one step at low degree takes seconds
 TINY = float(np.finfo(float).tiny)
@@ -181,6 +184,25 @@ class Fit(Solution, Combinable):
         from remez.rational.bases import safe_pade
 
         return safe_pade(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fit to a JSON file, every number exactly; `remez.load` reads it.
+
+        An expression or a target of the catalogue is written as text, another ``fn`` is lost.
+        """
+        text = getattr(self.problem.fn, "text", None)
+        record = {"expression": text, **self.to_dict()}
+        Path(path).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        from remez.html import fit_to_html
+
+        return fit_to_html(self)
+
+    def _repr_latex_(self) -> str:
+        from remez.html import fit_to_latex
+
+        return fit_to_latex(self)
 
     def plot(self, ax: Any = None) -> Any:
         """The error curve with its alternation marked (matplotlib); returns the axes."""
@@ -332,6 +354,32 @@ def fit_samples(
     history = History()
     found = solve_samples(samples_problem(x, y, degree, weight), max_iterations, history)
     return _concluded(found, history, throw)
+
+
+def load(path: str | Path, fn: Function | str | None = None, weight: Function | None = None) -> Fit:
+    """Read a fit that `Fit.save` or ``remez fit --json --out`` wrote.
+
+    Args:
+        path: of the file.
+        fn: the function that was approximated, where it was no expression.
+        weight: the weight, where it was a callable.
+
+    Raises:
+        RemezError: the file holds no fit.
+
+    >>> import tempfile, pathlib, remez
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "gelu.json"
+    >>> remez.fit("gelu", (4, 4)).save(path)
+    >>> remez.load(path).domain.hull
+    (-6.0, 6.0)
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        record = json.loads(text)
+        known = record.get("expression") if fn is None else fn
+    except (ValueError, AttributeError) as cause:
+        raise RemezError(f"{path} holds no fit: give a file that Fit.save wrote") from cause
+    return Fit.from_dict(record, as_target(known), weight)
 
 
 def certify(fit: Fit) -> Certificate:

@@ -8,6 +8,7 @@ rounding of its arithmetic (`evaluation`); text (`languages`).
 
 from __future__ import annotations
 
+import html
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,6 +71,9 @@ class Code:
 
     def __str__(self) -> str:
         return self.source
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.source)}</pre>"
 
     def to_dict(self) -> Record:
         """Plain types."""
