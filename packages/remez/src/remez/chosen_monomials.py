@@ -44,12 +44,12 @@ class MonomialFit:
     """A best polynomial over chosen powers.
 
     Attributes:
-        coefficients: by power, the prescribed ones included, exactly as they were given.
-        domain: where it approximates.
-        error: maximum of the weighted error, at its refined extrema.
-        lower_bound: no polynomial over these powers has a smaller one: the optimum of the last
+        coefficients: By power, the prescribed ones included, exactly as they were given.
+        domain: Where it approximates.
+        error: Maximum of the weighted error, at its refined extrema.
+        lower_bound: No polynomial over these powers has a smaller one: the optimum of the last
             linear program, to the accuracy of its solver.
-        points: where the error is within a relative 1e-3 of its maximum, increasing.
+        points: Where the error is within a relative 1e-3 of its maximum, increasing.
     """
 
     coefficients: dict[int, float]
@@ -96,11 +96,12 @@ def fit_monomials(
     """The best polynomial over chosen powers of x, with some coefficients prescribed.
 
     Args:
-        fn, domain, weight: as in `remez.fit`; the domain is bounded. The relative error is not
-            looked at where fn is 0.
-        basis: the powers, such as ``[1, 3, 5]``.
-        fixed: prescribed coefficients by power, such as ``{1: 1.0}``; a power that is not in the
+        fn: The function or its text, as in `remez.fit`.
+        basis: The powers, such as ``[1, 3, 5]``.
+        domain: As in `remez.fit`, but bounded.
+        fixed: Prescribed coefficients by power, such as ``{1: 1.0}``; a power that is not in the
             basis is added to it.
+        weight: As in `remez.fit`. The relative error is not looked at where fn is 0.
 
     Returns:
         A `MonomialFit`.
@@ -184,7 +185,7 @@ class _Search:
             if best[0] <= lower * (1 + TIGHT):
                 break
             points = np.unique(np.append(points, x[error > lower]))
-        return self._concluded(*best, min(lower, best[0]))
+        return self._concluded(best[0], best[1], best[2], min(lower, best[0]))
 
     def _concluded(
         self, error: float, c: np.ndarray, points: np.ndarray, lower: float
@@ -220,8 +221,9 @@ class _Search:
             )
             if done.x is None:
                 return c, 0.0
-            c = c + scale * np.linalg.solve(self.triangle, done.x[:-1])
-        return c, scale * max(float(done.x[-1]) - LP_ACCURACY, 0.0)
+            *step, least = done.x.tolist()
+            c = c + scale * np.linalg.solve(self.triangle, np.array(step))
+        return c, scale * max(float(least) - LP_ACCURACY, 0.0)
 
     def _extrema(self, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Local maxima of the modulus of the error, one step of a parabola finer than the grid."""

@@ -360,9 +360,9 @@ def load(path: str | Path, fn: Function | str | None = None, weight: Function | 
     """Read a fit that `Fit.save` or ``remez fit --json --out`` wrote.
 
     Args:
-        path: of the file.
-        fn: the function that was approximated, where it was no expression.
-        weight: the weight, where it was a callable.
+        path: The file.
+        fn: The function that was approximated, where it was no expression.
+        weight: The weight, where it was a callable.
 
     Raises:
         RemezError: the file holds no fit.

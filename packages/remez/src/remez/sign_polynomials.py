@@ -39,12 +39,12 @@ class CompositePolynomial:
     """``s = p_k ∘ … ∘ p_1``, odd, close to sign on ``[-1, -delta] ∪ [delta, 1]``.
 
     Attributes:
-        layers: coefficients of p_1, p_2, … in the Chebyshev basis of [-1, 1], shape (d_i + 1,), the
+        layers: Coefficients of p_1, p_2, … in the Chebyshev basis of [-1, 1], shape (d_i + 1,), the
             even ones 0; all but the last are scaled to at most 1.
-        delta: half the gap.
-        deltas: half the gap that each layer is made for, the first being delta.
-        error: an upper bound on ``max |s - sign|`` there in exact arithmetic.
-        certified: whether it is proven by ball arithmetic, with these very coefficients, rather
+        delta: Half the gap.
+        deltas: Half the gap that each layer is made for, the first being delta.
+        error: An upper bound on ``max |s - sign|`` there in exact arithmetic.
+        certified: Whether it is proven by ball arithmetic, with these very coefficients, rather
             than sampled.
     """
 
@@ -79,8 +79,8 @@ def composite_polynomial(degrees: Sequence[int], delta: float) -> CompositePolyn
     """Odd minimax polynomials of the given degrees composed to approximate sign.
 
     Args:
-        degrees: odd degrees, the first applied first, such as ``(7, 15, 27)``.
-        delta: half the gap, in (0, 1).
+        degrees: Odd degrees, the first applied first, such as ``(7, 15, 27)``.
+        delta: Half the gap, in (0, 1).
 
     Returns:
         A `CompositePolynomial`, whose error is certified where python-flint is installed.
