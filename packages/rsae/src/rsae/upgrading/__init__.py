@@ -1,11 +1,13 @@
-"""The upgrade in stages: fit_rational → calibrate → finetune, strung together by the pipeline."""
+"""The upgrade in stages: fit_rational → calibrate → finetune → refine, run by the pipeline."""
 
 from rsae.upgrading.config import RationalConfig, UpgradeConfig, config_from_toml, preset
 from rsae.upgrading.initial_rational import RationalFit, fit_rational
 from rsae.upgrading.pipeline import Sample, UpgradeResult, sample_of, upgrade
+from rsae.upgrading.plan import Plan, plan
 from rsae.upgrading.refining import refine
 
 __all__ = [
+    "Plan",
     "RationalConfig",
     "RationalFit",
     "Sample",
@@ -13,6 +15,7 @@ __all__ = [
     "UpgradeResult",
     "config_from_toml",
     "fit_rational",
+    "plan",
     "preset",
     "refine",
     "sample_of",

@@ -14,8 +14,18 @@ from rsae.sae.model import Form
 from rsae.settings import check_fields
 from rsae.train import TrainConfig
 
-__all__ = ["Preset", "RationalConfig", "UpgradeConfig", "config_from_toml", "preset"]
+__all__ = [
+    "Keep",
+    "Kept",
+    "Preset",
+    "RationalConfig",
+    "UpgradeConfig",
+    "config_from_toml",
+    "preset",
+]
 
+Kept = Literal["features", "directions", "nothing"]
+Keep = Literal["auto"] | Kept
 Objective = Literal["family", "l1"]
 Preset = Literal["default", "paper"]
 T = TypeVar("T")
@@ -31,6 +41,9 @@ class RationalConfig:
         degree: type (m, n) of a magnitude or of a direct fit.
         layers: type (3, 2) layers composed to a gate: 2 give (9, 8), 3 give (27, 26).
         delta: half the gap around the gate's step, relative to C_in.
+        trained: whether the result is the variant whose coefficients are trained with the weights.
+            The default is not: on known features a trained shape gains squared error and loses
+            F1. A form other than "magnitude" is always trained.
 
     Raises:
         ConfigError: a value is outside its range.
@@ -40,6 +53,7 @@ class RationalConfig:
     degree: tuple[int, int] = (3, 2)
     layers: int = 3
     delta: float = 1e-3
+    trained: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -53,11 +67,17 @@ class RationalConfig:
 
 @dataclass(frozen=True)
 class UpgradeConfig:
-    """One upgrade: the rational, the training, the objective.
+    """One upgrade: what is kept, the rational, the training, the objective.
 
     Args:
+        keep: what of the teacher stays. "features": no weight is trained, refinement or pursuit
+            only. "directions": the decoder stays, encoder and thresholds are trained by a narrow
+            kernel, pursuit follows. "nothing": all is trained, refinement follows. "auto" is the
+            best of these for the teacher's family, see `rsae.upgrading.plan.plan`.
+        baselines: train also the variants that the result is not made from (the fine-tuned
+            teacher, trained thresholds, a trained rational), for the table.
         rational: the rational.
-        train: the training, the same for every arm.
+        train: the training, the same for every variant.
         objective: "family" takes the penalty that suits the teacher's family (L0 through a
             surrogate, thresholds trained); "l1" is the paper's.
         calibration_tokens: tokens on which scales are measured and L0 is matched, spread evenly
@@ -68,6 +88,8 @@ class UpgradeConfig:
         ConfigError: a value is outside its range.
     """
 
+    keep: Keep = "auto"
+    baselines: bool = False
     rational: RationalConfig = field(default_factory=RationalConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     objective: Objective = "family"
@@ -76,6 +98,15 @@ class UpgradeConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.keep not in ("auto", *get_args(Kept)):
+            raise ConfigError(
+                f"keep is one of {('auto', *get_args(Kept))}, not {quoted(self.keep)}"
+            )
+        if self.keep == "features" and (self.rational.trained or self.rational.form != "magnitude"):
+            raise ConfigError(
+                "keep 'features' trains nothing, so the rational stays the magnitude 1; leave out "
+                "its form and 'trained', or keep 'directions' or 'nothing'"
+            )
         if self.objective not in get_args(Objective):
             raise ConfigError(f"objective is one of {get_args(Objective)}, not {self.objective!r}")
         if self.calibration_tokens < 1:
@@ -87,8 +118,8 @@ def preset(name: Preset, family: str) -> UpgradeConfig:
 
     - "default": what `UpgradeConfig()` is;
     - "paper": Yin & Yu 2026, arXiv 2606.14990: a type (3, 2) fit of the activation for ReLU, a
-      (9, 8) gate for JumpReLU and TopK, an L1 penalty, 22 000 steps. Zeros stay exact and L0
-      stays controlled, which the paper does not do.
+      (9, 8) gate for JumpReLU and TopK, an L1 penalty, 22 000 steps, no refinement. Zeros stay
+      exact and L0 stays controlled, which the paper does not do.
 
     Raises:
         ConfigError: an unknown name.
@@ -99,7 +130,8 @@ def preset(name: Preset, family: str) -> UpgradeConfig:
         return UpgradeConfig()
     form: Form = "direct" if family == "relu" else "gate"
     return UpgradeConfig(
-        rational=RationalConfig(form=form, degree=(3, 2), layers=2, delta=1e-2),
+        keep="nothing",
+        rational=RationalConfig(form=form, degree=(3, 2), layers=2, delta=1e-2, trained=True),
         train=TrainConfig(steps=22_000, rational_lr=1e-4),
         objective="l1",
     )

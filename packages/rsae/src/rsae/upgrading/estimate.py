@@ -7,7 +7,8 @@ from typing import Any
 
 from rsae.pretrained import Teacher
 from rsae.upgrading.config import UpgradeConfig
-from rsae.upgrading.finetune import arms_to_train, trainings
+from rsae.upgrading.finetune import trainings
+from rsae.upgrading.plan import plan
 
 __all__ = ["estimate", "peak_memory_gib"]
 
@@ -22,7 +23,7 @@ _BASE_GIB = 2.0  # interpreter, libraries, a small host
 def estimate(teacher: Teacher, config: UpgradeConfig, n_tokens: int) -> dict[str, Any]:
     """Seconds and peak memory to expect, to within a factor of two on a laptop's CPU."""
     train, weights = config.train, 2 * teacher.d_in * teacher.d_sae
-    arms = arms_to_train(teacher, config)
+    planned = plan(teacher, config)
     product = 2 * train.batch_size * teacher.d_in * teacher.d_sae
     batch = train.batch_size * teacher.d_sae
     size = 4 * (_COPIES * weights + 3 * batch + n_tokens * teacher.d_in / 2)
@@ -31,11 +32,13 @@ def estimate(teacher: Teacher, config: UpgradeConfig, n_tokens: int) -> dict[str
         "family": teacher.family,
         "d_in": teacher.d_in,
         "d_sae": teacher.d_sae,
-        "arms": list(arms),
-        "steps_per_arm": train.steps,
+        "keep": planned.keep,
+        "plan": planned.sentence,
+        "trained": list(planned.trained),
+        "steps_per_variant": train.steps,
         "harvest_seconds": round(n_tokens / _TOKENS_PER_SECOND),
         "training_seconds": round(
-            sum(map(trainings, arms)) * train.steps * product * _OVERHEAD / _FLOPS
+            sum(map(trainings, planned.trained)) * train.steps * product * _OVERHEAD / _FLOPS
         ),
         "peak_memory_gib": round(_BASE_GIB + size / _GIB, 1),
     }

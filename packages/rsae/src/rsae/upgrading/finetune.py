@@ -1,12 +1,12 @@
-"""Stage 3: train the arms, all by the same loop on the same batches."""
+"""Stage 3: train the variants, all by the same loop on the same batches."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
@@ -18,94 +18,101 @@ from rsae.sae.model import RSAE
 from rsae.train import TrainResult, measure_units, train
 from rsae.train.losses import Penalty
 from rsae.upgrading.calibrate import with_trainable_thresholds
-from rsae.upgrading.config import UpgradeConfig
+from rsae.upgrading.config import Kept, UpgradeConfig
+from rsae.upgrading.plan import TrainedName
 
-__all__ = ["Arm", "ArmName", "arms_to_train", "finetune", "trainings"]
+__all__ = ["Trained", "finetune", "trainings"]
 
-ArmName = Literal["control", "threshold_only", "rsae"]
 OnStep = Callable[[dict[str, Any]], None]
 
 _CONTROL_RATES = (1.0, 1 / 16)
+_NARROW = 1 / 6  # of the kernel's window, where directions are kept: few firings move
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One trained arm.
+class Trained:
+    """One trained variant.
 
     Attributes:
         name: "control" (the teacher, by its own family's objective, at the better of two rates),
-            "threshold_only" (trained thresholds and an L0 penalty, no rational) or "rsae".
+            "threshold_only" (trained thresholds and an L0 penalty, no rational) or "rational" (the
+            same with a trained rational).
         coder: the result, at the target L0.
-        training: what the loop reported; None for an arm read back from disk.
+        training: what the loop reported.
         shift: the common shift of its thresholds that matched L0 after training.
     """
 
-    name: ArmName
+    name: TrainedName
     coder: RSAE
-    training: TrainResult | None
+    training: TrainResult
     shift: float
 
 
-def arms_to_train(teacher: Teacher, config: UpgradeConfig) -> tuple[ArmName, ...]:
-    """For a JumpReLU teacher, control and threshold-only are the same arm, trained once."""
-    if teacher.family == "jumprelu" and config.objective == "family":
-        return ("threshold_only", "rsae")
-    return ("control", "threshold_only", "rsae")
-
-
 def trainings(name: str) -> int:
-    """How often an arm is trained: the control at each of its rates, the others once."""
+    """How often a variant is trained: the control at each of its rates, the others once."""
     return len(_CONTROL_RATES) if name == "control" else 1
 
 
 def finetune(
-    name: ArmName,
+    name: TrainedName,
     teacher: Teacher,
     start: RSAE,
     train_on: Activations,
     calibration: Activations,
     config: UpgradeConfig,
     *,
+    keep: Kept = "nothing",
     checkpoint: Path | None = None,
     on_step: OnStep | None = None,
-) -> Arm:
-    """Train one arm and match its strict L0 to the teacher's on the calibration tokens.
+) -> Trained:
+    """Train one variant and match its strict L0 to the teacher's on the calibration tokens.
 
-    The control is trained twice, at the rates of the other arms and at a sixteenth of them, and
-    the better one on the calibration tokens is kept: a teacher close to its optimum is worsened
-    by rates that suit an arm with a new objective, and a control that anyone can beat proves
-    nothing.
+    The training is pointwise: activations are refined afterwards, never in the loop, where
+    refinement costs known features.
+
+    The control is trained twice, at the rates of the other variants and at a sixteenth of them,
+    and the better one on the calibration tokens is kept: a teacher close to its optimum is worsened
+    by rates that suit a new objective, and an undertrained baseline would bias the comparison.
 
     Args:
-        name: which arm.
+        name: which variant.
         teacher: the teacher.
         start: stage 2's result.
-        train_on, calibration: activations, the same for every arm.
+        train_on, calibration: activations, the same for every variant.
         config: the upgrade's configuration.
+        keep: with "directions" the decoder is not trained, and the kernel of the thresholds'
+            gradient is a sixth as wide, since a wide one moves firings from frequent features to
+            rare ones.
         checkpoint: where the loop keeps its state; a second training's is beside it.
         on_step: called after each step, with the factor on the rates as `rates`.
     """
     x = spread(calibration.tensor(), config.calibration_tokens).to(teacher.device)
     target = measure(start, x).l0
 
-    def at(rates: float) -> Arm:
+    settings = config.train
+    if keep == "directions":
+        settings = replace(settings, window=_NARROW * settings.window)
+
+    def at(rates: float) -> Trained:
         coder, penalty = _prepare(name, teacher, start, x, config)
+        for parameter in (coder.W_dec, coder.b_dec):
+            parameter.requires_grad_(keep == "nothing")
         few = spread(x, 4 * config.train.batch_size)
         result = train(
             coder,
             lambda step: _batches(train_on, config, step, teacher),
             penalty,
-            measure_units(coder, few, penalty, config.train.window),
+            measure_units(coder, few, penalty, settings.window),
             target,
-            config.train.scaled(rates),
+            settings.scaled(rates),
             checkpoint=_state_file(checkpoint, rates),
             on_step=on_step and (lambda record: on_step({"rates": rates, **record})),
         )
-        return Arm(name, coder, result, match_l0(coder, x, target))
+        return Trained(name, coder, result, match_l0(coder, x, target))
 
     if name != "control":
         return at(1.0)
-    return min(map(at, _CONTROL_RATES), key=lambda arm: measure(arm.coder, x).mse)
+    return min(map(at, _CONTROL_RATES), key=lambda one: measure(one.coder, x).mse)
 
 
 def _state_file(checkpoint: Path | None, rates: float) -> Path | None:
@@ -123,14 +130,14 @@ def _batches(
 
 
 def _prepare(
-    name: ArmName, teacher: Teacher, start: RSAE, x: Any, config: UpgradeConfig
+    name: TrainedName, teacher: Teacher, start: RSAE, x: Any, config: UpgradeConfig
 ) -> tuple[RSAE, Penalty]:
-    """The arm's coder, its trainable parameters marked, and its penalty."""
-    if name == "rsae" and config.objective == "l1":
+    """The variant's SAE, its trainable parameters marked, and its penalty."""
+    if name == "rational" and config.objective == "l1":
         coder = copy.deepcopy(start)
         coder.threshold.requires_grad_(coder.cfg.form == "gate" and teacher.family == "jumprelu")
         return coder, "l1"
-    if name == "rsae":
+    if name == "rational":
         return with_trainable_thresholds(start, teacher, x), "l0"
     identity = RationalActivation.constant((0, 0))
     support = start.cfg.support

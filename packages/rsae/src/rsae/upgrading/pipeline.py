@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sae_lens.constants import SAE_CFG_FILENAME, SAE_WEIGHTS_FILENAME
+from sae_lens.constants import SAE_CFG_FILENAME
 from torch import Tensor
 
 from rsae.data import Activations, ActivationStore
@@ -26,8 +28,12 @@ from rsae.sae.model import RSAE
 from rsae.settings import check_kind
 from rsae.upgrading.calibrate import calibrate
 from rsae.upgrading.config import UpgradeConfig
-from rsae.upgrading.finetune import Arm, ArmName, arms_to_train, finetune
+from rsae.upgrading.finetune import finetune
 from rsae.upgrading.initial_rational import RationalFit, fit_rational
+from rsae.upgrading.plan import Plan, TrainedName, is_nested, plan
+from rsae.upgrading.pursuit import LEAST_TOKENS
+from rsae.upgrading.refining import as_rsae
+from rsae.upgrading.variants import all_variants, pursuit_tokens, worse_than_teacher
 
 __all__ = ["Sample", "UpgradeResult", "recorded", "sample_of", "upgrade"]
 
@@ -35,12 +41,6 @@ _RUN_FILE = "upgrade.json"
 _METRICS_FILE = "metrics.json"
 _BATCH = 4096
 _LEAST_VARIANCE = 1e-24  # squares of a thousandth of the spread are still normal in float32
-_FOLDERS: dict[str, str] = {
-    "rsae_init": "rsae_init",
-    "control": "control",
-    "threshold_only": "threshold_only",
-    "rsae": ".",
-}
 _PARTS = ("train", "calibration", "heldout")
 Array = Tensor | np.ndarray
 Report = Callable[[dict[str, Any]], None]
@@ -57,23 +57,30 @@ class Sample:
 
 @dataclass(frozen=True)
 class UpgradeResult:
-    """The arms of one upgrade.
+    """The result of an upgrade, and the variants that it is measured beside.
 
     Attributes:
-        rsae: the upgraded coder.
-        control: the teacher, fine-tuned by its own family's objective with the same data.
-        threshold_only: trained thresholds, no rational; for JumpReLU it is the control.
-        rsae_init: the upgrade before fine-tuning.
-        metrics: by arm, on the held-out part; those of rsae_init are the teacher's.
+        rsae: the upgraded SAE.
+        rsae_init: the upgrade before anything is trained or refined.
+        variants: by name, in the order of the table: "teacher", what was trained of "control" (the
+            teacher by its own family's objective), "threshold_only" (trained thresholds, no
+            rational) and "rational", each followed by its copy that is refined as the result is
+            ("…_refined" or "…_pursued"), and "rsae", the result, last.
+        metrics: of each variant, on the held-out part.
+        plan: what was kept, trained, and done last.
+        notes: what is to be known of the run, a sentence each.
+        worse: a sentence where the result has a higher error than the teacher, else empty.
         certificate: the rational's fit and its error.
         seconds: by stage; a stage read back from disk took none.
     """
 
     rsae: RSAE
-    control: RSAE
-    threshold_only: RSAE
     rsae_init: RSAE
+    variants: Mapping[str, RSAE]
     metrics: Mapping[str, Measured]
+    plan: Plan
+    notes: tuple[str, ...]
+    worse: str
     certificate: RationalFit
     seconds: Mapping[str, float]
 
@@ -159,7 +166,7 @@ def upgrade(
     on_step: Report | None = None,
     progress: bool = False,
 ) -> UpgradeResult:
-    """Upgrade a trained sparse autoencoder to a rational one, and train its controls.
+    """Lower a trained SAE's error, changing as much of it as `config.keep` allows.
 
     Args:
         teacher: from `rsae.load_teacher`, or what that takes, such as "demo:relu".
@@ -167,10 +174,11 @@ def upgrade(
             (…, d_in), an iterator of such, or a `Sample` split by you.
         progress: show a bar for each training on a terminal or in a notebook, and lines in a log.
         config: `UpgradeConfig()` by default.
-        out: folder for the results: the RSAE in SAELens' layout, its controls in subfolders.
-            Every finished stage stays; a run that was killed goes on from there.
+        out: folder for the results: the upgraded SAE in SAELens' layout, what it started from in
+            "rsae_init", what was trained in subfolders of its name. Every finished stage stays; a
+            run that was killed goes on from there.
         resume: go on with, or read back, what `out` holds. Without it such a folder is refused.
-        on_step: called with the arm and the numbers of each training step.
+        on_step: called with the variant (`arm`) and the numbers of each training step.
 
     Raises:
         TeacherError: the teacher's d_in is not that of the activations.
@@ -214,27 +222,39 @@ class _Run:
         self, teacher: Teacher, sample: Sample, config: UpgradeConfig, on_step: Report | None
     ) -> None:
         self.teacher, self.sample, self.config, self.on_step = teacher, sample, config, on_step
+        self.plan = plan(teacher, config)
+        self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
+        if self.plan.trained and is_nested(teacher):
+            self.notes.append(
+                "the teacher was trained so that prefixes of its dictionary reconstruct too "
+                "(Matryoshka); fine-tuning ignores that"
+            )
 
     def all_stages(self, folder: Path | None) -> UpgradeResult:
         fit = self._timed("fit_rational", lambda: _rational(folder, self.config))
         x = spread(self.sample.calibration.tensor(), self.config.calibration_tokens)
         _check_spread(x)
         start = self._timed("calibrate", lambda: self._start(folder, fit, x))
-        arms = {
-            name: self._timed(name, partial(self._arm, folder, name, start))
-            for name in arms_to_train(self.teacher, self.config)
-        }
-        control = arms.get("control", arms["threshold_only"])
-        coders = {
-            "control": control,
-            "threshold_only": arms["threshold_only"],
-            "rsae_init": start,
-            "rsae": arms["rsae"],
-        }
+        bases = {"teacher": start}
+        if self.config.rational.form != "magnitude":
+            bases = {"teacher": as_rsae(self.teacher), "rsae_init": start}
+        for name in self.plan.trained:
+            bases[name] = self._timed(name, partial(self._trained, folder, name, start))
+        variants = self._timed("refine", lambda: self._variants(folder, bases))
         heldout = self.sample.heldout.tensor().to(self.teacher.device)
-        metrics = self._timed("measure", lambda: _measured(folder, coders, heldout))
-        return UpgradeResult(**coders, metrics=metrics, certificate=fit, seconds=dict(self.seconds))
+        metrics = self._timed("measure", lambda: _measured(folder, variants, heldout))
+        return UpgradeResult(
+            rsae=variants["rsae"],
+            rsae_init=start,
+            variants=variants,
+            metrics=metrics,
+            plan=self.plan,
+            notes=tuple(self.notes),
+            worse=worse_than_teacher(metrics),
+            certificate=fit,
+            seconds=dict(self.seconds),
+        )
 
     def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
         begin = time.perf_counter()
@@ -257,28 +277,46 @@ class _Run:
             start.save_model(kept)
         return start
 
-    def _arm(self, folder: Path | None, name: ArmName, start: RSAE) -> RSAE:
-        kept = folder / _FOLDERS[name] if folder else None
+    def _trained(self, folder: Path | None, name: TrainedName, start: RSAE) -> RSAE:
+        kept = folder / name if folder else None
         if kept and (kept / SAE_CFG_FILENAME).exists():
             return load_rsae(kept).to(self.teacher.device)
-        checkpoint = folder / f"{name}.checkpoint" if folder else None
-        arm: Arm = finetune(
+        found = finetune(
             name,
             self.teacher,
             start,
             self.sample.train,
             self.sample.calibration,
             self.config,
-            checkpoint=checkpoint,
+            keep="directions" if self.plan.keep == "directions" else "nothing",
+            checkpoint=folder / f"{name}.checkpoint" if folder else None,
             on_step=self._tell(name),
         )
         if folder and kept:
-            arm.coder.save_model(kept)
+            found.coder.save_model(kept)
             for file in folder.glob(f"{name}*.checkpoint"):
                 file.unlink()
-        return arm.coder
+        return found.coder
 
-    def _tell(self, name: ArmName) -> Report | None:
+    def _variants(self, folder: Path | None, bases: Mapping[str, RSAE]) -> dict[str, RSAE]:
+        """All variants; the result is read back where it is there, and kept where it is not."""
+        tokens = pursuit_tokens(
+            self.sample.calibration, self.sample.train, self.config.calibration_tokens
+        )
+        if tokens is None and self.plan.step == "pursued":
+            self.plan = replace(self.plan, step="refined")
+            self.notes.append(
+                f"pursuit needs {LEAST_TOKENS:,} tokens to set its thresholds on, and there are "
+                "fewer; activations are refined on the features that fire instead"
+            )
+        variants = all_variants(self.plan, bases, tokens)
+        if folder and (folder / SAE_CFG_FILENAME).exists():
+            variants["rsae"] = load_rsae(folder).to(self.teacher.device)
+        elif folder:
+            variants["rsae"].save_model(folder)
+        return variants
+
+    def _tell(self, name: TrainedName) -> Report | None:
         on_step = self.on_step
         if on_step is None:
             return None
@@ -311,31 +349,26 @@ def _rational(folder: Path | None, config: UpgradeConfig) -> RationalFit:
 
 
 def _measured(
-    folder: Path | None, coders: Mapping[str, RSAE], heldout: Tensor
+    folder: Path | None, variants: Mapping[str, RSAE], heldout: Tensor
 ) -> dict[str, Measured]:
-    """Metrics on the held-out part; those that `folder` has of the very same files are read."""
+    """Metrics on the held-out part; those that `folder` has of the very same SAEs are read."""
     kept = _kept_metrics(folder / _METRICS_FILE) if folder else {}
+    digests = {name: _digest(coder) for name, coder in variants.items()}
     found, fresh = {}, []
-    for name, coder in coders.items():
+    for name, coder in variants.items():
         one = kept.get(name)
-        if (
-            folder
-            and one
-            and one == (_files_sha256(folder, name), replace(one[1], n_tokens=len(heldout)))
-        ):
+        if one and one == (digests[name], replace(one[1], n_tokens=len(heldout))):
             found[name] = one[1]
         else:
             found[name] = measure(coder, heldout)
             fresh.append(name)
-    for name in fresh:
-        _record_figures(coders[name], found["rsae_init"], found[name])
-        if folder:
-            coders[name].save_model(_folder_of(folder, name))
+    for name, coder in variants.items():
+        _record_figures(coder, found["teacher"], found[name])
+        place = _folder_of(folder, name, variants) if folder else None
+        if place and name in fresh and (place / SAE_CFG_FILENAME).exists():
+            coder.save_model(place)
     if folder and fresh:
-        content = {
-            name: {"files_sha256": _files_sha256(folder, name), **asdict(one)}
-            for name, one in found.items()
-        }
+        content = {n: {"sha256": digests[n], **asdict(one)} for n, one in found.items()}
         write_json(folder / _METRICS_FILE, content)
     return found
 
@@ -357,24 +390,23 @@ def _kept_metrics(file: Path) -> dict[str, tuple[str, Measured]]:
     if not file.exists():
         return {}
     try:
-        return {
-            name: (one.pop("files_sha256"), Measured(**one))
-            for name, one in read_json(file).items()
-        }
+        return {name: (one.pop("sha256"), Measured(**one)) for name, one in read_json(file).items()}
     except (RsaeError, AttributeError, KeyError, TypeError):
         return {}
 
 
-def _files_sha256(folder: Path, name: str) -> str:
-    """SHA-256 of an arm's two files."""
-    kept = _folder_of(folder, name)
-    return f"{sha256(kept / SAE_WEIGHTS_FILENAME)} {sha256(kept / SAE_CFG_FILENAME)}"
+def _digest(coder: RSAE) -> str:
+    """SHA-256 of what the SAE computes with: tensors and settings of the refinement."""
+    tensors = torch.cat([t.detach().float().flatten() for t in coder.state_dict().values()])
+    settings = json.dumps(coder.cfg.refinement, sort_keys=True)
+    return f"{sha256(tensors)} {hashlib.sha256(settings.encode()).hexdigest()}"
 
 
-def _folder_of(folder: Path, name: str) -> Path:
-    """Where an arm is kept; a JumpReLU teacher's control is the threshold-only arm."""
-    kept = folder / _FOLDERS[name]
-    return kept if (kept / SAE_CFG_FILENAME).exists() else folder / _FOLDERS["threshold_only"]
+def _folder_of(folder: Path, name: str, variants: Mapping[str, RSAE]) -> Path:
+    """Where a variant is, if it is kept; a teacher that the upgrade starts as is "rsae_init"."""
+    if name == "teacher" and "rsae_init" not in variants:
+        return folder / "rsae_init"
+    return folder if name == "rsae" else folder / name
 
 
 def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
@@ -396,7 +428,8 @@ def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[s
             )
         ),
         "activations": parts,
-        "config": _plain(asdict(config)),
+        # Baselines can be added to a run that had none.
+        "config": {k: v for k, v in _plain(asdict(config)).items() if k != "baselines"},
     }
 
 

@@ -1,0 +1,163 @@
+"""How much of a teacher may change: every budget on synthetic worlds with known features.
+
+    python scripts/make_world.py --seed 21 --teacher-seed 1021 --out runs/worlds/21
+    python -m benchmarks.rsae.keep runs/worlds/21 --json benchmarks/rsae/keep.json
+    python -m benchmarks.rsae.keep --json benchmarks/rsae/keep.json        # the tables again
+
+For each world, family and variant of `VARIANTS`: MSE, strict L0, F1, MCC, precision and recall of
+the known features, firing Jaccard and decoder cosine with the teacher, all on the same 16 384
+samples that nothing was trained on; then the interval of the difference in F1 to the teacher. What
+the JSON file holds is not computed again.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.box import MARKDOWN
+from rich.console import Console
+from rich.table import Table
+
+from rsae import RSAE
+from rsae.files import write_json
+from rsae.pretrained import Teacher
+from rsae.train import TrainConfig
+from rsae.upgrading import UpgradeConfig, fit_rational, refine, sample_of
+from rsae.upgrading.calibrate import calibrate
+from rsae.upgrading.config import Kept
+from rsae.upgrading.finetune import finetune
+from rsae.upgrading.pipeline import Sample
+from rsae.upgrading.plan import TrainedName
+from rsae.upgrading.refining import as_rsae
+from rsae_evals import known_features
+from rsae_evals.comparison.results import Comparison
+from rsae_evals.synthetic import World, load_world
+
+FAMILIES = ("relu", "topk", "jumprelu", "batchtopk", "matryoshka")
+SAMPLES = 81_920  # a tenth each to calibrate on and, unused here, to hold out
+SAMPLE_SEED = 7_000  # plus the world's; teachers and evaluation have others
+FIGURES = ("mse", "l0", "f1", "mcc", "precision", "recall")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is trained, of how much freedom, and with which settings."""
+
+    trained: TrainedName | None = None
+    keep: Kept = "nothing"
+    train: dict[str, Any] = field(default_factory=dict)
+
+
+#: Trained once each; every one is measured as it is, refined and pursued.
+VARIANTS = {
+    "teacher": Variant(),
+    "directions": Variant("threshold_only", "directions"),
+    "directions, wide kernel": Variant("threshold_only", "directions", {"window": 1.8}),
+    "nothing": Variant("threshold_only"),
+    "nothing, narrow kernel": Variant("threshold_only", "nothing", {"window": 0.05}),
+    "nothing, rates / 16": Variant(
+        "threshold_only",
+        "nothing",
+        {"lr": 3e-2 / 16, "bias_lr": 6e-3 / 16, "rational_lr": 2e-3 / 16},
+    ),
+    "nothing, rational": Variant("rational"),
+}
+STEPS: dict[str, Callable[[RSAE, Sample], RSAE]] = {
+    "": lambda sae, _: sae,
+    " + CG": lambda sae, _: refine(sae),
+    " + pursuit": lambda sae, sample: refine(sae, sample.calibration, pursuit=True),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("world", nargs="*", type=Path, help="folders made by scripts/make_world.py")
+    add("--family", nargs="+", choices=FAMILIES, default=FAMILIES)
+    add("--json", type=Path, default=Path("benchmarks/rsae/keep.json"))
+    args = parser.parse_args()
+    found = json.loads(args.json.read_text()) if args.json.exists() else {}
+    console = Console(stderr=True)
+    for folder in args.world:
+        world = load_world(folder)
+        for family in args.family:
+            key = f"{world.model.cfg.seed} {family}"
+            if key not in found:
+                console.print(f"world {key}")
+                found[key] = cell(world, family)
+                write_json(args.json, found)
+    show(found)
+
+
+def cell(world: World, family: str) -> dict[str, Any]:
+    """Figures by variant for one teacher."""
+    seed = int(world.model.cfg.seed or 0)
+    x, _ = world.sample(SAMPLES, seed=SAMPLE_SEED + seed)
+    sample = sample_of(x)
+    teacher = world.teacher(family)
+    saes = {}
+    for name, variant in VARIANTS.items():
+        base = as_rsae(teacher) if variant.trained is None else trained(variant, teacher, sample)
+        saes |= {name + step: add(base, sample) for step, add in STEPS.items()}
+    return figures(known_features(saes, world))
+
+
+def trained(variant: Variant, teacher: Teacher, sample: Sample) -> RSAE:
+    """The teacher, trained as the variant says, at the teacher's mean L0."""
+    assert variant.trained is not None
+    config = UpgradeConfig(train=replace(TrainConfig(), **variant.train))
+    x = sample.calibration.tensor()
+    start = calibrate(teacher, fit_rational(config.rational), x)
+    return finetune(
+        variant.trained, teacher, start, sample.train, sample.calibration, config, keep=variant.keep
+    ).coder
+
+
+def figures(comparison: Comparison) -> dict[str, Any]:
+    """Plain numbers of one comparison."""
+    content = {}
+    for arm in comparison.arms:
+        one: dict[str, Any] = {name: arm.metrics[name] for name in FIGURES}
+        if arm.identity is not None:
+            jaccard = arm.identity.figures["firing_jaccard"]
+            one["firing_jaccard"] = [jaccard.median, jaccard.tenth_percentile]
+            one["decoder_cosine"] = arm.identity.figures["decoder_cosine"].median
+        if arm is not comparison.arms[0]:
+            change = comparison.difference("f1", arm.name, comparison.arms[0].name)
+            one["f1_change"] = [change.value, change.low, change.high]
+        content[arm.name] = one
+    return content
+
+
+def show(found: dict[str, Any]) -> None:
+    """One Markdown table per world and family."""
+    for key, variants in found.items():
+        columns = ("MSE", "L0", "F1", "F1 − teacher's, 95 %", "MCC", "Jaccard", "cosine")
+        table = Table(f"world {key}", *columns, box=MARKDOWN)
+        for name, one in variants.items():
+            table.add_row(name, *cells(one, variants["teacher"]))
+        Console(width=130).print(table)
+        print()
+
+
+def cells(one: dict[str, Any], teacher: dict[str, Any]) -> list[str]:
+    """One row: MSE with its change in percent, L0, F1 and its change, MCC, identity."""
+    change = 100 * (one["mse"] / teacher["mse"] - 1)
+    value, low, high = one.get("f1_change", (0.0, 0.0, 0.0))
+    jaccard = one.get("firing_jaccard", (1.0, 1.0))
+    return [
+        f"{one['mse']:.2f} ({change:+.1f} %)",
+        f"{one['l0']:.2f}",
+        f"{one['f1']:.3f}",
+        f"{value:+.3f} ({low:+.3f} to {high:+.3f})",
+        f"{one['mcc']:.3f}",
+        f"{jaccard[0]:.2f}",
+        f"{one.get('decoder_cosine', 1.0):.3f}",
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""What an upgrade will do: how much of the SAE may change, what is trained, what the result is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rsae.pretrained import Teacher
+from rsae.upgrading.config import Kept, UpgradeConfig
+
+__all__ = ["Plan", "Step", "TrainedName", "is_nested", "plan"]
+
+TrainedName = Literal["control", "threshold_only", "rational"]
+Step = Literal["none", "refined", "pursued"]
+
+# Measured on synthetic worlds with known features and on language models: docs/rsae/results.md.
+_BY_FAMILY: dict[str, Kept] = {"relu": "nothing", "jumprelu": "features", "topk": "features"}
+
+_CHANGES = {
+    "features": "no weight is trained",
+    "directions": "the decoder stays as it is, encoder and thresholds are trained",
+    "nothing": "every weight is trained",
+}
+_STEPS = {
+    "none": "not refined",
+    "refined": "then activations are refined on the features that fire",
+    "pursued": "then features are chosen anew once, each firing as often as before, and refined",
+}
+_PARTS = {"control": "training", "threshold_only": "thresholds", "rational": "the rational"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One upgrade, decided before anything is computed.
+
+    Attributes:
+        keep: what stays: "features", "directions" or "nothing".
+        base: the variant that the result is made from: "teacher" or a trained one.
+        step: what follows it: "refined" (conjugate gradients), "pursued" (pursuit first) or "none".
+        trained: the variants to train, in the order of the table.
+        family: of the teacher.
+        chosen: whether `keep` was chosen for the family, and not by the user.
+    """
+
+    keep: Kept
+    base: Literal["teacher"] | TrainedName
+    step: Step
+    trained: tuple[TrainedName, ...]
+    family: str
+    chosen: bool
+
+    @property
+    def sentence(self) -> str:
+        """What will be done, in one sentence."""
+        why = f" (the default for {self.family} SAEs)" if self.chosen else ""
+        what = _CHANGES[self.keep]
+        if self.base == "threshold_only":
+            what += ", the activation stays as it is"
+        return f"keep {self.keep}{why}: {what}, {_STEPS[self.step]}."
+
+    @property
+    def copy_step(self) -> Step:
+        """What follows each trained variant in the table, so that all are treated alike."""
+        return "refined" if self.step == "none" else self.step
+
+    @property
+    def baseline(self) -> str:
+        """The variant that the result is measured against.
+
+        The teacher, fine-tuned and refined as the result is; the teacher itself where the result
+        is not trained.
+        """
+        control = "control" if "control" in self.trained else "threshold_only"
+        if self.base in ("teacher", control):
+            return "teacher"
+        return control if self.step == "none" else f"{control}_{self.step}"
+
+    def made_of(self, variants: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """(what was added, variant) from the teacher to the result, over those measured."""
+        order = [name for name in _PARTS if name in self.trained]
+        trained = order[: order.index(self.base) + 1] if self.base in order else []
+        chain = [(_PARTS[name], name) for name in trained]
+        if trained and trained[0] == "threshold_only":  # a JumpReLU's control and thresholds
+            chain[0] = ("training and thresholds", "threshold_only")
+        if self.step == "none":
+            return (*chain[:-1], (chain[-1][0], "rsae"))
+        if self.step == "refined":
+            return (*chain, ("refinement", "rsae"))
+        if f"{self.base}_refined" in variants:
+            return (*chain, ("refinement", f"{self.base}_refined"), ("pursuit", "rsae"))
+        return (*chain, ("refinement and pursuit", "rsae"))
+
+
+def plan(teacher: Teacher, config: UpgradeConfig) -> Plan:
+    """Decide from the teacher's family and the settings.
+
+    "auto" keeps features for JumpReLU (to which BatchTopK and Matryoshka SAEs belong) and TopK,
+    and nothing for L1-trained ReLU SAEs, which find more known features when they are trained. A
+    rational that is to be trained, and the paper's objective, mean "nothing". The L1 families are
+    refined without pursuit, which costs them known features; so is whatever was trained in full.
+    """
+    chosen = config.keep == "auto"
+    trains_rational = config.rational.trained or config.rational.form != "magnitude"
+    keep: Kept
+    if config.keep != "auto":
+        keep = config.keep
+    elif config.objective == "l1" or trains_rational:
+        keep, chosen = "nothing", False
+    else:
+        keep = _BY_FAMILY[teacher.family]
+    step: Step = "refined" if keep == "nothing" or teacher.family == "relu" else "pursued"
+    if config.objective == "l1" and keep != "features":
+        step = "none"
+    variants: tuple[TrainedName, ...] = ("control", "threshold_only", "rational")
+    if teacher.family == "jumprelu" and config.objective == "family":
+        variants = ("threshold_only", "rational")  # its own objective trains thresholds
+    if keep == "features":
+        trained = variants if config.baselines else ()
+        return Plan(keep, "teacher", step, trained, teacher.family, chosen)
+    base: TrainedName = "rational" if trains_rational else "threshold_only"
+    if not (config.baselines or trains_rational):
+        variants = tuple(name for name in variants if name != "rational")
+    return Plan(keep, base, step, variants, teacher.family, chosen)
+
+
+def is_nested(teacher: Teacher) -> bool:
+    """Whether its metadata says that prefixes of its dictionary were trained to reconstruct too."""
+    details = teacher.metadata.get("training_architecture_details")
+    widths = details.get("matryoshka_widths") if isinstance(details, dict) else None
+    names = (teacher.metadata.get(key) for key in ("training_architecture", "architecture"))
+    return bool(widths) or any("matryoshka" in str(name).lower() for name in names)

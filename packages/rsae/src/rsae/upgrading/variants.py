@@ -1,0 +1,73 @@
+"""The variants of an upgrade: the teacher and what was trained, each also refined alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from rsae.data import Activations
+from rsae.metrics import Measured, spread
+from rsae.sae.model import RSAE
+from rsae.upgrading.plan import Plan, Step
+from rsae.upgrading.pursuit import LEAST_TOKENS
+from rsae.upgrading.refining import refine
+
+__all__ = ["all_variants", "pursuit_tokens", "worse_than_teacher"]
+
+_NOISE = 1e-6  # relative difference of MSE that another order of summation can make
+
+
+def pursuit_tokens(calibration: Activations, train: Activations, most: int) -> Tensor | None:
+    """At most `most` rows to calibrate a pursuit on, or None where there are too few.
+
+    Those of the calibration split, and of the training split where they are too few.
+    """
+    rows = spread(calibration.tensor(), most)
+    if len(rows) < LEAST_TOKENS:
+        rows = torch.cat([rows, spread(train.tensor(), LEAST_TOKENS - len(rows))])
+    return rows if len(rows) >= LEAST_TOKENS else None
+
+
+def all_variants(plan: Plan, bases: Mapping[str, RSAE], tokens: Tensor | None) -> dict[str, RSAE]:
+    """Every variant in the order of the table, the result last, as "rsae".
+
+    Args:
+        plan: the plan; its step needs `tokens` where it is "pursued".
+        bases: "teacher", "rsae_init" where that differs, and what was trained.
+        tokens: (n, d_in) activations to calibrate pursuits on; None for no pursuit.
+    """
+    found: dict[str, RSAE] = {}
+    for name, coder in bases.items():
+        found[name] = coder
+        if name == "rsae_init":
+            continue
+        steps: list[Step] = [plan.copy_step]
+        if name == "teacher":
+            steps = ["refined", "pursued"] if tokens is not None else ["refined"]
+        for step in steps:
+            found[f"{name}_{step}"] = _refined(coder, step, tokens)
+    result = plan.base if plan.step == "none" else f"{plan.base}_{plan.step}"
+    found["rsae"] = found.pop(result)
+    return found
+
+
+def _refined(coder: RSAE, step: Step, tokens: Tensor | None) -> RSAE:
+    return refine(coder, tokens, pursuit=True) if step == "pursued" else refine(coder)
+
+
+def worse_than_teacher(metrics: Mapping[str, Measured]) -> str:
+    """A sentence where the result has a higher held-out error than its teacher; else nothing.
+
+    L0 is matched on the calibration tokens, so that a higher error is not the price of sparsity.
+    """
+    before, after = metrics["teacher"], metrics["rsae"]
+    if math.isfinite(after.mse) and after.mse <= before.mse * (1 + _NOISE):
+        return ""
+    return (
+        f"worse than its teacher: held-out MSE {after.mse:.5g} against {before.mse:.5g}, strict L0 "
+        f"{after.l0:.2f} against {before.l0:.2f}; keep the teacher, or its features (--keep "
+        "features), or train longer at lower rates"
+    )
