@@ -1,10 +1,10 @@
 """How much of a teacher may change: every budget on synthetic worlds with known features.
 
     python scripts/make_world.py --seed 21 --teacher-seed 1021 --out runs/worlds/21
-    python -m benchmarks.rsae.keep runs/worlds/21 --json benchmarks/rsae/keep.json
+    python -m benchmarks.rsae.keep runs/worlds/21 --choose --json benchmarks/rsae/keep.json
     python -m benchmarks.rsae.keep --json benchmarks/rsae/keep.json        # the tables again
 
-For each world, family and variant of `VARIANTS`: MSE, strict L0, F1, MCC, precision and recall of
+For each world, family and variant: MSE, strict L0, F1, MCC, precision and recall of
 the known features, firing Jaccard and decoder cosine with the teacher, all on the same 16 384
 samples that nothing was trained on; then the interval of the difference in F1 to the teacher. What
 the JSON file holds is not computed again.
@@ -20,6 +20,7 @@ from typing import Any
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
+from rsae_evals.comparison.results import Comparison
 
 from rsae import RSAE
 from rsae.files import write_json
@@ -33,7 +34,6 @@ from rsae.upgrading.pipeline import Sample
 from rsae.upgrading.plan import TrainedName
 from rsae.upgrading.refining import as_rsae
 from rsae_evals import known_features
-from rsae_evals.comparison.results import Comparison
 from rsae_evals.synthetic import World, load_world
 
 FAMILIES = ("relu", "topk", "jumprelu", "batchtopk", "matryoshka")
@@ -44,25 +44,32 @@ FIGURES = ("mse", "l0", "f1", "mcc", "precision", "recall")
 
 @dataclass(frozen=True)
 class Variant:
-    """What is trained, of how much freedom, and with which settings."""
+    """What is trained, of how much freedom, with which settings, and what may follow."""
 
     trained: TrainedName | None = None
     keep: Kept = "nothing"
     train: dict[str, Any] = field(default_factory=dict)
+    steps: tuple[str, ...] = ("", " + CG", " + pursuit")
 
 
-#: Trained once each; every one is measured as it is, refined and pursued.
+SLOWER = {"lr": 3e-2 / 16, "bias_lr": 6e-3 / 16, "rational_lr": 2e-3 / 16}
+
+#: What is reported on every world.
 VARIANTS = {
+    "teacher": Variant(),
+    "directions": Variant("threshold_only", "directions", steps=(" + pursuit",)),
+    "nothing": Variant("threshold_only", steps=(" + CG",)),
+    "nothing, rational": Variant("rational", steps=(" + CG",)),
+}
+
+#: What else the settings were chosen from, with all steps (`--choose`).
+CHOICES = {
     "teacher": Variant(),
     "directions": Variant("threshold_only", "directions"),
     "directions, wide kernel": Variant("threshold_only", "directions", {"window": 1.8}),
     "nothing": Variant("threshold_only"),
     "nothing, narrow kernel": Variant("threshold_only", "nothing", {"window": 0.05}),
-    "nothing, rates / 16": Variant(
-        "threshold_only",
-        "nothing",
-        {"lr": 3e-2 / 16, "bias_lr": 6e-3 / 16, "rational_lr": 2e-3 / 16},
-    ),
+    "nothing, rates / 16": Variant("threshold_only", "nothing", SLOWER),
     "nothing, rational": Variant("rational"),
 }
 STEPS: dict[str, Callable[[RSAE, Sample], RSAE]] = {
@@ -77,6 +84,7 @@ def main() -> None:
     add = parser.add_argument
     add("world", nargs="*", type=Path, help="folders made by scripts/make_world.py")
     add("--family", nargs="+", choices=FAMILIES, default=FAMILIES)
+    add("--choose", action="store_true", help="all settings that were tried, not only the chosen")
     add("--json", type=Path, default=Path("benchmarks/rsae/keep.json"))
     args = parser.parse_args()
     found = json.loads(args.json.read_text()) if args.json.exists() else {}
@@ -87,21 +95,21 @@ def main() -> None:
             key = f"{world.model.cfg.seed} {family}"
             if key not in found:
                 console.print(f"world {key}")
-                found[key] = cell(world, family)
+                found[key] = cell(world, family, CHOICES if args.choose else VARIANTS)
                 write_json(args.json, found)
     show(found)
 
 
-def cell(world: World, family: str) -> dict[str, Any]:
+def cell(world: World, family: str, variants: dict[str, Variant]) -> dict[str, Any]:
     """Figures by variant for one teacher."""
     seed = int(world.model.cfg.seed or 0)
     x, _ = world.sample(SAMPLES, seed=SAMPLE_SEED + seed)
     sample = sample_of(x)
     teacher = world.teacher(family)
     saes = {}
-    for name, variant in VARIANTS.items():
+    for name, variant in variants.items():
         base = as_rsae(teacher) if variant.trained is None else trained(variant, teacher, sample)
-        saes |= {name + step: add(base, sample) for step, add in STEPS.items()}
+        saes |= {name + step: STEPS[step](base, sample) for step in variant.steps}
     return figures(known_features(saes, world))
 
 

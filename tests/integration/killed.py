@@ -24,13 +24,13 @@ from tests.rsae.pretrained.formats import Parts, saelens
 from rsae_cli import main
 
 D_IN, D_SAE, VOCABULARY = 6, 24, 20
-PARTS = ("rsae_init", "control", "threshold_only", ".")
+PARTS = ("rsae_init", "control", "threshold_only", "rational", ".")
 STAGES = (  # what each leaves first, as patterns of files
     "activations/blocks.0.hook_resid_post/train-00000.safetensors",
     "rational.json",
     "control*.checkpoint",
     "threshold_only*.checkpoint",
-    "rsae*.checkpoint",
+    "rational*.checkpoint",
     "measurements",
     "report.json",
 )
@@ -122,7 +122,9 @@ def prepare(folder: Path) -> None:
     texts = [" ".join("x" * rng.randint(1, 15) for _ in range(150)) for _ in range(40)]
     lines = [{"title": str(i), "text": text} for i, text in enumerate(texts)]
     (folder / "text.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    (folder / "settings.toml").write_text("[train]\nbatch_size = 256\ncheckpoint_every = 8\n")
+    (folder / "settings.toml").write_text(
+        "keep = 'nothing'\n[rational]\ntrained = true\n[train]\nbatch_size = 256\ncheckpoint_every = 8\n"
+    )
 
 
 def at_every_stage(folder: Path, out: Path) -> int:

@@ -28,7 +28,10 @@ from rsae.upgrading import fit_rational, preset, sample_of
 from rsae.upgrading.calibrate import calibrate, with_trainable_thresholds
 
 CONFIG = UpgradeConfig(
-    train=TrainConfig(steps=60, batch_size=128, checkpoint_every=20), calibration_tokens=400
+    keep="nothing",
+    rational=RationalConfig(trained=True),
+    train=TrainConfig(steps=60, batch_size=128, checkpoint_every=20),
+    calibration_tokens=400,
 )
 X, _ = sparse_world()
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,17 +89,20 @@ def test_lifting_undoes_the_shrinkage_of_a_relu():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_upgrade_from_end_to_end(family):
     result = rsae.upgrade(world_teacher(family), X, CONFIG)
-    assert result.metrics["rsae"].mse < result.metrics["rsae_init"].mse
-    for name in ("control", "threshold_only", "rsae"):
-        coder = getattr(result, name)
+    assert result.metrics["rsae"].mse < result.metrics["teacher"].mse
+    assert not result.worse
+    for name in (*result.plan.trained, "rsae"):
+        coder = result.variants[name]
         x = sample_of(X).calibration.tensor()
-        if coder.cfg.support != "topk":  # at most k per token by construction
+        if coder.cfg.support != "topk" and name != "rsae":  # at most k per token, or refined
             assert measure(coder, x).l0 == pytest.approx(measure(result.rsae_init, x).l0, rel=0.01)
         h, z = coder.encode_pre_act(x), coder.encode(x)
         assert (z[~coder.support(h, coder.threshold, coder.feature_scale, h)] == 0).all()
     assert result.rsae.cfg.support == "threshold"
-    assert (result.control is result.threshold_only) == (family == "jumprelu")
-    assert result.threshold_only.rational.degree == (0, 0)
+    assert ("control" in result.variants) == (family != "jumprelu")
+    assert result.variants["threshold_only"].rational.degree == (0, 0)
+    assert list(result.variants)[0] == "teacher"
+    assert list(result.variants)[-1] == "rsae"
 
 
 def test_rates_that_are_too_high_do_not_make_a_weak_control():
@@ -104,7 +110,7 @@ def test_rates_that_are_too_high_do_not_make_a_weak_control():
     origin = world_teacher("topk")
     wild = replace(CONFIG, train=replace(CONFIG.train, lr=4.0, bias_lr=4.0))
     seen = []
-    control = rsae.upgrade(origin, X, wild, on_step=seen.append).control
+    control = rsae.upgrade(origin, X, wild, on_step=seen.append).variants["control"]
     assert {r["rates"] for r in seen if r["arm"] == "control"} == {1.0, 1 / 16}
     x = sample_of(X).calibration.tensor()
     fast = next(r for r in reversed(seen) if r["arm"] == "control" and r["rates"] == 1)
@@ -118,6 +124,8 @@ def test_the_papers_setting_trains_and_keeps_exact_zeros():
         config = replace(config, train=train, calibration_tokens=400)
         result = rsae.upgrade(world_teacher(family), X, config)
         assert result.certificate.form == ("direct" if family == "relu" else "gate")
+        assert result.rsae.refinement is None
+        assert "rational_refined" in result.variants
         assert 0 < (result.rsae.encode(X) == 0).float().mean() < 1
 
 
@@ -125,7 +133,7 @@ class Killed(BaseException):
     """As good as kill -9: no stage has a handler for it."""
 
 
-@pytest.mark.parametrize("arm", ["control", "threshold_only", "rsae"])
+@pytest.mark.parametrize("arm", ["control", "threshold_only", "rational"])
 def test_a_run_killed_in_any_arm_goes_on(tmp_path, arm):
     whole = rsae.upgrade(world_teacher("topk"), X, CONFIG, out=tmp_path / "whole")
 
@@ -140,8 +148,9 @@ def test_a_run_killed_in_any_arm_goes_on(tmp_path, arm):
         world_teacher("topk"), X, CONFIG, out=tmp_path / "cut", resume=True, on_step=seen.append
     )
     assert (seen[0]["arm"], seen[0]["step"]) == (arm, 21)
-    for name in ("control", "threshold_only", "rsae", "rsae_init"):
-        assert_same(getattr(again, name), getattr(whole, name))
+    assert list(again.variants) == list(whole.variants)
+    for name in whole.variants:
+        assert_same(again.variants[name], whole.variants[name])
 
 
 @pytest.mark.parametrize("file", ["rational.json", "rsae_init/sae_weights.safetensors"])

@@ -206,6 +206,7 @@ class Comparison:
     the confidence level of every interval. ``tokens`` gives n_tokens, n_sequences, n_documents
     (None where no document is known), sha256 and, for downstream metrics, n_tokens_downstream and
     n_sequences_downstream. ``gain`` says what the last arm's gain over the first is made of;
+    ``baseline`` is the arm that the report measures the last against, where one was named;
     ``known_features`` is the comparison of the same variants on a synthetic world. ``floors``
     holds what is reached untrained: name (residual channels, random dictionary) → metric → value.
     ``undefined`` maps ``"arm/metric"``
@@ -224,6 +225,7 @@ class Comparison:
     undefined: dict[str, str] = field(default_factory=dict)
     gain: tuple[GainPart, ...] = ()
     known_features: Comparison | None = None
+    baseline: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 

@@ -20,9 +20,10 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae upgrade`."""
     parser = subparsers.add_parser(
         "upgrade",
-        help="make a trained SAE's activation rational, train its controls, report",
-        description="Upgrade a trained SAE. Without TEACHER the three packaged ones are upgraded "
-        "one after another.",
+        help="lower a trained SAE's error within a budget of change, report",
+        description="Upgrade a trained SAE, changing as much of it as --keep allows. Without "
+        "TEACHER the three packaged ones are upgraded one after another. The exit code is 3 where "
+        "a result has a higher error than its teacher.",
         example="rsae upgrade demo:relu --out runs/relu",
     )
     add = parser.add_argument
@@ -35,6 +36,17 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
         choices=["auto", "relu", "jumprelu", "topk"],
         default="auto",
         help="activation family of the teacher (%(default)s: as it says itself)",
+    )
+    add(
+        "--keep",
+        choices=["auto", "features", "directions", "nothing"],
+        help="what stays as it is: all weights (features), the decoder (directions), or nothing; "
+        "auto, the default, is the best for the family",
+    )
+    add(
+        "--baselines",
+        action="store_true",
+        help="train the fine-tuned teacher, thresholds and a rational for the table too",
     )
     add("--steps", type=int, help="optimiser steps per variant (default: that of the preset)")
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")

@@ -19,7 +19,10 @@ ADDED = (("refined", "refinement"), ("pursued", "pursuit"))
 _METRICS = ("mse", "delta_ce")
 
 
-def gain_parts(values: Mapping[str, Mapping[str, float | None]]) -> tuple[GainPart, ...]:
+def gain_parts(
+    values: Mapping[str, Mapping[str, float | None]],
+    made_of: Sequence[tuple[str, str]] | None = None,
+) -> tuple[GainPart, ...]:
     """Attribute the change from the first arm to the last to the steps between them.
 
     The arms of an upgrade are a chain: teacher, control (training), threshold_only (thresholds),
@@ -28,11 +31,12 @@ def gain_parts(values: Mapping[str, Mapping[str, float | None]]) -> tuple[GainPa
 
     Args:
         values: arm → metric → value, in the order of the comparison.
+        made_of: (what was added, arm) from the first arm to the last; None tells it by the names.
 
     Returns:
         One part per metric and step; none where there are fewer than two steps or no gain.
     """
-    steps = _chain(list(values))
+    steps = _chain(list(values)) if made_of is None else [("", next(iter(values))), *made_of]
     return tuple(part for metric in _METRICS for part in _parts(metric, steps, values))
 
 

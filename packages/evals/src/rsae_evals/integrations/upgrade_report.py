@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from rsae.files import write_text
 from rsae.sae.card import Figure, model_card
 from rsae.sae.model import RSAE
 from rsae_evals.comparison.comparing import compare
+from rsae_evals.comparison.gain import gain_parts
+from rsae_evals.comparison.results import Comparison
 from rsae_evals.data.evaluation_set import evaluation_set
 from rsae_evals.metrics.downstream import Splicing
 from rsae_evals.metrics.reconstruction import Reconstruction
@@ -42,13 +45,15 @@ def evaluate_upgrade(
     out: Path,
     provenance: Mapping[str, Any],
     console: Console,
+    baseline: str | None = None,
+    made_of: Sequence[tuple[str, str]] | None = None,
 ) -> Comparison:
     """Compare the arms of an upgrade, write the report into `out`, and print its first table.
 
     Measurements are kept in ``out/measurements``: a run that was stopped goes on from there.
 
     Args:
-        arms: name → dictionary, in the order teacher, control, threshold_only, rsae_init, rsae.
+        arms: name → dictionary, the teacher first, the result last.
         host: the language model to splice into; None leaves downstream metrics out.
         hook_name: where in it the dictionaries live.
         heldout: activations that no arm was trained on.
@@ -56,6 +61,9 @@ def evaluate_upgrade(
         out: the folder of the upgrade.
         provenance: what the upgrade says of itself (seeds, hashes, settings).
         console: where to print.
+        baseline: the arm that the result is measured against in the report's first sentence;
+            by default see `rsae_evals.report.answer.question`.
+        made_of: (what was added, arm) from the first arm to the last; by default told by names.
 
     Returns:
         The comparison that report.json holds.
@@ -71,6 +79,9 @@ def evaluate_upgrade(
             provenance=known | of_this_process() | dict(provenance),
             progress=progress,
         )
+    found = replace(found, baseline=baseline)
+    if made_of is not None:
+        found = replace(found, gain=gain_parts(_values(found), made_of))
     folder = write(found, out)
     _complete_card(arms["rsae"], found, Path(out))
     show(found, console)
@@ -86,3 +97,7 @@ def _complete_card(coder: Any, found: Comparison, out: Path) -> None:
         return
     figure = Figure("ΔCE, nats per token", before, after, n_tokens)
     write_text(out / "README.md", model_card(coder.cfg, coder.rational.degree, [figure]))
+
+
+def _values(comparison: Comparison) -> dict[str, Mapping[str, float | None]]:
+    return {arm.name: arm.metrics for arm in comparison.arms}

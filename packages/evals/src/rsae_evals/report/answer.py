@@ -15,13 +15,24 @@ _LABELS = {
     "teacher": "teacher",
     "control": "fine-tuned teacher",
     "threshold_only": "threshold-only control",
+    "rational": "trained rational",
     "rsae_init": "RSAE at initialisation",
     "rsae": "RSAE",
 }
 
 
+_STEPS = ("refined", "pursued")
+
+
 def arm_label(name: str) -> str:
-    """How the report calls an arm: the arms of an upgrade by what they are, others by name."""
+    """How the report calls an arm: the arms of an upgrade by what they are, others by name.
+
+    >>> arm_label("control_refined"), arm_label("pursued"), arm_label("mine")
+    ('fine-tuned teacher, refined', 'teacher, pursued', 'mine')
+    """
+    base, _, step = name.rpartition("_")
+    if step in _STEPS and (base or "teacher") in _LABELS:
+        return f"{_LABELS[base or 'teacher']}, {step}"
     return _LABELS.get(name, name)
 
 
@@ -56,11 +67,14 @@ class Answer:
 
 
 def question(comparison: Comparison) -> Question:
-    """The last arm against the fine-tuned control, or the first arm where there is no control."""
+    """The last arm against the baseline that the comparison names.
+
+    Where it names none, against the fine-tuned control, or the first arm if there is no control.
+    """
     *earlier, subject = (arm.name for arm in comparison.arms)
     if not earlier:
         return Question(subject, None, (subject,))
-    baseline = "control" if "control" in earlier else earlier[0]
+    baseline = comparison.baseline or ("control" if "control" in earlier else earlier[0])
     return Question(subject, baseline, tuple(dict.fromkeys((earlier[0], baseline, subject))))
 
 
@@ -213,7 +227,8 @@ def _figures(comparison: Comparison, found: Difference) -> str:
 
 
 def _the(name: str) -> str:
-    return f"the {arm_label(name)}" if name in _LABELS else name
+    label = arm_label(name)
+    return f"the {label}" if name in _LABELS or label != name else name
 
 
 def held_out(comparison: Comparison) -> str:

@@ -27,11 +27,13 @@ from rsae.upgrading.config import UpgradeConfig, config_from_toml, preset
 from rsae.upgrading.estimate import estimate, peak_memory_gib
 from rsae.upgrading.finetune import trainings
 from rsae.upgrading.pipeline import UpgradeResult, recorded, sample_of, upgrade
+from rsae.upgrading.plan import plan
 
 __all__ = ["run"]
 
 _DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
 _BATCH = 4096
+_WORSE = 3  # exit code where a result has a higher error than its teacher
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     summaries = [_upgrade(args, job, host, store, hook, console) for job in jobs]
     if args.json:
         Console().print_json(data=summaries)
-    return 0
+    return _WORSE if any(summary["worse"] for summary in summaries) else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,10 @@ def _job(args: argparse.Namespace, name: str, alone: bool) -> _Job:
         config = config_from_toml(args.config, config)
     if args.steps is not None:
         config = replace(config, train=replace(config.train, steps=args.steps))
+    if args.keep is not None:
+        config = replace(config, keep=args.keep)
+    if args.baselines:
+        config = replace(config, baselines=True)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
     return _Job(name, teacher, config, args.out if alone else args.out / name.removeprefix("demo:"))
@@ -109,6 +115,7 @@ def _upgrade(
     log = JsonLines(job.out / "run.jsonl")
     trackers = [external_tracker(args.tracker, job.out)] if args.tracker else []
     console.print(f"{job.name}: {job.teacher.family}, {job.teacher.d_sae} features")
+    console.print(plan(teacher, job.config).sentence, highlight=False)
     for note in job.teacher.notes:
         console.print(f"Note: {note}", markup=False, highlight=False)
     with progress_on(console) as progress:
@@ -129,6 +136,10 @@ def _upgrade(
             on_step=on_step,
         )
     summary = _summary(job, result, hook, host)
+    if result.worse:
+        console.print(f"[red]{job.name} came out {result.worse}.[/]", soft_wrap=True)
+    for note in (*result.notes, *_dead(summary)):
+        console.print(f"Note: {note}.", markup=False, highlight=False)
     log.log({"arm": "all", **summary, "out": job.out.name})
     write_json(job.out / "summary.json", {**summary, "out": job.out.name})
     _evaluate(job, result, host, store, hook, summary, console)
@@ -146,6 +157,12 @@ def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[st
         "hook_name": hook,
         "out": str(job.out),
         "seed": job.config.seed,
+        "keep": result.plan.keep,
+        "plan": result.plan.sentence,
+        "worse": result.worse,
+        "notes": list(result.notes),
+        "features": job.teacher.d_sae,
+        "alive": {name: result.metrics[name].frac_alive for name in ("teacher", "rsae")},
         "seconds": dict(result.seconds),
         "training_tokens_per_second": {
             name: trainings(name) * tokens / s for name, s in trained.items()
@@ -153,6 +170,19 @@ def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[st
         "peak_memory_gib": peak_memory_gib(),
         "gate": {"error": result.certificate.error, "source": result.certificate.source},
     }
+
+
+def _dead(summary: dict[str, Any]) -> list[str]:
+    """A sentence where features fire on no held-out token, before and after."""
+    before, after = (
+        round((1 - summary["alive"][name]) * summary["features"]) for name in ("teacher", "rsae")
+    )
+    if not before + after:
+        return []
+    return [
+        f"{after} of {summary['features']} features fire on no held-out token, {before} before; "
+        "an upgrade revives few of them"
+    ]
 
 
 def _costs(summary: dict[str, Any]) -> str:
@@ -175,13 +205,7 @@ def _evaluate(
     if not evaluators:
         console.print("No table: pip install rsae-evals, then the same command with --resume.")
         return
-    arms = {
-        "teacher": job.teacher,
-        "control": result.control,
-        "threshold_only": result.threshold_only,
-        "rsae_init": result.rsae_init,
-        "rsae": result.rsae,
-    }
+    arms = {**result.variants, "teacher": job.teacher}
     evaluate: Callable[..., Any] = evaluators[0].load()
     evaluate(
         arms,
@@ -192,4 +216,6 @@ def _evaluate(
         out=job.out,
         provenance={name: value for name, value in summary.items() if name != "out"},
         console=console,
+        baseline=result.plan.baseline,
+        made_of=result.plan.made_of(tuple(result.variants)),
     )

@@ -56,7 +56,7 @@ class Plan:
         what = _CHANGES[self.keep]
         if self.base == "threshold_only":
             what += ", the activation stays as it is"
-        return f"keep {self.keep}{why}: {what}, {_STEPS[self.step]}."
+        return f"Keep {self.keep}{why}: {what}, {_STEPS[self.step]}."
 
     @property
     def copy_step(self) -> Step:
