@@ -20,7 +20,6 @@ from typing import Any
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
-from rsae_evals.comparison.results import Comparison
 
 from rsae import RSAE
 from rsae.files import write_json
@@ -34,6 +33,7 @@ from rsae.upgrading.pipeline import Sample
 from rsae.upgrading.plan import TrainedName
 from rsae.upgrading.refining import as_rsae
 from rsae_evals import known_features
+from rsae_evals.results import Comparison
 from rsae_evals.synthetic import World, load_world
 
 FAMILIES = ("relu", "topk", "jumprelu", "batchtopk", "matryoshka")

@@ -123,7 +123,8 @@ def prepare(folder: Path) -> None:
     lines = [{"title": str(i), "text": text} for i, text in enumerate(texts)]
     (folder / "text.jsonl").write_text("\n".join(map(json.dumps, lines)))
     (folder / "settings.toml").write_text(
-        "keep = 'nothing'\n[rational]\ntrained = true\n[train]\nbatch_size = 256\ncheckpoint_every = 8\n"
+        "keep = 'nothing'\n[rational]\ntrained = true\n"
+        "[train]\nbatch_size = 256\ncheckpoint_every = 8\n"
     )
 
 

@@ -101,7 +101,7 @@ def test_an_upgrade_from_end_to_end(family):
     assert result.rsae.cfg.support == "threshold"
     assert ("control" in result.variants) == (family != "jumprelu")
     assert result.variants["threshold_only"].rational.degree == (0, 0)
-    assert list(result.variants)[0] == "teacher"
+    assert next(iter(result.variants)) == "teacher"
     assert list(result.variants)[-1] == "rsae"
 
 

@@ -14,7 +14,6 @@ from rsae.sae.card import Figure, model_card
 from rsae.sae.model import RSAE
 from rsae_evals.comparison.comparing import compare
 from rsae_evals.comparison.gain import gain_parts
-from rsae_evals.comparison.results import Comparison
 from rsae_evals.data.evaluation_set import evaluation_set
 from rsae_evals.metrics.downstream import Splicing
 from rsae_evals.metrics.reconstruction import Reconstruction
@@ -83,7 +82,7 @@ def evaluate_upgrade(
     if made_of is not None:
         found = replace(found, gain=gain_parts(_values(found), made_of))
     folder = write(found, out)
-    _complete_card(arms["rsae"], found, Path(out))
+    _complete_card(list(arms.values())[-1], found, Path(out))
     show(found, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
     return found
@@ -91,7 +90,7 @@ def evaluate_upgrade(
 
 def _complete_card(coder: Any, found: Comparison, out: Path) -> None:
     """Add the language model's loss to the card of an RSAE that is kept in `out`."""
-    before, after = (found.arm(name).metrics.get("delta_ce") for name in ("teacher", "rsae"))
+    before, after = (arm.metrics.get("delta_ce") for arm in (found.arms[0], found.arms[-1]))
     n_tokens = found.tokens["n_tokens_downstream"]
     if not isinstance(coder, RSAE) or before is None or after is None or n_tokens is None:
         return
