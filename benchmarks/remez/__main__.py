@@ -1,6 +1,6 @@
 """Peers side by side: ``python -m benchmarks.remez [MODE] [--json FILE]``.
 
-Modes: problems, random N, abs and speed.
+Modes: problems, random N, abs, speed and warm-start N.
 
 Every solver runs in this one process, warmed up, on one thread (set OMP_NUM_THREADS=1); a time
 is the least of several runs. Solved means: the supremum of the error on a grid clustered at ends
@@ -15,6 +15,7 @@ import os
 import platform
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -217,25 +218,69 @@ def speed() -> dict[str, Any]:
     return {"rows": rows, "median_ms": median}
 
 
+NEIGHBOUR = 0.02  # of the ends, by which a neighbour's domain differs
+DOMAINS = {
+    "interval": [(-1.0, 1.0)],
+    "union": [(-1.0, -0.3), (0.2, 1.0)],
+}
+KINDS = ("function", "ends")  # what the neighbour differs in: fn of a multiple of x, the domain
+
+
+def _of_multiple(fn: Callable[[Any], Any], factor: float) -> Callable[[Any], Any]:
+    return lambda x: fn(factor * x)
+
+
+def warm_starts(count: int, first: int) -> dict[str, Any]:
+    """How many steps a fit takes that starts from one of a slightly different problem."""
+    import remez
+
+    steps: dict[str, list[float]] = {f"{name}, {kind}": [] for name in DOMAINS for kind in KINDS}
+    names = list(SMOOTH)
+    for seed in track(range(first, first + count), description="warm starts", console=console):
+        rng = np.random.default_rng(seed)
+        fn = SMOOTH[names[rng.integers(len(names))]]
+        m = int(rng.integers(2, 9))
+        degree = (m, int(rng.integers(max(m - 2, 0), m + 1)))
+        factor = 1 - NEIGHBOUR * rng.random()
+        shrunk = 1 - NEIGHBOUR * rng.random(4)
+        for name, domain in DOMAINS.items():
+            start = remez.fit(fn, degree, domain, throw=False)
+            ends = np.ravel(domain)
+            inner = (ends * shrunk[: ends.size]).reshape(-1, 2).tolist()
+            new = {"function": (_of_multiple(fn, factor), domain), "ends": (fn, inner)}
+            for kind, (near, place) in new.items() if start.converged else ():
+                fit = remez.fit(near, degree, place, start=start, throw=False)
+                warm = fit.converged and fit.method == "warm start"
+                steps[f"{name}, {kind}"].append(fit.iterations if warm else np.inf)
+                if not (warm and fit.iterations <= 3):
+                    ended = f"{fit.method}, {fit.iterations} steps, {fit.status.name}"
+                    console.print(f"seed {seed}, {name}, {kind}: {degree}, {ended}")
+    rows = {}
+    for name, taken in steps.items():
+        rows[name] = float(np.mean(np.array(taken) <= 3))
+        console.print(f"{name}: {100 * rows[name]:.1f} % of {len(taken)} in at most 3 iterations")
+    return {"within_three": rows}
+
+
+MODES: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "problems": lambda count, first: problems(),
+    "random": random_problems,
+    "abs": lambda count, first: high_degrees(),
+    "speed": lambda count, first: speed(),
+    "warm-start": warm_starts,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "mode", nargs="?", default="problems", choices=["problems", "random", "abs", "speed"]
-    )
+    parser.add_argument("mode", nargs="?", default="problems", choices=[*MODES])
     parser.add_argument("count", nargs="?", type=int, default=300)
-    parser.add_argument("--first", type=int, default=0, help="first seed of the random problems")
+    parser.add_argument("--first", type=int, default=0, help="first seed of the random ones")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     console.print(machine())
-    if arguments.mode == "problems":
-        result = problems()
-    elif arguments.mode == "random":
-        result = random_problems(arguments.count, arguments.first)
-    elif arguments.mode == "speed":
-        result = speed()
-    else:
-        result = high_degrees()
+    result = MODES[arguments.mode](arguments.count, arguments.first)
     if arguments.json:
         arguments.json.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
 

@@ -105,6 +105,20 @@ def test_warm_start_gives_the_same_answer(factor, n):
     assert warm.error == pytest.approx(cold.error, rel=2e-3)
 
 
+@pytest.mark.parametrize("degree", [(6, 6), (8, 7), (5, 4)])
+@pytest.mark.parametrize("ends", [(-0.985, 0.99), (-1.02, 1.01)])
+def test_a_start_is_carried_to_other_ends(degree, ends):
+    """Its points keep their proportions: two steps less than from the old places."""
+
+    def fn(x):
+        return np.exp(np.sin(3 * x))
+
+    warm = remez.fit(fn, degree, ends, start=remez.fit(fn, degree))
+    assert warm.method == "warm start"
+    assert warm.iterations <= 2
+    assert warm.error == pytest.approx(remez.fit(fn, degree, ends).error, rel=2e-3)
+
+
 @pytest.mark.parametrize("n", [3, 5, 7])
 def test_agrees_with_brasil(n):
     """C. Hofreither, Numer. Algorithms 88 (2021): an independent program."""

@@ -23,7 +23,7 @@ from remez.solver.sign_patterns import CLOSE, Search, patterns
 from remez.solver.starts.aaa_lawson import lawson_references
 from remez.solver.starts.closed_form import zero, zolotarev
 from remez.solver.starts.references import Densities, base_grid, dense_grid
-from remez.solver.starts.resampling import warm
+from remez.solver.starts.resampling import carried, warm
 from remez.solver.survey import Survey, survey
 from remez.solver.zeros import Division, divide
 from remez.verification.judge import judge
@@ -121,10 +121,14 @@ def _chain(
     """What the links lead to, one after another, until the caller is content."""
     if start is not None:
         reduced = reduce(problem, target, Survey(np.array([start.rational.focus])))
-        near = warm(reduced, np.asarray(start.reference, float))
-        if near is not None:
-            soon = replace(options, tolerance=LEVEL)
-            yield reduced, exchange(reduced, [near], base_grid(reduced), soon), "warm start"
+        soon = replace(options, tolerance=LEVEL)
+        where = np.asarray(start.reference, float)
+        where = carried(where, start.domain, problem.domain, start.rational.focus)
+        lower = start.defect if start.degree == problem.degree else 0
+        for small in (reduced.lowered(lower) if lower else None, reduced):
+            near = None if small is None else warm(small, where)
+            if small is not None and near is not None:
+                yield small, exchange(small, [near], base_grid(small), soon), "warm start"
     reduced = reduce(problem, target)
     grid = base_grid(reduced)
     known = zolotarev(reduced, grid)

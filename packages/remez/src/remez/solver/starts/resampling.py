@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from remez.domain import Domain
 from remez.solver.problem_reduction import Reduced
 
 __all__ = ["resample", "warm"]
@@ -112,9 +113,26 @@ def _into_components(u: np.ndarray, components: np.ndarray) -> np.ndarray:
     return u
 
 
+def carried(reference: np.ndarray, old: Domain, new: Domain, focus: float) -> np.ndarray:
+    """The points of a former domain in the same proportion of the new one.
+
+    Ends go to ends; the focus, near which points may cluster, stays where it is inside of both.
+    """
+    if len(old.intervals) != len(new.intervals) or not (old.is_finite and new.is_finite):
+        return reference
+    knots, places = np.ravel(old.intervals), np.ravel(new.intervals)
+    at = int(np.searchsorted(knots, focus))
+    inside = 0 < at < knots.size and knots[at - 1] < focus < knots[at]
+    if inside and places[at - 1] < focus < places[at]:
+        knots, places = np.insert(knots, at, focus), np.insert(places, at, focus)
+    return np.asarray(np.interp(reference, knots, places))
+
+
 def warm(reduced: Reduced, reference: np.ndarray) -> np.ndarray | None:
     """The reference of a former fit, in u, resampled if its size is another; None if no use."""
     low, high = reduced.problem.domain.hull
+    if reduced.parity is not None:  # the mirrored points are the same to rounding only
+        reference = reference[reference >= reduced.origin]
     u = np.unique(reduced.u(np.clip(reference, low, high)))
     if u.size < 2:
         return None
