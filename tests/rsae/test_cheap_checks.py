@@ -20,6 +20,16 @@ WRONG = {
     "no tokens": ["upgrade", "demo:relu", "--tokens", "0"],
     "no store": ["upgrade", "demo:relu", "--activations", "/nowhere"],
     "no hook": ["upgrade", "demo:relu", "--hook", "blocks.x.hook"],
+    "no such layer": ["upgrade", "demo:relu", "--hook", "blocks.30.hook_resid_post"],
+    "no such layer to harvest": [
+        "harvest",
+        "--model",
+        "smollm2",
+        "--hook",
+        "blocks.31.hook_resid_pre",
+        "--out",
+        "s",
+    ],
     "no model": ["upgrade", "demo:relu", "--model", "/nowhere/model"],
     "a missing SAE": ["eval", "/nowhere/sae"],
     "no context": ["eval", "demo:relu", "--context-size", "3"],
@@ -56,6 +66,28 @@ def test_no_wrong_option_loads_torch_or_leaves_a_folder(tmp_path):
     assert len(lines) == len(WRONG)
     assert all(line.startswith("rsae: error: ") for line in lines)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("config", "refused"),
+    [
+        ('{"num_hidden_layers": 2}', True),
+        ('{"n_layer": 2}', True),
+        ('{"num_hidden_layers": 3}', False),
+        ('{"num_hidden_layers": "2"}', False),
+        ("[2]", False),
+        ("", False),
+    ],
+)
+def test_a_layer_that_a_model_s_folder_has_not(tmp_path, config, refused):
+    from rsae_cli.problems import CommandLineError, _check_layer
+
+    (tmp_path / "config.json").write_text(config)
+    if not refused:
+        return _check_layer("blocks.2.hook_resid_post", str(tmp_path), None)
+    with pytest.raises(CommandLineError, match="has 2 layers"):
+        _check_layer("blocks.2.hook_resid_post", str(tmp_path), None)
+    return None
 
 
 def test_a_folder_that_cannot_be_one_and_a_run_that_is_there(tmp_path, capsys):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from rsae.errors import DeviceError
 
-__all__ = ["DTYPES", "resolve_device", "resolve_dtype", "widest_dtype"]
+__all__ = ["DTYPES", "own_random_numbers", "resolve_device", "resolve_dtype", "widest_dtype"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _NAME = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
@@ -86,3 +88,18 @@ def widest_dtype(device: torch.device) -> torch.dtype:
         (torch.float64, torch.float32)
     """
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+@contextmanager
+def own_random_numbers(device: torch.device) -> Iterator[None]:
+    """Within it, draws of PyTorch's global generators leave them as they were outside.
+
+    Example:
+        >>> before = torch.random.get_rng_state()
+        >>> with own_random_numbers(torch.device("cpu")):
+        ...     _ = torch.rand(3)
+        >>> torch.equal(before, torch.random.get_rng_state())
+        True
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield

