@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from remez.errors import DomainError, shown
-from remez.numbers import mantissa_and_exponent
+from remez.number_types import mantissa_and_exponent
 
 __all__ = ["Domain"]
 

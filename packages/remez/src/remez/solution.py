@@ -229,7 +229,7 @@ class Solution:
         number: Callable[[Any], Real] = float
         dtype: type = float
         if data["precision"] is not None:
-            from remez.numbers import read_number
+            from remez.number_types import read_number
             from remez.rational.multiprecision import MultiprecisionRational
 
             rational, number, dtype = MultiprecisionRational, read_number, object
@@ -250,6 +250,6 @@ def _plain(x: Real) -> float | str:
     """A float as it is, an mpmath number as exact text."""
     if not hasattr(x, "_mpf_"):
         return float(x)
-    from remez.numbers import write_number
+    from remez.number_types import write_number
 
     return write_number(x)

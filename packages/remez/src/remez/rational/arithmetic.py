@@ -18,7 +18,7 @@ from mpmath import mp
 from remez.errors import RemezError
 from remez.functions.expression import as_expression
 from remez.functions.working_precision import flint_precision, working_digits
-from remez.numbers import mantissa_and_exponent, to_mpf
+from remez.number_types import mantissa_and_exponent, to_mpf
 
 __all__ = ["Arithmetic", "FlintArithmetic", "MpmathArithmetic", "fastest"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 
 from remez.functions.working_precision import working_digits
-from remez.numbers import Real, horner
+from remez.number_types import Real, horner
 
 __all__ = ["Combinable", "Combination", "PolynomialTerm"]
 

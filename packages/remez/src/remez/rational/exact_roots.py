@@ -15,7 +15,7 @@ import numpy as np
 from mpmath import mp
 
 from remez.functions.working_precision import working_digits
-from remez.numbers import horner
+from remez.number_types import horner
 from remez.rational.arithmetic import fastest
 from remez.rational.protocol import Real
 

@@ -10,7 +10,7 @@ from mpmath import mp
 from numpy.polynomial import Chebyshev
 
 from remez.functions.working_precision import working_digits
-from remez.numbers import horner, read_number, write_number
+from remez.number_types import horner, read_number, write_number
 from remez.rational.arithmetic import fastest
 from remez.rational.combination import Combinable
 from remez.rational.protocol import Real, Record, Values

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 
 from remez.domain import Domain
-from remez.numbers import Real
+from remez.number_types import Real
 
 __all__ = ["Approximation", "RationalFunction", "Real", "Record", "Values"]
 

@@ -31,7 +31,7 @@ from flint import arb, arb_poly, arb_series
 from remez.functions.expression import Expression
 from remez.functions.tails import TailEnclosure
 from remez.functions.working_precision import flint_precision
-from remez.numbers import horner, mantissa_and_exponent
+from remez.number_types import horner, mantissa_and_exponent
 from remez.rational.protocol import Real
 
 __all__ = [

@@ -201,7 +201,7 @@ def _claim(fit: Solution, witness: Solution) -> Record:
 
     Prescribed values mean the decimals that they print as, as in a fit with ``precision=``.
     """
-    from remez.numbers import write_number
+    from remez.number_types import write_number
 
     problem = fit.problem
     weight = problem.weight

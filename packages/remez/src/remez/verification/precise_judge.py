@@ -15,7 +15,7 @@ import numpy as np
 from mpmath import mp
 
 from remez.errors import RemezError, TargetError
-from remez.numbers import to_mpf
+from remez.number_types import to_mpf
 from remez.problem import Degree, Problem, attainable
 from remez.rational.arithmetic import fastest
 from remez.rational.protocol import RationalFunction, Real

@@ -37,7 +37,7 @@ from flint import arb, arb_poly
 from remez.domain import Domain
 from remez.errors import RemezError
 from remez.functions.expression import Expression, parse
-from remez.numbers import read_number
+from remez.number_types import read_number
 from remez.rational.protocol import Record
 from remez.verification.balls import ErrorCurve, Quotient, barycentric, coefficients, exact, working
 

@@ -25,7 +25,7 @@ from mpmath import mp
 from remez.errors import ConvergenceError, RemezError, TargetError
 from remez.functions.expression import as_expression
 from remez.functions.working_precision import working_digits
-from remez.numbers import horner, to_mpf
+from remez.number_types import horner, to_mpf
 from remez.problem import Problem
 from remez.rational.arithmetic import Arithmetic, Number, fastest
 from remez.rational.multiprecision import MultiprecisionRational

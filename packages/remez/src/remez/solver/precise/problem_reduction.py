@@ -16,7 +16,7 @@ from mpmath import mp
 
 from remez.errors import TargetError
 from remez.functions.working_precision import working_digits
-from remez.numbers import to_mpf
+from remez.number_types import to_mpf
 from remez.problem import Problem, halved, unfolded
 from remez.rational.arithmetic import Arithmetic, Number
 from remez.solver.precise.exchange import Curve
