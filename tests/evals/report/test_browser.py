@@ -151,13 +151,33 @@ def test_a_link_opens_the_panel_that_it_points_into(opened, address):
     page.locator(f"#{hidden}").wait_for(state="visible")
 
 
+def test_a_search_leaves_the_features_with_the_words_and_opens_them(opened):
+    page = opened()
+    every = page.locator(".card").count()
+    assert page.locator(".card details[open]").count() == 0
+    page.locator(".find input").fill("HARBOUR")
+    assert page.locator(".card details[open]").count() == every
+    page.locator(".find input").fill("no such words")
+    assert page.locator(".card[hidden]").count() == every
+    assert page.locator(".find [role=status]").inner_text() == "0 features on all tabs"
+    page.locator(".find input").fill("")
+    assert page.locator(".card[hidden], .card details[open]").count() == 0
+
+
+def test_a_narrow_screen_shows_the_subject_and_its_verdict_first(opened):
+    page = opened(viewport={"width": 390, "height": 844})
+    for cell in page.locator("#answer tbody tr").first.locator("td").all()[:2]:
+        box = cell.bounding_box()
+        assert box["x"] + box["width"] <= 390
+
+
 def test_no_sideways_scrolling_on_a_narrow_screen(opened):
     page = opened(viewport=NARROW)
     assert overflow(page) <= 0
     for tab in page.locator("[role=tab]").all():
         tab.click()
         assert overflow(page) <= 0
-    for summary in page.locator("summary").all():
+    for summary in page.locator("summary:visible").all():
         summary.click()
     assert overflow(page) <= 0
 

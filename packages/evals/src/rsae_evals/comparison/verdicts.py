@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from rsae_evals.comparison.statistics import Interval
 from rsae_evals.metrics.catalogue import METRICS
@@ -166,14 +167,14 @@ def known_loss(pair: tuple[str, str], known: Comparison | None) -> list[str]:
 
 
 def l0_warnings(l0: Mapping[str, float]) -> list[str]:
-    """A sentence for every pair of arms whose strict L0 differs by more than 1 %."""
-    names = list(l0)
+    """One sentence where strict L0s of arms differ by more than 1 %."""
+    values = sorted(l0.values())
+    if not values or all(matched(b, a) for a, b in combinations(values, 2)):
+        return []
+    said = ", ".join(f"{name} {value:.4g}" for name, value in l0.items())
     return [
-        f"strict L0 of {b} is {l0[b]:.4g}, of {a} {l0[a]:.4g}: more than 1 % apart, so what "
-        "differs may be their sparsity; match them or compare whole Pareto curves"
-        for i, a in enumerate(names)
-        for b in names[i + 1 :]
-        if not matched(l0[b], l0[a])
+        f"strict L0 differs by more than 1 % ({said}), so what differs may be their sparsity; "
+        "match them or compare whole Pareto curves"
     ]
 
 

@@ -68,9 +68,17 @@ METRICS: dict[str, Meaning] = {
         "none",
         "nats",
     ),
-    "delta_ce": Meaning("ΔCE", "CE spliced - CE clean", "lower", "nats per token"),
+    "delta_ce": Meaning(
+        "ΔCE",
+        "what next-token prediction loses with x̂ in place of x: CE spliced - CE clean",
+        "lower",
+        "nats per token",
+    ),
     "ce_loss_score": Meaning(
-        "loss recovered", "(CE ablated - CE spliced) / (CE ablated - CE clean)", "higher"
+        "loss recovered",
+        "1 where x̂ predicts as well as x, 0 where as badly as zeros: "
+        "(CE ablated - CE spliced) / (CE ablated - CE clean)",
+        "higher",
     ),
     "kl_div_with_sae": Meaning(
         "KL", "mean KL(clean ‖ spliced) of next-token distributions", "lower", "nats"

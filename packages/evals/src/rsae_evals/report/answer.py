@@ -23,6 +23,17 @@ _LABELS = {
 
 _STEPS = ("refined", "pursued")
 
+MEANINGS = {
+    "teacher": "the SAE as it was trained.",
+    "control": "the teacher, trained on with its own loss and the same tokens.",
+    "threshold_only": "the teacher, its weights and thresholds trained on, without a rational; "
+    "what the trained rational gains beyond it, the rational has brought.",
+    "rational": "the teacher with a trained rational activation.",
+    "rsae_init": "the RSAE before training, which computes what the teacher does.",
+    "rsae": "the result.",
+}
+"""What the arms of an upgrade are, for a reader who meets their names in a table."""
+
 
 def arm_label(name: str) -> str:
     """How the report calls an arm: the arms of an upgrade by what they are, others by name.

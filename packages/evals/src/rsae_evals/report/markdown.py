@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question, readable, scope
 from rsae_evals.report.tables import Cell, Table, text
@@ -44,6 +46,9 @@ def markdown(comparison: Comparison) -> str:
 
 def grid(table: Table) -> str:
     """One table, its caption above it, numbers to the right."""
+    if table.notes:
+        rows = tuple((*row, note) for row, note in zip(table.rows, table.notes, strict=True))
+        table = replace(table, columns=(*table.columns, "definition"), rows=rows, notes=())
     columns = zip(*table.rows, strict=True)
     numeric = [not all(isinstance(cell, str) for cell in column) for column in columns]
     lines = [

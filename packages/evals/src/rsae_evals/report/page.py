@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, arm_label, question, readable, scope
+from rsae_evals.report.answer import MEANINGS, answer, arm_label, question, readable, scope
 from rsae_evals.report.numbers import number, signed
 from rsae_evals.report.plots import plots
 from rsae_evals.report.tables import SIGNS, Cell, Change, Table, text
@@ -54,7 +54,12 @@ def html(comparison: Comparison) -> str:
         scope=scope(comparison) if asked.baseline else "",
         eyebrow=_eyebrow(comparison),
         warnings=[readable(comparison, warning) for warning in comparison.warnings],
-        headline=summary.headline(comparison, asked),
+        headline=_subject_first(summary.headline(comparison, asked)),
+        meanings=[
+            (arm_label(arm.name), MEANINGS[arm.name])
+            for arm in comparison.arms
+            if arm.name in MEANINGS
+        ],
         figures=plots(comparison, asked),
         areas=summary.areas(comparison),
         pairs=[
@@ -78,6 +83,15 @@ def html(comparison: Comparison) -> str:
         script=Markup(script),
         script_hash=Markup(f"sha256-{digest}"),
     )  # fmt: skip
+
+
+def _subject_first(table: Table) -> Table:
+    """The columns of subject, verdict and difference first, for screens that show three."""
+    if table.subject is None or len(table.columns) == table.subject + 1:
+        return table
+    last = len(table.columns) - 1
+    first = [0, table.subject, last, last - 1]
+    return table.ordered([*first, *(i for i in range(last) if i not in first)])
 
 
 def _environment() -> Environment:

@@ -33,7 +33,7 @@ def headline(comparison: Comparison, asked: Question) -> Table:
     columns = ["metric", *(arm_label(arm.name) for arm in arms)]
     if asked.baseline is not None:
         columns += ["difference", "verdict"]
-    rows = []
+    rows, notes = [], []
     for metric in (*HEADLINE, *probes):
         cells: list[Cell] = [arm.metrics.get(metric) for arm in arms]
         if all(cell is None for cell in cells):
@@ -42,6 +42,7 @@ def headline(comparison: Comparison, asked: Question) -> Table:
             found = _find(comparison, metric, asked.subject, asked.baseline)
             cells += [None, None] if found is None else [_change(found), found.verdict]
         rows.append((METRICS[metric].heading, *cells))
+        notes.append(METRICS[metric].definition)
     caption = f"Measured on {held_out(comparison)}"
     if asked.baseline is not None:
         pair_of_arms = f"{arm_label(asked.subject)} − {arm_label(asked.baseline)}"
@@ -51,7 +52,7 @@ def headline(comparison: Comparison, asked: Question) -> Table:
         )
     if predicted(comparison):
         caption += f". ΔCE and loss recovered: on {predicted(comparison)}"
-    return Table(caption, tuple(columns), tuple(rows), subject=len(arms))
+    return Table(caption, tuple(columns), tuple(rows), subject=len(arms), notes=tuple(notes))
 
 
 def recovery(comparison: Comparison) -> Table:
@@ -106,12 +107,12 @@ def all_metrics(comparison: Comparison) -> Table:
         (
             f"{name} ({METRICS[name].unit})" if name in METRICS and METRICS[name].unit else name,
             *(arm.metrics.get(name) for arm in comparison.arms),
-            METRICS[name].definition if name in METRICS else "",
         )
         for name in ordered
     ]
-    columns = ("metric", *(arm_label(arm.name) for arm in comparison.arms), "definition")
-    return Table("Every metric", columns, tuple(rows), subject=len(comparison.arms))
+    columns = ("metric", *(arm_label(arm.name) for arm in comparison.arms))
+    notes = tuple(METRICS[name].definition if name in METRICS else "" for name in ordered)
+    return Table("Every metric", columns, tuple(rows), subject=len(comparison.arms), notes=notes)
 
 
 def pair(comparison: Comparison, subject: str, baseline: str) -> Table:

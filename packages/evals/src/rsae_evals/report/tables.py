@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from rsae_evals.report.numbers import number, signed
 from rsae_evals.results import Verdict
@@ -49,6 +50,7 @@ class Table:
         subject: the column that the report is about, if any.
         sortable: whether a reader may want another order.
         anchors: for each row, the id of the part of the page that its heading links to.
+        notes: for each row, what stands small under its heading, such as a definition.
     """
 
     caption: str
@@ -57,11 +59,22 @@ class Table:
     subject: int | None = None
     sortable: bool = False
     anchors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"{self.caption}: {len(row)} cells, {len(self.columns)} columns")
+
+    def ordered(self, columns: Sequence[int]) -> Table:
+        """The same table with its columns in another order, given by their numbers."""
+        subject = None if self.subject is None else columns.index(self.subject)
+        return replace(
+            self,
+            columns=tuple(self.columns[i] for i in columns),
+            rows=tuple(tuple(row[i] for i in columns) for row in self.rows),
+            subject=subject,
+        )
 
     def text(self) -> tuple[tuple[str, ...], ...]:
         """The rows as plain text."""

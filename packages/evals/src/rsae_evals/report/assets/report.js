@@ -1,5 +1,5 @@
 "use strict";
-// Two enhancements; without them every table is readable and every panel is shown.
+// Three enhancements; without them every table is readable and every panel is shown.
 document.documentElement.classList.add("js");
 
 function sortBy(header) {
@@ -65,9 +65,30 @@ for (const header of document.querySelectorAll("th[aria-sort]")) {
 }
 document.querySelectorAll("[data-tabs]").forEach(tabs);
 
-// A link to a card in another panel opens that panel first.
+// Only features with the words in a passage stay, their passages open.
+function search(field, status) {
+  const wanted = field.value.trim().toLowerCase();
+  let found = 0;
+  for (const card of document.querySelectorAll(".card")) {
+    const passages = [...card.querySelectorAll(".contexts p")].map((p) => p.textContent.toLowerCase());
+    const matches = !wanted || passages.some((text) => text.includes(wanted));
+    card.hidden = !matches;
+    card.querySelector("details").open = Boolean(wanted) && matches;
+    found += matches;
+  }
+  status.textContent = wanted ? `${found} feature${found === 1 ? "" : "s"} on all tabs` : "";
+}
+for (const find of document.querySelectorAll(".find")) {
+  find.hidden = false;
+  const field = find.querySelector("input");
+  field.addEventListener("input", () => search(field, find.querySelector("[role=status]")));
+}
+
+// A link to a card opens the panel that it is in, and its passages.
 function reveal() {
-  const panel = document.getElementById(location.hash.slice(1))?.closest(".panel[hidden]");
+  const card = document.getElementById(location.hash.slice(1));
+  card?.querySelector(":scope > details")?.setAttribute("open", "");
+  const panel = card?.closest(".panel[hidden]");
   if (!panel) return;
   select(document.getElementById(panel.id + "-tab"), false);
   document.getElementById(location.hash.slice(1)).scrollIntoView();
