@@ -28,13 +28,13 @@ from rsae.data import ActivationStore
 from rsae.files import write_json
 from rsae.metrics import match_l0, measure
 from rsae.pretrained import load_teacher
-from rsae.upgrading.config import UpgradeConfig
+from rsae.upgrading.config import RationalConfig, UpgradeConfig
 from rsae.upgrading.estimate import peak_memory_gib
 from rsae.upgrading.finetune import trainings
 from rsae.upgrading.pipeline import sample_of
 from rsae_evals import reconstruction
 
-ARMS = ("teacher", "rsae_init", "control", "threshold_only", "rsae")
+ARMS = ("teacher", "rsae_init", "control", "threshold_only", "rational")
 DEMO = ["demo:relu", "demo:jumprelu", "demo:topk"]
 
 
@@ -81,20 +81,22 @@ def one_seed(name: str, store: ActivationStore, steps: int, seed: int) -> dict[s
     teacher = load_teacher(name)
     hook = str(teacher.metadata["hook_name"])
     sample = sample_of(store, hook)
-    config = UpgradeConfig(seed=seed)
+    config = UpgradeConfig(keep="nothing", rational=RationalConfig(trained=True), seed=seed)
     config = replace(config, train=replace(config.train, steps=steps))
     result = rsae.upgrade(teacher, sample, config)
     heldout = sample.heldout.tensor()
     figures = reconstruction(teacher, heldout)
     arms = {"teacher": [float(figures["mse"]), float(figures["l0"])]}
+    trained = {"control": result.variants["threshold_only"], **result.variants}
+    by_name = {**trained, "rsae_init": result.rsae_init}
     for arm in ARMS[1:]:
-        coder = copy.deepcopy(getattr(result, arm))
+        coder = copy.deepcopy(by_name[arm])
         if arm != "rsae_init":
             match_l0(coder, heldout, arms["teacher"][1])
         measured = measure(coder, heldout)
         arms[arm] = [measured.mse, measured.l0]
-    trained = steps * config.train.batch_size
-    tokens = {arm: trained * trainings(arm) for arm in ("control", "threshold_only", "rsae")}
+    each = steps * config.train.batch_size
+    tokens = {arm: each * trainings(arm) for arm in ("control", "threshold_only", "rational")}
     return {
         "arms": arms,
         "seconds": dict(result.seconds),
@@ -119,9 +121,9 @@ def row(runs: list[dict[str, Any]]) -> list[str]:
     """Cells of one teacher: L0s, MSEs, differences with intervals."""
     mse = {arm: np.array([run["arms"][arm][0] for run in runs]) for arm in ARMS}
     l0 = {arm: np.mean([run["arms"][arm][1] for run in runs]) for arm in ARMS}
-    sparsity = f"{l0['teacher']:.2f} / {l0['control']:.2f} / {l0['rsae']:.2f}"
+    sparsity = f"{l0['teacher']:.2f} / {l0['control']:.2f} / {l0['rational']:.2f}"
     differences = [
-        interval(100 * (mse["rsae"] / mse[arm] - 1)) for arm in ("control", "threshold_only")
+        interval(100 * (mse["rational"] / mse[arm] - 1)) for arm in ("control", "threshold_only")
     ]
     return [sparsity, *(f"{mse[arm].mean():.4g}" for arm in ARMS), *differences]
 

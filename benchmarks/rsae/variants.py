@@ -26,20 +26,23 @@ from rsae.upgrading.finetune import ArmName, finetune
 
 VARIANTS: dict[str, tuple[ArmName, dict[str, Any]]] = {
     "threshold-only": ("threshold_only", {}),
-    "a trained scale alone, type (0, 0)": ("rsae", {"rational": {"degree": [0, 0]}}),
-    "magnitude (3, 2), the default": ("rsae", {}),
-    "magnitude (5, 4)": ("rsae", {"rational": {"degree": [5, 4]}}),
-    "magnitude (9, 8)": ("rsae", {"rational": {"degree": [9, 8]}}),
-    "coefficients' rate x 5": ("rsae", {"train": {"rational_lr": 1e-2}}),
-    "coefficients' rate x 1/5": ("rsae", {"train": {"rational_lr": 4e-4}}),
-    "kernel x 1/3": ("rsae", {"train": {"window": 0.1}}),
-    "kernel x 2": ("rsae", {"train": {"window": 0.6}}),
-    "gate (27, 26) about the threshold": ("rsae", {"rational": {"form": "gate", "delta": 1e-3}}),
+    "a trained scale alone, type (0, 0)": ("rational", {"rational": {"degree": [0, 0]}}),
+    "magnitude (3, 2), the default": ("rational", {}),
+    "magnitude (5, 4)": ("rational", {"rational": {"degree": [5, 4]}}),
+    "magnitude (9, 8)": ("rational", {"rational": {"degree": [9, 8]}}),
+    "coefficients' rate x 5": ("rational", {"train": {"rational_lr": 1e-2}}),
+    "coefficients' rate x 1/5": ("rational", {"train": {"rational_lr": 4e-4}}),
+    "kernel x 1/3": ("rational", {"train": {"window": 0.1}}),
+    "kernel x 2": ("rational", {"train": {"window": 0.6}}),
+    "gate (27, 26) about the threshold": (
+        "rational",
+        {"rational": {"form": "gate", "delta": 1e-3}},
+    ),
     "gate (9, 8), L1 penalty (the paper's)": (
         "rsae",
         {"rational": {"form": "gate", "layers": 2, "delta": 1e-2}, "objective": "l1"},
     ),
-    "bfloat16 product": ("rsae", {"train": {"precision": "bfloat16"}}),
+    "bfloat16 product": ("rational", {"train": {"precision": "bfloat16"}}),
 }
 
 

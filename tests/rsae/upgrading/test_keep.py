@@ -1,0 +1,76 @@
+"""What each `keep` promises, for every family."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.rsae.coders import FAMILIES, sparse_world, world_teacher
+
+import rsae
+from rsae import RationalConfig, UpgradeConfig
+from rsae.errors import ConfigError
+from rsae.metrics import Measured
+from rsae.train import TrainConfig
+from rsae.upgrading import plan
+from rsae.upgrading.plan import is_nested
+from rsae.upgrading.variants import worse_than_teacher
+
+CONFIG = UpgradeConfig(train=TrainConfig(steps=10, batch_size=128), calibration_tokens=600)
+X, _ = sparse_world(6000)
+WEIGHTS = ("W_enc", "b_enc", "W_dec", "b_dec")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("keep", ["features", "directions", "nothing"])
+def test_what_is_kept_is_kept_to_the_bit(family, keep):
+    origin = world_teacher(family)
+    result = rsae.upgrade(origin, X, replace(CONFIG, keep=keep))
+    same = {
+        name: torch.equal(getattr(result.rsae, name), getattr(origin, name)) for name in WEIGHTS
+    }
+    frozen = {"features": WEIGHTS, "directions": ("W_dec", "b_dec"), "nothing": ()}[keep]
+    assert same == {name: name in frozen for name in WEIGHTS}
+    assert result.rsae.refinement is not None
+    pursues = family != "relu" and keep != "nothing"
+    assert (result.rsae.refinement.pursuit is not None) == pursues
+    assert list(result.variants)[-1] == "rsae"
+    chain = result.plan.made_of(tuple(result.variants))
+    assert {name for _, name in chain} <= set(result.variants)
+    assert result.plan.baseline in result.variants
+
+
+def test_the_default_is_by_family():
+    kept = {family: plan(world_teacher(family), UpgradeConfig()).keep for family in FAMILIES}
+    assert kept == {"relu": "nothing", "jumprelu": "features", "topk": "features"}
+    assert "default for topk" in plan(world_teacher("topk"), UpgradeConfig()).sentence
+
+
+def test_baselines_are_added_to_a_finished_run(tmp_path):
+    origin = world_teacher("topk")
+    first = rsae.upgrade(origin, X, CONFIG, out=tmp_path)
+    both = rsae.upgrade(origin, X, replace(CONFIG, baselines=True), out=tmp_path, resume=True)
+    assert {"control", "control_pursued", "rational_pursued"} <= set(both.variants)
+    assert torch.equal(first.rsae.encode(X[:50]), both.rsae.encode(X[:50]))
+
+
+def test_features_are_not_kept_by_another_activation():
+    with pytest.raises(ConfigError, match="trains nothing"):
+        UpgradeConfig(keep="features", rational=RationalConfig(form="gate"))
+    with pytest.raises(ConfigError, match="keep is one of"):
+        UpgradeConfig(keep="everything")
+
+
+def test_a_nested_teacher_is_known_by_its_metadata():
+    origin = world_teacher("jumprelu")
+    assert not is_nested(origin)
+    nested = replace(origin, metadata={"training_architecture": "matryoshka_batchtopk"})
+    assert is_nested(nested)
+    assert "Matryoshka" in rsae.upgrade(nested, X, replace(CONFIG, keep="nothing")).notes[0]
+
+
+@pytest.mark.parametrize("mse", [1.1, 1e29, float("nan"), float("inf")])
+def test_a_higher_or_undefined_error_is_told(mse):
+    before = Measured(1.0, 5.0, 1.0, 100)
+    after = replace(before, mse=mse)
+    assert worse_than_teacher({"teacher": before, "rsae": after}).startswith("worse than")
+    assert not worse_than_teacher({"teacher": before, "rsae": before})
