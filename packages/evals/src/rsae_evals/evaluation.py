@@ -49,12 +49,12 @@ def evaluate(
     """Measure every coder by every metric, all coders of a metric in one pass, equal ones once.
 
     Args:
-        coders: what to evaluate, anything that `as_coder` takes.
-        heldout: the frozen tokens, the same for all.
-        metrics: injected objects (see `rsae_evals.metrics.measurement.Metric`).
+        coders: What to evaluate, anything that `as_coder` takes.
+        heldout: The frozen tokens, the same for all.
+        metrics: Injected objects (see `rsae_evals.metrics.measurement.Metric`).
         cache: a folder where measurements are kept under the hash of weights, tokens and metric;
             one that is there is not made again, so a run that was stopped goes on.
-        progress: called as progress(what, share done).
+        progress: Called as progress(what, share done).
 
     Returns:
         One evaluation per coder, in order.

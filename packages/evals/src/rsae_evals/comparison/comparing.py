@@ -70,17 +70,17 @@ def compare(
     than 1 % apart only where one arm dominates (see `verdicts.judge`).
 
     Args:
-        arms: name → a coder (anything `as_coder` takes), a list of them (one per training seed,
+        arms: Name → a coder (anything `as_coder` takes), a list of them (one per training seed,
             paired by position), or an `Evaluation` made earlier on the same tokens.
-        heldout: the frozen tokens (`evaluation_set`).
-        metrics: what to measure; the first must be `Reconstruction`. Default: `default_metrics`.
-        pareto: name → coders of one arm at several L0s, for curves and the areas between them.
+        heldout: The frozen tokens (`evaluation_set`).
+        metrics: What to measure; the first must be `Reconstruction`. Default: `default_metrics`.
+        pareto: Name → coders of one arm at several L0s, for curves and the areas between them.
         known_features: `rsae_evals.known_features` of the same variants, which then enters the
             conclusions and the report.
-        level: confidence level of the intervals.
+        level: Confidence level of the intervals.
         cache: a folder for measurements, so that a stopped run goes on where it was.
-        provenance: versions, seeds, hashes, commands, kept with the result.
-        progress: called as progress(what, share done).
+        provenance: Versions, seeds, hashes, commands, kept with the result.
+        progress: Called as progress(what, share done).
 
     Raises:
         ComparisonRefused: an arm was measured on other tokens, or trained or calibrated on these.

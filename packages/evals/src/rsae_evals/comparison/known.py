@@ -43,15 +43,15 @@ def known_features(
     over samples, crossed with training seeds where an arm has several.
 
     Args:
-        saes: name → an SAE (anything `as_coder` takes), or a list with one per training seed.
+        saes: Name → an SAE (anything `as_coder` takes), or a list with one per training seed.
             Give the teacher first: every earlier one is the baseline of every later one.
-        world: the world that they were trained on, or the folder of one; None is the packaged.
-        n_samples: samples to measure on.
-        seed: random seed of the samples; use one that nothing was trained on.
-        level: confidence level of the intervals.
-        cache: folder for measurements, so that a stopped run goes on where it was.
-        provenance: versions, seeds, commands, kept with the result.
-        progress: called as progress(what, share done).
+        world: The world that they were trained on, or the folder of one; None is the packaged.
+        n_samples: Samples to measure on.
+        seed: Random seed of the samples; use one that nothing was trained on.
+        level: Confidence level of the intervals.
+        cache: Folder for measurements, so that a stopped run goes on where it was.
+        provenance: Versions, seeds, commands, kept with the result.
+        progress: Called as progress(what, share done).
 
     Returns:
         A comparison like any other: `rsae_evals.report.write` makes its report.

@@ -76,9 +76,9 @@ def evaluation_set(
     Args:
         activations: (n_tokens, d_in), in order, without special tokens: `Activations`, a tensor
             or an array.
-        tokens: the tokens they are of; the non-special ones must be as many as the rows.
+        tokens: The tokens they are of; the non-special ones must be as many as the rows.
         host: a language model, for downstream metrics.
-        hook_name: where in it the activations live.
+        hook_name: Where in it the activations live.
 
     Raises:
         EvaluationError: no rows, values that are not finite, or tokens that do not fit.

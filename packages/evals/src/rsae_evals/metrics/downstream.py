@@ -86,10 +86,10 @@ def downstream(coder: SparseCoder | Any, host: Host, tokens: Tokens, hook_name: 
         kl_div_with_sae  mean KL(clean ‖ spliced)
 
     Args:
-        coder: anything `as_coder` takes.
-        host: the language model.
-        tokens: ids and special (n_sequences, ctx).
-        hook_name: where to splice, such as ``blocks.12.hook_resid_post``.
+        coder: Anything `as_coder` takes.
+        host: The language model.
+        tokens: Ids and special (n_sequences, ctx).
+        hook_name: Where to splice, such as ``blocks.12.hook_resid_post``.
 
     Raises:
         EvaluationError: nothing to predict, or a coder whose d_in is not the model's width.
@@ -102,7 +102,7 @@ class Splicing:
     """The metric of `downstream`, for several coders against one clean and one ablated run.
 
     Args:
-        max_sequences: how many sequences to use, evenly spaced among the held-out ones; None all.
+        max_sequences: How many sequences to use, evenly spaced among the held-out ones; None all.
     """
 
     def __init__(self, max_sequences: int | None = None) -> None:

@@ -46,9 +46,9 @@ def reconstruction(
     (n_tokens, d_sae) array is ever held.
 
     Args:
-        coder: anything `as_coder` takes.
+        coder: Anything `as_coder` takes.
         activations: (n, d_in) tensor, `Activations`, or an iterable of such tensors, read once.
-        batch_size: rows coded at a time; None picks it by d_sae. It does not matter to the
+        batch_size: Rows coded at a time; None picks it by d_sae. It does not matter to the
             figures beyond the rounding of the coder's own float32 products.
 
     Returns:

@@ -38,19 +38,19 @@ class Teacher:
     - `none`, and `expected_average_only_in`, whose factor belongs to the data: u = x.
 
     Attributes:
-        family: which of the three activations.
+        family: Which of the three activations.
         W_enc: (d_in, d_sae).
         b_enc: (d_sae,).
         W_dec: (d_sae, d_in), one row per feature.
         b_dec: (d_in,).
         threshold: (d_sae,), for `jumprelu` only.
-        k: codes kept per token, for `topk` only.
-        apply_b_dec_to_input: whether the encoder sees u - b_dec or u.
-        normalize_activations: what is done to x first.
-        metadata: what the file says of its origin (model_name, hook_name, …), SAELens' names.
-        source: the path or name it was loaded from.
-        format: its file format, one of `rsae.pretrained.FORMATS`.
-        notes: what was assumed or folded on loading, a sentence each.
+        k: Codes kept per token, for `topk` only.
+        apply_b_dec_to_input: Whether the encoder sees u - b_dec or u.
+        normalize_activations: What is done to x first.
+        metadata: What the file says of its origin (model_name, hook_name, …), SAELens' names.
+        source: The path or name it was loaded from.
+        format: Its file format, one of `rsae.pretrained.FORMATS`.
+        notes: What was assumed or folded on loading, a sentence each.
 
     Raises:
         TeacherError: a family, normalisation or k that there is not.

@@ -39,12 +39,12 @@ def load_teacher(path_or_release: str | Path, format: str | None = None) -> Teac
     """Read a trained sparse autoencoder.
 
     Args:
-        path_or_release: one of
+        path_or_release: One of
             a weights file; a folder with one, or with one somewhere below it;
             `demo:relu`, `demo:jumprelu`, `demo:topk`, the packaged ones;
             `RELEASE/SAE_ID` of SAELens' list of pretrained SAEs, or `OWNER/REPOSITORY/FOLDER` of
             the Hugging Face hub, downloaded to its cache.
-        format: one of `FORMATS`; None finds it by the file's content.
+        format: One of `FORMATS`; None finds it by the file's content.
 
     Returns:
         The teacher, in float32 on the CPU.

@@ -31,12 +31,12 @@ class RationalActivation(nn.Module):
     around it: they are a handful, and every code depends on them.
 
     Args:
-        numerator: coefficients p, one row per layer, ascending powers.
-        denominator: coefficients b, one row per layer, ascending powers.
+        numerator: Coefficients p, one row per layer, ascending powers.
+        denominator: Coefficients b, one row per layer, ascending powers.
         input_scale: C_in > 0.
         output_scale: C_out > 0.
-        center: the point that is mapped to t = 0; it is not trained.
-        device: where the parameters live (`"meta"` while SAELens loads a file).
+        center: The point that is mapped to t = 0; it is not trained.
+        device: Where the parameters live (`"meta"` while SAELens loads a file).
 
     Raises:
         ConfigError: the coefficients are no table, or a scale is not positive.
@@ -88,7 +88,7 @@ class RationalActivation(nn.Module):
         """The function that is exactly 1, as 2 / (1 + |1|): away from the kink of |.| at 0.
 
         Args:
-            degree: type (m, n) that it can grow into when trained.
+            degree: Type (m, n) that it can grow into when trained.
             input_scale: C_in.
         """
         m, n = degree

@@ -44,10 +44,10 @@ class RSAEConfig(SAEConfig):
     """SAELens' configuration and what the rational activation adds.
 
     Args:
-        form: what the rational phi computes, see `RSAE`.
-        support: where a code may differ from zero, see `RSAE`.
-        k: codes kept per token, for support "topk" only.
-        rational: the numbers of the `RationalActivation`. They live here and not among the
+        form: What the rational phi computes, see `RSAE`.
+        support: Where a code may differ from zero, see `RSAE`.
+        k: Codes kept per token, for support "topk" only.
+        rational: The numbers of the `RationalActivation`. They live here and not among the
             weights because SAELens casts every weight to the model's dtype on loading.
         refinement: The settings of a `Refinement`, or None for none.
 

@@ -36,7 +36,7 @@ class RationalConfig:
     """The rational that replaces the teacher's activation.
 
     Args:
-        form: see `rsae.RSAE`. "magnitude" starts at exactly 1, so the upgrade starts as the
+        form: See `rsae.RSAE`. "magnitude" starts at exactly 1, so the upgrade starts as the
             teacher; "gate" starts at Zolotarev's step; "direct" fits the activation itself.
         degree: type (m, n) of a magnitude or of a direct fit.
         layers: type (3, 2) layers composed to a gate: 2 give (9, 8), 3 give (27, 26).
@@ -80,9 +80,9 @@ class UpgradeConfig:
         train: the training, the same for every variant.
         objective: "family" takes the penalty that suits the teacher's family (L0 through a
             surrogate, thresholds trained); "l1" is the paper's.
-        calibration_tokens: tokens on which scales are measured and L0 is matched, spread evenly
+        calibration_tokens: Tokens on which scales are measured and L0 is matched, spread evenly
             over the calibration split.
-        seed: of the order of the batches.
+        seed: Of the order of the batches.
 
     Raises:
         ConfigError: a value is outside its range.

@@ -169,8 +169,8 @@ def upgrade(
     """Lower a trained SAE's error, changing as much of it as `config.keep` allows.
 
     Args:
-        teacher: from `rsae.load_teacher`, or what that takes, such as "demo:relu".
-        activations: of the layer that the teacher codes: a store, a tensor or NumPy array
+        teacher: From `rsae.load_teacher`, or what that takes, such as "demo:relu".
+        activations: Of the layer that the teacher codes: a store, a tensor or NumPy array
             (…, d_in), an iterator of such, or a `Sample` split by you.
         progress: show a bar for each training on a terminal or in a notebook, and lines in a log.
         config: `UpgradeConfig()` by default.

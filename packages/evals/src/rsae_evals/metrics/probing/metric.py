@@ -43,11 +43,11 @@ def probe(
     tasks of the accuracy on test texts, so 0.5 is chance.
 
     Args:
-        coder: anything `as_coder` takes.
-        host: the language model.
-        hook_name: where in it the coder lives.
-        texts: labelled texts; None takes the packaged ones (domain and sentiment).
-        progress: called as progress(what, share done).
+        coder: Anything `as_coder` takes.
+        host: The language model.
+        hook_name: Where in it the coder lives.
+        texts: Labelled texts; None takes the packaged ones (domain and sentiment).
+        progress: Called as progress(what, share done).
 
     Returns:
         ``sae_top_{k}_test_accuracy`` for k = 1, 2, 5, 16.
@@ -67,8 +67,8 @@ class Probing:
     """The metric of `probe`, for several coders with one pass of the texts.
 
     Args:
-        texts: labelled texts; None takes the packaged ones.
-        seed: of the split into train and test, and of the balance.
+        texts: Labelled texts; None takes the packaged ones.
+        seed: Of the split into train and test, and of the balance.
     """
 
     def __init__(self, texts: LabelledTexts | None = None, seed: int = 0) -> None:
