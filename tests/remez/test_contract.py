@@ -43,7 +43,7 @@ KINDS = {
     "polynomial": lambda: remez.fit(targets.exp, (4, 0)),
     "reciprocal": lambda: remez.fit(targets.exp, (0, 3)),
     "constant": lambda: remez.fit(targets.exp, (0, 0)),
-    "zero": lambda: remez.fit(targets.sin, (0, 3)),
+    "zero": lambda: remez.fit(targets.sin, (0, 3), (-1, 1)),
     "odd": lambda: remez.fit(targets.tanh, (5, 4), (-2, 2)),
     "even": lambda: remez.fit(remez.parse("abs(x)"), (6, 6)),
     "even off centre": lambda: remez.fit(remez.parse("abs(x - 3)"), (4, 4), (2, 4)),
