@@ -85,7 +85,7 @@ _MODULES = {"targets": "functions.catalogue", "zolotarev": "rational.zolotarev"}
 
 
 def __getattr__(name: str) -> Any:
-    """Names are imported when first asked for, so that ``import remez`` stays instant."""
+    """Import public names on first use, so that ``import remez`` is fast."""
     if name in _MODULES:
         return import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOME:

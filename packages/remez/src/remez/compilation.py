@@ -13,22 +13,22 @@ LOGGER = logging.getLogger("remez")
 NOTICE = "compiling the inner loops, once; later processes load them from the cache"
 
 
-@functools.cache  # registered once
+@functools.cache  # the listener is registered only once
 def announce() -> None:
-    """From now on, tell of the first compilation of a loop of this package.
+    """Report the first compilation of a numba function of this package.
 
-    It is logged at the level INFO by the logger "remez", and written to standard error if that is
-    a terminal. Loops that are loaded from numba's cache are not compiled, and nothing is said.
+    The notice is logged at level INFO by the logger "remez", and written to standard error if that
+    is a terminal. Functions that are loaded from numba's cache cause no notice.
     """
     from numba.core import event
 
     class First(event.Listener):
-        """Speaks at the first compilation of a loop of this package."""
+        """Reports the first compilation of a function of this package."""
 
         silent = False
 
         def on_start(self, event: Any) -> None:
-            """Say so, unless it was said before."""
+            """Report the compilation, unless one was reported before."""
             name = event.data["dispatcher"].py_func.__module__
             if self.silent or not name.startswith("remez."):
                 return
@@ -38,6 +38,6 @@ def announce() -> None:
                 sys.stderr.write(f"remez: {NOTICE}\n")
 
         def on_end(self, event: Any) -> None:
-            """Nothing is said at the end."""
+            """The end of a compilation is not reported."""
 
     event.register("numba:compile", First())  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Where to approximate: an interval, a union of intervals, a half-line or the line."""
+"""The domain of approximation: an interval, a union of intervals, a half-line or the line."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from remez.number_types import mantissa_and_exponent
 
 __all__ = ["Domain"]
 
-LARGEST, SMALLEST = 1e140, 1e-140  # whose squares, as even functions need them, are float64
-DIGITS = 400  # decimal exponent of an end given as text, beyond which it is no float64 at all
+LARGEST, SMALLEST = 1e140, 1e-140  # their squares, which even functions need, are float64
+DIGITS = 400  # largest decimal exponent of an end given as text; float64 ends at 308
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Domain:
 
     Args:
         intervals: Pairs ``(a, b)`` with ``a < b``; ``-inf`` and ``inf`` may be the outer ends.
-        exact: The same ends as fractions where some are no float64 (``"0.01"``, mpmath's
-            numbers); a fit with ``precision=`` uses these.
+        exact: The same ends as fractions, if some are not representable in float64 (``"0.01"``,
+            mpmath numbers); a fit with ``precision=`` uses these.
 
     Raises:
-        DomainError: an interval is degenerate or reversed, or two of them touch or overlap.
+        DomainError: An interval is degenerate or reversed, or two of them touch or overlap.
 
     >>> Domain.of([(0.01, 1), (-1, -0.01)]).hull
     (-1.0, 1.0)
@@ -47,7 +47,7 @@ class Domain:
             if math.isnan(a) or math.isnan(b):
                 raise DomainError(f"the interval ({a}, {b}) has a NaN end: give numbers")
             if not a < b:
-                raise DomainError(f"the interval ({a}, {b}) is degenerate: it needs a < b")
+                raise DomainError(f"the interval ({a}, {b}) is degenerate: give a < b")
             if np.nextafter(a, b) == b:
                 raise DomainError(f"the interval ({a}, {b}) holds no number between its ends")
             if max(abs(x) for x in (a, b, 0.0) if math.isfinite(x)) > LARGEST or b - a < SMALLEST:
@@ -61,7 +61,7 @@ class Domain:
 
     @classmethod
     def of(cls, domain: Domain | Sequence[Any]) -> Domain:
-        """Read ``(a, b)``, ``[(a, b), (c, d), ...]`` or a `Domain`; intervals may come unsorted."""
+        """Create a domain from ``(a, b)``, ``[(a, b), (c, d), ...]`` in any order, or a `Domain`."""
         if isinstance(domain, Domain):
             return domain
         try:
@@ -77,7 +77,7 @@ class Domain:
 
     @property
     def hull(self) -> tuple[float, float]:
-        """The smallest interval that holds the domain."""
+        """The smallest interval that contains the domain."""
         return self.intervals[0][0], self.intervals[-1][1]
 
     @property
@@ -94,11 +94,13 @@ class Domain:
         return inside
 
     def spread(self, count: int, shift: float = 0.5) -> np.ndarray:
-        """Points of every interval, dense towards its ends; an unbounded interval is mapped.
+        """Points of every interval that cluster at its ends, like Chebyshev points.
+
+        An unbounded interval is mapped to (0, 1) by a rational function.
 
         Args:
             count: The number of points in every interval.
-            shift: Where they begin in the cosine grid, in (0, 1); 1/2 gives Chebyshev points.
+            shift: Offset in the cosine grid, in (0, 1); 1/2 gives Chebyshev points.
 
         Returns:
             The points, increasing, shape (count * number of intervals,).
@@ -122,13 +124,13 @@ class Domain:
         return mirrored == list(self.intervals)
 
     def decimal(self) -> Domain:
-        """The same domain, its floats read as the decimals that they print as: 0.1 is 1/10."""
+        """The same domain with each float read as its shortest decimal form: 0.1 is 1/10."""
         if self.exact is not None:
             return self
         return Domain.of([(repr(float(a)), repr(float(b))) for a, b in self.intervals])
 
     def to_list(self) -> list[list[Any]]:
-        """Plain nested lists, for JSON; ends that are no float64 as text."""
+        """Nested lists for JSON; ends that are not representable in float64 are strings."""
         plain = self.exact or self.intervals
         return [[str(x) if isinstance(x, Fraction) else x for x in pair] for pair in plain]
 
@@ -141,12 +143,12 @@ class Domain:
 
 @lru_cache(maxsize=64)
 def _chebyshev(count: int, shift: float) -> np.ndarray:
-    """Points of (0, 1), dense at its ends."""
+    """Points of (0, 1) that cluster at its ends."""
     return 0.5 - 0.5 * np.cos(np.pi * (np.arange(count) + shift) / count)
 
 
 def _exact(x: Any) -> Fraction | float:
-    """A number or its text as a float where that is exact, else as a fraction."""
+    """A number or numeric string as a float if that is exact, otherwise as a fraction."""
     if isinstance(x, str | Decimal):
         if isinstance(x, Decimal) or "/" not in x:
             x = Decimal(x)

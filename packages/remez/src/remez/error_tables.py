@@ -17,12 +17,12 @@ from remez.rational.protocol import Record
 
 __all__ = ["ErrorTable", "error_table"]
 
-MAX_FITS = 10_000  # a minute at a few milliseconds each
+MAX_FITS = 10_000  # about a minute at a few milliseconds per fit
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorTable:
-    """Fits and errors over the types.
+    """Fits and errors of all types (m, n) up to a largest type.
 
     Attributes:
         fits: ``fits[m][n]`` is the fit of type (m, n), None where none was accepted.
@@ -38,7 +38,11 @@ class ErrorTable:
         return table_to_html(self.errors)
 
     def plot(self, ax: Any = None) -> Any:
-        """log10 of the errors as a picture; returns the axes."""
+        """Plot log10 of the errors with matplotlib; returns the axes.
+
+        Args:
+            ax: The axes to draw on; a new figure by default.
+        """
         from remez.plotting import plot_table
 
         return plot_table(self.errors, ax)
@@ -52,10 +56,12 @@ def error_table(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> ErrorTable:
-    """The errors of all types up to ``max_degree``, each started from its neighbour.
+    """The best errors of all types up to ``max_degree`` (the Walsh table).
+
+    Each fit starts from the alternation points of its neighbour in the table.
 
     Args:
-        fn, domain: The function and where it is approximated, as in `remez.fit`.
+        fn, domain: The function and the domain of approximation, as in `remez.fit`.
         max_degree: ``(M, N)``, or one number for both.
         progress: Called with ``(done, total)`` after each fit.
         options: Further options of `remez.fit`.

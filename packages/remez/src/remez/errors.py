@@ -1,4 +1,4 @@
-"""What can go wrong, as types. Each message names the cause and the next step."""
+"""The exceptions of the package. Each message names the cause and the next step."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = [
 ]
 
 
-SHOWN = 60  # characters of a value that a message repeats
+SHOWN = 60  # most characters of a value that a message quotes
 
 
 def shown(value: Any) -> str:
-    """A caller's value in a message: its repr, on one line and cut off."""
+    """The repr of a value for use in a message, on one line and truncated."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # noqa: BLE001 - a broken __repr__ must not hide the message
@@ -28,41 +28,40 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
-_LONGEST = 600  # characters of a message: a few lines of a terminal
+_LONGEST = 600  # most characters of a message: a few lines of a terminal
 
 
 class RemezError(Exception):
-    """Base of every error that a caller can cause; its message is one line of modest length."""
+    """Base class of all errors of this package; the message is a single line."""
 
     def __str__(self) -> str:
-        # A message may repeat a name or a value of a damaged file. The next step ends it.
+        # A message may quote long values of a damaged file. Keep its end, the next step.
         text = " ".join(super().__str__().splitlines())
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
         return text if len(text) <= _LONGEST else f"{text[:400]} … {text[-190:]}"
 
 
 class CodeError(RemezError, ValueError):
-    """Code is asked for in a language, type or form that there is not."""
+    """The requested language, data type or form of generated code is not supported."""
 
 
 class DomainError(RemezError, ValueError):
-    """The domain is empty, degenerate, overlapping or not made of numbers."""
+    """The domain is empty, degenerate, overlapping or not numeric."""
 
 
 class DegreeError(RemezError, ValueError):
-    """The degree is negative, not a pair, or impossible with the other conditions."""
+    """The degree or a numeric option is invalid, or contradicts the other conditions."""
 
 
 class TargetError(RemezError, ValueError):
-    """The target cannot be approximated: NaN, a pole, a jump, or noise in the domain."""
+    """The function cannot be approximated: it has NaN, a pole, a jump or noise in the domain."""
 
 
 class ConvergenceError(RemezError, RuntimeError):
-    """No certified best approximation was reached.
+    """No result of the solver was accepted.
 
     Attributes:
-        fit: the best `remez.Fit` found so far, None if there is none; its ``status`` says what
-            is missing.
+        fit: The best `remez.Fit` found, or None; its ``status`` states why it was not accepted.
     """
 
     def __init__(self, message: str, fit: Any = None) -> None:
@@ -71,4 +70,4 @@ class ConvergenceError(RemezError, RuntimeError):
 
 
 class ExpressionError(RemezError, ValueError):
-    """A text is not an expression of the catalogue's functions, or names an unknown target."""
+    """A string is not a valid expression, or names an unknown target."""

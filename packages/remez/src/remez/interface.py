@@ -1,4 +1,4 @@
-"""`fit`, `fit_samples`, and the `Fit` that they return: a solution with everything to do with it.
+"""The functions `fit` and `fit_samples`, and the class `Fit` of their results.
 
 This is the only module that imports the solver, the verification and the code generator.
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "certify", "fit", "fit_samples", "load"]
 
-MAX_DIGITS = 10_000  # with which one step at low degree takes seconds
+MAX_DIGITS = 10_000  # one exchange step of low degree takes seconds at this precision
 TINY = float(np.finfo(float).tiny)
 WITNESS = 25  # digits of the rational that proves the lower bound of a double fit
 
@@ -57,7 +57,7 @@ class Fit(Solution, Combinable):
         iterations: The number of exchange steps of the start that led to the answer.
         evaluations: The number of points at which ``fn`` was evaluated.
         method: The name of the start that led to the answer.
-        defect: By how much both degrees of the answer stay below those of the type.
+        defect: ``min(m - deg p, n - deg q)`` of r in lowest terms, usually 0.
         precision: Decimal digits of a multiprecision fit, None for double precision.
         history: One `IterationRecord` for every exchange step, in order.
 
@@ -117,14 +117,18 @@ class Fit(Solution, Combinable):
         return self.rational.derivative()
 
     def refined(self, digits: int) -> Fit:
-        """The same problem to ``digits`` decimal digits, started here if this converged.
+        """Solve the same problem to ``digits`` decimal digits.
 
-        The domain's ends stay the very floats that they are here, where `remez.fit` with
-        ``precision=`` reads 0.1 as 1/10. The result may not have converged: see its status.
+        The solver starts from this fit if it has converged. The ends of the domain keep their
+        exact float64 values, whereas `remez.fit` with ``precision=`` reads 0.1 as 1/10. Check
+        ``converged`` of the result: a fit that is not accepted is returned with its status.
+
+        Args:
+            digits: The number of decimal digits.
 
         Raises:
-            TargetError: the fit is one of samples, or was read from a file without its ``fn``.
-            ConvergenceError: no start led to an alternating error.
+            TargetError: This is a fit of samples, or was read from a file without its ``fn``.
+            ConvergenceError: No start led to an alternating error.
         """
         from remez.solver.precise.driver import fit_precise
 
@@ -142,29 +146,30 @@ class Fit(Solution, Combinable):
         return certify(self, lambda: self if self.precision else self.refined(WITNESS))
 
     def to_code(self, lang: str, dtype: str = "float64", *, clamp: bool = False) -> Code:
-        """Source text that evaluates r, see `remez.generate_code`.
+        """Source code that evaluates r, as `remez.generate_code` writes it.
 
         Args:
             lang: The language, one of "c", "python", "numba" and "torch".
             dtype: The type of the coefficients, "float64", "float32" or "bfloat16".
-            clamp: Whether an x outside the domain is moved to its nearer end first.
+            clamp: Whether an x outside the domain is replaced by the nearer end of the domain.
         """
         from remez.code.generate import generate_code
 
         return generate_code(self, lang, dtype=dtype, clamp=clamp)
 
     def coefficients(self, basis: str = "chebyshev") -> CoefficientForm:
-        """Coefficients of p and q in the scaled variable t of the domain, for other programs.
+        """Coefficients of p and q in a scaled variable t, for use in other programs.
 
-        The result has ``p``, ``q`` and the ``variable``, is called like r, and ``to_dict`` makes
-        plain types of it for JSON. Its ``loss`` is what rounding to float64 and the basis cost.
+        The result has the attributes ``p``, ``q``, ``variable`` (the map from x to t) and ``loss``
+        (the error that rounding to float64 in this basis adds). It can be called like r, and its
+        ``to_dict`` returns plain types for JSON.
 
         Args:
             basis: The basis, "chebyshev" for T_k(t) or "monomial" for powers of t.
 
         Raises:
-            CodeError: another basis.
-            DomainError: the domain is the whole line.
+            CodeError: The basis is unknown.
+            DomainError: The domain is the whole line.
 
         >>> import remez
         >>> form = remez.fit(np.exp, (2, 0)).coefficients()
@@ -180,7 +185,7 @@ class Fit(Solution, Combinable):
         raise CodeError(f"basis {shown(basis)} is unknown: use 'chebyshev' or 'monomial'")
 
     def safe_pade(self) -> SafePade:
-        """r as ``P(t)/(1 + |Q(t)|)``, see `remez.rational.bases`."""
+        """r in the form ``P(t)/(1 + |Q(t)|)`` of a safe Padé activation unit."""
         from remez.rational.bases import safe_pade
 
         return safe_pade(self)
@@ -205,7 +210,11 @@ class Fit(Solution, Combinable):
         return fit_to_latex(self)
 
     def plot(self, ax: Any = None) -> Any:
-        """The error curve with its alternation marked (matplotlib); returns the axes."""
+        """Plot the error curve and its alternation points with matplotlib; returns the axes.
+
+        Args:
+            ax: The axes to draw on; a new figure by default.
+        """
         from remez.plotting import plot_error
 
         return plot_error(self, ax)
@@ -237,29 +246,31 @@ def fit(
     r"""The best rational approximation of type (m, n) in the maximum norm.
 
     Minimises ``max_x weight(x) |fn(x) - p(x)/q(x)|`` over p of degree <= m and q of degree
-    <= n without zeros in the domain. A relaxed Remez exchange levels the error on m + n + 2
-    points; the result is accepted only if its error alternates on m + n + 2 - defect points,
-    if the bracket of the best error that follows from it is tight to 1e-3, or to the rounding
-    of fn, and if no pole lies in the domain (`remez.verification.judge`). On a union of intervals
-    the signs of q on them are compared as well (`remez.solver.sign_patterns`).
+    <= n without zeros in the domain. A Remez exchange levels the error on m + n + 2 points. The
+    result is accepted only if its error alternates on m + n + 2 - defect points, if the upper and
+    lower bounds on the best error agree to a relative 1e-3 (or to the rounding error of fn), and
+    if no pole lies in the domain (`remez.verification.judge`). On a union of intervals, q may have
+    different signs on different intervals; these choices are compared as well
+    (`remez.solver.sign_patterns`).
 
     Args:
-        fn: A real function, vectorised or not, which is detected; or a text, the name of a target
-            of `remez.targets` or an expression such as ``"exp(x)/(1 + x**2)"``.
+        fn: A real function, vectorised or not (this is detected); or a string: the name of a
+            target of `remez.targets`, or an expression such as ``"exp(x)/(1 + x**2)"``.
         degree: The type ``(m, n)``; with ``tol`` only m - n matters, 0 by default.
         domain: An interval ``(a, b)`` or a list of disjoint intervals; outer ends may be infinite.
-            By default the interval of a target of `remez.targets`, else ``(-1, 1)``.
+            The default is the interval of a target of `remez.targets`, ``(-1, 1)`` otherwise.
         weight: A positive function, ``"relative"`` for 1/|fn|, or None for 1. A relative error is
-            finite at a zero of fn only if r has that zero, too: its factor is found and divided
-            out, with or without ``interpolate``. Where fn stays accurate relative to its
-            own size the error holds at every float64; where its values next to a zero are
-            rounding, as those of ``1 - np.cos(x)`` at 0, a polynomial fitted to the values
-            around stands for fn.
-        parity: ``"auto"`` detects even and odd fn and solves in x²; ``"even"``, ``"odd"`` or
-            None (no symmetry) state it.
+            finite at a zero of fn only if r has the same zero: the zeros of fn in the domain are
+            located and divided out, with or without ``interpolate``. If fn is accurate relative
+            to its own size there, the error bound holds at every float64. If the values of fn
+            next to a zero are dominated by rounding, as those of ``1 - np.cos(x)`` at 0, fn is
+            replaced there by a polynomial fitted to the surrounding values.
+        parity: ``"auto"`` detects even and odd fn and then solves in x²; ``"even"`` and ``"odd"``
+            require that symmetry of r; None assumes no symmetry.
         interpolate: Pairs (x, y) at which r(x) = y is required, such as ``[(0, 0)]``.
-        tol: The error for which the smallest sufficient degree is looked for.
-        precision: Decimal digits, for the multiprecision solver; None for double precision.
+        tol: Error tolerance; the smallest degree whose error does not exceed it is chosen.
+        precision: Number of decimal digits for the multiprecision solver; None for double
+            precision.
         start: An earlier fit of a similar problem, whose alternation points are tried first.
         max_iterations: The largest number of exchange steps from each start.
         callback: Called after every exchange step with its `remez.IterationRecord`.
@@ -267,16 +278,18 @@ def fit(
             returned with its status.
 
     Returns:
-        A `Fit`; `Fit.method` names the start that answered: "warm start", "zolotarev",
-        "chebyshev", "half the degree", "zero", "survey" (from where f was found to bend), "degree
-        stepping", "monotone exchange" (whose lower bound never falls), "AAA-Lawson",
-        "differential correction", or "another pattern" of signs that q has on the intervals of a
-        union: a pole in a gap may do better than none.
+        A `Fit`. `Fit.method` names the initial reference that led to it: "warm start" (``start``),
+        "zolotarev" (closed form), "chebyshev" (Chebyshev points), "half the degree" (the
+        reference of a fit of half the degree), "zero" (r = 0), "survey" (adaptive sampling of f),
+        "degree stepping", "monotone exchange" (whose lower bound never decreases), "AAA-Lawson",
+        "differential correction", or "another pattern" (q has different signs on the intervals
+        of a union, and r therefore poles in the gaps).
 
     Raises:
-        TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.
-        DomainError, DegreeError: what is asked for is impossible.
-        ConvergenceError: nothing was accepted; ``.fit`` is the best that was found.
+        TargetError: fn is NaN or infinite, discontinuous, noisy or has a pole in the domain.
+        DomainError: The domain is invalid.
+        DegreeError: The degree or another option is invalid, or they contradict each other.
+        ConvergenceError: No result was accepted; ``.fit`` holds the best one.
 
     References:
         S.-I. Filip, Y. Nakatsukasa, L. N. Trefethen, B. Beckermann, SIAM J. Sci. Comput. 40
@@ -287,7 +300,7 @@ def fit(
     """
     _check_options(tol, precision, start, max_iterations, callback)
     if degree is None and tol is None:
-        raise DegreeError("give a degree (m, n), or tol= to have the smallest one found")
+        raise DegreeError("give a degree (m, n), or tol= for the smallest degree that reaches it")
     history = History(callback)
 
     def solved(problem: Problem, start: Solution | None) -> Solution:
@@ -325,11 +338,11 @@ def fit_samples(
     max_iterations: int = 60,
     throw: bool = True,
 ) -> Fit:
-    """The best rational approximation on a finite set: minimise ``max_i w_i |y_i - r(x_i)|``.
+    """The best rational approximation of samples: minimise ``max_i w_i |y_i - r(x_i)|``.
 
     Args:
-        x: The points, shape (N,), in any order, more than m + n + 1 of them; equal samples count
-            once.
+        x: The points, shape (N,), in any order; at least m + n + 2 distinct ones. Samples that
+            are equal in x and y are merged.
         y: The values at the points, shape (N,).
         degree: The type ``(m, n)``.
         weight: The positive weights at the points, shape (N,); 1 by default.
@@ -341,10 +354,10 @@ def fit_samples(
         A `Fit` whose error is over the samples; its denominator has no zero in their hull.
 
     Raises:
-        TargetError: shapes differ, a value is not finite, a weight is not positive, or two values
-            differ at one point.
-        DegreeError: so few samples that r of this type interpolates them.
-        ConvergenceError: no accepted answer was found.
+        TargetError: The shapes differ, a value is not finite, a weight is not positive, or a
+            point is given with two different values.
+        DegreeError: There are so few samples that r of this type interpolates them.
+        ConvergenceError: No result was accepted; ``.fit`` holds the best one.
 
     >>> x = np.linspace(-1, 1, 201)
     >>> print(f"{fit_samples(x, np.abs(x), (4, 4)).error:.3e}")
@@ -383,7 +396,7 @@ def load(path: str | Path, fn: Function | str | None = None, weight: Function | 
 
 
 def certify(fit: Fit) -> Certificate:
-    """Enclose the best error, rigorously when f and the weight are expressions: `Fit.certify`.
+    """Enclose the best error, rigorously if f and the weight are expressions; as `Fit.certify`.
 
     Args:
         fit: The fit whose error is bounded from above.
@@ -397,7 +410,7 @@ def _check_options(
     """Refuse options of the wrong type or range, before anything is computed.
 
     Raises:
-        DegreeError, TargetError: an option is impossible.
+        DegreeError, TargetError: An option is invalid.
     """
     if tol is not None:
         check_number("tol", tol, TINY)
@@ -405,16 +418,17 @@ def _check_options(
         check_number("precision", precision, 1, MAX_DIGITS, integer=True)
     check_number("max_iterations", max_iterations, 1, integer=True)
     if not (start is None or isinstance(start, Solution)):
-        raise TargetError(f"start = {shown(start)} is no fit: give what a former fit returned")
+        raise TargetError(f"start = {shown(start)} is not a fit: give the result of an earlier fit")
     if not (callback is None or callable(callback)):
         raise TargetError(f"callback = {shown(callback)} is not callable: give a function")
 
 
 def _concluded(found: Solution, history: History, throw: bool, missing: str | None = None) -> Fit:
-    """The fit; an error that says what is ``missing``, or its status, where it is not accepted.
+    """Convert the solver's result to a `Fit`.
 
     Raises:
-        ConvergenceError: it is not accepted, and ``throw`` is set.
+        ConvergenceError: ``throw`` is set and the result is not accepted, or ``missing`` says
+            that the tolerance was not reached.
     """
     fit = Fit.of(found, history.records)
     if throw and (missing or not fit.converged):

@@ -1,4 +1,4 @@
-"""Numbers of any kind: exact conversions to and from mpmath's, and polynomials of them."""
+"""Exact conversions between floats, fractions and mpmath numbers, and their polynomials."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_number(x: Real) -> str:
 
 
 def read_number(text: str) -> Real:
-    """Read what `write_number` wrote."""
+    """The number that `write_number` wrote as text."""
     if "p" not in text:
         return mp.mpf(text)
     mantissa, _, exponent = text.partition("p")

@@ -1,4 +1,4 @@
-"""Pictures; matplotlib is imported when one is asked for."""
+"""Plots; matplotlib is imported only when a plot is drawn."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def _axes(ax: Any) -> Any:
 
 
 def plot_error(fit: Solution, ax: Any = None) -> Any:
-    """The weighted error over the whole domain, its alternation marked, ± the error as lines.
+    """Plot the weighted error, its alternation points, and lines at plus and minus the error.
 
-    An unbounded domain is drawn in ``s = y/(1 + |y|)`` with ``y = (x - a)/b``, which takes it to a
-    part of [-1, 1]; a is its finite end or the middle of the extrema, b their typical distance.
+    The axis of an unbounded domain is ``s = y/(1 + |y|)`` with ``y = (x - a)/b``, in [-1, 1]; a is
+    the finite end of the domain or 0, b the median distance of the alternation points from a.
     """
     ax = _axes(ax)
     reference = np.asarray(fit.reference, float)
@@ -46,10 +46,10 @@ def plot_error(fit: Solution, ax: Any = None) -> Any:
     return ax
 
 
-# shares of the way between two extrema, dense at both: the error turns there
+# relative positions between two extrema, dense at both, where the error curve is flat
 _GRADED = 0.5 - 0.5 * np.cos(np.pi * np.linspace(0, 1, 41))
-_CROWDED = 0.9  # beyond which a label would touch that of infinity
-_FULLEST = 0.999999  # of [-1, 1], as far as an unbounded axis is drawn
+_CROWDED = 0.9  # a label beyond this position would overlap the label of infinity
+_FULLEST = 0.999999  # largest position drawn on an unbounded axis, which ends at 1
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Axis:
 
 
 def _ticks(ax: Any, fit: Solution, axis: _Axis) -> None:
-    """Limits at the ends of the hull; on an unbounded axis, ticks at round numbers and infinity."""
+    """Set the limits of the axis and, if it is unbounded, ticks at round numbers and infinity."""
     low, high = fit.domain.hull
     if axis.scale:
         decade = 10.0 ** np.round(np.log10(axis.scale))
@@ -104,7 +104,7 @@ def _ticks(ax: Any, fit: Solution, axis: _Axis) -> None:
 
 
 def plot_table(errors: np.ndarray, ax: Any = None) -> Any:
-    """The Walsh table: log10 of the error over (m, n)."""
+    """Plot the Walsh table: log10 of the error over (m, n)."""
     ax = _axes(ax)
     with np.errstate(divide="ignore"):
         image = ax.imshow(np.log10(errors.T), origin="lower", cmap="viridis")

@@ -1,4 +1,4 @@
-"""Increasing points of the real line: which are distinct, and the signs of products over them."""
+"""Operations on increasing points of the real line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["distinct", "sign_of_product"]
 
 
 def distinct(x: np.ndarray) -> np.ndarray:
-    """Which of the increasing points differ from the one before, as a mask of the same shape."""
+    """A mask of the increasing points that differ from their predecessor."""
     new = np.ones(x.size, bool)
     np.greater(x[1:], x[:-1], out=new[1:])
     return new
 
 
 def sign_of_product(x: np.ndarray, zeros: Iterable[float]) -> np.ndarray:
-    """The sign of ``prod_z (x - z)`` at every point; 1 from the right at a zero."""
+    """The sign of ``prod_z (x - z)`` at every point; at a zero, the sign to its right."""
     sign = np.ones(x.size)
     for zero in zeros:
         sign[x < zero] *= -1

@@ -24,8 +24,8 @@ __all__ = ["Problem", "check_degree", "check_number"]
 
 Degree = tuple[int, int]
 PARITIES = ("auto", "even", "odd")
-MAX_DEGREE = 10_000  # of p where n = 0, and of q where m = 0
-MAX_RATIONAL = 500  # the lesser of both degrees: a step takes its cube, a second here
+MAX_DEGREE = 10_000  # limit of each degree
+MAX_RATIONAL = 500  # limit of min(m, n); the cost of a step is its cube, a second at 500
 
 
 def _one(x: np.ndarray) -> np.ndarray:
@@ -36,8 +36,8 @@ def _one(x: np.ndarray) -> np.ndarray:
 class Problem:
     """Minimise ``max over the domain of weight(x) * |fn(x) - p(x)/q(x)|``.
 
-    p has degree at most m, q at most n. A Problem that was pickled or read from JSON has its
-    callables left out (``fn is None``).
+    p has degree at most m, q at most n. Callables are not saved: a Problem that was pickled or read
+    from JSON has ``fn = None``.
 
     Args:
         fn: A real function of a real variable, vectorised or not.
@@ -47,10 +47,11 @@ class Problem:
             ``1/|fn|``, or None for 1.
         parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to detect it.
         interpolate: Pairs ``(x, y)`` at which ``r(x) = y`` is required.
-        samples: Values in place of ``fn`` and ``weight``; the maximum is over their points.
+        samples: Samples that replace ``fn`` and ``weight``; the maximum is over their points.
 
     Raises:
-        DegreeError, DomainError: what is asked for is impossible.
+        DegreeError, DomainError, TargetError: The degree, the domain or another argument is
+            invalid.
     """
 
     fn: Function | None
@@ -90,13 +91,13 @@ class Problem:
         parity: str | None = "auto",
         interpolate: Sequence[Sequence[float]] | None = None,
     ) -> Problem:
-        """The problem that a caller describes.
+        """Create a problem from the arguments of `remez.fit`.
 
         Args:
             fn: A function, the name of a target of the catalogue, or an expression as text.
             degree: The type ``(m, n)``.
-            domain: An interval or a list of intervals; by default that of a target of the
-                catalogue, and ``(-1, 1)`` for other functions.
+            domain: An interval or a list of intervals; the default is the interval of a target of
+                the catalogue, and ``(-1, 1)`` for other functions.
             weight: A positive function, ``"relative"`` for ``1/|fn|``, or None for 1.
             parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to detect it.
             interpolate: Pairs ``(x, y)`` at which ``r(x) = y`` is required.
@@ -110,17 +111,21 @@ class Problem:
         return cls(fn, check_degree(degree), Domain.of(domain), weight, parity, pairs)
 
     def with_degree(self, degree: Degree) -> Problem:
-        """The same question at another degree."""
+        """The same problem with another type.
+
+        Args:
+            degree: The type ``(m, n)``.
+        """
         return replace(self, degree=degree)
 
     def target(self) -> Target:
-        """The target as a counted function of arrays."""
+        """fn as a function of arrays that counts its evaluations."""
         if self.samples is not None:
             samples = self.samples
             return Target(lambda x: samples.y[samples.nearest(x)])
         if self.fn is None:
             raise TargetError(
-                "this problem was read from a file and has lost its callable: fit again with fn"
+                "this problem was read from a file, which does not hold fn: pass fn= to from_dict"
             )
         if not callable(self.fn):
             raise TargetError(f"fn must be callable, not {type(self.fn).__name__}")
@@ -156,7 +161,7 @@ class Problem:
         return Target(self.weight, "weight")
 
     def to_dict(self) -> Record:
-        """Everything but the callables, in plain types."""
+        """All fields except the callables, as plain types."""
         return {
             "degree": list(self.degree),
             "domain": self.domain.to_list(),
@@ -173,12 +178,12 @@ class Problem:
         fn: Function | None = None,
         weight: Function | None = None,
     ) -> Problem:
-        """Read what `to_dict` wrote.
+        """Restore a problem from the dictionary that `to_dict` returned.
 
         Args:
-            data: The dictionary, or what JSON made of it.
-            fn: The function that was approximated, which a dictionary cannot hold.
-            weight: The weight, where it was a callable.
+            data: The dictionary, possibly after a round trip through JSON.
+            fn: The approximated function, which the dictionary does not contain.
+            weight: The weight, if it was a callable.
         """
         known = data["weight"] if data["weight"] != "callable" else weight or _lost_weight
         pairs = tuple((x, y) for x, y in data["interpolate"])
@@ -195,19 +200,24 @@ class Problem:
 
 
 def _lost_weight(x: Any) -> Any:
-    """Stands for the weight of a problem that was read from a file.
+    """Placeholder for the weight of a problem that was read from a file.
 
     Raises:
-        TargetError: always.
+        TargetError: Always.
     """
-    raise TargetError("this problem was read from a file and has lost its weight: give it again")
+    raise TargetError(
+        "this problem was read from a file, which does not hold its weight: pass weight="
+    )
 
 
 def check_degree(degree: Any) -> Degree:
-    """Read a type (m, n).
+    """Validate a type (m, n).
+
+    Args:
+        degree: The type, a pair of integers.
 
     Raises:
-        DegreeError: it is no pair of integers >= 0, or too large.
+        DegreeError: It is not a pair of integers >= 0, or is too large.
     """
     try:
         m, n = degree
@@ -216,11 +226,11 @@ def check_degree(degree: Any) -> Degree:
     except (TypeError, ValueError, OverflowError):
         ok = False
     if not ok:
-        raise DegreeError(f"degree {shown(degree)} is impossible: give (m, n), two integers >= 0")
+        raise DegreeError(f"degree {shown(degree)} is invalid: give (m, n), two integers >= 0")
     if max(m, n) > MAX_DEGREE or min(m, n) > MAX_RATIONAL:
         raise DegreeError(
-            f"type ({int(m)}, {int(n)}) is too large: at most {MAX_DEGREE}, and at most "
-            f"{MAX_RATIONAL} in the lesser degree; lower it or split the domain"
+            f"type ({int(m)}, {int(n)}) is too large: each degree is at most {MAX_DEGREE}, the "
+            f"smaller one at most {MAX_RATIONAL}; lower it or split the domain"
         )
     return int(m), int(n)
 
@@ -246,17 +256,24 @@ def _check_pairs(interpolate: Any) -> tuple[tuple[float, float], ...]:
 def check_number(
     name: str, value: Any, low: float, high: float = np.inf, *, integer: bool = False
 ) -> None:
-    """Refuse an option that is no number from ``low`` to ``high``.
+    """Check that an option is a number between ``low`` and ``high``.
+
+    Args:
+        name: The name of the option, for the message.
+        value: The value to check.
+        low: The smallest valid value.
+        high: The largest valid value.
+        integer: Whether the value must be an integer.
 
     Raises:
-        DegreeError: it is not.
+        DegreeError: The value is not such a number.
     """
     kind = numbers.Integral if integer else numbers.Real
     real = isinstance(value, kind) and not isinstance(value, bool)
     if not (real and low <= value <= high):
         what = "an integer" if integer else "a number"
         most = "" if high == np.inf else f" and <= {high:g}"
-        raise DegreeError(f"{name} = {shown(value)} is impossible: give {what} >= {low:g}{most}")
+        raise DegreeError(f"{name} = {shown(value)} is invalid: give {what} >= {low:g}{most}")
 
 
 def halved(degree: Degree, parity: str | None) -> Degree:

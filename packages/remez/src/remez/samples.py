@@ -1,4 +1,4 @@
-"""Samples of an unknown function: what `remez.fit_samples` approximates."""
+"""Samples of a function, the data of `remez.fit_samples`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class SampleSet:
     """Points, values and weights.
 
     Attributes:
-        x: points, shape (N,), increasing.
-        y: values there.
-        weight: positive weights there.
+        x: The points, shape (N,), increasing.
+        y: The values at the points, shape (N,).
+        weight: The positive weights at the points, shape (N,).
 
     >>> SampleSet.of([1, 0, 1], [5, 4, 5]).x.tolist()
     [0.0, 1.0]
@@ -32,11 +32,11 @@ class SampleSet:
 
     @classmethod
     def of(cls, x: Any, y: Any, weight: Any = None) -> SampleSet:
-        """Sort and check the samples; equal ones are merged, under the largest of their weights.
+        """Sort and check the samples; equal samples are merged and keep their largest weight.
 
         Raises:
-            TargetError: shapes differ, a value is no finite number, a weight is not positive, or
-                two values differ at one point.
+            TargetError: The shapes differ, a value is not finite, a weight is not positive, or a
+                point is given with two different values.
         """
         x, y = _column("x", x), _column("y", y)
         w = np.ones_like(x) if weight is None else _column("weight", weight)
@@ -64,7 +64,7 @@ class SampleSet:
         return middles
 
     def nearest(self, x: np.ndarray) -> np.ndarray:
-        """The index of the sample next to each of the points."""
+        """The index of the sample nearest to each point."""
         return np.searchsorted(self._between, x)
 
     def to_list(self) -> list[list[float]]:
@@ -85,13 +85,13 @@ def _column(name: str, values: Any) -> np.ndarray:
     """The values as a vector of finite floats.
 
     Raises:
-        TargetError: one is complex, masked, NaN, infinite, or no number.
+        TargetError: A value is complex, masked, NaN, infinite or not a number.
     """
     try:
         if isinstance(values, list | tuple) and any(v is np.ma.masked for v in values):
             raise TypeError("an entry is masked")
         found = np.ma.asarray(values)
-        if found.dtype.kind not in "fiub":  # floats, integers and booleans are plainly real
+        if found.dtype.kind not in "fiub":  # neither float, integer nor boolean
             found = np.ma.filled(found.astype(object), np.nan).ravel()
             if any(isinstance(v, str | bytes | complex) or np.iscomplexobj(v) for v in found):
                 raise TypeError("complex numbers and texts are no samples")

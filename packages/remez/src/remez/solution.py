@@ -21,7 +21,7 @@ __all__ = ["IterationRecord", "Solution", "Status"]
 
 
 class Status(Enum):
-    """How a fit ended; the value is a sentence with the cause and the next step."""
+    """The outcome of a fit; each value states the cause and the next step."""
 
     CONVERGED = (
         "converged: the error alternates, its two-sided bracket is tight, and no pole lies in "
@@ -29,11 +29,11 @@ class Status(Enum):
     )
     NOISE_FLOOR = (
         "reached the noise floor: the best error is too close to the rounding of fn to be "
-        "resolved in double; use precision= for more"
+        "resolved in double precision; use precision= for more digits"
     )
     OPEN = (
-        "open: best among denominators with these signs on the intervals, but a pole in a gap of "
-        "the domain may do better, which was not excluded; fit each interval, or lower the degree"
+        "open: best among denominators with these signs on the intervals, but an r with a pole in "
+        "a gap of the domain may be better; fit each interval separately, or lower the degree"
     )
     NOT_LEVELLED = (
         "not levelled: the extrema of the error differ by more than the tolerance; raise "
@@ -43,7 +43,7 @@ class Status(Enum):
         "no alternation: too few extrema of alternating sign were found; lower the degree or "
         "split the domain at its singular points"
     )
-    POLE = "pole: every candidate had a pole in the domain; lower the degree, or step n down by one"
+    POLE = "pole: every candidate had a pole in the domain; lower the degree, or only n by one"
     JUMP = (
         "jump: fn is discontinuous in the domain, or so steep that neighbouring float64 differ by "
         "more than the error; leave a gap around the jump, or shift a singular point to 0"
@@ -59,16 +59,16 @@ class Status(Enum):
 
 @dataclass(frozen=True, eq=False)
 class IterationRecord:
-    """One step of an exchange, the same in double and in any other precision.
+    """One step of the exchange, in double precision or multiprecision.
 
     Attributes:
         iteration: The number of the step within its exchange, from 1.
-        degree: The type in x of the rational that was levelled; smaller than the problem's while
-            the degree is stepped up.
-        reference: The points x on which it was levelled, increasing.
-        levelled_error: The modulus of the weighted error on them.
-        largest_error: The largest modulus of the weighted error that was sampled.
-        sound: Whether the denominator keeps its sign on everything that was sampled.
+        degree: The type in x of the rational of this step; smaller than the type of the problem
+            during degree stepping.
+        reference: The points x on which the weighted error was levelled, increasing.
+        levelled_error: The modulus of the weighted error on the reference.
+        largest_error: The largest sampled modulus of the weighted error.
+        sound: Whether the denominator has one sign at all sampled points.
     """
 
     iteration: int
@@ -80,7 +80,7 @@ class IterationRecord:
 
     @property
     def gap(self) -> float:
-        """``1 - levelled_error/largest_error``, which is 0 when the error is level."""
+        """``1 - levelled_error/largest_error``, which is 0 for the best approximation."""
         largest = self.largest_error
         return float(1 - self.levelled_error / largest) if largest > 0 else 0.0
 
@@ -102,11 +102,11 @@ class Solution:
         evaluations: The number of points at which ``fn`` was evaluated.
         method: The name of the start that led to the answer, see `remez.fit`.
         defect: ``min(m - deg p, n - deg q)`` of the answer in lowest terms; r = 0 has
-            deg p = -inf and deg q = 0, so n. Where the error is rounding, the lowest type
-            that reaches it counts.
-        precision: Decimal digits of a multiprecision fit, None for double.
-        history: The exchange steps in the order in which they were taken, those of starts that
-            led nowhere included; left out of files.
+            deg p = -inf and deg q = 0, so its defect is n. If the error is at the level of
+            rounding, the degrees are those of the lowest type that reaches this level.
+        precision: Decimal digits of a multiprecision fit, None for double precision.
+        history: All exchange steps in order, including those of unsuccessful starts; not saved to
+            files.
     """
 
     rational: RationalFunction
@@ -124,12 +124,12 @@ class Solution:
 
     @property
     def converged(self) -> bool:
-        """Whether the answer is accepted: best, to the accuracy that its status states."""
+        """Whether the result is accepted: the status is CONVERGED or NOISE_FLOOR."""
         return self.status in (Status.CONVERGED, Status.NOISE_FLOOR)
 
     @property
     def degree(self) -> tuple[int, int]:
-        """The type (m, n) that was asked for."""
+        """The requested type (m, n)."""
         return self.problem.degree
 
     @property
@@ -144,11 +144,11 @@ class Solution:
     def error_at(self, x: np.ndarray) -> np.ndarray:
         """``weight(x) (fn(x) - r(x))`` in float64 at points of shape (K,).
 
-        A multiprecision fit is compared with ``fn`` at the working precision of its rational; the
-        points are finite then.
+        For a multiprecision fit, the difference is computed at the working precision of its
+        rational, and the points must be finite.
 
         Raises:
-            TargetError: the fit was read from a file without its ``fn`` or its ``weight``.
+            TargetError: The fit was read from a file without its ``fn`` or its ``weight``.
         """
         target = self.problem.target()
         if self.precision is None:
@@ -164,7 +164,7 @@ class Solution:
             return np.array([float(self._exact_error(mp.mpf(one), target.fn)) for one in x])
 
     def _exact_error(self, x: Real, fn: Callable[[Real], Real]) -> Real:
-        """The weighted error at an mpmath number, at the current precision."""
+        """The weighted error at an mpmath number, at mpmath's current precision."""
         weight, f = self.problem.weight, fn(x)
         p, q = self.rational.parts_at(x)
         if f == 0 and isinstance(weight, str):
@@ -174,7 +174,7 @@ class Solution:
         return (1 / abs(f) if isinstance(weight, str) else abs(weight(x))) * (f - p / q)
 
     def to_dict(self) -> Record:
-        """Plain types, exact in JSON; the callables and the history are left out."""
+        """The fit as plain types that JSON keeps exactly, without callables and history."""
         return {
             "rational": self.rational.to_dict(),
             "problem": self.problem.to_dict(),
@@ -196,16 +196,16 @@ class Solution:
         fn: Function | None = None,
         weight: Function | None = None,
     ) -> Self:
-        """Read what `to_dict` wrote.
+        """Restore a fit from the dictionary that `to_dict` returned.
 
         Args:
-            data: The dictionary, or what JSON made of it.
-            fn: The function that was approximated, which the file lacks; without it the fit can be
-                evaluated and converted, not refined, plotted or certified.
-            weight: The weight, where it was a callable.
+            data: The dictionary, possibly after a round trip through JSON.
+            fn: The approximated function, which the dictionary does not contain. Without it the
+                fit can be evaluated and converted, but not refined, plotted or certified.
+            weight: The weight, if it was a callable.
 
         Raises:
-            RemezError: ``data`` is no such dictionary.
+            RemezError: ``data`` is not such a dictionary.
         """
         try:
             return cls._read(data, fn, weight)
@@ -213,8 +213,8 @@ class Solution:
             if isinstance(cause, RemezError):
                 raise
             raise RemezError(
-                f"this is no record of a fit ({type(cause).__name__}: {cause}): pass what "
-                "Fit.to_dict returned"
+                f"this is not a saved fit ({type(cause).__name__}: {cause}): pass a dictionary "
+                "that Fit.to_dict returned"
             ) from cause
 
     @classmethod

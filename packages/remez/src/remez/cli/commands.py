@@ -1,4 +1,4 @@
-"""What each command of ``remez`` does: ask the library, then print rows or JSON."""
+"""The commands of ``remez``: each calls the library, then prints rows or JSON."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = [
 
 
 class Refused(RemezError):
-    """A certificate could not be proved again."""
+    """A certificate could not be verified."""
 
 
 def _target(options: argparse.Namespace) -> tuple[Any, Any]:
-    """The function, and its domain if one is said."""
+    """The function, and its domain if one is given."""
     from remez.functions.catalogue import as_target
 
     return as_target(options.function), options.domain
@@ -45,7 +45,7 @@ def _weight(options: argparse.Namespace) -> Any:
 
 
 def _working(what: str) -> AbstractContextManager[Any]:
-    """A spinner on standard error; silent where that is no terminal."""
+    """A progress spinner on standard error, shown only on a terminal."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -69,7 +69,7 @@ def _fit(options: argparse.Namespace) -> Any:
 
 
 def _emit(options: argparse.Namespace, record: dict[str, Any], text: str) -> None:
-    """The record as JSON or the text, to standard output or into a file."""
+    """Write the record as JSON, or the text, to standard output or a file."""
     if options.json or (options.out and options.out.suffix == ".json"):
         text = json.dumps(_strict(record), indent=2)
     if options.out:
@@ -79,7 +79,7 @@ def _emit(options: argparse.Namespace, record: dict[str, Any], text: str) -> Non
 
 
 def _strict(value: Any) -> Any:
-    """JSON has no infinity: it is written as text, which `Domain.of` reads."""
+    """Replace infinities, which JSON lacks, by strings that `Domain.of` reads."""
     if isinstance(value, dict):
         return {key: _strict(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -93,7 +93,7 @@ def _columns(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _digits(value: Any) -> str:
-    """A number at the precision that it carries."""
+    """A number with six digits, or thirty if it is an mpmath number."""
     if isinstance(value, float):
         return f"{value:.6g}"
     from mpmath import mp
@@ -106,7 +106,7 @@ def _complex(values: Any) -> str:
 
 
 def run_fit(options: argparse.Namespace) -> int:
-    """``remez fit``: the error, how it was found, and the rational."""
+    """``remez fit``: the error, the status and the rational."""
     fn, fit = _fit(options)
     m, n = fit.degree
     rows = [
@@ -147,7 +147,7 @@ def run_table(options: argparse.Namespace) -> int:
 
 
 def run_certify(options: argparse.Namespace) -> int:
-    """``remez certify``: a two-sided enclosure of the error, and no pole."""
+    """``remez certify``: an enclosure of the best error, and whether r is free of poles."""
     fn, fit = _fit(options)
     with _working("certifying"):
         certificate = fit.certify()
@@ -160,20 +160,20 @@ def run_certify(options: argparse.Namespace) -> int:
         ("method", certificate.method),
         ("panels", str(certificate.panels)),
     ]
-    options.json = options.json or options.out is not None  # a file is for `remez verify`
+    options.json = options.json or options.out is not None  # `remez verify` reads JSON
     _emit(options, certificate.to_dict(), _columns(rows))
     return 0 if certificate.pole_free else 1
 
 
 def run_verify(options: argparse.Namespace) -> int:
-    """``remez verify``: a certificate from a file, proven again without the solver."""
+    """``remez verify``: prove the bounds of a certificate again, without the solver."""
     from remez.verification.certificate import verify
 
-    options.file.open().close()  # a missing file is a wrong request, not a refusal
+    options.file.open().close()  # a missing file is exit code 2, not 1
     with _working("verifying"):
         verdict = verify(options.file)
     if not verdict:
-        raise Refused(f"{options.file} is refused: {verdict.reason}")
+        raise Refused(f"{options.file} is not verified: {verdict.reason}")
     rows = [("verified", verdict.reason)]
     rows += [("lower", f"{verdict.lower:.17g}"), ("upper", f"{verdict.upper:.17g}")]
     _emit(options, dataclasses.asdict(verdict), _columns(rows))
@@ -200,7 +200,7 @@ def run_code(options: argparse.Namespace) -> int:
 def run_plot(options: argparse.Namespace) -> int:
     """``remez plot``: the error curve with its alternation, as SVG, PNG or PDF."""
     if options.out is None:
-        raise RemezError("say where the plot goes: --out error.svg (or .png, .pdf)")
+        raise RemezError("no output file: give --out error.svg (or .png, .pdf)")
     try:
         import matplotlib
     except ImportError as error:

@@ -1,8 +1,8 @@
 """The argument parser of the command lines of this project.
 
-It adds to `argparse.ArgumentParser` what `argparse` has no option for on every supported Python: an
-error is one line that suggests the nearest option or command, each command shows an example, and
-`--version` and `--print-completion` are there.
+It extends `argparse.ArgumentParser`: an error is one line that suggests the nearest option or
+command, the help of each command shows an example, and `--version` and `--print-completion` can be
+added.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["Parser"]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line and suggest what was meant.
+    """An argument parser whose errors are one line and suggest a similar option or command.
 
     Args:
-        example: A command line that the help shows; empty for none.
-        options: As `argparse.ArgumentParser` takes them.
+        example: A command line that the help shows as an example.
+        options: Keyword arguments of `argparse.ArgumentParser`.
     """
 
     def __init__(self, *, example: str = "", **options: Any) -> None:
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse; what is left over is an error of the command that it was given to."""
+        """Parse the arguments; an unknown one is reported by the subcommand that received it."""
         known, extra = super().parse_known_args(args, namespace)
         unknown = [one for one in extra if one.startswith("-")] or extra
         if unknown:
@@ -61,7 +61,11 @@ class Parser(argparse.ArgumentParser):
             yield from action.choices or ()
 
     def add_program_options(self, distribution: str) -> None:
-        """Add `--version` and `--print-completion` of the program that `distribution` installs."""
+        """Add the options `--version` and `--print-completion`.
+
+        Args:
+            distribution: The name of the installed distribution, whose version is printed.
+        """
         self.add_argument(
             "--version",
             action=_Version,
@@ -80,7 +84,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Print the version; it is looked up only when asked for, so that a command starts faster."""
+    """Print the version. It is looked up only here, so that commands start faster."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None

@@ -1,8 +1,7 @@
 """The command line: ``remez fit | table | certify | verify | code | plot | targets``.
 
-Results go to standard output and nothing else does: progress and errors go to standard error, an
-error in one line. Exit codes: 0 done, 1 not converged or refused, 2 a wrong request, 130
-interrupted.
+Results go to standard output, progress and one-line errors to standard error. Exit codes:
+0 success, 1 not converged or not verified, 2 invalid input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,16 +24,23 @@ _OPTION = re.compile(r"--[a-z][a-z-]*(=.*)?|-h|--", re.DOTALL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command.
+
+    Args:
+        arguments: The command-line arguments; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
     parser = _parser()
     given = sys.argv[1:] if arguments is None else arguments
-    # a leading space keeps argparse from taking "-inf", "-1e-3" or "-x**2" for an option
+    # a leading space prevents argparse from reading "-inf", "-1e-3" or "-x**2" as an option
     options = parser.parse_args([f" {a}" if _is_value(a) else a for a in given])
     try:
         code: int = options.run(options)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # the reader of a pipe has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (RemezError, OSError, ImportError) as error:
@@ -46,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _is_value(argument: str) -> bool:
-    """Whether an argument that begins with a minus is a number or an expression."""
+    """Whether an argument begins with a minus but is a number or an expression."""
     return argument.startswith("-") and not _OPTION.fullmatch(argument)
 
 
@@ -66,22 +72,26 @@ def _parser() -> Parser:
     for name, run, summary, configure, example in _COMMANDS:
         command = commands.add_parser(name, help=summary, description=summary, example=example)
         command.set_defaults(run=run)
-        command.add_argument("--debug", action="store_true", help="show where an error arises")
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
         configure(command)
     return parser
 
 
 def _output(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--out", type=_path, metavar="FILE", help="write to a file instead")
+    command.add_argument(
+        "--out", type=_path, metavar="FILE", help="write to a file instead of standard output"
+    )
 
 
 def _problem(command: argparse.ArgumentParser) -> None:
-    command.add_argument("function", type=str.strip, help='such as "exp(x)", or a target\'s name')
+    command.add_argument(
+        "function", type=str.strip, help='an expression such as "exp(x)", or the name of a target'
+    )
     command.add_argument(
         "--domain", nargs=2, type=_number, action="append", metavar=("A", "B"),
-        help="an interval; again for a union; inf and pi are numbers "
-        "(default: -1 1, or the target's own interval)",
+        help="an interval; repeat the option for a union; inf and pi are allowed "
+        "(default: -1 1, or the interval of the target)",
     )  # fmt: skip
     command.add_argument(
         "--weight", type=str.strip, help='"relative", or an expression (default: 1)'
@@ -94,7 +104,9 @@ def _fit_options(command: argparse.ArgumentParser) -> None:
         "--degree", nargs=2, type=int, metavar=("M", "N"),
         help="degrees of the numerator and the denominator",
     )  # fmt: skip
-    command.add_argument("--tol", type=float, help="the smallest degree with this error")
+    command.add_argument(
+        "--tol", type=float, help="use the smallest degree that reaches this error"
+    )
     command.add_argument(
         "--precision", type=int, metavar="DIGITS", help="decimal digits (default: float64)"
     )
@@ -123,18 +135,20 @@ def _code_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--clamp", action="store_true",
-        help="outside the domain, give the value at its nearer end",
+        help="outside the domain, return the value at its nearer end",
     )  # fmt: skip
-    command.add_argument("--name", help="of the generated function (default: from the target)")
+    command.add_argument(
+        "--name", help="name of the generated function (default: derived from the target)"
+    )
 
 
 def _verify_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=_path, help="a certificate, as certify wrote it")
+    command.add_argument("file", type=_path, help="a certificate that remez certify wrote")
     _output(command)
 
 
 def _number(text: str) -> Fraction | float:
-    """An end of an interval: a decimal, exactly; inf; or a constant such as ``-pi/2``."""
+    """An end of an interval: an exact decimal, ``inf``, or a constant such as ``-pi/2``."""
     from remez.functions.expression import Number, parse
 
     try:
@@ -167,15 +181,15 @@ _COMMANDS: tuple[tuple[str, _Run, str, _Configure, str], ...] = (
         "remez table gelu --degree 6 6",
     ),
     (
-        "certify", do.run_certify, "Enclose the best error and prove there is no pole.",
+        "certify", do.run_certify, "Enclose the best error and prove that there is no pole.",
         _fit_options, "remez certify gelu --degree 8 8 --out gelu.json",
     ),
     (
-        "verify", do.run_verify, "Prove a certificate again, without the solver.", _verify_options,
+        "verify", do.run_verify, "Verify a certificate without the solver.", _verify_options,
         "remez verify gelu.json",
     ),
     (
-        "code", do.run_code, "Write a fit as C, Python, numba or torch.", _code_options,
+        "code", do.run_code, "Generate C, Python, numba or torch code.", _code_options,
         "remez code tanh --degree 7 6 --lang c --dtype float32 --out tanh.h",
     ),
     (
