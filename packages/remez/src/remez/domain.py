@@ -61,7 +61,7 @@ class Domain:
 
     @classmethod
     def of(cls, domain: Domain | Sequence[Any]) -> Domain:
-        """Create a domain from ``(a, b)``, ``[(a, b), (c, d), ...]`` in any order, or a `Domain`."""
+        """Create a domain from ``(a, b)``, ``[(a, b), (c, d), ...]`` or a `Domain`."""
         if isinstance(domain, Domain):
             return domain
         try:
