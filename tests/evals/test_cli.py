@@ -254,7 +254,7 @@ def test_a_setting_without_tokens_is_refused(wrong):
 
 
 def test_probe_needs_a_host(rsae, teacher, tmp_path):
-    with pytest.raises(RsaeError, match="probing needs a host"):
+    with pytest.raises(RsaeError, match="probing needs a language model"):
         rsae("probe", teacher, "--cache", tmp_path)
 
 

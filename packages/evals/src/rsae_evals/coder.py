@@ -1,4 +1,7 @@
-"""What can be evaluated: anything that encodes activations and decodes codes."""
+"""What can be evaluated: anything that encodes activations into features and decodes them.
+
+Shapes: … tokens, d_in, d_sae features.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ _IN_AND_OUT_OF_ONE_SPACE = ("none", "expected_average_only_in")
 
 @runtime_checkable
 class SparseCoder(Protocol):
-    """Codes activations sparsely.
+    """A sparse autoencoder, or anything with its interface.
 
     ``encode``: (…, d_in) → (…, d_sae), exact zeros where a feature does not fire. ``decode``:
     (…, d_sae) → (…, d_in). An object may also have ``reconstruct`` (…, d_in) → (…, d_in), which is
-    then what x_hat means: a coder that normalises its input cannot undo that from codes alone.
+    then used for x_hat: an SAE that normalises its input cannot undo that from z alone.
     """
 
     @property
@@ -41,20 +44,20 @@ class SparseCoder(Protocol):
         ...
 
     def encode(self, x: Tensor, /) -> Tensor:
-        """Codes of activations."""
+        """Feature activations of x."""
         ...
 
     def decode(self, z: Tensor, /) -> Tensor:
-        """Activations of codes."""
+        """Reconstruction from feature activations."""
         ...
 
 
 class Coder:
-    """An evaluated object seen through one interface (make it with `as_coder`).
+    """An SAE seen through one interface (make it with `as_coder`).
 
     Attributes:
-        source: the object itself.
-        d_in, d_sae: widths of its input and of its dictionary.
+        source: The object itself.
+        d_in, d_sae: Widths of its input and of its dictionary.
     """
 
     def __init__(self, source: Any, d_in: int, d_sae: int) -> None:
@@ -64,18 +67,18 @@ class Coder:
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
-        """Codes of x, (…, d_in) → (…, d_sae), on the coder's device."""
+        """Feature activations of x, (…, d_in) → (…, d_sae), on the SAE's device."""
         z: Tensor = self.source.encode(x.to(self.device))
         return z.to_dense() if z.is_sparse else z
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
-        """Reconstruction from codes, (…, d_sae) → (…, d_in)."""
+        """Reconstruction from feature activations, (…, d_sae) → (…, d_in)."""
         return self.source.decode(z.to(self.device))
 
     @torch.no_grad()
     def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes and reconstruction of x: (…, d_in) → (…, d_sae), (…, d_in)."""
+        """Feature activations and reconstruction of x: (…, d_in) → (…, d_sae), (…, d_in)."""
         z = self.encode(x)
         own = getattr(self.source, "normalize_activations", None)
         if not hasattr(self.source, "reconstruct") or own in _IN_AND_OUT_OF_ONE_SPACE:
@@ -96,7 +99,7 @@ class Coder:
         """What the activation is applied to, (…, d_in) → (…, d_sae).
 
         Raises:
-            EvaluationError: the object does not show them (see `shows_activation`).
+            EvaluationError: The object does not show them (see `shows_activation`).
         """
         self._check_activation()
         h: Tensor = self.source.encode_pre_act(x.to(self.device))
@@ -109,7 +112,7 @@ class Coder:
         Feature activations as `encode` gives them differ from these where the SAE refines them.
 
         Raises:
-            EvaluationError: the object does not show it (see `shows_activation`).
+            EvaluationError: The object does not show it (see `shows_activation`).
         """
         self._check_activation()
         z: Tensor = self.source.activate(h.to(self.device))
@@ -148,7 +151,7 @@ class Coder:
         return str(getattr(getattr(self.source, "cfg", None), "form", "magnitude"))
 
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> Coder:
-        """The coder on another device or in another type; one without ``to`` stays as it is."""
+        """The SAE on another device or in another type; one without ``to`` stays as it is."""
         if not hasattr(self.source, "to"):
             return self
         return Coder(self.source.to(device=device, dtype=dtype), self.d_in, self.d_sae)
@@ -196,7 +199,10 @@ class Coder:
 
 
 def as_coder(obj: Any) -> Coder:
-    """See ``obj`` as a coder.
+    """Any SAE as a `Coder`, the interface that all metrics use.
+
+    Args:
+        obj: The SAE, of one of the kinds below.
 
     Accepted: an `rsae.RSAE`, any SAELens SAE, an `rsae.pretrained.Teacher`, any object with
     ``encode``, ``decode`` and widths (its own or its ``cfg``'s), and a bare object or mapping of
@@ -204,7 +210,7 @@ def as_coder(obj: Any) -> Coder:
     (ReLU).
 
     Raises:
-        EvaluationError: it can neither encode nor show tensors.
+        EvaluationError: The object has neither ``encode`` and ``decode`` nor the tensors.
 
     Example:
         >>> import torch

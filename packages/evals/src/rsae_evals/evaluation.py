@@ -1,4 +1,4 @@
-"""The one evaluation runner: every metric, every coder, the same tokens, measured once."""
+"""Evaluate several SAEs by several metrics on the same evaluation set, each once."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Evaluation", "evaluate"]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What one coder scored on one frozen set of tokens.
+    """The measurements of one SAE on one evaluation set.
 
     Attributes:
-        coder: the coder.
-        tokens_sha256: `EvaluationSet.sha256` of what it was measured on.
-        measurements: metric name → measurement.
+        coder: The SAE, as a `Coder`.
+        tokens_sha256: Checksum of the evaluation set, `EvaluationSet.sha256`.
+        measurements: The measurements by name of the metric.
     """
 
     coder: Coder
@@ -46,21 +46,21 @@ def evaluate(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
-    """Measure every coder by every metric, all coders of a metric in one pass, equal ones once.
+    """Measure every SAE by every metric, all SAEs of a metric in one pass, equal ones once.
 
     Args:
-        coders: What to evaluate, anything that `as_coder` takes.
-        heldout: The frozen tokens, the same for all.
-        metrics: Injected objects (see `rsae_evals.metrics.measurement.Metric`).
-        cache: a folder where measurements are kept under the hash of weights, tokens and metric;
-            one that is there is not made again, so a run that was stopped goes on.
+        coders: The SAEs to evaluate, each anything that `as_coder` takes.
+        heldout: The evaluation set, the same for all.
+        metrics: The metrics (see `rsae_evals.metrics.measurement.Metric`).
+        cache: A folder for measurements, by the hash of weights, tokens and metric; those found
+            there are used again, so an interrupted run continues.
         progress: Called as progress(what, share done).
 
     Returns:
-        One evaluation per coder, in order.
+        One evaluation per SAE, in order.
 
     Raises:
-        EvaluationError: one of them can neither encode nor show tensors, or does not fit the
+        EvaluationError: One of them can neither encode nor show tensors, or does not fit the
             activations.
 
     Example:
@@ -96,7 +96,7 @@ def evaluate(
 
 
 def figures(metrics: Sequence[Metric], measurements: Mapping[str, Measurement]) -> dict[str, float]:
-    """All figures of one coder; NaN is "undefined"."""
+    """All figures of one SAE; NaN means undefined."""
     out: dict[str, float] = {}
     for metric in metrics:
         measurement = measurements[metric.name]
@@ -122,7 +122,7 @@ def _read(path: Path | None) -> Measurement | None:
     try:
         tensors, said = load_safetensors_and_metadata(path)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    except (CorruptFileError, TypeError):  # a type that numpy has not
+    except (CorruptFileError, TypeError):  # a dtype that numpy does not have
         return None
     if said.get("layout") != _layout(arrays):
         return None

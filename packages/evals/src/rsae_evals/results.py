@@ -17,7 +17,7 @@ SCHEMA = 2
 
 
 class Verdict(Enum):
-    """What an interval of a paired difference says about an arm against its baseline."""
+    """What the interval of a paired difference says about a variant against its baseline."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -40,7 +40,7 @@ class Histogram:
 class ActivationCurve:
     """The learned activation over the histogram of real pre-activations.
 
-    All curves are values of the code z at the pre-activations ``h`` of a feature with the median
+    All curves are feature activations at the pre-activations ``h`` of a feature with the median
     threshold ``threshold``. ``teacher`` is the teacher's primitive there, ``best`` the best
     rational of the same ``degree`` for the same data-weighted target (None: there is none).
     ``metrics``: `gate_mse`, `gate_mse_optimal`, `gate_mse_best`, `gate_error`, on ``n_tokens``
@@ -60,7 +60,7 @@ class ActivationCurve:
 
 @dataclass(frozen=True)
 class Context:
-    """A stretch of text on which a feature fires: tokens, the code on each, where it peaks."""
+    """Text on which a feature fires: tokens, its activation on each, index of the largest."""
 
     tokens: tuple[str, ...]
     values: tuple[float, ...]
@@ -69,7 +69,7 @@ class Context:
 
 @dataclass(frozen=True)
 class FeatureChange:
-    """One feature before (in the reference) and after (in this arm), with its top contexts."""
+    """One feature before (in the reference) and after (in this variant), with its top contexts."""
 
     feature: int
     reference_feature: int
@@ -95,7 +95,7 @@ class IdentityFigure:
 
 @dataclass(frozen=True)
 class FeatureIdentity:
-    """How far the features of an arm are still those of the arm ``reference``.
+    """How far the features of a variant are still those of the variant ``reference``.
 
     ``figures``: firing_jaccard, activation_correlation, firing_rate_ratio, decoder_cosine,
     encoder_cosine and norm_ratio (see `rsae_evals.analysis.feature_identity`) over the
@@ -103,7 +103,7 @@ class FeatureIdentity:
     ``n_tokens`` tokens, before or after. ``matched_by`` is "index" where one SAE was made from the
     other, else "cosine". ``flows``: number of features ``alive_alive, alive_dead, dead_alive,
     dead_dead`` (before_after). ``changed``: the features that changed the most, most changed
-    first; collected for the last arm of a comparison.
+    first; collected for the last variant of a comparison.
     """
 
     reference: str
@@ -119,10 +119,10 @@ class FeatureIdentity:
 
 @dataclass(frozen=True)
 class GainPart:
-    """What one step contributes to the gain of the last arm over the first, in one metric.
+    """What one step contributes to the gain of the last variant over the first, in one metric.
 
-    ``change = metric(arm) - metric(before)``; ``share`` is its share of the whole change from the
-    first arm to the last, so that the shares of a metric add up to 1.
+    ``change = metric(arm) - metric(before)``; ``share`` is its share of the whole change from
+    the first variant to the last, so that the shares of a metric add up to 1.
     """
 
     metric: str
@@ -135,15 +135,15 @@ class GainPart:
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: its pooled metrics, the same by seed and by sequence, and what plots need.
+    """One variant: its pooled metrics, the same by seed and by sequence, and data for plots.
 
-    ``metrics`` maps a name of `rsae_evals.metrics.METRICS` to its value, the mean over the arm's
+    ``metrics`` maps a name of `rsae_evals.metrics.METRICS` to its value, the mean over its
     seeds, or None where it is undefined (`Comparison.undefined` says why). ``per_seed`` holds the
     values behind that mean; ``per_sequence`` the metrics that have a value on each sequence
     (mse, l0, delta_ce, kl), in the order of the tokens, averaged over seeds; None marks a sequence
     on which nothing counts. ``density`` is the histogram of log10 feature density of the features
     alive; ``delta_ce`` that of the per-token CE difference spliced - clean. ``detail`` describes
-    the coder: class, source, d_in, d_sae, family, weights_sha256.
+    the SAE: class, source, d_in, d_sae, family, weights_sha256.
     """
 
     name: str
@@ -199,18 +199,27 @@ class ParetoArea:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arms measured on the same frozen tokens, and what their paired differences say.
+    """Variants measured on the same evaluation set, and their paired differences.
 
-    ``differences`` holds every pair (an earlier arm as the baseline of a later one) and metric;
-    ``conclusions`` one verdict and sentence for each pair, as ``metric="overall"``. ``level`` is
-    the confidence level of every interval. ``tokens`` gives n_tokens, n_sequences, n_documents
-    (None where no document is known), sha256 and, for downstream metrics, n_tokens_downstream and
-    n_sequences_downstream. ``gain`` says what the last arm's gain over the first is made of;
-    ``baseline`` is the arm that the report measures the last against, where one was named;
-    ``known_features`` is the comparison of the same variants on a synthetic world. ``floors``
-    holds what is reached untrained: name (residual channels, random dictionary) → metric → value.
-    ``undefined`` maps ``"arm/metric"``
-    to the reason why there is no value.
+    Attributes:
+        arms: The variants, in the order given.
+        differences: One for every metric and every pair (an earlier variant is the baseline of a
+            later one).
+        conclusions: One verdict and sentence for each pair, with ``metric="overall"``.
+        tokens: The sizes n_tokens, n_sequences and n_documents (None where no document is known),
+            sha256, and for downstream metrics n_tokens_downstream and n_sequences_downstream.
+        level: Confidence level of every interval.
+        pareto: Curves of a metric over L0.
+        areas: Mean differences between those curves.
+        floors: Values of untrained baselines: name (residual channels, random dictionary) →
+            metric → value.
+        warnings: Sentences on what limits the comparison.
+        undefined: The reason why there is no value, by ``"variant/metric"``.
+        gain: The contribution of each step to the last variant's gain over the first.
+        known_features: The comparison of the same variants on a synthetic world, or None.
+        baseline: Name of the variant that the report compares the last with; None chooses it.
+        provenance: Versions, seeds, hashes and commands.
+        schema: Version of the JSON layout.
     """
 
     arms: tuple[Arm, ...]
@@ -230,11 +239,20 @@ class Comparison:
     schema: int = SCHEMA
 
     def arm(self, name: str) -> Arm:
-        """The arm called ``name`` (KeyError where there is none)."""
+        """The variant called ``name`` (KeyError where there is none)."""
         return {arm.name: arm for arm in self.arms}[name]
 
     def difference(self, metric: str, arm: str, baseline: str) -> Difference:
-        """The paired difference of ``metric`` (``"overall"``: the conclusion) of that pair."""
+        """The paired difference of one metric between two variants.
+
+        Args:
+            metric: Name of the metric, or ``"overall"`` for the conclusion.
+            arm: Name of the variant.
+            baseline: Name of the variant it is compared with, which comes earlier in ``arms``.
+
+        Raises:
+            KeyError: There is no such pair or metric.
+        """
         for found in self.differences + self.conclusions:
             if (found.metric, found.arm, found.baseline) == (metric, arm, baseline):
                 return found
@@ -245,7 +263,7 @@ class Comparison:
         return f"Comparison({names}; {self.tokens.get('n_tokens')} tokens)"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the metrics by arm, and the last arm's verdict against each."""
+        """What a notebook shows: the metrics by variant, and the verdicts on the last one."""
         arms, last = self.arms, self.arms[-1].name
         names = dict.fromkeys(name for arm in arms for name in arm.metrics)
         rows = [[name, *(_short(arm.metrics.get(name)) for arm in arms)] for name in names]
@@ -272,7 +290,7 @@ class Comparison:
         if plain.get("schema") != SCHEMA:
             raise ValueError(f"a comparison of schema {plain.get('schema')}, this reads {SCHEMA}")
         if not plain["arms"]:
-            raise ValueError("a comparison of nothing")
+            raise ValueError("a comparison without any variant")
         return dataclass_from(cls, plain)
 
 

@@ -61,31 +61,32 @@ def compare(
     provenance: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Measure arms on the same frozen tokens and say which is better.
+    """Measure variants on the same evaluation set and say which is better.
 
-    Every earlier arm is the baseline of every later one, so give them in the order teacher,
-    control, …, RSAE. Differences are paired, and their intervals are over documents, crossed with
+    Every earlier variant is the baseline of every later one, so give them in the order teacher,
+    baselines, …, RSAE. Differences are paired, and their intervals are over documents, crossed with
     training seeds (see `statistics.intervals`);
     a verdict is better or worse only where its interval excludes zero, and at strict L0s more
-    than 1 % apart only where one arm dominates (see `verdicts.judge`).
+    than 1 % apart only where one variant dominates (see `verdicts.judge`).
 
     Args:
-        arms: Name → a coder (anything `as_coder` takes), a list of them (one per training seed,
+        arms: Name → an SAE (anything `as_coder` takes), a list of them (one per training seed,
             paired by position), or an `Evaluation` made earlier on the same tokens.
-        heldout: The frozen tokens (`evaluation_set`).
-        metrics: What to measure; the first must be `Reconstruction`. Default: `default_metrics`.
-        pareto: Name → coders of one arm at several L0s, for curves and the areas between them.
+        heldout: The evaluation set (`evaluation_set`).
+        metrics: The metrics; the first must be `Reconstruction`. Default: `default_metrics`.
+        pareto: Name → SAEs of one variant at several L0s, for curves and the areas between them.
         known_features: `rsae_evals.known_features` of the same variants, which then enters the
             conclusions and the report.
         level: Confidence level of the intervals.
-        cache: a folder for measurements, so that a stopped run goes on where it was.
-        provenance: Versions, seeds, hashes, commands, kept with the result.
+        cache: A folder for measurements, so that an interrupted run continues.
+        provenance: Versions, seeds, hashes and commands, kept with the result.
         progress: Called as progress(what, share done).
 
     Raises:
-        ComparisonRefused: an arm was measured on other tokens, or trained or calibrated on these.
-        EvaluationError: no arm, arms with different numbers of seeds, a level outside (0, 1), or
-            a coder that does not fit the activations.
+        ComparisonRefused: A variant was measured on other tokens, or trained or calibrated on
+            these.
+        EvaluationError: There is no variant, the numbers of seeds differ, the level is outside
+            (0, 1), or an SAE does not fit the activations.
 
     Example:
         >>> import torch

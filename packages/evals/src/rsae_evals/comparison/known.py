@@ -40,24 +40,25 @@ def known_features(
     Beside reconstruction and sparsity this gives MCC, F1, precision, recall, shrinkage,
     uniqueness and the number of true features found (see `rsae_evals.metrics.recovery.Recovery`),
     and each SAE's feature identity with the first. Differences are paired; their intervals are
-    over samples, crossed with training seeds where an arm has several.
+    over samples, crossed with training seeds where a variant has several.
 
     Args:
         saes: Name → an SAE (anything `as_coder` takes), or a list with one per training seed.
             Give the teacher first: every earlier one is the baseline of every later one.
-        world: The world that they were trained on, or the folder of one; None is the packaged.
-        n_samples: Samples to measure on.
+        world: The world that they were trained on, or the folder of one; None is the packaged
+            one.
+        n_samples: Number of samples to measure on.
         seed: Random seed of the samples; use one that nothing was trained on.
         level: Confidence level of the intervals.
-        cache: Folder for measurements, so that a stopped run goes on where it was.
-        provenance: Versions, seeds, commands, kept with the result.
+        cache: Folder for measurements, so that an interrupted run continues.
+        provenance: Versions, seeds and commands, kept with the result.
         progress: Called as progress(what, share done).
 
     Returns:
         A comparison like any other: `rsae_evals.report.write` makes its report.
 
     Raises:
-        EvaluationError: an SAE has another width than the world, or shows no decoder.
+        EvaluationError: An SAE has another width than the world, or shows no decoder.
 
     Example:
         >>> from rsae_evals import known_features

@@ -1,4 +1,4 @@
-"""What everything is evaluated on: one frozen set of held-out tokens and their activations."""
+"""The evaluation set: held-out tokens and their activations, the same for every SAE."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ ROWS_PER_SEQUENCE = 128
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Activations, the sequence each row came from, and the means to splice them back.
+    """Activations, the sequence each row came from, and the model to splice them into.
 
-    Make it with `evaluation_set`. The same object is given to every metric and every coder.
+    Make it with `evaluation_set`. The same object is given to every metric and every SAE.
 
     Attributes:
-        activations: (n_tokens, d_in), special tokens left out, in the order of the tokens.
-        sequence: (n_tokens,) the index of each row's sequence, ascending from 0.
-        n_sequences: number of sequences.
-        tokens: the tokens behind the activations, or None.
-        host, hook_name: where downstream metrics splice, or None.
+        activations: An (n_tokens, d_in) array, special tokens left out, in the order of the tokens.
+        sequence: The (n_tokens,) index of each row's sequence, ascending from 0.
+        n_sequences: Number of sequences.
+        tokens: The tokens of the activations, or None.
+        host, hook_name: The language model and hook at which downstream metrics splice, or None.
     """
 
     activations: Activations
@@ -67,21 +67,21 @@ def evaluation_set(
     host: Host | None = None,
     hook_name: str | None = None,
 ) -> EvaluationSet:
-    """Freeze held-out activations, and where known their tokens, for an evaluation.
+    """An evaluation set of held-out activations and, where known, their tokens.
 
     Intervals are over the documents of the tokens. Without tokens no document is known, and
     consecutive blocks of 128 rows stand in for them: neighbours depend on one another, and an
     interval must not count them as independent.
 
     Args:
-        activations: (n_tokens, d_in), in order, without special tokens: `Activations`, a tensor
-            or an array.
-        tokens: The tokens they are of; the non-special ones must be as many as the rows.
-        host: a language model, for downstream metrics.
-        hook_name: Where in it the activations live.
+        activations: The activations, (n_tokens, d_in), in order and without special tokens:
+            `Activations`, a tensor or an array.
+        tokens: Their tokens; the number of ordinary tokens must be that of the rows.
+        host: The language model, for downstream metrics.
+        hook_name: The hook of the activations.
 
     Raises:
-        EvaluationError: no rows, values that are not finite, or tokens that do not fit.
+        EvaluationError: There are no rows, values that are not finite, or tokens that do not fit.
     """
     if not isinstance(activations, Activations):
         activations = Activations.from_tensor(_rows(activations))
@@ -94,7 +94,7 @@ def evaluation_set(
     rows = (~tokens.special).sum(dim=1).numpy()
     if rows.sum() != n:
         raise EvaluationError(
-            f"{n} activations do not fit {int(rows.sum())} non-special tokens; harvest the "
+            f"{n} activations do not fit {int(rows.sum())} non-special tokens; cache the "
             "activations of these tokens again"
         )
     sequence = np.repeat(np.arange(len(rows)), rows)
@@ -102,7 +102,7 @@ def evaluation_set(
 
 
 def _rows(given: Tensor | np.ndarray) -> Tensor:
-    """(n, d_in) floats of a tensor or an array; a sentence for anything else."""
+    """(n, d_in) floats of a tensor or an array; anything else is refused."""
     x = torch.from_numpy(given) if isinstance(given, np.ndarray) else given
     if not isinstance(x, Tensor) or x.ndim != 2 or not x.is_floating_point():
         what = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__

@@ -101,7 +101,9 @@ METRICS: dict[str, Meaning] = {
         "none",
     ),
     "recall": Meaning(
-        "recall", "mean over latents: share of the true feature's firings that are met", "none"
+        "recall",
+        "mean over latents: share of the true feature's firings on which the latent fires",
+        "none",
     ),
     "shrinkage": Meaning("shrinkage", "mean over samples of ‖x̂‖ / ‖x‖", "one"),
     "uniqueness": Meaning(

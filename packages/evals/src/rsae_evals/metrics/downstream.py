@@ -1,4 +1,7 @@
-"""What the language model loses when its activations are replaced by their reconstruction."""
+"""What the language model loses when its activations are replaced by their reconstruction.
+
+Shapes: batch or n_sequences, ctx tokens per sequence, vocab, d_in, d_sae.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ class Downstream:
 
 
 def downstream(coder: SparseCoder | Any, host: Host, tokens: Tokens, hook_name: str) -> Downstream:
-    """Splice a coder's reconstruction into a language model and measure what it loses.
+    """Splice the reconstruction of an SAE into a language model and measure the loss increase.
 
     Special tokens (BOS, EOS, PAD) keep their activations, in the splice and in the ablation, and
     count in no mean, neither as the token read nor as the token predicted. ``.metrics()`` gives
@@ -86,23 +89,24 @@ def downstream(coder: SparseCoder | Any, host: Host, tokens: Tokens, hook_name: 
         kl_div_with_sae  mean KL(clean ‖ spliced)
 
     Args:
-        coder: Anything `as_coder` takes.
+        coder: The SAE, anything `as_coder` takes.
         host: The language model.
-        tokens: Ids and special (n_sequences, ctx).
-        hook_name: Where to splice, such as ``blocks.12.hook_resid_post``.
+        tokens: The token ids and the mask of special tokens, (n_sequences, ctx) each.
+        hook_name: The hook at which to splice, such as ``blocks.12.hook_resid_post``.
 
     Raises:
-        EvaluationError: nothing to predict, or a coder whose d_in is not the model's width.
-        rsae.errors.HookError: the model has no such hook.
+        EvaluationError: There is no token to predict, or d_in is not the width of the hook.
+        rsae.errors.HookError: The model has no such hook.
     """
     return splice([as_coder(coder)], host, tokens, hook_name)[0]
 
 
 class Splicing:
-    """The metric of `downstream`, for several coders against one clean and one ablated run.
+    """The metric of `downstream`, for several SAEs against one clean and one ablated run.
 
     Args:
-        max_sequences: How many sequences to use, evenly spaced among the held-out ones; None all.
+        max_sequences: The number of sequences to use, evenly spaced in the evaluation set; None
+            uses all.
     """
 
     def __init__(self, max_sequences: int | None = None) -> None:
@@ -112,9 +116,17 @@ class Splicing:
     def measure(
         self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
-        """One measurement per coder; sums by sequence, per-token values beside them."""
+        """One measurement per SAE: sums by sequence, and the values per token as extra arrays.
+
+        Args:
+            coders: The SAEs to measure, seen through `Coder`.
+            heldout: The evaluation set, the same for all.
+            progress: Called as progress(what, share done).
+        """
         if heldout.host is None or heldout.tokens is None or heldout.hook_name is None:
-            raise EvaluationError("downstream metrics need tokens, a host and a hook; name them")
+            raise EvaluationError(
+                "downstream metrics need tokens, a language model and a hook; name them"
+            )
         tokens = spaced(heldout.tokens, self.max_sequences)
         found = splice(coders, heldout.host, tokens, heldout.hook_name, progress)
         return [one.measurement(tokens.document.numpy()) for one in found]
@@ -135,11 +147,17 @@ class Splicing:
         }
 
     def fixed(self, measurement: Measurement) -> dict[str, float]:
-        """None: every figure is a function of sums."""
+        """Figures without an interval: there are none, since every figure is a function of sums."""
         return {}
 
     def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
-        """None."""
+        """Untrained baselines to measure beside the SAEs: this metric has none.
+
+        Args:
+            d_in: Width of the activations.
+            d_sae: Number of features.
+            l0: Mean number of active features per token, which the baselines match.
+        """
         return {}
 
 
@@ -161,13 +179,13 @@ def splice(
     hook_name: str,
     progress: Progress | None = None,
 ) -> list[Downstream]:
-    """`downstream` for several coders; each batch is run clean and ablated once for all."""
+    """`downstream` for several SAEs; each batch is run clean and ablated once for all."""
     width = hook_width(host, hook_name)
     for coder in coders:
         if coder.d_in != width:
             raise EvaluationError(
-                f"the coder has d_in = {coder.d_in}, {host.name} has width {width} there; "
-                "name the language model the coder was trained on"
+                f"the SAE has d_in = {coder.d_in}, {host.name} has width {width} there; "
+                "name the language model the SAE was trained on"
             )
     n, ctx = tokens.ids.shape
     counted = (~tokens.special[:, :-1] & ~tokens.special[:, 1:]).numpy()
@@ -178,13 +196,15 @@ def splice(
     for start in range(0, n, _SEQUENCES):
         rows = slice(start, start + _SEQUENCES)
         ids = tokens.ids[rows]
-        reference = list(_log_laws(host.logits(ids)))
+        reference = list(_log_probabilities(host.logits(ids)))
         clean[rows] = _losses(reference, ids)
-        ablated[rows] = _losses(_log_laws(host.logits(ids, hook_name, torch.zeros_like)), ids)
+        ablated[rows] = _losses(
+            _log_probabilities(host.logits(ids, hook_name, torch.zeros_like)), ids
+        )
         for index, coder in enumerate(coders):
-            laws = list(_log_laws(host.logits(ids, hook_name, coder.reconstruct)))
-            spliced[index, rows] = _losses(laws, ids)
-            kl[index, rows] = [_kl(p, q).numpy() for p, q in zip(reference, laws, strict=True)]
+            found = list(_log_probabilities(host.logits(ids, hook_name, coder.reconstruct)))
+            spliced[index, rows] = _losses(found, ids)
+            kl[index, rows] = [_kl(p, q).numpy() for p, q in zip(reference, found, strict=True)]
         if progress is not None:
             progress("downstream", min(1.0, (start + _SEQUENCES) / n))
     for table in (clean, ablated, *spliced, *kl):
@@ -192,22 +212,22 @@ def splice(
     return [Downstream(clean, s, ablated, d) for s, d in zip(spliced, kl, strict=True)]
 
 
-def _log_laws(logits: Tensor) -> Iterator[Tensor]:
+def _log_probabilities(logits: Tensor) -> Iterator[Tensor]:
     """Log probabilities of the next token, (ctx - 1, vocab), one sequence at a time."""
     for sequence in logits:
         yield torch.log_softmax(sequence[:-1].float(), dim=-1)
 
 
-def _losses(laws: Iterator[Tensor] | list[Tensor], ids: Tensor) -> Array:
+def _losses(log_probabilities: Iterator[Tensor] | list[Tensor], ids: Tensor) -> Array:
     """Cross entropy of each next token, (batch, ctx - 1)."""
     rows = [
-        -law.gather(-1, row[1:, None].to(law.device))[:, 0].cpu().double().numpy()
-        for law, row in zip(laws, ids, strict=True)
+        -log_p.gather(-1, row[1:, None].to(log_p.device))[:, 0].cpu().double().numpy()
+        for log_p, row in zip(log_probabilities, ids, strict=True)
     ]
     return np.stack(rows)
 
 
 def _kl(clean: Tensor, spliced: Tensor) -> Tensor:
-    """KL(clean ‖ spliced) of log laws, (…, vocab) → (…,), exactly 0 for equal ones."""
+    """KL(clean ‖ spliced) of log probabilities, (…, vocab) → (…,), exactly 0 for equal ones."""
     terms = clean.exp() * (clean - spliced)
     return torch.sum(terms, dim=-1, dtype=widest_dtype(terms.device)).cpu().double()

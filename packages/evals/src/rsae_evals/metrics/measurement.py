@@ -1,4 +1,4 @@
-"""What a metric measures: sums over units that can be resampled, and what else it saw."""
+"""What a metric measures: sums over units that can be resampled, and further arrays."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from rsae_evals.data.evaluation_set import EvaluationSet
 Array = NDArray[np.float64]
 Totals = Mapping[str, Array]
 Progress = Callable[[str, float], None]
-"""Called as progress(what, share done) by what may take long."""
+"""Called as progress(what, share done) by operations that may take long."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One coder's raw result.
+    """The raw result of one SAE.
 
     Attributes:
-        sums: name → (n_units, …) float64, additive over units (sequences, or texts). Every figure
+        sums: Name → (n_units, …) float64, additive over units (sequences, or texts). Every figure
             is a function of their totals.
-        extras: name → any array that is not resampled (firing counts, per-token values, …).
-        document: (n_units,) the document of each unit, or None where it is not known. Units of
+        extras: Name → any array that is not resampled (firing counts, per-token values, …).
+        document: The (n_units,) document of each unit, or None where it is not known. Units of
             one document are correlated, so a bootstrap resamples whole documents.
     """
 
@@ -53,7 +53,7 @@ class Measurement:
 
     @property
     def effective_clusters(self) -> float:
-        """(Σ n_g)² / Σ n_g², n_g the units of cluster g: fewer than there are where few rule."""
+        """(Σ n_g)² / Σ n_g², n_g the number of units of cluster g (Kish's effective size)."""
         if self.document is None:
             return float(self.n_clusters)
         sizes = np.unique(self.document, return_counts=True)[1].astype(np.float64)
@@ -66,7 +66,7 @@ class Measurement:
 
 
 class Metric(Protocol):
-    """One family of metrics, measured for several coders in one pass over the same tokens."""
+    """One family of metrics, measured for several SAEs in one pass over the same tokens."""
 
     @property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class Metric(Protocol):
     def measure(
         self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
-        """One measurement per coder, in order."""
+        """One measurement per SAE, in order."""
         ...
 
     def values(self, totals: Totals) -> dict[str, Array]:
@@ -88,5 +88,5 @@ class Metric(Protocol):
         ...
 
     def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
-        """Coders that show what is reached without any training, to be measured beside."""
+        """Untrained baselines, by name, to be measured beside the SAEs."""
         ...

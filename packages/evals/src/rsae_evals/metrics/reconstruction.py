@@ -1,4 +1,7 @@
-"""How well and how sparsely a coder reconstructs activations."""
+"""How well and how sparsely an SAE reconstructs activations.
+
+Shapes: n tokens, d_in, d_sae features, n_units sequences.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,9 @@ def reconstruction(
     *,
     batch_size: int | None = None,
 ) -> dict[str, Any]:
-    """Reconstruction and sparsity of a coder on activations, in one pass, summed in float64.
+    """Reconstruction and sparsity of an SAE on activations, in one pass, summed in float64.
 
-    With x̂ the reconstruction and z the code of x, and E the mean over all tokens:
+    With x̂ the reconstruction and z the feature activations of x, and E the mean over all tokens:
 
         mse                           E‖x - x̂‖²  (summed over d_in)
         explained_variance            1 - E‖x - x̂‖² / (E‖x‖² - ‖E x‖²);  fvu = 1 - it
@@ -46,10 +49,11 @@ def reconstruction(
     (n_tokens, d_sae) array is ever held.
 
     Args:
-        coder: Anything `as_coder` takes.
-        activations: (n, d_in) tensor, `Activations`, or an iterable of such tensors, read once.
-        batch_size: Rows coded at a time; None picks it by d_sae. It does not matter to the
-            figures beyond the rounding of the coder's own float32 products.
+        coder: The SAE, anything `as_coder` takes.
+        activations: An (n, d_in) tensor, `Activations`, or an iterable of such tensors, which is
+            read once.
+        batch_size: Number of tokens encoded at a time; None chooses it by d_sae. It changes the
+            figures only by the rounding of the SAE's own float32 products.
 
     Returns:
         The figures above as floats, `feature_density` as a tensor, and `n_tokens`.
@@ -57,8 +61,9 @@ def reconstruction(
     Raises:
         EvaluationError: no activations, another width than d_in, or values that are not finite.
 
-    Sources: names and definitions as SAELens 6.54 `evals.py`; the bias is equation 10 of
-    Rajamanoharan et al. 2024, arXiv 2404.16014.
+    References:
+        SAELens 6.54, `evals.py` (names and definitions); Rajamanoharan et al. 2024,
+        arXiv 2404.16014, equation 10 (relative reconstruction bias).
 
     Example:
         >>> import torch
@@ -85,14 +90,20 @@ def reconstruction(
 
 
 class Reconstruction:
-    """The metric of `reconstruction`, for several coders in one pass and by sequence."""
+    """The metric of `reconstruction`, for several SAEs in one pass and by sequence."""
 
     name = "reconstruction-2"
 
     def measure(
         self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
-        """One measurement per coder; sums by sequence, `fired` (d_sae,) beside them."""
+        """One measurement per SAE: sums by sequence, and the extra array ``fired``, (d_sae,).
+
+        Args:
+            coders: The SAEs to measure, seen through `Coder`.
+            heldout: The evaluation set, the same for all.
+            progress: Called as progress(what, share done).
+        """
         sums = [_Sums(coder, heldout.n_sequences) for coder in coders]
         rows = min(rows_for(coder.d_sae) for coder in coders)
         done = 0
@@ -125,11 +136,17 @@ class Reconstruction:
             }
 
     def fixed(self, measurement: Measurement) -> dict[str, float]:
-        """`frac_alive`: a maximum over tokens, not a mean."""
+        """``frac_alive``, which depends on a maximum over tokens and so has no interval."""
         return {"frac_alive": float(np.mean(measurement.extras["fired"] > 0))}
 
     def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
-        """None."""
+        """Untrained baselines to measure beside the SAEs: this metric has none.
+
+        Args:
+            d_in: Width of the activations.
+            d_sae: Number of features.
+            l0: Mean number of active features per token, which the baselines match.
+        """
         return {}
 
 
@@ -151,7 +168,7 @@ class _Sums:
     def add(self, block: Tensor, unit: Array) -> None:
         if block.shape[-1] != self.coder.d_in:
             raise EvaluationError(
-                f"the activations have width {block.shape[-1]}, the coder has d_in = "
+                f"the activations have width {block.shape[-1]}, the SAE has d_in = "
                 f"{self.coder.d_in}; use activations of the hook it was trained on"
             )
         z, out = self.coder.run(block.float())

@@ -1,4 +1,7 @@
-"""How well an SAE recovers the known features of a synthetic world."""
+"""How well an SAE recovers the known features of a synthetic world.
+
+Shapes: n samples, n_features true features, d_in, d_sae, n_units.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,8 @@ class Recovery:
         true_features_found  number of true features with |cosine| > 0.8 to some decoder row
 
     Args:
-        features: true feature vectors, (n_features, d_in).
-        firing: which of them fire on the samples of the evaluation set, (n, n_features) bool.
+        features: True feature vectors, (n_features, d_in).
+        firing: Which of them fire on the samples of the evaluation set, (n, n_features) bool.
 
     References:
         SynthSAEBench, arXiv 2602.14687; MCC as in arXiv 2505.20254.
@@ -101,12 +104,12 @@ class Recovery:
         }
 
     def fixed(self, measurement: Measurement) -> dict[str, float]:
-        """Figures of the decoder alone: no sample enters them."""
+        """Figures of the decoder alone, which no sample enters."""
         names = ("mcc", "uniqueness", "true_features_found")
         return {name: float(measurement.extras[name][0]) for name in names}
 
     def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
-        """None."""
+        """Untrained baselines to measure beside the SAEs: this metric has none."""
         return {}
 
 

@@ -1,4 +1,7 @@
-"""How often features fire: strictly, z ≠ 0, and nothing else."""
+"""How often features fire; a feature fires where z ≠ 0.
+
+Shapes: n tokens, d_sae features.
+"""
 
 from __future__ import annotations
 

@@ -38,22 +38,22 @@ class Teacher:
     - `none`, and `expected_average_only_in`, whose factor belongs to the data: u = x.
 
     Attributes:
-        family: Which of the three activations.
-        W_enc: (d_in, d_sae).
-        b_enc: (d_sae,).
-        W_dec: (d_sae, d_in), one row per feature.
-        b_dec: (d_in,).
-        threshold: (d_sae,), for `jumprelu` only.
-        k: Codes kept per token, for `topk` only.
+        family: The activation: "relu", "jumprelu" or "topk".
+        W_enc: Encoder, (d_in, d_sae).
+        b_enc: Encoder bias, (d_sae,).
+        W_dec: Decoder, (d_sae, d_in), one row per feature.
+        b_dec: Decoder bias, (d_in,).
+        threshold: Thresholds of JumpReLU, (d_sae,), for `jumprelu` only.
+        k: Number of features kept per token, for `topk` only.
         apply_b_dec_to_input: Whether the encoder sees u - b_dec or u.
-        normalize_activations: What is done to x first.
-        metadata: What the file says of its origin (model_name, hook_name, …), SAELens' names.
+        normalize_activations: How x is normalised before the encoder.
+        metadata: The origin as stored in the file (model_name, hook_name, …), with SAELens' names.
         source: The path or name it was loaded from.
         format: Its file format, one of `rsae.pretrained.FORMATS`.
-        notes: What was assumed or folded on loading, a sentence each.
+        notes: Sentences on what was assumed or folded on loading.
 
     Raises:
-        TeacherError: a family, normalisation or k that there is not.
+        TeacherError: The family or normalisation is unknown, or k is out of range.
 
     Example:
         >>> import torch
@@ -63,9 +63,10 @@ class Teacher:
         >>> teacher.encode(torch.tensor([1.0, -1.0]))
         tensor([1., 0.])
 
-    Sources: SAELens `saes/sae.py` (normalisation), `standard_sae.py`, `jumprelu_sae.py`,
-    `topk_sae.py`; openai/sparse_autoencoder `model.py` (LN); Rajamanoharan et al. 2024,
-    arXiv 2407.14435 (JumpReLU); Gao et al. 2024, arXiv 2406.04093 (TopK).
+    References:
+        SAELens `saes/sae.py` (normalisation), `standard_sae.py`, `jumprelu_sae.py`,
+        `topk_sae.py`; openai/sparse_autoencoder `model.py` (LN); Rajamanoharan et al. 2024,
+        arXiv 2407.14435 (JumpReLU); Gao et al. 2024, arXiv 2406.04093 (TopK).
     """
 
     family: Family
@@ -104,7 +105,7 @@ class Teacher:
 
     @property
     def d_in(self) -> int:
-        """Width of the activations that it codes."""
+        """Width of the activations."""
         return self.W_enc.shape[0]
 
     @property
@@ -127,7 +128,7 @@ class Teacher:
         return self._affine(self._normalize(x)[0])
 
     def encode(self, x: Tensor) -> Tensor:
-        """Codes z = phi(h) of x, (…, d_in) → (…, d_sae); exact zeros outside the support."""
+        """Feature activations z = phi(h) of x, (…, d_in) → (…, d_sae), exactly 0 if inactive."""
         return self.activate(self.encode_pre_act(x))
 
     def activate(self, h: Tensor) -> Tensor:
@@ -151,7 +152,12 @@ class Teacher:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
-        """The same teacher on another device or in another floating type."""
+        """The same teacher on another device or in another floating type.
+
+        Args:
+            device: The device; None keeps it.
+            dtype: The floating type of the weights; None keeps it.
+        """
         threshold = self.threshold
         return replace(
             self,
@@ -175,11 +181,11 @@ class Teacher:
         return u @ self.W_enc + self.b_enc
 
     def _normalize(self, x: Tensor) -> tuple[Tensor, Tensor | float, Tensor | float]:
-        """(u, scale, shift) with x = u * scale + shift, but for eps."""
+        """(u, scale, shift) with x = u * scale + shift, up to eps."""
         if x.shape[-1:] != (self.d_in,):
             raise TeacherError(
-                f"the activations have shape {tuple(x.shape)}, this teacher codes vectors of "
-                f"{self.d_in}; take those of its own hook"
+                f"the activations have shape {tuple(x.shape)}, this teacher has d_in = "
+                f"{self.d_in}; use activations of its own hook"
             )
         x = x.to(self.dtype)
         if self.normalize_activations == "layer_norm":

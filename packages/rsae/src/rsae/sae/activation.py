@@ -22,24 +22,24 @@ class RationalActivation(nn.Module):
     The denominator ("safe Padé", with the constant term b_0) is at least 1, so there are no
     poles; dividing numerator and denominator by the minimum of the latter brings every pole-free
     rational on [-1, 1] to this form without loss. Outside [-1, 1] the argument is held at the
-    nearer end: a rational says nothing about the world outside its interval.
+    nearer end, since the rational is fitted only on that interval.
 
     L layers of type (3, 2) compose to degree 3^L over 3^L - 1 with only 7 L numbers, and are as
     accurate as the expanded fraction in exact arithmetic; in float32 the expanded one is not.
 
     All its parameters stay in float32 (float64 if asked for) whatever the dtype of the model
-    around it: they are a handful, and every code depends on them.
+    around it: they are few, and every feature activation depends on them.
 
     Args:
         numerator: Coefficients p, one row per layer, ascending powers.
         denominator: Coefficients b, one row per layer, ascending powers.
-        input_scale: C_in > 0.
-        output_scale: C_out > 0.
+        input_scale: The input scale C_in > 0.
+        output_scale: The output scale C_out > 0.
         center: The point that is mapped to t = 0; it is not trained.
-        device: Where the parameters live (`"meta"` while SAELens loads a file).
+        device: The device of the parameters (`"meta"` while SAELens loads a file).
 
     Raises:
-        ConfigError: the coefficients are no table, or a scale is not positive.
+        ConfigError: The rows of coefficients differ in length, or a scale is not positive.
 
     Example:
         >>> import torch
@@ -47,8 +47,9 @@ class RationalActivation(nn.Module):
         >>> RationalActivation([[0.0, 1.0]], [[0.0, 1.0]], input_scale=2.0)(torch.tensor([1.0]))
         tensor([0.3333], grad_fn=<MulBackward0>)
 
-    Sources: Molina et al. 2020, arXiv 1907.06732 (safe Padé); Gawlik & Nakatsukasa 2021,
-    arXiv 1906.05016 (composition).
+    References:
+        Molina et al. 2020, arXiv 1907.06732 (safe Padé); Gawlik & Nakatsukasa 2021,
+        arXiv 1906.05016 (composition).
     """
 
     numerator: nn.Parameter
@@ -88,8 +89,8 @@ class RationalActivation(nn.Module):
         """The function that is exactly 1, as 2 / (1 + |1|): away from the kink of |.| at 0.
 
         Args:
-            degree: Type (m, n) that it can grow into when trained.
-            input_scale: C_in.
+            degree: Type (m, n) of the rational, all of whose coefficients can be trained.
+            input_scale: The input scale C_in.
         """
         m, n = degree
         return cls([[2.0] + [0.0] * m], [[1.0] + [0.0] * n], input_scale=input_scale)
@@ -112,11 +113,16 @@ class RationalActivation(nn.Module):
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], device: torch.device | str | None = None) -> Self:
-        """Inverse of `to_dict`."""
+        """Inverse of `to_dict`.
+
+        Args:
+            content: What `to_dict` returned.
+            device: The device of the parameters.
+        """
         return cls(**content, device=device)
 
     def to_dict(self) -> dict[str, Any]:
-        """Its numbers as plain floats and lists: JSON keeps every bit of a float32."""
+        """Its parameters as plain floats and lists, from which JSON restores every bit."""
         return {
             "numerator": self.numerator.tolist(),
             "denominator": self.denominator.tolist(),
@@ -127,7 +133,7 @@ class RationalActivation(nn.Module):
 
     @property
     def input_scale(self) -> Tensor:
-        """C_in, positive by construction: its logarithm is what is trained."""
+        """C_in, positive by construction: its logarithm is trained."""
         return self.log_input_scale.exp()
 
     @property
@@ -187,8 +193,7 @@ class _SafePade(torch.autograd.Function):
     """P(t) / (1 + |Q(t)|) with its analytic derivatives.
 
     The gradients of the coefficients are sums over all elements, taken as one product with the
-    matrix of powers: reduced before anything is accumulated (what makes the difference between
-    a fast and a slow rational on a GPU, and between small and large rounding anywhere).
+    matrix of powers: reducing before accumulating is faster on a GPU and rounds less.
     """
 
     @staticmethod

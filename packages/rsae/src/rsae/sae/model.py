@@ -1,4 +1,7 @@
-"""`RSAE`: a SAELens SAE whose activation is a trainable rational function."""
+"""`RSAE`: a SAELens SAE whose activation is a trainable rational function.
+
+Shapes: … tokens, d_in, d_sae features.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +47,16 @@ class RSAEConfig(SAEConfig):
     """SAELens' configuration and what the rational activation adds.
 
     Args:
-        form: What the rational phi computes, see `RSAE`.
-        support: Where a code may differ from zero, see `RSAE`.
-        k: Codes kept per token, for support "topk" only.
-        rational: The numbers of the `RationalActivation`. They live here and not among the
+        form: Whether the rational phi gives a magnitude, a gate or the activation, see `RSAE`.
+        support: The rule for which features may be active, see `RSAE`.
+        k: Number of features kept per token, for support "topk" only.
+        rational: The parameters of the `RationalActivation`. They are here and not among the
             weights because SAELens casts every weight to the model's dtype on loading.
         refinement: The settings of a `Refinement`, or None for none.
 
     Raises:
-        ConfigError: an unknown form or support, or one that does not go with the other; settings
-            of the refinement that contradict each other.
+        ConfigError: The form or support is unknown or they do not go together, or settings of the
+            refinement contradict each other.
     """
 
     form: Form = "magnitude"
@@ -69,7 +72,9 @@ class RSAEConfig(SAEConfig):
         if self.support not in get_args(Support):
             raise ConfigError(f"support {self.support!r} is not one of {get_args(Support)}")
         if self.support == "level" and self.form != "gate":
-            raise ConfigError("support 'level' is where a gate exceeds 1/2; it needs form 'gate'")
+            raise ConfigError(
+                "support 'level' needs form 'gate'; choose that form or another support"
+            )
         if (self.k is not None) != (self.support == "topk"):
             raise ConfigError("k goes with support 'topk', and only with it")
         if self.refinement is not None:
@@ -102,19 +107,24 @@ class RSAE(SAE[RSAEConfig]):
     - "level":     phi((h_j - tau_j) / s_j) > C_out / 2      (form "gate" only)
     - "topk":      h_j > 0 and h_j / s_j among the token's k largest
 
-    A magnitude that is 1 makes it the teacher exactly, and a refinement leaves the weights as they
-    are. `hook_sae_acts_post` sees the refined activations. b_dec is subtracted only where
+    With phi = 1 in form "magnitude" it equals the teacher exactly, and a refinement does not change
+    the weights. `hook_sae_acts_post` sees the refined activations. b_dec is subtracted only where
     `cfg.apply_b_dec_to_input`; input normalisation, hooks, error term and file layout are
     SAELens' own.
+
+    Args:
+        cfg: The configuration.
+        use_error_term: Whether the SAE adds its reconstruction error to its output, as in SAELens.
 
     Example:
         >>> import torch
         >>> from rsae import RSAE, RSAEConfig
-        >>> coder = RSAE(RSAEConfig(d_in=4, d_sae=8))
-        >>> coder.encode(torch.zeros(1, 4)).count_nonzero().item()
+        >>> sae = RSAE(RSAEConfig(d_in=4, d_sae=8))
+        >>> sae.encode(torch.zeros(1, 4)).count_nonzero().item()
         0
 
-    Source: Yin & Yu 2026, arXiv 2606.14990, which has no exact support: there L0 = d_sae.
+    References:
+        Yin & Yu 2026, arXiv 2606.14990, where the support is not exact and L0 = d_sae.
     """
 
     b_enc: nn.Parameter
@@ -143,14 +153,16 @@ class RSAE(SAE[RSAEConfig]):
     def set_refinement(
         self, refinement: Refinement | None, pursuit_threshold: Tensor | None = None
     ) -> Self:
-        """Refine from now on, in place, or no longer; weights stay as they are.
+        """Switch the refinement on or off, in place; the weights do not change.
 
         Args:
             refinement: The refinement, or None for the encoder's own activations.
-            pursuit_threshold: Thresholds t_j, (d_sae,), with pursuit and only with it.
+            pursuit_threshold: The thresholds t_j, (d_sae,), if and only if the refinement has a
+                pursuit.
 
         Raises:
-            ConfigError: thresholds without pursuit, pursuit without thresholds, or of other shape.
+            ConfigError: There are thresholds without a pursuit, a pursuit without thresholds, or
+                thresholds of another shape.
         """
         pursuit = refinement is not None and refinement.pursuit is not None
         if pursuit != (pursuit_threshold is not None):
@@ -197,8 +209,14 @@ class RSAE(SAE[RSAEConfig]):
     ) -> Self:
         """A copy of the teacher's weights with `rational` in place of its activation.
 
-        Thresholds are the teacher's for JumpReLU and 0 for the others, whose support they then
-        describe (a TopK teacher's is "topk"). The teacher's metadata is kept.
+        Thresholds are the teacher's for JumpReLU and 0 for the others. The teacher's metadata is
+        kept.
+
+        Args:
+            teacher: The trained SAE.
+            rational: The rational activation.
+            form: What the rational computes, see `RSAE`.
+            support: The rule for which features may be active; "topk" for a TopK teacher.
         """
         config = RSAEConfig(
             d_in=teacher.d_in,
@@ -253,9 +271,9 @@ class RSAE(SAE[RSAEConfig]):
         return self.hook_sae_acts_post(z)
 
     def first_pass(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The encoder's own activations, (…, d_sae), and what a refinement aims at.
+        """The encoder's own activations, (…, d_sae), and the target of the refinement, (…, d_in).
 
-        The target, (…, d_in), is the normalised input less b_dec.
+        The target is the normalised input less b_dec.
         """
         inputs = self.process_sae_in(x)
         h = self.hook_sae_acts_pre(inputs @ self.W_enc + self.b_enc)
@@ -269,7 +287,7 @@ class RSAE(SAE[RSAEConfig]):
         return self.reshape_fn_out(self.run_time_activation_norm_fn_out(recons), self.d_head)
 
     def activate(self, h: Tensor) -> Tensor:
-        """The activation alone: pre-activations (…, d_sae) → codes (…, d_sae)."""
+        """The activation alone: pre-activations → feature activations, (…, d_sae) each."""
         if self.cfg.support == "threshold" and h.device.type == "cpu" and not _traced(h):
             return self._activate_support(h)
         phi = self.shape(h, self.threshold, self.feature_scale)
@@ -287,16 +305,35 @@ class RSAE(SAE[RSAEConfig]):
         return torch.zeros_like(h).flatten().index_copy_(0, entries, value).reshape(h.shape)
 
     def shape(self, h: Tensor, threshold: Tensor, scale: Tensor) -> Tensor:
-        """The rational phi at each entry, in at least float32; the arguments broadcast."""
+        """The rational phi at each entry, in at least float32; the arguments broadcast.
+
+        Args:
+            h: Pre-activations.
+            threshold: Thresholds tau of the same features.
+            scale: Their `feature_scale`.
+        """
         offset = threshold if self.cfg.form == "gate" else 0.0
         return self.rational((h - offset) / scale)
 
     def value(self, h: Tensor, scale: Tensor, phi: Tensor) -> Tensor:
-        """What a code is where it is in the support."""
+        """The feature activations of entries that are in the support.
+
+        Args:
+            h: Pre-activations.
+            scale: The `feature_scale` of the same features.
+            phi: The rational at these entries, from `shape`.
+        """
         return phi * (scale if self.cfg.form == "direct" else h)
 
     def support(self, h: Tensor, threshold: Tensor, scale: Tensor, phi: Tensor) -> Tensor:
-        """Boolean mask of the codes that may differ from zero; "topk" needs whole rows of h."""
+        """Boolean mask of the features that may be active; "topk" needs whole rows of h.
+
+        Args:
+            h: Pre-activations.
+            threshold: Thresholds tau of the same features.
+            scale: Their `feature_scale`.
+            phi: The rational at these entries, from `shape`.
+        """
         if self.cfg.support == "level":
             return phi > self.rational.output_scale / 2
         if self.cfg.support == "threshold":
@@ -334,11 +371,11 @@ class RSAE(SAE[RSAEConfig]):
     def save_model(self, path: str | Path) -> tuple[Path, Path]:
         """Write `sae_weights.safetensors`, `README.md` and `cfg.json`, each whole or not at all.
 
-        That is a model hub's layout; `cfg.json` comes last, so where it is the rest is too.
+        That is a model hub's layout; `cfg.json` comes last, so a folder with it is complete.
         Sketches of the training text, where the metadata has them, go into `text_sketches.json`.
 
         Raises:
-            OutputError: the folder cannot be written.
+            OutputError: The folder cannot be written.
         """
         folder = make_folder(path)
         state_dict = self.state_dict()
@@ -367,8 +404,8 @@ def _traced(h: Tensor) -> bool:
 def _metadata(teacher: Teacher) -> SAEMetadata:
     """The teacher's metadata; the version is set so that SAELens reads the file as its own.
 
-    What the file says of the teacher's own L0 and features does not hold of what is made from it.
-    A model that is read from a package is named as on the hub, and the package beside it.
+    The teacher's L0 and number of dead features are left out, since they do not hold for the copy.
+    A model that is read from a package is named as on the hub, with the package in another key.
     """
     kept = {**teacher.metadata, "teacher": teacher.source, "teacher_family": teacher.family}
     for name in _OF_THE_TEACHER:

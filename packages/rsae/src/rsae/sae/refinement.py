@@ -1,4 +1,7 @@
-"""`Refinement`: a few least-squares steps that follow the encoder, and `Pursuit` before them."""
+"""`Refinement`: a few least-squares steps that follow the encoder, and `Pursuit` before them.
+
+Shapes: … tokens, d_in, d_sae features.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ Gradient = Literal["steps", "first_pass"]
 UNCALIBRATED = -1.0
 """Pursuit threshold of a feature that never fired while thresholds were calibrated."""
 
-_BEFORE_PURSUIT = 2  # steps before the support is chosen: more of them change it hardly at all
+_BEFORE_PURSUIT = 2  # steps before the support is chosen; more hardly change it
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,12 @@ class Pursuit:
 
     Args:
         step: The step eta > 0.
-        shift: Kappa, one number for all features, which sets the mean L0.
+        shift: The shift kappa, one number for all features, which sets the mean L0.
         k: If given, exactly the k largest of u_j - t_j per token are kept instead of those above
             the threshold, for programs that rely on k active features; u_j has to be positive.
 
     Raises:
-        ConfigError: a value is outside its range.
+        ConfigError: A value is outside its range.
     """
 
     step: float
@@ -51,7 +54,7 @@ class Pursuit:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.step) and self.step > 0 and math.isfinite(self.shift)):
-            raise ConfigError("a pursuit's step is positive and finite, its shift finite")
+            raise ConfigError("give a pursuit a positive finite step and a finite shift")
         if self.k is not None and self.k < 1:
             raise ConfigError(
                 f"a pursuit that keeps k = {self.k} features keeps none; give 1 or more"
@@ -62,34 +65,33 @@ class Pursuit:
 class Refinement:
     r"""Refinement of a token's activations on its own support, a part of `RSAE.encode`.
 
-    An encoder reads activations off in one pass; the best activations for the features that it
-    chose solve a least-squares problem. With y_j = z_j |W_dec_j|, D the active decoder rows scaled
+    An encoder computes activations in one pass; the best activations for its active features
+    solve a least-squares problem. With y_j = z_j |W_dec_j|, D the active decoder rows scaled
     to norm 1, and x in the units of the normalised input,
 
         y* = G^-1 D (x - b_dec),      G = D D^T.
 
     A few steps from the encoder's activations come close to y*. Features whose activation comes
-    out at or below 0 leave the support, and the steps are taken again on the others: L0 can only
-    fall, and no feature appears that was inactive. No token's error rises: a token whose error
-    would rise keeps the encoder's activations.
+    out at or below 0 leave the support, and the steps are taken again on the others, so L0
+    does not rise and no inactive feature becomes active. A token whose error would rise keeps
+    the encoder's activations.
 
     Args:
         method: "cg" takes conjugate-gradient steps, the best that any K products with G allow for
             each token. "minimax" takes steps of fixed sizes: the distance to y* in the norm of G
             falls by the factor 1 / T_K((b + a) / (b - a)) or more where the spectrum of G lies in
-            [a, b]. "exact"
-            solves the problem by Cholesky's factorisation, at k times the cost.
+            [a, b]. "exact" solves the problem by Cholesky's factorisation, at k times the cost.
         steps: Number of steps K, for "cg"; 3 reach 94 to 99 % of what the exact solution gains.
         step_sizes: The K sizes for "minimax", see `rsae.upgrading.minimax_steps`.
         gradient: "steps" differentiates the refined activations as they are computed, through the
             steps; "first_pass" passes gradients to the encoder's activations unchanged, as if the
             refinement were a constant added to them. The derivative of what the SAE computes, for
             attribution and steering, is "steps".
-        pursuit: One change of the support first.
+        pursuit: A change of the support before the steps, or None for none.
 
     Raises:
-        ConfigError: an unknown method or gradient, fewer than one step, or sizes without method
-            "minimax" or with a size that is not positive.
+        ConfigError: The method or gradient is unknown, there is no step, there are step sizes
+            without method "minimax", or a size is not positive.
 
     Example:
         >>> import torch
@@ -127,7 +129,7 @@ class Refinement:
         """Inverse of `to_dict`.
 
         Raises:
-            ConfigError: a setting that there is not, or one outside its range.
+            ConfigError: A setting is unknown or outside its range.
         """
         try:
             pursuit = content.get("pursuit")
@@ -135,10 +137,10 @@ class Refinement:
             changes = {"step_sizes": sizes, "pursuit": Pursuit(**pursuit) if pursuit else None}
             return cls(**{**content, **changes})
         except (TypeError, AttributeError) as error:
-            raise ConfigError(f"these are no settings of a refinement ({error})") from error
+            raise ConfigError(f"these are not settings of a refinement ({error})") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Its settings as JSON has them, for `RSAEConfig.refinement`."""
+        """Its settings as plain JSON values, for `RSAEConfig.refinement`."""
         return {**asdict(self), "step_sizes": list(self.step_sizes)}
 
     def __call__(
@@ -170,13 +172,27 @@ class Refinement:
         return refined.to(z.dtype)
 
     def before_pursuit(self, z: Tensor, target: Tensor, W_dec: Tensor) -> Tensor:
-        """Activations refined on the encoder's support, from which a pursuit proposes others."""
+        """Activations refined on the encoder's support, from which a pursuit chooses another.
+
+        Args:
+            z: Activations of the encoder, (…, d_sae).
+            target: Normalised input less b_dec, (…, d_in).
+            W_dec: Decoder, (d_sae, d_in).
+        """
         return self._steps(z, target, W_dec, _BEFORE_PURSUIT)
 
     def after_pursuit(
         self, refined: Tensor, z: Tensor, target: Tensor, W_dec: Tensor, threshold: Tensor
     ) -> Tensor:
-        """Activations refined on the support that the pursuit chooses."""
+        """Activations refined on the support that the pursuit chooses.
+
+        Args:
+            refined: The result of `before_pursuit`, (…, d_sae).
+            z: Activations of the encoder, (…, d_sae).
+            target: Normalised input less b_dec, (…, d_in).
+            W_dec: Decoder, (d_sae, d_in).
+            threshold: Thresholds t_j, (d_sae,).
+        """
         assert self.pursuit is not None
         u, norms = _proposals(refined, target, W_dec, self.pursuit.step)
         chosen = _select(u, z != 0, threshold.to(u.dtype), self.pursuit)

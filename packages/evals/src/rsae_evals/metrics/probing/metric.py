@@ -1,4 +1,7 @@
-"""k-sparse probing as a metric, and the floors that stand beside it."""
+"""k-sparse probing as a metric, and its untrained baselines.
+
+Shapes: n_texts, n_problems (one class of one task each), d_in, d_sae.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Probing", "probe"]
 
-#: Numbers of features a probe may use.
+#: Numbers of features that a probe uses.
 KS = (1, 2, 5, 16)
 
 
@@ -35,25 +38,27 @@ def probe(
     *,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """k-sparse probing accuracy of a coder: how much of a concept do k features hold?
+    """k-sparse probing accuracy of an SAE: how well k features predict a label of a text.
 
-    Codes are averaged over the tokens of a text that are not special; the k features with the
+    Feature activations are averaged over a text's ordinary tokens; the k features with the
     largest |mean_pos - mean_neg| on the training texts enter a logistic regression (L2, C = 1);
     each class stands against the rest on balanced data. The figures are means over classes and
     tasks of the accuracy on test texts, so 0.5 is chance.
 
     Args:
-        coder: Anything `as_coder` takes.
+        coder: The SAE, anything `as_coder` takes.
         host: The language model.
-        hook_name: Where in it the coder lives.
+        hook_name: The hook of the activations that the SAE reconstructs.
         texts: Labelled texts; None takes the packaged ones (domain and sentiment).
         progress: Called as progress(what, share done).
 
     Returns:
         ``sae_top_{k}_test_accuracy`` for k = 1, 2, 5, 16.
 
-    Sources: Karvonen et al. 2025, SAEBench, arXiv 2503.09532; Gurnee et al. 2023,
-    arXiv 2305.01610. Unlike SAEBench, a task of two classes is one problem, not two mirror images.
+    Unlike in SAEBench, a task of two classes is one problem, not two mirror images.
+
+    References:
+        Karvonen et al. 2025, SAEBench, arXiv 2503.09532; Gurnee et al. 2023, arXiv 2305.01610.
     """
     metric = Probing(texts)
     codes = pooled_codes([as_coder(coder)], host, hook_name, metric.texts.texts, progress=progress)[
@@ -64,11 +69,11 @@ def probe(
 
 
 class Probing:
-    """The metric of `probe`, for several coders with one pass of the texts.
+    """The metric of `probe`, for several SAEs in one pass over the texts.
 
     Args:
         texts: Labelled texts; None takes the packaged ones.
-        seed: Of the split into train and test, and of the balance.
+        seed: Random seed of the split into train and test, and of the draws that balance classes.
     """
 
     def __init__(self, texts: LabelledTexts | None = None, seed: int = 0) -> None:
@@ -79,16 +84,22 @@ class Probing:
     def measure(
         self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
-        """One measurement per coder; units are test texts."""
+        """One measurement per SAE, whose units are the test texts.
+
+        Args:
+            coders: The SAEs to measure, seen through `Coder`.
+            heldout: The evaluation set, the same for all.
+            progress: Called as progress(what, share done).
+        """
         if heldout.host is None or heldout.hook_name is None:
-            raise EvaluationError("probing needs a host and a hook; name them")
+            raise EvaluationError("probing needs a language model and a hook; name them")
         codes = pooled_codes(
             coders, heldout.host, heldout.hook_name, self.texts.texts, progress=progress
         )
         return [self.score(one) for one in codes]
 
     def score(self, codes: csr_array) -> Measurement:
-        """Right answers by test text and problem, from mean codes (n_texts, d_sae)."""
+        """Right answers by test text and problem, from mean activations (n_texts, d_sae)."""
         shape = (len(self.texts.texts), len(self.problems))
         asked = np.zeros(shape)
         right = {k: np.zeros(shape) for k in KS}
@@ -110,11 +121,17 @@ class Probing:
             }
 
     def fixed(self, measurement: Measurement) -> dict[str, float]:
-        """None: every figure is a function of sums."""
+        """Figures without an interval; there are none, as every figure is a function of sums."""
         return {}
 
     def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
-        """Residual channels themselves, and a random dictionary as wide and as sparse."""
+        """Untrained baselines: the residual channels, and a random dictionary as sparse.
+
+        Args:
+            d_in: Width of the activations.
+            d_sae: Number of features.
+            l0: Mean number of active features per token, which the baselines match.
+        """
         return {
             "residual channels": as_coder(_Channels(d_in)),
             "random dictionary": as_coder(_random_dictionary(d_in, d_sae, max(1, round(l0)))),
@@ -122,7 +139,7 @@ class Probing:
 
 
 class _Channels:
-    """The residual stream as its own code."""
+    """The channels of the residual stream in place of feature activations."""
 
     def __init__(self, d: int) -> None:
         self.d_in = self.d_sae = d
@@ -136,7 +153,7 @@ class _Channels:
 
 
 def _random_dictionary(d_in: int, d_sae: int, k: int) -> dict[str, Any]:
-    """A TopK coder whose features are random directions."""
+    """A TopK SAE whose features are random directions."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.nn.functional.normalize(torch.randn(d_sae, d_in, generator=generator), dim=1)
     return {

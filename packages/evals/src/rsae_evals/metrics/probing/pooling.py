@@ -1,4 +1,7 @@
-"""Texts through a language model, their codes averaged over tokens."""
+"""Feature activations of texts, averaged over the tokens of each.
+
+Shapes: n_texts, d_in, d_sae.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,10 @@ def pooled_codes(
     context_size: int = 128,
     progress: Progress | None = None,
 ) -> list[csr_array]:
-    """Mean code of each text over its tokens that are not special, (n_texts, d_sae) per coder.
+    """Mean feature activations of each text over its ordinary tokens, (n_texts, d_sae) per SAE.
 
     Texts are batched with others of their length and cut at ``context_size``; the model reads each
-    once for all coders. The result is sparse: a text fires few features.
+    once for all SAEs. The result is sparse, since few features are active on a text.
     """
     encoded = [host.encode(text)[:context_size] for text in texts]
     order = np.argsort([len(ids) for ids in encoded], kind="stable")

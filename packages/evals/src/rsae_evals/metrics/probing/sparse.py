@@ -36,7 +36,8 @@ class Problem:
 
 
 def problems(texts: LabelledTexts, seed: int = 0) -> list[Problem]:
-    """Every class of every task against the rest; of two classes one, the other is its mirror.
+    """Every class of every task against the rest; of two classes only one, since
+    the problem of the other is its mirror image.
 
     One fifth of the texts, drawn once, is the test set of every problem. Within train and test,
     as many negatives are drawn as there are positives, equally from the other classes.
@@ -97,7 +98,7 @@ def top_features(codes: csr_array, labels: NDArray[np.bool_], k: int) -> NDArray
 def train_and_test(
     codes: csr_array, found: list[Problem], k: int
 ) -> Iterator[tuple[Problem, NDArray[np.bool_]]]:
-    """For every problem, whether each of its test texts is classified rightly.
+    """For every problem, whether each of its test texts is classified correctly.
 
     Logistic regression with an L2 penalty, C = 1, on k features chosen on the training texts.
     """
