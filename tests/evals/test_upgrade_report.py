@@ -89,9 +89,12 @@ def test_a_control_that_fine_tuning_made_worse_is_called_weak(tmp_path):
         provenance={},
         console=Console(file=screen, width=400),
     )
-    assert "weak control: fine-tuning raised its MSE by 44" in screen.getvalue()  # 0.6² / 0.5²
-    assert "weak control" in (tmp_path / "report.md").read_text()
+    assert (
+        "This baseline is weak and biases the comparison: fine-tuning raised its MSE by 44"
+        in screen.getvalue()
+    )  # 0.6² / 0.5²
+    assert "baseline is weak" in (tmp_path / "report.md").read_text()
 
 
 def test_a_control_that_improved_is_not(ended):
-    assert "weak control" not in ended[2]
+    assert "baseline is weak" not in ended[2]

@@ -77,7 +77,8 @@ def test_a_single_arm_is_described_and_not_judged(make_comparison):
 def test_the_first_table_has_the_arms_and_metrics_that_decide(comparison):
     table = summary.headline(comparison, question(comparison))
     assert table.columns[1:6] == (
-        "teacher", "fine-tuned teacher", "threshold-only control", "RSAE at initialisation", "RSAE",
+        "teacher", "fine-tuned teacher", "threshold-only baseline",
+        "RSAE at initialisation", "RSAE",
     )  # fmt: skip
     labels = [row[0] for row in table.rows]
     assert labels[:6] == [
@@ -96,12 +97,12 @@ def test_provenance_is_flattened_and_hashes_are_whole(comparison):
 def test_warnings_name_the_arms_of_an_upgrade_as_the_page_does(comparison):
     said = readable(comparison, "strict L0 of threshold_only is 3, of control 4; controls stay")
     assert said == (
-        "Strict L0 of threshold-only control is 3, of fine-tuned teacher 4; controls stay"
+        "Strict L0 of threshold-only baseline is 3, of fine-tuned teacher 4; controls stay"
     )
 
 
 def test_the_gain_over_trained_thresholds_is_said_beside(comparison, make_comparison):
-    assert "Against the threshold-only control: better (MSE −1.9" in answer(comparison).evidence
+    assert "Against the threshold-only baseline: better (MSE −1.9" in answer(comparison).evidence
     without = make_comparison(("teacher", "control", "rsae"))
     assert "threshold-only" not in answer(without).evidence
 

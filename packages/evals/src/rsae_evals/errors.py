@@ -10,4 +10,4 @@ class EvaluationError(RsaeError):
 
 
 class ComparisonRefused(EvaluationError):
-    """The arms may not be compared: other tokens, or tokens that one was trained on."""
+    """Variants must not be compared: other tokens, or tokens that one was trained on."""

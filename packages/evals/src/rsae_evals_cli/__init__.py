@@ -1,6 +1,6 @@
 """The options of `rsae eval`, `compare`, `probe` and `report`, plugged into the command `rsae`.
 
-Apart from `rsae_evals`, whose import loads torch and SAELens: help is there at once.
+It is apart from `rsae_evals`, whose import loads torch and SAELens, so that help is fast.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def _add_eval(subparsers: Any) -> None:
     command = subparsers.add_parser(
         "eval",
         help="measure one SAE or RSAE",
-        description="Measure one dictionary on held-out tokens: reconstruction, sparsity, and "
-        "what its reconstruction costs the language model.",
+        description="Measure one SAE on held-out tokens: reconstruction, sparsity, increase "
+        "of the language model's loss.",
         example="rsae eval demo:relu --tokens 4096",
     )
     command.add_argument("path", help="a folder or file in any format rsae reads, or demo:relu")
@@ -43,7 +43,7 @@ def _add_compare(subparsers: Any) -> None:
     command = subparsers.add_parser(
         "compare",
         help="say which of several SAEs is better",
-        description="Measure dictionaries on the same held-out tokens. Every earlier one is the "
+        description="Measure SAEs on the same held-out tokens. Every earlier one is the "
         "baseline of every later one, so give the teacher first and the RSAE last.",
         example="rsae compare teacher=demo:relu rsae=runs/relu/rsae --out runs/report",
     )
@@ -52,8 +52,8 @@ def _add_compare(subparsers: Any) -> None:
         "--known-features",
         nargs="*",
         metavar="[NAME=]PATH[,PATH…]",
-        help="SAEs of a synthetic world, whose true features are known; without other SAEs they "
-        "are the comparison, beside others a section of the report; no name takes all packaged",
+        help="SAEs of a synthetic world, whose true features are known: the whole comparison "
+        "without other SAEs, else a section of the report; without a name, all packaged ones",
     )
     command.add_argument(
         "--world", type=Path, help="folder of that world (default: the packaged one)"
@@ -63,9 +63,11 @@ def _add_compare(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=PATH,PATH…",
-        help="one arm's dictionaries at several L0s, for a curve; may be given repeatedly",
+        help="SAEs of one variant at several L0s, for a curve; may be given repeatedly",
     )
-    command.add_argument("--level", type=float, default=0.95, help="of intervals (default 0.95)")
+    command.add_argument(
+        "--level", type=float, default=0.95, help="confidence level (default 0.95)"
+    )
     _add_setting(command)
     _add_measures(command)
     command.add_argument(
@@ -77,9 +79,9 @@ def _add_compare(subparsers: Any) -> None:
 def _add_probe(subparsers: Any) -> None:
     command = subparsers.add_parser(
         "probe",
-        help="how much of a labelled concept a few features hold",
-        description="k-sparse probing of dictionaries on labelled texts, beside the residual "
-        "channels and a random dictionary.",
+        help="how well a few features predict a label of a text",
+        description="k-sparse probing of SAEs on labelled texts, beside two untrained "
+        "baselines: the residual channels and a random dictionary.",
         example="rsae probe demo:relu --labels texts.csv",
     )
     _add_arms(command)
@@ -99,25 +101,30 @@ def _add_report(subparsers: Any) -> None:
         example="rsae report runs/report",
     )
     command.add_argument("path", type=Path, help="report.json, or a folder that holds one")
-    command.add_argument("--out", type=Path, help="folder of the report (default: where it is)")
+    command.add_argument("--out", type=Path, help="folder of the report (default: the same folder)")
     add_habits(command, "print the comparison as JSON")
     command.set_defaults(run=when_run(_COMMANDS, "run_report"))
 
 
 def _add_setting(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument_group("what is measured on").add_argument
-    add("--model", help="language model (default: the dictionary's own, or the packaged one)")
-    add("--hook", help="hook of the activations (default: the dictionary's own)")
+    add = command.add_argument_group("evaluation set").add_argument
+    add("--model", help="language model (default: the SAE's own, or the packaged one)")
+    add("--hook", help="hook of the activations (default: the SAE's own)")
     add("--text", type=Path, help="txt, jsonl or a folder (default: the packaged text)")
     add(
         "--tokens",
         type=int,
         default=32_768,
-        help="about so many, in whole sequences (default %(default)s)",
+        help="number of held-out tokens, in whole sequences (default %(default)s)",
     )
     add("--context-size", type=int, default=128, help="tokens per sequence (default %(default)s)")
-    add("--seed", type=int, default=0, help="of the held-out split (default %(default)s)")
-    add("--cache", type=Path, help="folder of activations and measurements kept for next time")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="random seed of the held-out split (default %(default)s)",
+    )
+    add("--cache", type=Path, help="cache folder of activations and measurements")
     add_device(command)
     add_habits(command, "print the comparison as JSON")
 
@@ -127,14 +134,14 @@ def _add_arms(command: argparse.ArgumentParser, number: str = "+") -> None:
         "arms",
         nargs=number,
         metavar="[NAME=]PATH[,PATH…]",
-        help="a dictionary, or one arm's dictionaries of several seeds",
+        help="an SAE, or the SAEs of one variant with several training seeds",
     )
 
 
 def _add_measures(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument_group("what is measured").add_argument
+    add = command.add_argument_group("metrics").add_argument
     add("--no-downstream", action="store_true", help="do not splice into the language model")
-    add("--probe", action="store_true", help="k-sparse probing too")
+    add("--probe", action="store_true", help="add k-sparse probing")
     _add_labels(command)
 
 

@@ -20,7 +20,7 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae upgrade`."""
     parser = subparsers.add_parser(
         "upgrade",
-        help="lower a trained SAE's error within a budget of change, report",
+        help="lower a trained SAE's error, changing as little of it as wanted, and report",
         description="Upgrade a trained SAE, changing as much of it as --keep allows. Without "
         "TEACHER the three packaged ones are upgraded one after another. The exit code is 3 where "
         "a result has a higher error than its teacher.",
@@ -35,25 +35,25 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
         "--family",
         choices=["auto", "relu", "jumprelu", "topk"],
         default="auto",
-        help="activation family of the teacher (%(default)s: as it says itself)",
+        help="activation family of the teacher (%(default)s: as its file says)",
     )
     add(
         "--keep",
         choices=["auto", "features", "directions", "nothing"],
-        help="what stays as it is: all weights (features), the decoder (directions), or nothing; "
+        help="what is not trained: all weights (features), the decoder (directions), or nothing; "
         "auto, the default, is the best for the family",
     )
     add(
         "--baselines",
         action="store_true",
-        help="train the fine-tuned teacher, thresholds and a rational for the table too",
+        help="train also the fine-tuned teacher, thresholds only and a rational, for the table",
     )
     add("--steps", type=int, help="optimiser steps per variant (default: that of the preset)")
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
     add("--model", help="language model; by default the one the teacher names")
     add("--hook", help="hook of the activations; by default the one the teacher names")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
-    add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
+    add("--activations", type=Path, help="a store of activations that rsae harvest wrote")
     add("--seed", type=int, help="random seed for the batch order (default: 0)")
     add(
         "--preset",
@@ -62,10 +62,14 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
         help="settings to start from (%(default)s)",
     )
     add("--config", type=Path, metavar="TOML", help="settings, see docs/rsae/configuration.md")
-    add("--tracker", choices=["wandb", "tensorboard"], help="where else the numbers go")
+    add("--tracker", choices=["wandb", "tensorboard"], help="log each training step there as well")
     add_device(parser)
-    add("--dry-run", action="store_true", help="say what it would do and cost, then stop")
-    add("--resume", action="store_true", help="go on with what OUT holds")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print the plan and an estimate of time and memory, then stop",
+    )
+    add("--resume", action="store_true", help="continue the run in OUT")
     add_habits(parser, "a summary as JSON on stdout")
     parser.set_defaults(run=when_run("rsae.commands.upgrade"))
 
@@ -76,17 +80,22 @@ def add_refine(subparsers: _SubParsersAction[Any]) -> None:
         "refine",
         help="lower a trained SAE's error by a few steps after its encoder; nothing is trained",
         description="Conjugate-gradient steps bring the activations of any trained SAE close to "
-        "least squares on the features that its encoder chose: the same features fire. With "
+        "least squares on its active features: the same features fire. With "
         "--pursuit the features are chosen anew once, each as often as before. Ends with a report.",
         example="rsae refine demo:topk --pursuit --out runs/refined",
     )
     add = parser.add_argument
     add("path", metavar="SAE", help=f"{_SAE}, or a folder that rsae upgrade wrote")
     add("--out", type=Path, required=True, help="folder of the refined SAE and the report")
-    add("--pursuit", action="store_true", help="choose the features anew once, then refine")
+    add("--pursuit", action="store_true", help="choose the active features once more, then refine")
     add("--exact-k", action="store_true", help="pursuit of a TopK SAE keeps exactly k per token")
     add("--steps", type=int, default=3, metavar="K", help="refinement steps (%(default)s)")
-    add("--method", choices=["cg", "minimax", "exact"], default="cg", help="(%(default)s)")
+    add(
+        "--method",
+        choices=["cg", "minimax", "exact"],
+        default="cg",
+        help="how to refine (%(default)s)",
+    )
     add(
         "--tokens",
         type=int,
@@ -97,7 +106,7 @@ def add_refine(subparsers: _SubParsersAction[Any]) -> None:
     add("--hook", help="hook of the activations; by default the one the SAE names")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
     add("--activations", type=Path, help="a store made by rsae harvest, instead of harvesting")
-    add("--dry-run", action="store_true", help="say what it would do, then stop")
+    add("--dry-run", action="store_true", help="print the plan, then stop")
     add_device(parser)
     add_habits(parser, "a summary as JSON on stdout")
     parser.set_defaults(run=when_run("rsae.commands.refine"))
@@ -107,13 +116,19 @@ def add_harvest(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae harvest`."""
     parser = subparsers.add_parser(
         "harvest",
-        help="write a model's activations to a folder, for rsae upgrade --activations",
-        description="A run that was stopped is taken up by the same command.",
+        help="cache a language model's activations in a folder, for rsae upgrade --activations",
+        description="Cache activations of a language model. The same command continues a "
+        "stopped run.",
         example="rsae harvest --hook blocks.12.hook_resid_post --out runs/store",
     )
     add = parser.add_argument
     add("--model", help="language model: a name, GGUF file or folder (the packaged one)")
-    add("--hook", nargs="+", required=True, help="such as blocks.12.hook_resid_post; several go")
+    add(
+        "--hook",
+        nargs="+",
+        required=True,
+        help="one or more hooks, such as blocks.12.hook_resid_post",
+    )
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
     add("--context-size", type=int, default=128, help="tokens per sequence (%(default)s)")
@@ -125,15 +140,15 @@ def add_harvest(subparsers: _SubParsersAction[Any]) -> None:
 
 def add_teacher(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae teacher inspect`."""
-    parser = subparsers.add_parser("teacher", help="look at a trained SAE")
+    parser = subparsers.add_parser("teacher", help="show what a trained SAE is")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     inspect = actions.add_parser(
         "inspect",
-        help="format, family, shapes, thresholds, metadata",
+        help="print format, family, shapes, thresholds and metadata",
         example="rsae teacher inspect demo:relu",
     )
     inspect.add_argument("path", metavar="PATH", help=_SAE)
-    inspect.add_argument("--format", help="by default found by content")
+    inspect.add_argument("--format", help="file format (default: found by content)")
     add_habits(inspect, "as JSON")
     inspect.set_defaults(run=when_run("rsae.commands.teacher"))
 
@@ -142,7 +157,7 @@ def add_info(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae info`."""
     parser = subparsers.add_parser(
         "info",
-        help="say what an RSAE, an SAE or a folder of activations is",
+        help="describe an RSAE, an SAE or a folder of activations",
         example="rsae info runs/relu",
     )
     parser.add_argument("path", metavar="PATH", help=_SAE)
@@ -154,7 +169,7 @@ def add_export(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae export`."""
     parser = subparsers.add_parser(
         "export",
-        help="write the nearest plain SAE, with the loss stated",
+        help="write the nearest plain SAE, and print how much error that adds",
         description="Thresholds are kept; the rational becomes one gain per feature, by least "
         "squares on the packaged text or on a store of activations.",
         example="rsae export runs/relu --as jumprelu --out runs/plain",
@@ -169,7 +184,11 @@ def add_export(subparsers: _SubParsersAction[Any]) -> None:
         help="architecture of the plain SAE (%(default)s)",
     )
     add("--out", type=Path, required=True, help="folder of the plain SAE")
-    add("--activations", type=Path, help="a store made by rsae harvest; its calibration split")
+    add(
+        "--activations",
+        type=Path,
+        help="a store that rsae harvest wrote, whose calibration split is used",
+    )
     add_device(parser)
     add_habits(parser, "the loss as JSON on stdout")
     parser.set_defaults(run=when_run("rsae.commands.export"))
@@ -187,7 +206,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=["float32", "bfloat16", "float16"],
         default="float32",
-        help="of the language model's weights (default %(default)s); the SAE stays float32",
+        help="dtype of the language model's weights (default %(default)s); the SAE stays float32",
     )
 
 
@@ -195,7 +214,7 @@ def add_cache(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae cache`."""
     parser = subparsers.add_parser(
         "cache",
-        help="list or clear what is kept for next time",
+        help="list or clear the cache folder",
         description="Unpacked language models, and activations and measurements of evaluations, "
         "are kept in the user's cache folder.",
         example="rsae cache --clear measurements",
@@ -220,7 +239,7 @@ def add_doctor(subparsers: _SubParsersAction[Any]) -> None:
 
 
 def add_habits(parser: argparse.ArgumentParser, json: str) -> None:
-    """What every command has; `json` says what it prints."""
+    """Options of every command; `json` is the help of ``--json``."""
     parser.add_argument("--json", action="store_true", help=json)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 

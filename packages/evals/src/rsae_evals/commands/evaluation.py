@@ -33,13 +33,13 @@ __all__ = ["run_compare", "run_eval", "run_probe", "run_report"]
 
 
 def run_eval(args: argparse.Namespace) -> int:
-    """Measure one dictionary, print what it is worth, and write a report where one is wanted."""
+    """Measure one SAE, print its metrics, and write a report if asked to."""
     found = _measure(args, {_name(args.path): [_load(args.path, args)]}, {}, 0.95)
     return _hand_over(found, args)
 
 
 def run_compare(args: argparse.Namespace) -> int:
-    """Measure dictionaries on the same tokens, print which is better, write the report."""
+    """Measure SAEs on the same tokens, print which is better, write the report."""
     known = None
     if args.known_features is not None:
         known = _known_features(args)
@@ -69,7 +69,7 @@ def _known_features(args: argparse.Namespace) -> Comparison:
 
 
 def run_probe(args: argparse.Namespace) -> int:
-    """Probe dictionaries for labelled concepts, and print the accuracies."""
+    """Probe SAEs for labelled concepts, and print the accuracies."""
     found = _measure(args, _arms(args.arms, args), {}, args.level)
     if args.json:
         return _hand_over(found, args)
@@ -96,9 +96,9 @@ def _measure(
     level: float,
     with_known_features: Comparison | None = None,
 ) -> Comparison:
-    """Freeze the tokens that the options describe, and compare on them."""
+    """Make the evaluation set that the options describe, and compare on it."""
     if args.out:
-        make_folder(args.out)  # what cannot be written is told before minutes of measuring
+        make_folder(args.out)  # an error in writing should come before minutes of measuring
     device = resolve_device(args.device)
     setting = Setting(
         args.model,
@@ -147,7 +147,7 @@ def _metrics(args: argparse.Namespace, heldout: EvaluationSet) -> list[Metric]:
 
 
 def _hand_over(found: Comparison, args: argparse.Namespace) -> int:
-    """Write the report where one is wanted; print JSON, or else the table and where it lies."""
+    """Write the report if asked to; print JSON, or else the table and the path."""
     if args.json:
         if args.out:
             write(found, args.out)
@@ -170,17 +170,17 @@ def _load(path: str, args: argparse.Namespace) -> Any:
 
 
 def _arms(given: Iterable[str], args: argparse.Namespace) -> dict[str, list[Any]]:
-    """``NAME=PATH,PATH`` arguments as named lists of loaded dictionaries."""
+    """``NAME=PATH,PATH`` arguments as named lists of loaded SAEs."""
     arms: dict[str, list[Any]] = {}
     for argument in given:
         name, _, given_paths = argument.rpartition("=")
         paths = given_paths.split(",")
         if not all(paths):
-            raise EvaluationError(f"{argument!r} names no dictionary; give NAME=PATH or a path")
+            raise EvaluationError(f"{argument!r} names no SAE; give NAME=PATH or a path")
         name = name or _name(paths[0])
         if name in arms:
             raise EvaluationError(
-                f"two arms are called {name}; name them apart, as in first={given_paths}"
+                f"two variants are called {name}; rename one, as in first={given_paths}"
             )
         arms[name] = [_load(path, args) for path in paths]
     return arms

@@ -1,4 +1,4 @@
-"""From measurements to what a comparison says of each arm."""
+"""The description of each variant of a comparison, from its measurements."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def describe_arm(
     activation: ActivationCurve | None,
     identity: FeatureIdentity | None,
 ) -> Arm:
-    """One arm of a comparison; ``measured`` and ``values`` have an entry per seed."""
+    """One variant of a comparison; ``measured`` and ``values`` have an entry per seed."""
     names = list(values[0])
     per_seed = {n: tuple(finite(one[n]) for one in values) for n in names}
     return Arm(
@@ -53,9 +53,9 @@ def describe_arm(
 
 
 def undefined_reasons(values: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, str]:
-    """``arm/metric`` → why it has no value."""
+    """``variant/metric`` → why it has no value."""
     return {
-        f"{arm}/{name}": _WHY.get(name, "the coder's output is not finite")
+        f"{arm}/{name}": _WHY.get(name, "the SAE's output is not finite")
         for arm, seeds in values.items()
         for name in seeds[0]
         if not all(math.isfinite(one[name]) for one in seeds)

@@ -1,4 +1,4 @@
-"""Teacher, control and RSAE on the same tokens: paired differences, intervals, verdicts."""
+"""Teacher, baselines and RSAE on the same tokens: paired differences, intervals, verdicts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _DISTANCE = "|{} - 1|"  # beside every metric that should be 1
 
 
 def default_metrics(heldout: EvaluationSet) -> list[Metric]:
-    """Reconstruction, and splicing where there are a host and tokens."""
+    """Reconstruction, and splicing where there are a language model and tokens."""
     metrics: list[Metric] = [Reconstruction()]
     if heldout.host is not None and heldout.tokens is not None:
         metrics.append(Splicing(DEFAULT_SEQUENCES))
@@ -100,9 +100,9 @@ def compare(
     """
     metrics = list(metrics or default_metrics(heldout))
     if not arms or not isinstance(metrics[0], Reconstruction):
-        raise EvaluationError("give at least one arm, and Reconstruction as the first metric")
+        raise EvaluationError("give at least one variant, and Reconstruction as the first metric")
     if not 0 < level < 1:
-        raise EvaluationError(f"a level of {level} is no share between 0 and 1; 0.95 is usual")
+        raise EvaluationError(f"the level {level} is not between 0 and 1; 0.95 is usual")
     arms = {name: at_scale(given, heldout) for name, given in arms.items()}
     pareto = {name: at_scale(given, heldout) for name, given in (pareto or {}).items()}
     seeds = {name: _seeds(name, given, heldout) for name, given in arms.items()}
@@ -155,14 +155,14 @@ def compare(
 
 
 def _seeds(name: str, given: Any, heldout: EvaluationSet) -> list[Coder | Evaluation]:
-    """The arm's coders, or evaluations, one per seed; refused where tokens do not allow it."""
+    """The variant's SAEs or evaluations, one per seed; refused on tokens they were trained on."""
     many = given if isinstance(given, Sequence) else [given]
     seeds = [one if isinstance(one, Evaluation) else as_coder(one) for one in many]
     for one in seeds:
         refuse_used_tokens(name, _coder(one), heldout)
         if isinstance(one, Evaluation) and one.tokens_sha256 != heldout.sha256:
             raise ComparisonRefused(
-                f"{name} was measured on other tokens than these; evaluate every arm on the same"
+                f"{name} was measured on other tokens than these; evaluate all on the same"
             )
     return seeds
 
@@ -175,7 +175,7 @@ def _check_seeds(seeds: Mapping[str, Sequence[Any]]) -> None:
     counts = {name: len(given) for name, given in seeds.items()}
     if len(set(counts.values()) - {1}) > 1 or 0 in counts.values():
         raise EvaluationError(
-            f"arms have {counts} seeds; give each the same number, paired by position, or one"
+            f"variants have {counts} seeds; give each the same number, paired by position, or one"
         )
 
 
@@ -186,7 +186,7 @@ def _measure(
     cache: Path | None,
     progress: Progress | None,
 ) -> tuple[dict[str, list[dict[str, Measurement]]], dict[str, dict[str, float | None]]]:
-    """Measurements per arm and seed, metric after metric, and the figures of the floors."""
+    """Measurements per variant and seed, metric by metric, and those of untrained baselines."""
     flat = [one for given in seeds.values() for one in given]
     found: list[dict[str, Measurement]] = [
         dict(one.measurements) if isinstance(one, Evaluation) else {} for one in flat
@@ -271,7 +271,7 @@ def _pareto(
     cache: Path | None,
     progress: Progress | None,
 ) -> tuple[tuple[ParetoCurve, ...], tuple[ParetoArea, ...]]:
-    """Curves of every quality metric over strict L0, and the areas between each pair of arms."""
+    """Curves of every quality metric over strict L0, and the areas between each pair."""
     curves: dict[tuple[str, str], ParetoCurve] = {}
     for arm, given in arms.items():
         coders = [as_coder(one) for one in given]

@@ -1,4 +1,4 @@
-"""What the gain of the last arm over the first is made of."""
+"""The contribution of each step to the gain of the last variant over the first."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rsae_evals.results import GainPart
 
 __all__ = ["gain_parts"]
 
-#: Arms of an upgrade in the order in which each adds one step to the one before.
+#: Variants of an upgrade in the order in which each adds one step to the one before.
 STEPS = (("control", "training"), ("threshold_only", "thresholds"), ("rsae", "the rational"))
 
-#: What an arm's name ends with where a refinement was added, and what that step is called.
+#: The ending of a variant's name for a refinement, and the name of that step.
 ADDED = (("refined", "refinement"), ("pursued", "pursuit"))
 
 _METRICS = ("mse", "delta_ce")
@@ -23,15 +23,17 @@ def gain_parts(
     values: Mapping[str, Mapping[str, float | None]],
     made_of: Sequence[tuple[str, str]] | None = None,
 ) -> tuple[GainPart, ...]:
-    """Attribute the change from the first arm to the last to the steps between them.
+    """Attribute the change from the first variant to the last to the steps between them.
 
-    The arms of an upgrade are a chain: teacher, control (training), threshold_only (thresholds),
+    The variants of an upgrade are a chain: teacher, control (training), threshold_only
+        (thresholds),
     rsae (the rational), each followed by its refined and pursued copies (``control_refined``, …).
-    A step whose arm was not compared is counted with the next.
+    A step whose variant was not compared is counted with the next.
 
     Args:
-        values: arm → metric → value, in the order of the comparison.
-        made_of: (what was added, arm) from the first arm to the last; None tells it by the names.
+        values: Variant → metric → value, in the order of the comparison.
+        made_of: Pairs (what was added, variant) from the first variant to the last; None infers
+            them from the names.
 
     Returns:
         One part per metric and step; none where there are fewer than two steps or no gain.
@@ -41,7 +43,7 @@ def gain_parts(
 
 
 def _chain(names: Sequence[str]) -> list[tuple[str, str]]:
-    """(what was added, arm) from the first arm to the last, the first arm's part being empty."""
+    """(what was added, variant) from first to last, the first variant's part being empty."""
     first, last = names[0], names[-1]
     base = _base(last) or first
     order = [name for name, _ in STEPS]

@@ -12,7 +12,7 @@ from rsae_evals.results import Comparison, Difference, FeatureIdentity, Verdict
 
 __all__ = ["L0_TOLERANCE", "conclude", "identity_loss", "judge", "known_loss", "matched"]
 
-#: Strict L0 of two arms within this share of each other counts as equal.
+#: Strict L0 of two variants within this share of each other counts as equal.
 L0_TOLERANCE = 0.01
 
 #: What an overall conclusion rests on, where measured.
@@ -40,17 +40,17 @@ def judge(
 ) -> Difference:
     """The verdict on one metric of ``pair = (baseline, arm)``, by its interval.
 
-    A quality bought with features is no gain: where strict L0 differs by more than 1 %, "better"
-    stands only for the sparser arm and "worse" only for the denser one; all else is not
-    comparable.
+    More active features alone improve reconstruction. So where strict L0 differs by more than 1 %,
+    the verdict can be "better" only for the sparser variant and "worse" only for the denser one;
+    otherwise it is "not comparable".
 
     Args:
-        metric: a name of `METRICS`.
-        pair: names of baseline and arm.
-        difference: arm - baseline.
-        values: the metric of baseline and arm.
-        l0: strict L0 of baseline and arm.
-        distance: for metrics that should be 1, the interval of the difference of |value - 1|.
+        metric: A name of `METRICS`.
+        pair: Names of baseline and variant.
+        difference: The value of the variant less that of the baseline.
+        values: The metric of baseline and variant.
+        l0: Strict L0 of baseline and variant.
+        distance: For metrics that should be 1, the interval of the difference of |value - 1|.
     """
     verdict, reason = _by_interval(metric, distance or difference, values)
     if metric == "l0":
@@ -76,9 +76,9 @@ def _by_interval(
     if interval.estimate == 0 and not interval.low < interval.high:
         return Verdict.EQUAL, ""
     if better == "none":
-        return Verdict.CANNOT_TELL, "no side of it is better"
+        return Verdict.CANNOT_TELL, "neither direction of it is better"
     if math.isfinite(values[0]) and not math.isfinite(values[1]):
-        return Verdict.WORSE, "undefined for this arm, defined for the baseline"
+        return Verdict.WORSE, "undefined for this variant, defined for the baseline"
     if not math.isfinite(interval.low):
         return Verdict.CANNOT_TELL, "no interval"
     if interval.low <= 0 <= interval.high:
@@ -97,8 +97,8 @@ def conclude(
 
     Args:
         pair: names of baseline and arm.
-        differences: of all pairs.
-        losses: what the arm lost beside the headline metrics, as clauses (see
+        differences: The differences of all pairs.
+        losses: What the variant lost beside the headline metrics, as clauses (see
             `identity_loss` and `known_loss`).
     """
     of_pair = {d.metric: d for d in differences if (d.baseline, d.arm) == pair}
@@ -132,7 +132,7 @@ def _gain(better: Sequence[str], of_pair: Mapping[str, Difference]) -> str:
 
 
 def identity_loss(identity: FeatureIdentity | None) -> list[str]:
-    """A clause where an arm no longer has the features of the one it was made from.
+    """A clause where a variant no longer has the features of the SAE it was made from.
 
     Features are kept where the median firing Jaccard is at least 0.9 and its 10th percentile at
     least 1/2. Nothing is said of SAEs that were not made from one another.
@@ -151,7 +151,7 @@ def identity_loss(identity: FeatureIdentity | None) -> list[str]:
 
 
 def known_loss(pair: tuple[str, str], known: Comparison | None) -> list[str]:
-    """A clause where an arm recovers known features worse than its baseline."""
+    """A clause where a variant recovers known features worse than its baseline."""
     if known is None:
         return []
     worse = [
@@ -167,13 +167,13 @@ def known_loss(pair: tuple[str, str], known: Comparison | None) -> list[str]:
 
 
 def l0_warnings(l0: Mapping[str, float]) -> list[str]:
-    """One sentence where strict L0s of arms differ by more than 1 %."""
+    """One sentence where strict L0s of variants differ by more than 1 %."""
     values = sorted(l0.values())
     if not values or all(matched(b, a) for a, b in combinations(values, 2)):
         return []
     said = ", ".join(f"{name} {value:.4g}" for name, value in l0.items())
     return [
-        f"strict L0 differs by more than 1 % ({said}), so what differs may be their sparsity; "
+        f"strict L0 differs by more than 1 % ({said}), so differences may come from sparsity; "
         "match them or compare whole Pareto curves"
     ]
 

@@ -1,4 +1,4 @@
-"""No coder is judged on the text that it was trained or calibrated on."""
+"""Refuse to evaluate an SAE on the text that it was trained or calibrated on."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _USES = {"training_sketches": "trained", "calibration_sketches": "calibrated"}
 
 
 def refuse_used_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> None:
-    """Refuse where the coder's metadata says that it was trained or calibrated on this text.
+    """Refuse where the SAE's metadata says that it was trained or calibrated on this text.
 
     Three keys of the metadata are read: ``training_tokens_sha256``, the checksum of its training
     tokens; ``training_sketches``, their `rsae.data.text.Tokens.sketch`, one for each training; and
     ``calibration_sketches``, likewise of the tokens on which scales, thresholds and L0 were set.
 
     Raises:
-        ComparisonRefused: the tokens are the training tokens, or more than 2 % of their text is
+        ComparisonRefused: The tokens are the training tokens, or more than 2 % of their text is
             in the training or calibration text.
     """
     tokens = heldout.tokens
@@ -35,7 +35,7 @@ def refuse_used_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> None:
         return
     if tokens.sha256 == coder.metadata.get("training_tokens_sha256"):
         raise ComparisonRefused(
-            f"{name} was trained on these very tokens; evaluate it on a held-out text"
+            f"{name} was trained on these tokens; evaluate it on a held-out text"
         )
     for key, done in _USES.items():
         share = max(
@@ -49,13 +49,13 @@ def refuse_used_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> None:
 
 
 def without_calibration(tokens: Tokens, coders: Iterable[Coder]) -> Tokens:
-    """The sequences on which none of the coders was calibrated, by their sketches.
+    """The sequences on which none of the SAEs was calibrated, by their sketches.
 
-    A sketch is a sample of hashes, so a sequence is told only where the sample is dense enough to
-    hit each; where it is not, nothing is left out here and `refuse_used_tokens` has the last word.
+    A sketch is a sample of hashes, so sequences are recognised only where the sample is dense
+    enough to hit each; elsewhere nothing is left out here, and `refuse_used_tokens` decides.
 
     Raises:
-        ComparisonRefused: no sequence is left.
+        ComparisonRefused: No sequence is left.
     """
     used = torch.zeros(len(tokens.ids), dtype=torch.bool)
     for sketch in {s for coder in coders for s in _sketches(coder, "calibration_sketches")}:
@@ -78,7 +78,7 @@ def shared_text(training: str, evaluation: str) -> float:
 
     Both hold the smallest hashes of their texts, so below the lesser of the two largest hashes
     each is complete, and the evaluation's hashes there are a random sample of all of its own.
-    A single hit is not taken for a finding.
+    A single hit may be chance and counts as none.
     """
     theirs, ours = training.split(), evaluation.split()
     if not theirs or not ours:

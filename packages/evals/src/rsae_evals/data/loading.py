@@ -1,4 +1,4 @@
-"""What loading an SAE leaves to be settled or said: the scale of its input, and its notes."""
+"""The input scale of an SAE that its file does not give, and the notes of its loader."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _BATCH = 4096
 
 
 def at_scale(given: Any, heldout: EvaluationSet) -> Any:
-    """An arm, or a list of its seeds, with a missing factor of its training's input estimated.
+    """An SAE, or a list of several seeds, with a missing scale of the training input estimated.
 
-    SAELens' own objects are scaled in a copy, and an arm that misses no factor stays as it is.
+    SAELens' own objects are scaled in a copy, and an SAE that has its scale stays as it is.
 
     Raises:
-        TeacherError: it cannot be estimated from these activations.
+        TeacherError: It cannot be estimated from these activations.
     """
     if isinstance(given, Sequence):
         return [at_scale(one, heldout) for one in given]
@@ -44,7 +44,7 @@ def at_scale(given: Any, heldout: EvaluationSet) -> Any:
 
 
 def loader_notes(coders: Mapping[str, Sequence[Coder]]) -> list[str]:
-    """What was assumed or folded when each arm was loaded, once for each arm."""
+    """What was assumed or folded when each variant was loaded, once for each."""
     return [
         f"{name}: {note}"
         for name, seeds in coders.items()

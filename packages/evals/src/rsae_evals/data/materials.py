@@ -1,4 +1,4 @@
-"""What a command evaluates and on what: dictionaries by path, and frozen tokens of a host."""
+"""The SAEs that a command evaluates, by path, and the evaluation set of a language model."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Setting:
     """Where held-out tokens come from.
 
     Attributes:
-        host: a name for `rsae.language_model.host.load_host`; None: what the dictionaries say
-            of their origin, or else the packaged model.
-        hook_name: a hook of the activations; None: what the dictionaries say.
-        text: a path for `rsae.data.text.documents`; None: the packaged text.
-        n_tokens: held-out tokens, in whole sequences: so many or a few more, as far as there are.
-        context_size: tokens per sequence, BOS included.
-        seed: of the split into training and held-out documents, and of the choice of tokens. The
-            same as that of `rsae upgrade`, so that what one trains on, the other does not use.
-        device, dtype: of the language model.
+        host: A name for `rsae.language_model.host.load_host`; None: the model that
+            the SAEs name, or else the packaged one.
+        hook_name: The hook of the activations; None: the one that the SAEs name.
+        text: A path for `rsae.data.text.documents`; None: the packaged text.
+        n_tokens: Number of held-out tokens, rounded up to whole sequences, if there are as many.
+        context_size: Tokens per sequence, BOS included.
+        seed: Random seed of the split into training and held-out documents, and of the choice of
+            tokens. With the seed of `rsae upgrade`, no training token is evaluated on.
+        device, dtype: Device and floating type of the language model.
     """
 
     host: str | None = None
@@ -68,8 +68,8 @@ def load_coder(path: str | Path) -> Any:
     ``world:NAME`` is an SAE of the packaged synthetic world, such as ``world:topk``.
 
     Raises:
-        TeacherError: nothing there, or no dictionary of a known format.
-        CorruptFileError: a file is damaged.
+        TeacherError: There is nothing, or no SAE of a known format.
+        CorruptFileError: A file is damaged.
     """
     if str(path).startswith(WORLD):
         from rsae_evals.synthetic import load_world
@@ -81,24 +81,24 @@ def load_coder(path: str | Path) -> Any:
 def prepare(
     setting: Setting, sources: Sequence[Any], cache: Path, progress: Progress | None = None
 ) -> EvaluationSet:
-    """Freeze the held-out tokens of a setting and harvest their activations.
+    """The held-out tokens of a setting and their activations, as an evaluation set.
 
     Activations are kept in ``cache`` under the hash of what they are of: a second command on the
-    same tokens does not run the host up to the hook again, and a run that was stopped goes on.
+    same tokens does not run the language model again, and an interrupted run continues.
 
-    Sequences on which one of the dictionaries was calibrated are left out.
+    Sequences on which one of the SAEs was calibrated are left out.
 
     Raises:
-        ComparisonRefused: no other sequence is there.
-        EvaluationError: the dictionaries disagree on their origin, do not fit the host, or do not
-            say where in it they live.
+        ComparisonRefused: No other sequence is there.
+        EvaluationError: The SAEs name different models or hooks, do not fit the model, or name no
+            hook.
     """
     coders = [as_coder(source) for source in sources]
     hook_name = setting.hook_name or _agreed(coders, lambda said: said.get("hook_name"), "--hook")
     if hook_name is None:
         raise EvaluationError(
-            "the dictionary does not say where in the model it lives; "
-            "add its hook, such as --hook blocks.12.hook_resid_post"
+            "the SAE does not say at which hook it was trained; "
+            "add it, such as --hook blocks.12.hook_resid_post"
         )
     _, heldout = split(documents(setting.text), seed=setting.seed)
     with advice_on_models(setting.host):
@@ -111,7 +111,7 @@ def prepare(
     for coder in coders:
         if coder.d_in != (width := hook_width(host, hook_name)):
             raise EvaluationError(
-                f"the dictionary codes {coder.d_in} dimensions and {host.name} has "
+                f"the SAE has d_in = {coder.d_in}, and {host.name} has width "
                 f"{width} at {hook_name}; name the model it was trained on with --model"
             )
     tokens = without_calibration(tokenize(host, heldout, setting.context_size), coders)
@@ -124,11 +124,11 @@ def prepare(
 def _agreed(
     coders: Sequence[Coder], what: Callable[[Mapping[str, Any]], Any], option: str
 ) -> str | None:
-    """What the metadata of all dictionaries that say something say, or None where none does."""
+    """What the metadata of the SAEs agree on, or None where none says it."""
     said = {str(found) for coder in coders if (found := what(coder.metadata))}
     if len(said) > 1:
         raise EvaluationError(
-            f"the dictionaries were trained at different places ({', '.join(sorted(said))}); "
+            f"the SAEs were trained at different places ({', '.join(sorted(said))}); "
             f"choose one with {option}"
         )
     return said.pop() if said else None

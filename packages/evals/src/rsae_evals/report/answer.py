@@ -14,7 +14,7 @@ from rsae_evals.results import Comparison, Difference, Verdict
 _LABELS = {
     "teacher": "teacher",
     "control": "fine-tuned teacher",
-    "threshold_only": "threshold-only control",
+    "threshold_only": "threshold-only baseline",
     "rational": "trained rational",
     "rsae_init": "RSAE at initialisation",
     "rsae": "RSAE",
@@ -26,17 +26,17 @@ _STEPS = ("refined", "pursued")
 MEANINGS = {
     "teacher": "the SAE as it was trained.",
     "control": "the teacher, trained on with its own loss and the same tokens.",
-    "threshold_only": "the teacher, its weights and thresholds trained on, without a rational; "
-    "what the trained rational gains beyond it, the rational has brought.",
+    "threshold_only": "the teacher with its weights and thresholds trained on, without a rational; "
+    "the gain beyond it is that of the rational.",
     "rational": "the teacher with a trained rational activation.",
     "rsae_init": "the RSAE before training, which computes what the teacher does.",
     "rsae": "the result.",
 }
-"""What the arms of an upgrade are, for a reader who meets their names in a table."""
+"""What the variants of an upgrade are, for the reader of a table."""
 
 
 def arm_label(name: str) -> str:
-    """How the report calls an arm: the arms of an upgrade by what they are, others by name.
+    """The label of a variant in the report; variants of an upgrade have descriptive ones.
 
     >>> arm_label("control_refined"), arm_label("pursued"), arm_label("mine")
     ('fine-tuned teacher, refined', 'teacher, pursued', 'mine')
@@ -48,7 +48,7 @@ def arm_label(name: str) -> str:
 
 
 def readable(comparison: Comparison, text: str, capital: bool = True) -> str:
-    """A sentence about arms with the names of an upgrade's arms spelled out, and a capital."""
+    """A sentence with the names of an upgrade's variants spelled out, and a capital."""
     names = [arm.name for arm in comparison.arms if arm_label(arm.name) != arm.name]
     if names:
         pattern = rf"\b({'|'.join(names)})\b"
@@ -60,7 +60,8 @@ def readable(comparison: Comparison, text: str, capital: bool = True) -> str:
 class Question:
     """Is ``subject`` better than ``baseline``?
 
-    ``baseline`` is None where there is a single arm. ``shown`` are the arms that every plot draws.
+    ``baseline`` is None where there is a single variant. ``shown`` are the variants that every
+    plot draws.
     """
 
     subject: str
@@ -78,9 +79,9 @@ class Answer:
 
 
 def question(comparison: Comparison) -> Question:
-    """The last arm against the baseline that the comparison names.
+    """The last variant against the baseline that the comparison names.
 
-    Where it names none, against the fine-tuned control, or the first arm if there is no control.
+    Where it names none, against the fine-tuned teacher, or the first variant if there is none.
     """
     *earlier, subject = (arm.name for arm in comparison.arms)
     if not earlier:
@@ -119,7 +120,7 @@ def _sparser(comparison: Comparison, asked: Question) -> bool:
 
 
 def _description(comparison: Comparison) -> Answer:
-    """What a single arm does."""
+    """The answer for a single variant."""
     (arm,) = comparison.arms
     explained, cost = arm.metrics.get("explained_variance"), arm.metrics.get("delta_ce")
     share = "an undefined share" if explained is None else percent(explained, 3).lstrip("+")
@@ -187,7 +188,7 @@ def _features(comparison: Comparison, asked: Question) -> list[str]:
 
 
 def _beside(comparison: Comparison, asked: Question) -> list[str]:
-    """How it stands against trained thresholds alone: what of a gain the rational can claim."""
+    """The verdict against trained thresholds alone, which shows the gain of the rational itself."""
     other = "threshold_only"
     if asked.baseline == other or other not in (arm.name for arm in comparison.arms[:-1]):
         return []
@@ -198,7 +199,7 @@ def _beside(comparison: Comparison, asked: Question) -> list[str]:
 
 
 def _weak(comparison: Comparison, asked: Question) -> list[str]:
-    """Whether fine-tuning made the control worse than the teacher: beating it then says little."""
+    """Whether fine-tuning made the baseline worse than the teacher, which biases the comparison."""
     first = comparison.arms[0].name
     if asked.baseline != "control" or first == "control":
         return []
@@ -206,7 +207,9 @@ def _weak(comparison: Comparison, asked: Question) -> list[str]:
     if after is None or not before or after <= before:
         return []
     raised = percent(after / before - 1).lstrip("+")
-    return [f"That is a weak control: fine-tuning raised its MSE by {raised}."]
+    return [
+        f"This baseline is weak and biases the comparison: fine-tuning raised its MSE by {raised}."
+    ]
 
 
 def scope(comparison: Comparison) -> str:

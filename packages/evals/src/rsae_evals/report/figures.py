@@ -89,7 +89,7 @@ class Series:
 
 
 def series(index: int) -> Series:
-    """The style of the arm at position `index`, the same in every plot."""
+    """The style of the variant at position `index`, the same in every plot."""
     return Series(
         _SERIES[index % N_SERIES],
         _MARKERS[index % len(_MARKERS)],

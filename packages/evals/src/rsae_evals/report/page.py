@@ -38,7 +38,7 @@ class Group:
 
 
 def html(comparison: Comparison) -> str:
-    """The whole page. Nothing in it refers to another file or host.
+    """The whole page. Nothing in it refers to another file or server.
 
     Every text of the comparison is escaped; only the drawings, made here, go in as markup. The
     page's content security policy allows its one script by hash and no request at all, so that
@@ -120,7 +120,7 @@ def _asset(name: str) -> str:
 
 
 def _eyebrow(comparison: Comparison) -> str:
-    """The host and the hook, as far as they are known."""
+    """The language model and the hook, as far as they are known."""
     known = [comparison.provenance.get(key) for key in ("host", "hook_name")]
     return " · ".join(["rsae evaluation", *(str(value) for value in known if value)])
 

@@ -42,7 +42,7 @@ def plots(comparison: Comparison, question: Question) -> tuple[Figure, ...]:
 
 
 def trade_offs(comparison: Comparison) -> Iterable[Figure]:
-    """Metric against strict L0: a curve where an arm was measured at several, else its point."""
+    """Metric against strict L0: a curve where a variant was measured at several, else its point."""
     for metric in dict.fromkeys(curve.metric for curve in comparison.pareto) or ["mse"]:
         curves = {
             curve.arm: list(zip(curve.l0, curve.value, strict=True))
@@ -55,7 +55,7 @@ def trade_offs(comparison: Comparison) -> Iterable[Figure]:
 def trade_off(
     comparison: Comparison, metric: str, curves: dict[str, list[tuple[float, float]]]
 ) -> Figure:
-    """One metric against strict L0 for every arm that has both."""
+    """One metric against strict L0 for every variant that has both."""
     meaning = METRICS[metric]
     rows: list[tuple[str | float | None, ...]] = []
     with canvas() as (axes, out):
@@ -75,7 +75,7 @@ def trade_off(
             _plain_ticks(axes)
         axes.margins(0.12)
         if rows and not curves:
-            # Arms matched in L0 would else fill the axis with differences of no importance.
+            # Without a margin, variants of matched L0 would spread over the whole axis.
             l0s = [l0 for _, l0, _ in rows if isinstance(l0, float)]
             axes.set_xlim(0.9 * min(l0s), 1.1 * max(l0s))
         legend(axes)
@@ -86,7 +86,9 @@ def trade_off(
         f"{meaning.label[0].upper()}{meaning.label[1:]} against sparsity",
         f"Each mark is one SAE, on {held_out(comparison)}; {better} is better.",
         out,
-        Table(f"{meaning.label} by strict L0", ("arm", "strict L0", meaning.label), tuple(rows)),
+        Table(
+            f"{meaning.label} by strict L0", ("variant", "strict L0", meaning.label), tuple(rows)
+        ),
     )
 
 
@@ -237,7 +239,7 @@ def _overlay(
     labels: tuple[str, str],
     log: bool = False,
 ) -> Figure:
-    """Histograms of several arms as outlines over one another."""
+    """Histograms of several variants as outlines over one another."""
     with canvas() as (axes, out):
         for name, histogram in histograms.items():
             style, is_subject = series(colours[name]), name == next(reversed(histograms))
@@ -306,7 +308,7 @@ def _plain_ticks(axes: Any, which: str = "x") -> None:
 
 
 def _histogram_table(caption: str, histograms: dict[str, Histogram]) -> Table:
-    """The bins that hold something, arm after arm."""
+    """The bins that are not empty, variant by variant."""
     rows: list[tuple[str | float | None, ...]] = []
     for name, histogram in histograms.items():
         edges = histogram.edges
@@ -315,7 +317,7 @@ def _histogram_table(caption: str, histograms: dict[str, Histogram]) -> Table:
             for low, high, count in zip(edges[:-1], edges[1:], histogram.counts, strict=True)
             if count
         ]
-    return Table(caption, ("arm", "from", "to", "count"), tuple(rows))
+    return Table(caption, ("variant", "from", "to", "count"), tuple(rows))
 
 
 def _thin(rows: list[tuple[Any, ...]], most: int = 60) -> list[tuple[Any, ...]]:

@@ -27,7 +27,7 @@ HEADLINE = (
 
 
 def headline(comparison: Comparison, asked: Question) -> Table:
-    """The metrics that decide, by arm, with the difference that the report asks about."""
+    """The metrics that decide, by variant, with the difference that the report asks about."""
     arms = comparison.arms
     probes = [m for m in METRICS if m.startswith("sae_top_") and any(m in a.metrics for a in arms)]
     columns = ["metric", *(arm_label(arm.name) for arm in arms)]
@@ -56,7 +56,7 @@ def headline(comparison: Comparison, asked: Question) -> Table:
 
 
 def recovery(comparison: Comparison) -> Table:
-    """How well each arm recovers the known features of a synthetic world."""
+    """How well each variant recovers the known features of a synthetic world."""
     known = comparison.known_features
     if known is None:
         return Table("Known features", ("",), ())
@@ -100,7 +100,7 @@ def identity(comparison: Comparison) -> Table:
 
 
 def all_metrics(comparison: Comparison) -> Table:
-    """Every metric of every arm, with its definition."""
+    """Every metric of every variant, with its definition."""
     names = dict.fromkeys(name for arm in comparison.arms for name in arm.metrics)
     ordered = [n for n in METRICS if n in names] + [n for n in names if n not in METRICS]
     rows = [
@@ -116,7 +116,7 @@ def all_metrics(comparison: Comparison) -> Table:
 
 
 def pair(comparison: Comparison, subject: str, baseline: str) -> Table:
-    """Every paired difference of two arms."""
+    """Every paired difference of two variants."""
     rows = []
     for found in comparison.differences:
         if (found.arm, found.baseline) == (subject, baseline):
@@ -146,7 +146,7 @@ def areas(comparison: Comparison) -> Table:
         )
         for area in comparison.areas
     ]
-    columns = ("metric", "arm", "baseline", "strict L0", "mean difference")
+    columns = ("metric", "variant", "baseline", "strict L0", "mean difference")
     return Table("Area between the curves, over the sparsity they share", columns, tuple(rows))
 
 
@@ -175,7 +175,7 @@ def features(changed: Iterable[FeatureChange], caption: str) -> Table:
 
 
 def floors(comparison: Comparison) -> Table:
-    """Probing accuracies without a trained dictionary, and those of the arms below them."""
+    """Probing accuracies of untrained baselines, and those of the variants below them."""
     names = [m for m in METRICS if any(m in floor for floor in comparison.floors.values())]
     reached = [(arm_label(arm.name), arm.metrics) for arm in comparison.arms]
     rows = [
@@ -184,12 +184,12 @@ def floors(comparison: Comparison) -> Table:
     ]
     labels = (METRICS[name].label for name in names)
     return Table(
-        "What costs no training, and the arms", ("", *labels), tuple(rows if names else ())
+        "Untrained baselines, and the variants", ("", *labels), tuple(rows if names else ())
     )
 
 
 def details(comparison: Comparison) -> Table:
-    """What each arm is."""
+    """What each variant is."""
     keys = dict.fromkeys(key for arm in comparison.arms for key in arm.detail)
     rows = [
         (key, *(_short(arm.detail.get(key)) for arm in comparison.arms))

@@ -51,7 +51,7 @@ def show(comparison: Comparison, console: Console) -> None:
 
 
 def show_probing(comparison: Comparison, console: Console) -> None:
-    """Print probing accuracies, the floors first."""
+    """Print probing accuracies, the untrained baselines first."""
     table = summary.floors(comparison)
     drawn = RichTable(box=None, header_style="dim", pad_edge=False)
     for index, column in enumerate(table.columns):

@@ -1,4 +1,4 @@
-"""Harvest: text through a language model, its activations at hooks to disk."""
+"""Cache activations: text through a language model, its activations at hooks to disk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -175,9 +175,7 @@ def storable(rows: Tensor, hook: str) -> Tensor:
         StoreError: One is not finite.
     """
     if not torch.isfinite(rows).all():
-        raise StoreError(
-            f"the host gives NaN or infinity at {hook}; its weights may be damaged, try another"
-        )
+        raise StoreError(f"the language model gives NaN or infinity at {hook}; check its weights")
     dtype = torch.float16 if rows.abs().max() <= _FLOAT16_MAX else torch.float32
     return rows.to(dtype)
 

@@ -99,7 +99,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ActivationStore:
-    """Harvested activations and the tokens they are of.
+    """Cached activations and their tokens.
 
     Attributes:
         folder: Where it lies.

@@ -1,4 +1,4 @@
-"""Text: documents, their split by document, and token sequences for a host."""
+"""Text: documents, their split by document, and token sequences for a language model."""
 
 import json
 import re

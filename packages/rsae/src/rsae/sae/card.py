@@ -85,7 +85,7 @@ def model_card(config: Any, degree: tuple[int, int], further: Sequence[Figure] =
         licence=licence if _is_word(licence) else "other",
         of_licence=(
             f"{licence if _is_word(licence) else 'not stated'}, the teacher's; the weights derive "
-            "from it and from its host's activations, so both licences hold"
+            "from it and from its language model's activations, so both licences hold"
         ),
         weights=" (the package's quantized weights)" if metadata.get("model_weights") else "",
         figures=_figures([*_measured(metadata.get("measured")), *further]),

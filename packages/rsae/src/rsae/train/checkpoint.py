@@ -117,6 +117,6 @@ def load_checkpoint(path: Path) -> Snapshot:
     except (TypeError, KeyError, ValueError) as error:
         raise CorruptFileError(
             f"{path} is no whole checkpoint of this program ({error}); "
-            "delete it to start this arm again"
+            "delete it to train this variant again"
         ) from error
     return Snapshot(tensors, progress)

@@ -1,4 +1,4 @@
-"""How training is done; the same for every arm."""
+"""The settings of training, the same for every variant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Steps, rates and safeguards.
+    """Steps, learning rates and safeguards.
 
     The rates are relative: a matrix moves per Adam step by `lr` times its own root mean square,
     a bias or threshold by `bias_lr` times that of the active pre-activations, the rational by
@@ -30,17 +30,17 @@ class TrainConfig:
         rational_lr: Relative rate of the rational's coefficients and scales.
         warmup: Share of the steps over which the rates rise from 0.
         decay: Share of the steps, at the end, over which they fall to 0.
-        window: Mean number of entries per token that the surrogate's kernel reaches, as a
-            fraction of L0; it sets the kernel's bandwidth from the density of pre-activations.
+        window: Mean number of entries per token within the kernel of the straight-through
+            estimator, as a fraction of L0; the kernel's bandwidth follows from it.
         clip: A gradient is scaled down to `clip` times the running mean of its norm.
-        precision: Of the dense product; everything else is float32 always.
+        precision: The dtype of the dense product; everything else is float32.
         dead_after: Tokens after which a feature that never fired counts as dead; the threshold
             of a dead feature shrinks by 0.1 % per step until it fires.
         checkpoint_every: Steps between two checkpoints.
-        controller: How L0 is held.
+        controller: Settings of the controller that holds L0.
 
     Raises:
-        ConfigError: a value is outside its range.
+        ConfigError: A value is outside its range.
     """
 
     steps: int = 400

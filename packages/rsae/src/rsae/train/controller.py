@@ -1,4 +1,4 @@
-"""A bounded controller: holds strict L0 at its target by moving lambda."""
+"""A bounded controller that holds strict L0 at its target by the sparsity coefficient."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class ControllerConfig:
     """Gains and bounds, all on a logarithmic scale, so that they suit every lambda and L0.
 
     Args:
-        proportional: change of log lambda per change of log(L0 / target).
-        integral: change of log lambda per step and unit of log(L0 / target).
-        max_step: largest change of log lambda in one step.
-        reach: lambda stays within a factor `reach` of where it started.
-        warmup: steps over which the gains rise from 0.
-        memory: weight of the past in the running mean of log L0.
-        excursion: when a batch's L0 exceeds this multiple of the target, thresholds are raised
-            at once to bring it back; below 2, so that 2 is never reached.
+        proportional: Change of log lambda per change of log(L0 / target).
+        integral: Change of log lambda per step and unit of log(L0 / target).
+        max_step: Largest change of log lambda in one step.
+        reach: The factor within which lambda stays of its first value.
+        warmup: Steps over which the gains rise from 0.
+        memory: Weight of the past in the running mean of log L0.
+        excursion: The multiple of the target above which a batch's L0 makes thresholds rise at
+            once; below 2, so that twice the target is never reached.
 
     Raises:
-        ConfigError: a value is outside its range.
+        ConfigError: A value is outside its range.
     """
 
     proportional: float = 2.0
@@ -47,17 +47,17 @@ class ControllerConfig:
 
 @dataclass(frozen=True)
 class L0Controller:
-    """PI control of log lambda by the error e = log(L0 / target), in velocity form.
+    """PI control of the sparsity coefficient lambda by e = log(L0 / target), in velocity form.
 
         d log lambda = clamp(K_p (e_t - e_{t-1}) + K_i e_t, ± max_step)
 
-    There is no integral to wind up: what a clamp cuts off is forgotten. Immutable: `update`
+    The velocity form has no integral that could wind up. Immutable: `update`
     returns the next state, so a checkpoint is its `state()`.
 
     Args:
-        target: strict L0 to hold.
-        start: lambda at the beginning, the centre of its range.
-        config: gains and bounds.
+        target: The strict L0 to hold.
+        start: The first lambda, the centre of its range.
+        config: Gains and bounds.
 
     Example:
         >>> controller = L0Controller(target=50.0, start=1.0)
@@ -74,11 +74,13 @@ class L0Controller:
 
     def __post_init__(self) -> None:
         if not (self.target > 0 and self.start > 0):
-            raise ConfigError("the controller needs a target L0 and a first lambda above 0")
+            raise ConfigError(
+                "the controller needs a target L0 and a first sparsity coefficient above 0"
+            )
 
     @property
     def weight(self) -> float:
-        """lambda."""
+        """The sparsity coefficient lambda."""
         return self.start if self.log_weight is None else math.exp(self.log_weight)
 
     def update(self, l0: float) -> L0Controller:

@@ -1,4 +1,7 @@
-"""One training pass of an RSAE, on the entries near or in its support."""
+"""One training pass of an RSAE, on the entries near or in its support.
+
+Shapes: n tokens, d_in, d_sae features, nnz entries.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,15 @@ __all__ = ["Pass", "forward"]
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """What a batch of n tokens gave.
+    """The results of a pass over n tokens.
 
     Attributes:
-        entries: where codes are, or are close to being, different from zero.
-        pre_acts: (nnz,) pre-activations h at the entries.
-        codes: (nnz,) codes z, exactly 0 where the entry is outside the support.
-        support: (nnz,) 1 where the entry is in the support, else 0; its gradient is the
-            surrogate's.
-        x_hat: (n, d_in) reconstruction in the units of x.
+        entries: The entries in the support or near it.
+        pre_acts: The (nnz,) pre-activations h at the entries.
+        codes: The (nnz,) feature activations z, exactly 0 outside the support.
+        support: (nnz,) 1 in the support, else 0, with the gradient of the straight-through
+            estimator.
+        x_hat: The (n, d_in) reconstruction in the units of x.
     """
 
     entries: Entries
@@ -35,12 +38,12 @@ class Pass:
 
     @property
     def l0(self) -> Tensor:
-        """Mean number of active codes per token, differentiable through the surrogate."""
+        """Mean L0, differentiable by the straight-through estimator."""
         return self.support.sum() / self.entries.shape[0]
 
 
 class _Jump(torch.autograd.Function):
-    """w where active, else 0; the threshold's gradient is smeared over a kernel K.
+    """w where active, else 0, with a straight-through estimator for the threshold's gradient.
 
     d z / d tau = - w K(h - tau), K the unit rectangle of a given bandwidth: the estimator of
     Rajamanoharan et al. 2024, arXiv 2407.14435, eq. 11–12.
@@ -62,10 +65,10 @@ def forward(coder: RSAE, x: Tensor, bandwidth: float, mixed_precision: bool = Fa
     """Encode and decode (n, d_in) activations with gradients for every parameter.
 
     Args:
-        coder: the RSAE.
-        x: (n, d_in).
-        bandwidth: width of the surrogate's kernel in units of pre-activations; 0 for none.
-        mixed_precision: take the one dense product in bfloat16; all else stays in float32.
+        coder: The RSAE.
+        x: Activations, (n, d_in).
+        bandwidth: Width of the estimator's kernel in units of pre-activations; 0 for none.
+        mixed_precision: Whether the dense product is in bfloat16; all else stays in float32.
     """
     inputs = coder.process_sae_in(x)
     with torch.no_grad():
@@ -96,7 +99,7 @@ def _dense_pre_acts(coder: RSAE, inputs: Tensor, mixed_precision: bool) -> Tenso
 
 
 def _candidates(coder: RSAE, h: Tensor, bandwidth: float) -> tuple[Entries, Tensor]:
-    """Entries in the support, and those that the surrogate's kernel reaches, with their h."""
+    """Entries in the support or within the estimator's kernel, with their h."""
     reach = (coder.threshold - bandwidth / 2).clamp(min=0)
     if coder.cfg.support == "threshold":
         return Entries.above(h, reach)

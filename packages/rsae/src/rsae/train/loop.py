@@ -1,4 +1,7 @@
-"""The training loop: one for teacher, threshold-only and rational arms alike."""
+"""The training loop, the same for every variant.
+
+Shapes: n tokens, d_in.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,13 @@ OnStep = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run reports besides the coder it trained in place.
+    """What a training run reports beside the RSAE, which it trains in place.
 
     Attributes:
-        steps: optimiser steps taken.
-        weight: the last lambda.
-        max_l0: the largest strict L0 of any batch.
-        restarts: how often the run went back to the last good state.
+        steps: Optimiser steps taken.
+        weight: The last sparsity coefficient.
+        max_l0: The largest strict L0 of any batch.
+        restarts: How often the run went back to the last good state.
     """
 
     steps: int
@@ -62,23 +65,24 @@ def train(
 
         loss = E|x - x_hat|^2 / Var x + lambda * penalty / penalty_0
 
-    Adam; lambda from the bounded controller. A batch whose loss or gradient is not finite, or in
-    which no code is left, sends the run back to the last good state at half the rates.
-    Interrupted (`KeyboardInterrupt`), it leaves a checkpoint behind; started again with the same
-    arguments, it goes on from there and ends where an uninterrupted run ends, but for rounding.
+    The optimiser is Adam, and the sparsity coefficient lambda comes from the bounded controller. A
+    batch whose loss or gradient is not finite, or in which no feature is active, sends the run
+    back to the last good state at half the rates. Interrupted (`KeyboardInterrupt`), it leaves a
+    checkpoint behind; started again with the same arguments, it goes on from there and ends where
+    an uninterrupted run ends, but for rounding.
 
     Args:
-        coder: the coder; parameters without `requires_grad` stay as they are.
-        batches: from the number of steps already taken to the batches that follow, (n, d_in).
-        objective: the penalty.
-        units: from `measure_units`.
-        target_l0: strict L0 that the controller holds.
-        config: steps, rates and safeguards.
-        checkpoint: file to keep the state in; deleted by whoever owns the run's folder.
-        on_step: called after each step with its numbers.
+        coder: The RSAE; parameters without `requires_grad` stay as they are.
+        batches: A function from the number of steps taken to the batches that follow, (n, d_in).
+        objective: The penalty.
+        units: The result of `measure_units`.
+        target_l0: The strict L0 that the controller holds.
+        config: Steps, learning rates and safeguards.
+        checkpoint: The file of the state, which the caller deletes.
+        on_step: Called after each step with its numbers.
 
     Raises:
-        TrainingError: the run went back too often, or the data ran out.
+        TrainingError: The run went back too often, or the data ran out.
     """
     _store_by_feature(coder)
     controller = L0Controller(target_l0, units.weight, config.controller)
@@ -118,7 +122,9 @@ def _store_by_feature(coder: RSAE) -> None:
 def _next(data: Iterator[Tensor]) -> Tensor:
     batch = next(data, None)
     if batch is None:
-        raise TrainingError("the activations ran out before the last step; harvest more tokens")
+        raise TrainingError(
+            "the activations ran out before the last step; cache those of more tokens"
+        )
     return batch
 
 
@@ -135,7 +141,7 @@ def _slower(good: Snapshot, failed: Progress) -> Snapshot:
 
 
 class _Run:
-    """The mutable side of a run: coder, optimiser and progress, one step at a time."""
+    """The mutable state of a run: RSAE, optimiser and progress, one step at a time."""
 
     def __init__(
         self,

@@ -1,4 +1,7 @@
-"""The loss: squared error and a sparsity penalty, pure functions of a pass."""
+"""The loss: squared error and a sparsity penalty, as functions of a pass.
+
+Shapes: n tokens, d_in, nnz entries.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,8 @@ def mse(step: Pass, x: Tensor) -> Tensor:
 def penalty(name: Penalty, step: Pass, coder: RSAE) -> Tensor:
     """The penalty of one pass, a scalar per token.
 
-    - "l0": number of active codes, with the surrogate's gradient (arXiv 2407.14435);
-    - "l1": sum of |z_j| * |W_dec_j|, which growing a decoder row cannot evade (Bricken et al.
+    - "l0": L0, with the straight-through estimator of arXiv 2407.14435;
+    - "l1": sum of |z_j| * |W_dec_j|, which scaling a decoder row does not change (Bricken et al.
       2024, "Update on how we train SAEs");
     - "none": 0, for a support that is sparse by construction.
     """

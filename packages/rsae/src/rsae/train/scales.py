@@ -1,4 +1,7 @@
-"""The units of one coder on one data set, measured once before training."""
+"""The scales of one SAE on one data set, measured once before training.
+
+Shapes: n tokens, d_in, d_sae features.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,18 @@ _SMALL = 1e-6
 
 @dataclass(frozen=True)
 class Units:
-    """Scales that make rates, kernel and lambda independent of the data's and coder's units.
+    """Scales that make learning rates, kernel and sparsity coefficient independent of units.
 
     Attributes:
-        variance: total variance of x, sum over d_in; the loss's squared error is divided by it.
-        penalty: mean penalty at the start, which the penalty is divided by.
-        activation: root mean square of the active pre-activations.
-        bandwidth: width of the surrogate's kernel that holds the wanted number of entries.
-        weight: the lambda to start from. For L0 what hard thresholding says: a code z_j pays off
-            where |z_j W_dec_j|^2 > lambda, so lambda is that square at the thresholds. For L1 the
-            balance: a common shift of the encoder's biases leaves the loss unchanged.
+        variance: Total variance of x, sum over d_in; the loss's squared error is divided by it.
+        penalty: Mean penalty at the start, which the penalty is divided by.
+        activation: Root mean square of the active pre-activations.
+        bandwidth: Width of the straight-through estimator's kernel that holds the wanted number of
+            entries.
+        weight: The first sparsity coefficient lambda. For L0 that of hard thresholding: an
+            activation z_j lowers the loss where |z_j W_dec_j|^2 > lambda, so lambda is that
+            square at the thresholds. For L1 the value at which a common shift of the encoder's
+            biases leaves the loss unchanged.
     """
 
     variance: float
@@ -41,10 +46,10 @@ def measure_units(coder: RSAE, x: Tensor, name: Penalty, window: float) -> Units
     """Measure on (n, d_in) activations, a few thousand tokens.
 
     Args:
-        coder: the coder as training will start from it.
-        x: activations.
-        name: the penalty that training will use.
-        window: entries that the kernel is to reach, as a fraction of L0.
+        coder: The RSAE before training.
+        x: Activations, (n, d_in).
+        name: The penalty of the training.
+        window: Mean number of entries within the kernel, as a fraction of L0.
     """
     variance = (x - x.mean(dim=0)).square().sum(dim=-1).mean().item()
     bandwidth = _bandwidth(coder, x, window) if coder.threshold.requires_grad else 0.0
@@ -63,7 +68,7 @@ def measure_units(coder: RSAE, x: Tensor, name: Penalty, window: float) -> Units
 
 @torch.no_grad()
 def _price_at_thresholds(coder: RSAE, step: Pass, bandwidth: float) -> float:
-    """Mean of |z_j W_dec_j|^2 over the active codes within the kernel's reach."""
+    """Mean of |z_j W_dec_j|^2 over active features within the kernel."""
     cols = step.entries.cols
     near = (step.support > 0) & (step.pre_acts - coder.threshold[cols] < bandwidth / 2)
     sizes = step.codes[near].square() * coder.W_dec.square().sum(dim=1)[cols[near]]

@@ -1,8 +1,10 @@
-"""The few entries of the code matrix that matter, and the products that touch only them.
+"""Sparse products on the active entries of the matrix of feature activations.
 
-Codes are sparse, a few percent at most, so one dense product per step is enough: the one that
-finds out which entries are near or above their thresholds. Everything after it, and every
-gradient, is taken on those entries alone.
+At most a few percent of the entries are active, so one dense product per step is enough: the one
+that finds the entries near or above their thresholds. All that follows, gradients included, is
+computed on those entries alone.
+
+Shapes: n_rows tokens, n_cols features, nnz entries.
 """
 
 from __future__ import annotations

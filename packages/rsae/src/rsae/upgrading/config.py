@@ -1,4 +1,4 @@
-"""What an upgrade is asked to do: small frozen records, and how they are read from TOML."""
+"""The settings of an upgrade, and how they are read from TOML."""
 
 from __future__ import annotations
 
@@ -36,17 +36,18 @@ class RationalConfig:
     """The rational that replaces the teacher's activation.
 
     Args:
-        form: See `rsae.RSAE`. "magnitude" starts at exactly 1, so the upgrade starts as the
-            teacher; "gate" starts at Zolotarev's step; "direct" fits the activation itself.
-        degree: type (m, n) of a magnitude or of a direct fit.
-        layers: type (3, 2) layers composed to a gate: 2 give (9, 8), 3 give (27, 26).
-        delta: half the gap around the gate's step, relative to C_in.
-        trained: whether the result is the variant whose coefficients are trained with the weights.
+        form: What the rational computes, see `rsae.RSAE`. "magnitude" starts at exactly 1, so the
+            upgrade starts as the teacher; "gate" starts at Zolotarev's step; "direct" fits the
+            activation itself.
+        degree: Type (m, n) of a magnitude or of a direct fit.
+        layers: Number of layers of type (3, 2) that compose a gate: 2 give (9, 8), 3 give (27, 26).
+        delta: Half the gap around the gate's step, relative to C_in.
+        trained: Whether the result is the variant whose coefficients are trained with the weights.
             The default is not: on known features a trained shape gains squared error and loses
             F1. A form other than "magnitude" is always trained.
 
     Raises:
-        ConfigError: a value is outside its range.
+        ConfigError: A value is outside its range.
     """
 
     form: Form = "magnitude"
@@ -70,22 +71,22 @@ class UpgradeConfig:
     """One upgrade: what is kept, the rational, the training, the objective.
 
     Args:
-        keep: what of the teacher stays. "features": no weight is trained, refinement or pursuit
-            only. "directions": the decoder stays, encoder and thresholds are trained by a narrow
-            kernel, pursuit follows. "nothing": all is trained, refinement follows. "auto" is the
-            best of these for the teacher's family, see `rsae.upgrading.plan.plan`.
-        baselines: train also the variants that the result is not made from (the fine-tuned
-            teacher, trained thresholds, a trained rational), for the table.
-        rational: the rational.
-        train: the training, the same for every variant.
-        objective: "family" takes the penalty that suits the teacher's family (L0 through a
-            surrogate, thresholds trained); "l1" is the paper's.
+        keep: What of the teacher is not changed. "features": no weight is trained, refinement or
+            pursuit only. "directions": the decoder stays, encoder and thresholds are trained by a
+            narrow kernel, pursuit follows. "nothing": all is trained, refinement follows. "auto"
+            is the best of these for the teacher's family, see `rsae.upgrading.plan.plan`.
+        baselines: Whether to train also the variants that the result is not made from (the
+            fine-tuned teacher, trained thresholds, a trained rational), for the table.
+        rational: Settings of the rational.
+        train: Settings of the training, the same for every variant.
+        objective: The penalty. "family" takes that of the teacher's family (L0 by a
+            straight-through estimator, with trained thresholds); "l1" is the paper's.
         calibration_tokens: Tokens on which scales are measured and L0 is matched, spread evenly
             over the calibration split.
-        seed: Of the order of the batches.
+        seed: Random seed of the order of the batches.
 
     Raises:
-        ConfigError: a value is outside its range.
+        ConfigError: A value is outside its range.
     """
 
     keep: Keep = "auto"
@@ -152,7 +153,7 @@ def config_from_toml(path: Path, base: UpgradeConfig) -> UpgradeConfig:
 
 
 def merge(base: T, content: Mapping[str, Any], where: str) -> T:
-    """A frozen record with some of its fields, nested ones included, replaced."""
+    """A record with some of its fields, nested ones included, replaced."""
     known = {f.name: getattr(base, f.name) for f in fields(base)}  # type: ignore[arg-type]
     for key, value in content.items():
         if key not in known:

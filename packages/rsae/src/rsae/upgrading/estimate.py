@@ -13,11 +13,11 @@ from rsae.upgrading.plan import plan
 __all__ = ["estimate", "peak_memory_gib"]
 
 _GIB = 2**30
-_TOKENS_PER_SECOND = 1_400  # harvest of a 135M model up to its middle, two CPU cores
+_TOKENS_PER_SECOND = 1_400  # caching activations of a 135M model at its middle, two CPU cores
 _FLOPS = 5e10  # of one product on one CPU core, sustained
 _OVERHEAD = 4.0  # of a training step over its one dense product
 _COPIES = 7  # of the weights: themselves, gradients, two moments, a snapshot of three of these
-_BASE_GIB = 2.0  # interpreter, libraries, a small host
+_BASE_GIB = 2.0  # interpreter, libraries, a small language model
 
 
 def estimate(teacher: Teacher, config: UpgradeConfig, n_tokens: int) -> dict[str, Any]:

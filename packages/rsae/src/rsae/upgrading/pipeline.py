@@ -60,18 +60,18 @@ class UpgradeResult:
     """The result of an upgrade, and the variants that it is measured beside.
 
     Attributes:
-        rsae: the upgraded SAE.
-        rsae_init: the upgrade before anything is trained or refined.
-        variants: by name, in the order of the table: "teacher", what was trained of "control" (the
-            teacher by its own family's objective), "threshold_only" (trained thresholds, no
-            rational) and "rational", each followed by its copy that is refined as the result is
-            ("…_refined" or "…_pursued"), and "rsae", the result, last.
-        metrics: of each variant, on the held-out part.
-        plan: what was kept, trained, and done last.
-        notes: what is to be known of the run, a sentence each.
-        worse: a sentence where the result has a higher error than the teacher, else empty.
-        certificate: the rational's fit and its error.
-        seconds: by stage; a stage read back from disk took none.
+        rsae: The upgraded SAE.
+        rsae_init: The RSAE before anything is trained or refined.
+        variants: The SAEs by name, in the order of the table: "teacher", what was trained of
+            "control" (the teacher by its own family's objective), "threshold_only" (trained
+            thresholds, no rational) and "rational", each followed by its copy that is refined as
+            the result is ("…_refined" or "…_pursued"), and "rsae", the result, last.
+        metrics: The metrics of each variant, on the held-out part.
+        plan: What was kept and trained, and which step came last.
+        notes: Sentences on what the run assumed or changed.
+        worse: A sentence where the result has a higher error than the teacher, else empty.
+        certificate: The rational's fit and its error.
+        seconds: Seconds by stage; 0 for a stage that was read from disk.
     """
 
     rsae: RSAE
@@ -169,21 +169,23 @@ def upgrade(
     """Lower a trained SAE's error, changing as much of it as `config.keep` allows.
 
     Args:
-        teacher: From `rsae.load_teacher`, or what that takes, such as "demo:relu".
-        activations: Of the layer that the teacher codes: a store, a tensor or NumPy array
-            (…, d_in), an iterator of such, or a `Sample` split by you.
-        progress: show a bar for each training on a terminal or in a notebook, and lines in a log.
-        config: `UpgradeConfig()` by default.
-        out: folder for the results: the upgraded SAE in SAELens' layout, what it started from in
-            "rsae_init", what was trained in subfolders of its name. Every finished stage stays; a
-            run that was killed goes on from there.
-        resume: go on with, or read back, what `out` holds. Without it such a folder is refused.
-        on_step: called with the variant (`arm`) and the numbers of each training step.
+        teacher: The trained SAE, from `rsae.load_teacher`, or what that takes, such as "demo:relu".
+        activations: Activations of the teacher's hook: a store, a tensor or NumPy array
+            (…, d_in), an iterator of such, or a `Sample`.
+        progress: Whether to show a bar for each training on a terminal or in a notebook, and lines
+            in a log.
+        config: The settings; `UpgradeConfig()` by default.
+        out: The folder for the results: the upgraded SAE in SAELens' layout, what it started from
+            in "rsae_init", what was trained in subfolders of its name. Every finished stage stays;
+            a run that was killed goes on from there.
+        resume: Whether to continue, or read back, the run in `out`. Without it such a folder is
+            refused.
+        on_step: Called with the variant (`arm`) and the numbers of each training step.
 
     Raises:
-        TeacherError: the teacher's d_in is not that of the activations.
+        TeacherError: The teacher's d_in is not that of the activations.
         ConfigError: `out` holds another run, or resume was not asked for.
-        TrainingError: the activations are constant, beyond float32, or fire no feature; or
+        TrainingError: The activations are constant, beyond float32, or fire no feature; or
             training does not go on.
         OutputError, LockedError: see their messages.
 
@@ -203,7 +205,7 @@ def upgrade(
         teacher = recorded(teacher, activations)
     if sample.train.d_in != teacher.d_in:
         raise TeacherError(
-            f"the teacher codes {teacher.d_in} dimensions, the activations have "
+            f"the teacher has d_in = {teacher.d_in}, the activations have width "
             f"{sample.train.d_in}; choose the hook that it was trained on"
         )
     teacher = with_estimated_scale(teacher, sample.calibration.batches(_BATCH))
