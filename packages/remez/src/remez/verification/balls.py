@@ -7,12 +7,12 @@ On a panel x = c + rho t, |t| <= 1, Taylor's theorem gives
 e_k from the series of e at c, and theta enclosed by the K-th coefficient of the series whose
 constant term is the whole panel. The polynomial is bounded on a tree of halved cells, by the range
 of its quadratic part plus the moduli of the rest. A panel on which the remainder is too large is
-halved itself; where f is not smooth, panels shrink until the plain range of e is small enough.
-What is left of an unbounded interval is one panel [X, inf), on which f and r are enclosed by their
-tail forms (`functions.tails`). r is a quotient of polynomials in certificates, and a program of
-arithmetic operations in generated code.
+halved; where f is not smooth, panels are halved until the interval range of e is small enough.
+The last panel of an unbounded interval is [X, inf), on which f and r have tail enclosures
+(`functions.tails`). In certificates r is a quotient of polynomials, in generated code a program of
+arithmetic operations.
 
-Reference:
+References:
     K. Makino, M. Berz, "Taylor models and other validated functional inclusion methods",
     Int. J. Pure Appl. Math. 4(4), 2003 (panels with remainder); F. Johansson, "Arb: efficient
     arbitrary-precision midpoint-radius interval arithmetic", doi:10.1109/TC.2017.2690633.
@@ -49,10 +49,10 @@ Ball = arb | arb_series
 
 ORDER = 14  # K, the order of the remainder
 SLACK = 1e-6  # relative width to which the supremum is enclosed
-DEPTH = 40  # halvings of a polynomial's cell
-HALVINGS = 3000  # of a panel: singular points of small exponents need hundreds
-PANELS = 100_000  # after which there is no proof
-DOUBLINGS = 400  # of X before f is said to have no limit that can be proved
+DEPTH = 40  # halvings of a cell when the polynomial is bounded
+HALVINGS = 3000  # of one panel; singularities |x|^a with small a need hundreds
+PANELS = 100_000  # largest number of panels of a proof
+DOUBLINGS = 400  # of X, after which the limit of f at infinity counts as unknown
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def barycentric(nodes: Sequence[Real], values: Sequence[Real]) -> arb_poly:
 
 
 def coefficients(values: Sequence[Real], inner: arb_poly) -> arb_poly:
-    """The polynomial with those coefficients, constant term first, of a polynomial."""
+    """The polynomial with these coefficients, constant term first, at the polynomial ``inner``."""
     return arb_poly([exact(v) for v in values])(inner)
 
 
@@ -93,7 +93,7 @@ class Approximant(Protocol):
         """An enclosure of r at a point."""
 
     def along(self, c: arb, rho: arb) -> Callable[[arb_poly], arb_series] | None:
-        """``r(c + rho t)`` as a function of the series t; None if a pole is not excluded."""
+        """``r(c + rho t)`` as a function of the series t, or None if r may have a pole there."""
 
     def tail(self, x: TailEnclosure) -> TailEnclosure:
         """An enclosure of r over all x of a tail."""
@@ -111,7 +111,7 @@ class Quotient:
         return self.p(x) / self.q(x)
 
     def along(self, c: arb, rho: arb) -> Callable[[arb_poly], arb_series] | None:
-        """``(p/q)(c + rho t)``; None unless q is proved to keep its sign for |t| <= 1."""
+        """``(p/q)(c + rho t)``, or None unless q is proved to have no zero for |t| <= 1."""
         step = arb_poly([c, rho])
         p, q = self.p(step), self.q(step)
         head, *rest = q.coeffs() or [arb(0)]
@@ -126,7 +126,7 @@ class Quotient:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """r as a program: ``run(x, arb)`` evaluates it in the arithmetic of x, its numbers exact."""
+    """r as a program: ``run(x, arb)`` evaluates it with exact constants in the arithmetic of x."""
 
     run: Callable[[Any, Callable[[float], arb]], Any]
 
@@ -135,7 +135,7 @@ class Evaluated:
         return arb(self.run(x, arb))
 
     def along(self, c: arb, rho: arb) -> Callable[[arb_poly], arb_series]:
-        """``r(c + rho t)``; a division by zero leaves a coefficient without a bound."""
+        """``r(c + rho t)``; a division by zero gives a coefficient that is not finite."""
 
         def series(t: arb_poly) -> arb_series:
             value = self.run(arb_series([c + rho * t[0], rho]), arb)
@@ -150,7 +150,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Supremum:
-    """A bound of |e|, finite only if r has no pole on any panel, and how many panels there are."""
+    """A bound of |e|, finite only if r has no pole on the panels, and the number of panels."""
 
     bound: arb
     panels: int
@@ -158,7 +158,7 @@ class Supremum:
 
 @dataclass(frozen=True, eq=False)
 class ErrorCurve:
-    """``e = weight (f - r)``, no weight standing for 1."""
+    """``e = weight (f - r)``; the weight None stands for 1."""
 
     function: Expression
     weight: Expression | None
@@ -180,13 +180,13 @@ class ErrorCurve:
         """Bound |e| over panels (a, b).
 
         Args:
-            panels: they cover the domain; an end may be infinite.
-            scale: bounds below it need not be tight.
-            most: number of panels after which the bound is given up as infinite.
-            halvings: how often a bounded panel may be halved before that.
+            panels: Panels that cover the domain; an end may be infinite.
+            scale: Bounds below this value need not be tight.
+            most: The number of panels after which the result is infinite.
+            halvings: The number of halvings of a bounded panel after which the result is infinite.
         """
         bound, count = arb(0), 0
-        # tails first: a function without a limit that can be proved is told from the first of them
+        # unbounded panels first: they fail early if the limit of f is unknown
         stack = sorted(((a, b, 0) for a, b in reversed(panels)), key=lambda panel: _reaches(*panel))
         while stack:
             a, b, depth = stack.pop()
@@ -204,7 +204,7 @@ class ErrorCurve:
         return Supremum(bound, count)
 
     def _panel(self, a: arb, b: arb, scale: arb) -> arb | None:
-        """An upper bound of |e| on [a, b], with no pole of r there; None to halve the panel."""
+        """An upper bound of |e| on [a, b], or None if the panel must be halved."""
         c, rho = ((a + b) / 2).mid(), ((b - a) / 2).upper()
         rational = self.rational.along(c, rho)
         if rational is None:
@@ -216,7 +216,7 @@ class ErrorCurve:
         return None
 
     def _forms(self, a: arb, b: arb, scale: arb) -> Iterator[Callable[[Ball], Ball]]:
-        """f, and far out the ball around all that follows, if it is as good as f's limit."""
+        """f and, for large |x|, a constant ball around its tail if that is narrow enough."""
         yield self.function.ball
         if self.weight is None and (a >= 1 or b <= -1):
             values = self.function.tail(_far(a, 1) if a >= 1 else _far(b, -1)).values
@@ -231,11 +231,11 @@ class ErrorCurve:
         rho: arb,
         scale: arb,
     ) -> arb | None:
-        """The Taylor model on c + rho [-1, 1], else the range and the mean value form."""
+        """A bound by the Taylor model on c + rho [-1, 1], or by the range or the mean value form."""
         whole = arb_poly([arb(0, 1), 1])
         try:
             ball = self._series(function, rational, c, rho, whole)
-        except (ValueError, ZeroDivisionError):  # a denominator, enclosed too widely
+        except (ValueError, ZeroDivisionError):  # a denominator whose enclosure contains 0
             return None
         rest = abs(ball[ORDER])
         if rest < scale * SLACK / 4:
@@ -245,7 +245,7 @@ class ErrorCurve:
         return _accepted([abs(ball[0]).upper(), abs(here) + abs(ball[1])], here, scale)
 
     def _tail(self, a: arb, b: arb, scale: arb) -> arb | None:
-        """An upper bound of |e| on [a, inf) or (-inf, b]; None to cut a bounded panel off it."""
+        """An upper bound of |e| on [a, inf) or (-inf, b], or None if the panel must be divided."""
         edge, sign = (a, 1) if a.is_finite() else (b, -1)
         if not edge * sign >= 1:
             return None
@@ -282,7 +282,7 @@ def _reaches(a: arb, b: arb, depth: int = 0) -> bool:
 
 
 def _accepted(bounds: Sequence[arb], attained: arb, scale: arb) -> arb | None:
-    """The first bound that is below ``scale``, or tight to SLACK; None when there is none."""
+    """The first bound that is below ``scale`` or tight to SLACK, if any."""
     for level in (scale * (1 - SLACK), attained.abs_lower() + scale * SLACK):
         for bound in bounds:
             if bound < level:
@@ -291,7 +291,7 @@ def _accepted(bounds: Sequence[arb], attained: arb, scale: arb) -> arb | None:
 
 
 def _middle(a: arb, b: arb) -> arb:
-    """Where to cut a panel: the middle, the geometric one of a long panel, twice its finite end."""
+    """The point that divides a panel: the midpoint, the geometric mean, or twice the finite end."""
     if not (a.is_finite() or b.is_finite()):
         return arb(0)
     if not b.is_finite():
@@ -306,7 +306,7 @@ def _middle(a: arb, b: arb) -> arb:
 
 
 def _tail_of(polynomial: arb_poly, x: TailEnclosure) -> TailEnclosure:
-    """The tail form of a polynomial."""
+    """The tail enclosure of a polynomial."""
     *lower, top = polynomial.coeffs() or [arb(0)]
     value: TailEnclosure = horner([*lower, 0 * x + top], x)
     return value

@@ -1,8 +1,8 @@
-"""A certificate: bounds of the best error that anybody can prove again.
+"""Certificates: proved bounds on the best error, with the data needed to prove them again.
 
-It holds a rational, another one with the points on which its error alternates, and the expressions
-of f and the weight; `proof` says what is proved from them, and how. Nothing there or here imports
-the solver: only `certify` asks the fit for a rational to prove things with.
+A certificate contains the rational, a second one with the points on which its error alternates, and
+the expressions of f and the weight. `proof` describes what is proved from them. Neither module
+imports the solver; `certify` receives the second rational from the caller.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ NEEDED = "python-flint is not installed (pip install remez[rigorous])"
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is known of the best error.
+    """Bounds on the best error.
 
     Attributes:
         lower, upper: The best error of the type lies between them; upper also bounds the error
             of the rational itself.
         pole_free: Whether the denominator has no zero in the domain.
-        rigorous: Whether both bounds and ``pole_free`` are proved, rounding errors included.
-        method: How the bounds were found, and why they are not proved if they are not.
-        panels: The number of panels, or of sample points, into which the domain was cut.
-        claim: The numbers and expressions needed to prove the bounds again, in plain types.
+        rigorous: Whether the bounds and ``pole_free`` are proved, including rounding errors.
+        method: How the bounds were obtained and, if they are not proved, why.
+        panels: The number of panels of the proof, or of sample points without a proof.
+        claim: The numbers and expressions needed to prove the bounds again, as plain types.
     """
 
     lower: float
@@ -55,7 +55,7 @@ class Certificate:
         return self.upper / self.lower - 1 if self.lower else float("inf")
 
     def to_dict(self) -> Record:
-        """Plain types, with a digest of all the rest."""
+        """The certificate as plain types, with a digest of its contents."""
         data = {
             "format": FORMAT,
             "lower": self.lower.hex(),
@@ -70,7 +70,11 @@ class Certificate:
 
     @classmethod
     def from_dict(cls, data: Record) -> Certificate:
-        """Read what `to_dict` wrote, without proving it: see `verify`."""
+        """Restore a certificate from its dictionary, without verifying it.
+
+        Args:
+            data: The dictionary that `to_dict` returned.
+        """
         return cls(
             float.fromhex(data["lower"]),
             float.fromhex(data["upper"]),
@@ -82,13 +86,24 @@ class Certificate:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write it as JSON."""
+        """Write the certificate as JSON.
+
+        Args:
+            path: The path of the file.
+        """
         Path(path).write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a certificate was proved again, and the reason if not."""
+    """The result of `verify`.
+
+    Attributes:
+        ok: Whether the bounds were proved again.
+        reason: Why not, if they were not.
+        lower: The proved lower bound on the best error.
+        upper: The proved upper bound on the error of the rational.
+    """
 
     ok: bool
     reason: str
@@ -106,13 +121,13 @@ class Verdict:
 def certify(fit: Solution, witness: Callable[[], Solution]) -> Certificate:
     """Enclose the best error, rigorously when f and the weight are expressions.
 
-    A gap above 1e-5 of a double fit is real: rounding its numbers has cost that much, and
-    ``fit.refined(25)`` has a certificate without it.
+    If the bounds of a double precision fit differ by more than a relative 1e-5, rounding its
+    coefficients has increased the error by that much; certify ``fit.refined(25)`` instead.
 
     Args:
-        fit: the solution whose error is bounded from above.
-        witness: gives the multiprecision solution of the same problem whose alternation bounds
-            the best error from below.
+        fit: The solution whose error is bounded from above.
+        witness: A function that returns a multiprecision solution of the same problem, whose
+            alternation bounds the best error from below.
 
     >>> import remez
     >>> certificate = remez.fit(remez.targets.exp, (3, 3)).certify()
@@ -136,10 +151,10 @@ def certify(fit: Solution, witness: Callable[[], Solution]) -> Certificate:
 
 
 def verify(source: str | Path | Record) -> Verdict:
-    """Prove a certificate again from the numbers and the expression that it holds.
+    """Prove the bounds of a certificate again from the numbers and expressions that it contains.
 
     Args:
-        source: The path of a JSON file, or what `Certificate.to_dict` returned.
+        source: The path of a JSON file, or the dictionary that `Certificate.to_dict` returned.
     """
     try:
         data = source if isinstance(source, dict) else json.loads(Path(source).read_text("utf-8"))
@@ -183,12 +198,12 @@ def _digest(data: Record) -> str:
 
 
 def _obstacle(fit: Solution) -> str | None:
-    """Why no rigorous proof is possible, or None."""
+    """The reason why no rigorous proof is possible, if there is one."""
     problem = fit.problem
     if as_expression(problem.fn) is None:
-        return "fn is no expression or catalogue target, so it has no ball form"
+        return "fn is no expression or catalogue target, so ball arithmetic cannot evaluate it"
     if callable(problem.weight) and as_expression(problem.weight) is None:
-        return "the weight is no expression, so it has no ball form"
+        return "the weight is no expression, so ball arithmetic cannot evaluate it"
     return None if _has_flint() else NEEDED
 
 
@@ -197,9 +212,10 @@ def _has_flint() -> bool:
 
 
 def _claim(fit: Solution, witness: Solution) -> Record:
-    """The numbers of the rational and of a witness for the lower bound, in plain types.
+    """The data of the proof: the rational, the witness of the lower bound, and the problem.
 
-    Prescribed values mean the decimals that they print as, as in a fit with ``precision=``.
+    Floats in interpolation conditions are read as their shortest decimal form, as in a fit with
+    ``precision=``.
     """
     from remez.number_types import write_number
 
@@ -218,12 +234,12 @@ def _claim(fit: Solution, witness: Solution) -> Record:
 
 
 def _finite(x: float | str) -> float | str:
-    """An end of an interval; JSON has no infinity, so that it is written as text."""
+    """An end of an interval; infinity, which JSON lacks, becomes a string."""
     return str(x) if isinstance(x, float) and math.isinf(x) else x
 
 
 def _sampled(fit: Solution, reason: str) -> Certificate:
-    """What the fit itself found, and a look at its poles: evidence, not proof."""
+    """A certificate that is not rigorous: the bounds of the fit, and its computed poles."""
     poles = [complex(z) for z in fit.rational.exact_roots()[1]]
     near = [z.real for z in poles if abs(z.imag) <= 1e-12 * (1 + abs(z))]
     free = not any(a <= x <= b for x in near for a, b in fit.domain.intervals)

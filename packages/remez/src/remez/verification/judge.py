@@ -1,11 +1,11 @@
-"""Independent evidence that a rational is the best one; it knows nothing of the solver.
+"""Verification, independent of the solver, that a rational is the best approximation.
 
 `judge` takes a problem and a rational function, samples the error on a grid of its own, and
 returns a `Verdict`: a lower bound on the best error (de la Vallée Poussin: the smallest of
 m + n + 2 - defect errors of alternating sign), the maximum found on a grid that resolves the
 error curve, and whether the denominator vanishes in the domain. This is evidence in floating
-point; `remez.verification.certificate` turns it into a proof. Of the
-compiled loops it uses only `remez.curve_kernels`, which hold for any curve.
+point, not a proof; `remez.verification.certificate` proves bounds. The module imports nothing of
+`remez.solver`.
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ from remez.solution import Status
 __all__ = ["Curve", "Verdict", "alternation", "count_of", "grid", "judge", "keeps_sign"]
 
 EPS = float(np.finfo(float).eps)
-RESOLVED = 1e4  # errors above this many eps |f| must be levelled; below, rounding may excuse
-AGREE = 1e-3  # how closely the bracket's two sides must agree
-UNDERFLOW = 1e-290  # numbers below lose relative accuracy
-PROMISE = 1e-6  # a step of the climb that would raise the maximum by less is not taken
-ROUNDING = 64  # errors of fn and of r, in units of eps |f|, that are forgiven
-# evenly spaced points, in every component, against features that no hint tells of
+RESOLVED = 1e4  # in units of eps |f|: smaller errors may differ by rounding
+AGREE = 1e-3  # relative difference allowed between the upper and lower bound
+UNDERFLOW = 1e-290  # smaller numbers lose relative accuracy
+PROMISE = 1e-6  # smallest relative increase of the maximum for which points are added
+ROUNDING = 64  # tolerated rounding error of fn and r, in units of eps |f|
+# evenly spaced points in every interval, for features of f far from all hints
 EVEN = np.linspace(0, 1, 257)
 GAP = np.linspace(0, 1, 13)[1:-1]  # points between two hints
 BEND = 0.5 * (1 - np.cos(np.pi * GAP))
 TAIL = np.geomspace(1e-16, 0.5, 20)
-NEAR = np.geomspace(1e-18, 1, 40)  # distances from a centre of clustering, down to rounding
-TINY = np.geomspace(1e-300, 1e-18, 48)  # further ones, from 0: the range of float64
-UNDERFLOWS = 1e-150  # x * x is no float64 below, so that NaN there says nothing of fn
-BENT = 0.04  # of the maximum: so far from a straight line the error is between resolved points
-STEADY = 6  # halvings after which the error at a kink is that straight
-TRACKED = 3  # places at once where it is not, which are followed down to rounding
-WINDOW = 26  # points on either side: two gaps between hints, within which values of r mix
-MEANINGFUL = 1e-3  # of the typical |w f|: a larger error is no matter of rounding
-TYPICAL = 0.9  # quantile of |w f| at evenly spaced points
-SEEN = 1000  # more points, to see how large rounding makes the error
-UNSEEN = 0.5  # of what rounding adds to the error there, that it may add at any other point
-ULPS = 2  # of |w f|, that are added as well
-FAR = 1e15  # times the furthest hint stands for infinity
+NEAR = np.geomspace(1e-18, 1, 40)  # relative distances from a centre of clustering
+TINY = np.geomspace(1e-300, 1e-18, 48)  # smaller distances from 0, down to float64's range
+UNDERFLOWS = 1e-150  # x * x underflows for smaller x, so that a NaN of fn there is ignored
+BENT = 0.04  # deviation from linear interpolation, relative to the maximum, that is resolved
+STEADY = 6  # halvings that suffice at a kink
+TRACKED = 3  # sharpest places that are refined further, down to rounding
+WINDOW = 26  # neighbours on either side (two gaps between hints) whose size sets the rounding
+MEANINGFUL = 1e-3  # an error above this share of the typical |w f| is not due to rounding
+TYPICAL = 0.9  # quantile of |w f| that counts as its typical size
+SEEN = 1000  # additional points at which the rounding error is sampled
+UNSEEN = 0.5  # safety margin for unsampled points, as a share of the sampled rounding error
+ULPS = 2  # further safety margin, in ulps of |w f|
+FAR = 1e15  # infinity is represented by this multiple of the farthest hint
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What was found out about a rational.
+    """The result of `judge`.
 
     Attributes:
-        status: `Status.CONVERGED`, `Status.NOISE_FLOOR`, or what is wrong.
-        error: maximum of the weighted error on the grid.
-        lower: lower bound on the best error.
-        reference: the alternation points.
+        status: `Status.CONVERGED`, `Status.NOISE_FLOOR`, or the reason for rejection.
+        error: The maximum of the weighted error on the grid.
+        lower: The lower bound on the best error.
+        reference: The alternation points.
         defect: ``min(m - deg p, n - deg q)``.
-        worst: where the maximum is.
+        worst: The point of the maximum.
     """
 
     status: Status
@@ -74,7 +74,7 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Points, increasing: the target's and the error's weighted values, the sign of q."""
+    """Increasing points x, with the values f = w fn, the errors e = w (fn - r) and the signs q."""
 
     x: np.ndarray
     f: np.ndarray
@@ -82,7 +82,7 @@ class Curve:
     q: np.ndarray
 
     def merge(self, other: Curve) -> Curve:
-        """Both curves' points, each once."""
+        """The union of the points of both curves."""
         x = np.concatenate([self.x, other.x])
         order = x.argsort(kind="stable")
         order = order[distinct(x[order])]
@@ -90,7 +90,7 @@ class Curve:
         return Curve(x[order], *(np.concatenate(row)[order] for row in rows))
 
     def size(self) -> float:
-        """``max |w f|``, what rounding is relative to."""
+        """``max |w f|``, the size to which rounding errors are relative."""
         size = np.abs(self.f)
         return float(size[np.isfinite(size)].max(initial=0.0))
 
@@ -104,17 +104,17 @@ def judge(
     zeros: Sequence[LocalZero] | None = None,
     singular: Sequence[float] = (),
 ) -> Verdict:
-    """Judge ``rational`` as an answer to ``problem``.
+    """Decide whether ``rational`` is the best approximation of ``problem``.
 
     Args:
-        problem: what was asked.
-        rational: the answer.
-        hints: where to look closely (the claimed alternation points, singular points). They
-            can only make the verdict stricter or better resolved, never wrong.
-        target: a counted target; a new one by default.
-        zeros: those of fn, where the error is relative; looked for by default.
-        singular: where fn may be singular, to cluster at as about 0 and the rational's focus.
-            Other such places are looked for in the error.
+        problem: The approximation problem.
+        rational: The rational function to judge.
+        hints: Points near which the grid is refined, such as the claimed alternation points. They
+            only affect the resolution; the verdict does not rely on them.
+        target: The function with its count of evaluations; a new one by default.
+        zeros: The zeros of fn for a relative error; located by default.
+        singular: Points at which fn may be singular. The grid clusters at them, at 0 and at the
+            focus of the rational; other singular points are detected from the error curve.
 
     Raises:
         TargetError: fn is not finite at a point of the domain.
@@ -152,11 +152,14 @@ def _explored(
     hints: np.ndarray,
     centres: Sequence[float],
 ) -> tuple[Curve, Status | None]:
-    """The error curve, resolved, and what kept it from being so; on samples, just these."""
+    """The resolved error curve and, if it cannot be resolved, the status that says why.
+
+    For samples, these are the points of the curve.
+    """
     if problem.samples is not None:
         curve = _curve(problem, rational, target, problem.samples.x)
         between = np.sort(_near_roots(rational, np.ptp(problem.samples.x)))
-        between = between[problem.domain.contains(between)]  # where q may vanish, with no error
+        between = between[problem.domain.contains(between)]  # q may vanish here, without a sample
         none = np.zeros(between.size)
         return curve.merge(Curve(between, none, none, rational.with_sign(between)[1])), None
     curve = _curve(problem, rational, target, grid(problem, rational, hints, centres))
@@ -166,7 +169,7 @@ def _explored(
 
 
 def keeps_sign(problem: Problem, curve: Curve) -> bool:
-    """Whether q does, on every interval: the grid holds the real part of each of its roots."""
+    """Whether q has one sign on each interval; the grid contains the real parts of its roots."""
     inside = [curve.q[(a <= curve.x) & (curve.x <= b)] for a, b in problem.domain.intervals]
     return not any(q.max() > 0 > q.min() for q in inside)
 
@@ -180,14 +183,24 @@ def _status(
     poles: bool,
     noise: np.ndarray,
 ) -> Status:
-    """What the curve says; ``noise`` is what rounding may do to the error at each point."""
+    """The status that follows from the curve.
+
+    Args:
+        problem: The approximation problem.
+        curve: The resolved error curve.
+        error: Its maximum.
+        lower: The lower bound on the best error.
+        resolved: The reason why the curve is not resolved, if any.
+        poles: Whether q changes sign in the domain.
+        noise: One rounding error at each point.
+    """
     if poles or not np.isfinite(error):
         return Status.POLE
     size, forgiven, rounding = np.abs(curve.e), np.zeros(1), False
     most = float(noise.max())
     if most > 0:
         typical = np.inf if problem.samples is not None else _typical(problem, curve)
-        noise = np.maximum(noise, min(EPS * typical, most))  # r mixes values from far off
+        noise = np.maximum(noise, min(EPS * typical, most))  # r combines values from distant points
         forgiven = ROUNDING * noise
         rounding = bool(error <= RESOLVED * noise[size.argmax()])
         if rounding and error > MEANINGFUL * typical:
@@ -204,16 +217,16 @@ def _status(
 
 
 def _typical(problem: Problem, curve: Curve) -> float:
-    """How large |w f| is but for a tenth of the domain, where it may grow without bound."""
+    """The 0.9 quantile of |w f| over the domain, which a pole or a singularity hardly affects."""
     even = np.interp(problem.domain.spread(EVEN.size), curve.x, np.abs(curve.f))
     even.sort()
     return float(even[int(TYPICAL * even.size)])
 
 
 def _noise(curve: Curve, error: float) -> np.ndarray:
-    """What one rounding does to the error at each point: eps times the largest |w f| nearby.
+    """One rounding error at each point: eps times the largest |w f| nearby.
 
-    Nothing, where the largest error is too large to be rounding anywhere.
+    It is 0 everywhere if the largest error is too large to be caused by rounding.
     """
     if error > RESOLVED * EPS * curve.size():
         return np.zeros_like(curve.x)
@@ -229,9 +242,9 @@ def _noise(curve: Curve, error: float) -> np.ndarray:
 
 
 def _seen(problem: Problem, rational: Rational, target: Target, curve: Curve) -> float:
-    """The largest error on more points than are needed to resolve it, which rounding decides."""
+    """The largest error on additional points, for an error dominated by rounding."""
     gap = np.diff(curve.x)
-    share = np.arange(1, SEEN // gap.size + 2) * 0.6180339887498949 % 1  # of no pattern
+    share = np.arange(1, SEEN // gap.size + 2) * 0.6180339887498949 % 1  # golden-ratio sequence
     x = (curve.x[:-1, None] + gap[:, None] * share).ravel()
     x = x[problem.domain.contains(x)]
     return float(np.abs(_curve(problem, rational, target, x).e).max(initial=0.0))
@@ -246,7 +259,10 @@ def _defect(problem: Problem, rational: Rational, curve: Curve) -> int:
 
 
 def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> Curve:
-    """The error at the points; a relative one changes sign, and is left out, at zeros of f."""
+    """The error at the points.
+
+    Zeros of f are left out of a relative error, whose sign is changed at zeros of odd order.
+    """
     f = target.raw(x)
     if not np.isfinite(f).all():
         known = ~(np.isnan(f) & (np.abs(x) < UNDERFLOWS) & (x != 0))
@@ -266,8 +282,11 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
 def grid(
     problem: Problem, rational: Rational, hints: np.ndarray, centres: Sequence[float]
 ) -> np.ndarray:
-    """Between neighbouring hints some points, twice: bent towards both, and geometric about the
-    origin; geometric again towards every end and every centre, or out to infinity.
+    """The initial grid, increasing.
+
+    It has points between neighbouring hints, spaced both as Chebyshev points and geometrically
+    about the focus of the rational, and geometric sequences towards every end, every centre and
+    infinity.
     """
     if not problem.domain.is_finite:
         hints = hints[np.abs(hints) < 1e60]
@@ -313,11 +332,11 @@ def _neighbours(x: float) -> np.ndarray:
 
 
 def _straightened(problem: Problem, rational: Rational, target: Target, curve: Curve) -> Curve:
-    """Halve the gaps beside points at which the error is far from straight.
+    """Halve gaps until linear interpolation describes the error curve well.
 
-    Where f is smooth that is done at once, at a kink after a few halvings. Where it goes on, f may
-    be singular in a way that shows at tiny distances only, such as ``1/log|x|``: the sharpest
-    such places are followed down to neighbouring numbers.
+    This takes one halving where f is smooth and a few at a kink. If it takes more, f may have a
+    singularity that is visible only at tiny distances, such as ``1/log|x|``; then the sharpest
+    places are refined down to neighbouring floats.
     """
     rounding = ROUNDING * EPS * curve.size()
     for attempt in range(70):
@@ -345,7 +364,7 @@ def _straightened(problem: Problem, rational: Rational, target: Target, curve: C
 
 
 def _middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The middle of each gap; the geometric one where the ends differ much in size."""
+    """The midpoint of each gap; the geometric mean if the ends differ by a factor above 8."""
     middle = 0.5 * low + 0.5 * high
     product = np.sign(low) * np.sign(high)
     size = np.sort(np.abs([low, high]), axis=0)
@@ -357,10 +376,10 @@ def _middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 def _resolve(
     problem: Problem, rational: Rational, target: Target, curve: Curve
 ) -> tuple[Curve, Status | None]:
-    """Halve every gap over which the error moves by more than half its maximum.
+    """Halve every gap over which the error changes by more than half its maximum.
 
-    A continuous error is resolved after some halvings. A jump survives until two neighbouring
-    numbers, noise until there are too many points.
+    A continuous error is resolved after a few halvings. At a jump, halving ends at neighbouring
+    floats; noise is detected by the growing number of points.
     """
     limit = 40 * (sum(problem.degree) + 10) + curve.x.size
     for _ in range(70):
@@ -391,10 +410,10 @@ def _same_component(problem: Problem, low: np.ndarray, high: np.ndarray) -> np.n
 
 
 def _climb(problem: Problem, rational: Rational, target: Target, curve: Curve) -> Curve:
-    """Look for higher points near the local maxima that could be the largest.
+    """Refine the local maxima that could be the largest.
 
-    The parabola's vertex and the middle of the longer side are tried until the parabolas
-    promise no more than `PROMISE` of the maximum; at a kink that takes about ten rounds.
+    The vertex of the parabola through three points and the middle of the longer side are added
+    until the parabola predicts a relative increase below `PROMISE`; a kink takes about ten rounds.
     """
     rounding = 8 * EPS * curve.size()
     for _ in range(24):
@@ -412,21 +431,21 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: Curve) -
 
 
 def alternation(problem: Problem, curve: Curve, count: int) -> np.ndarray:
-    """The alternating extrema with the largest errors, ``count`` of them or all (0)."""
+    """Indices of alternating extrema with the largest errors: ``count`` of them, or all if 0."""
     signed = curve.e * sign_of_product(curve.x, _conditions(problem))
     kept: np.ndarray = curve_kernels.alternating(signed, count)
     return kept
 
 
 def count_of(problem: Problem, defect: int) -> int:
-    """On how many points the error of a best approximation of this defect alternates."""
+    """The number of alternation points of a best approximation with this defect."""
     return sum(problem.degree) + 2 - defect - len(_conditions(problem))
 
 
 def _conditions(problem: Problem) -> list[float]:
-    """Where values are prescribed, but for zeros that a relative error prescribes anyway.
+    """The fixed points, without zeros, which a relative error implies.
 
-    A symmetry that is demanded prescribes the mirrored values as well.
+    If the problem states a parity, the mirror images of the points are fixed as well.
     """
     relative = problem.weight == "relative"
     points = {x for x, y in problem.interpolate if not (relative and y == 0)}
@@ -439,10 +458,10 @@ def _conditions(problem: Problem) -> list[float]:
 
 
 def _near_roots(rational: Rational, size: float) -> np.ndarray:
-    """Real parts of the roots of q, and points on both sides at the accuracy of the roots."""
+    """Real parts of the roots of q, and points beside them at the scale of the imaginary parts."""
     try:
         roots = np.asarray(rational.estimated_poles(), complex)
-    except (ValueError, ArithmeticError):  # too close to each other to be told apart
+    except (ValueError, ArithmeticError):  # the roots are not resolved
         return np.empty(0)
     reach = np.maximum(np.abs(roots.imag), 1e-14 * size)
     offsets = np.array([-8.0, -1.0, -0.125, 0.0, 0.125, 1.0, 8.0])

@@ -1,8 +1,8 @@
-"""The judge of `remez.verification.judge` for fits in any precision.
+"""The checks of `remez.verification.judge` for multiprecision fits.
 
-Grid, alternation, bracket and pole check are those of double precision. Only the numbers differ:
-fn, the weight and the rational are evaluated with mpmath at the digits that the rational is made
-of, and the bracket has to be as tight as the digits that were asked for.
+Grid, alternation, bounds and pole check are those of double precision. The function, the weight and
+the rational are evaluated with mpmath at the working precision of the rational, and the bounds must
+agree to the requested number of digits.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from remez.verification.judge import Curve, Verdict, alternation, count_of, grid
 
 __all__ = ["judge_precise"]
 
-POINTS = 2000  # of the grid beside the hints, at most
-CLIMBS = 12  # rounds: each doubles the digits of the place of a maximum, more or less
-HIGH = 0.9  # of the maximum: what is lower is not climbed
+POINTS = 2000  # largest size of the grid, without the hints
+CLIMBS = 12  # refinements of a maximum, each of which about doubles its correct digits
+HIGH = 0.9  # extrema below this share of the maximum are not refined
 
 
 def judge_precise(
@@ -36,14 +36,14 @@ def judge_precise(
     digits: int,
     singular: Sequence[Real] = (),
 ) -> Verdict:
-    """Judge ``rational`` as an answer to ``problem`` at mpmath's current precision.
+    """Decide at mpmath's current precision whether ``rational`` is the best approximation.
 
     Args:
-        problem: what was asked.
-        rational: the answer.
-        hints: the claimed alternation points, as mpmath numbers.
-        digits: to which the error has to be level.
-        singular: where fn may be singular.
+        problem: The approximation problem.
+        rational: The rational function to judge.
+        hints: The claimed alternation points, as mpmath numbers.
+        digits: The number of digits to which the bounds on the best error must agree.
+        singular: Points at which fn may be singular.
 
     Raises:
         TargetError: fn cannot be evaluated at a point of the domain.
@@ -86,10 +86,10 @@ class _Sampler:
         self.weight = _evaluated(problem.weight) if callable(problem.weight) else None
 
     def points(self, hints: Sequence[Real], singular: Sequence[Real]) -> list[Real]:
-        """The grid of double precision, the hints, and two points next to each of these.
+        """The grid of double precision, the hints, and two points next to each hint.
 
-        They are so close that the parabola through them finds the maximum to two thirds of the
-        digits.
+        These are so close to the hint that the parabola through them locates the maximum to two
+        thirds of the digits.
         """
         places = np.array([float(x) for x in hints])
         centres = [0.0, self.rational.focus, *map(float, singular)]
@@ -105,7 +105,7 @@ class _Sampler:
         return [*map(mp.mpf, coarse.tolist()), *known, *beside]
 
     def curve(self, points: Sequence[Real]) -> Curve:
-        """The error at those of the points that lie in the domain, increasing."""
+        """The error at the points that lie in the domain, in increasing order."""
         inside = sorted({x for x in points if self.contains(x)})
         rows = [self._row(x) for x in inside]
         return Curve(
@@ -113,7 +113,7 @@ class _Sampler:
         )
 
     def contains(self, x: Real) -> bool:
-        """Whether a point lies in the domain, whose ends are exact."""
+        """Whether a point lies in the domain with its exact ends."""
         return any(a <= x <= b for a, b in self.ends)
 
     def _row(self, x: Real) -> tuple[Real, Real, Real]:
@@ -130,7 +130,7 @@ class _Sampler:
         return weight * f, error if weight else mp.zero, sign
 
     def climbed(self, curve: Curve, digits: int) -> Curve:
-        """With higher points near the largest extrema, until parabolas promise no more."""
+        """The curve with its largest extrema refined until parabolas predict no increase."""
         for _ in range(CLIMBS):
             size = abs(curve.e)
             top = max(size)
@@ -147,7 +147,7 @@ class _Sampler:
 
 
 def _evaluated(fn: Any) -> Callable[[Real], Real]:
-    """fn of an mpmath number, by the fastest arithmetic there is, as a finite mpmath number."""
+    """A function of mpmath numbers that evaluates fn and checks that the value is finite."""
     arithmetic = fastest()
     exact = arithmetic.function(fn)
 
@@ -168,9 +168,9 @@ def _evaluated(fn: Any) -> Callable[[Real], Real]:
 
 
 def _alternating(problem: Problem, curve: Curve, top: Real, count: int) -> np.ndarray:
-    """`alternation` of the errors, mapped to float64 so that their order is kept.
+    """`alternation` of the errors, which are mapped monotonically to float64.
 
-    Near the largest the map is logarithmic: there errors differ by less than float64 can tell.
+    The map is logarithmic near the largest error, where float64 would not resolve differences.
     """
     if not mp.isfinite(top) or top == 0:
         return np.empty(0, int)
@@ -185,7 +185,7 @@ def _alternating(problem: Problem, curve: Curve, top: Real, count: int) -> np.nd
 
 
 def _summits(x: np.ndarray, size: np.ndarray, at: np.ndarray, gain: Real) -> list[Real]:
-    """The vertices of the parabolas through maxima and their neighbours that promise ``gain``."""
+    """The vertices of parabolas through maxima that predict an increase above ``gain``."""
     found = []
     for i in at:
         if not 0 < i < x.size - 1:

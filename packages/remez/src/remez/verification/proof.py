@@ -1,22 +1,23 @@
-r"""Prove a certificate's claim: from its numbers and its expressions alone, in ball arithmetic.
+r"""Proof of a certificate in ball arithmetic, from its numbers and expressions alone.
 
-Upper bound: panels over the whole domain (`balls`) bound ``max weight |f - p/q|`` for the very
-numbers that r is made of, and show that q keeps its sign on every interval.
+Upper bound: Taylor panels over the whole domain (`balls`) bound ``max weight |f - p/q|`` for the
+exact numbers of r, and show that q does not change sign on any interval.
 
 Lower bound (de la Vallée Poussin): let p/q be of type (m - d, n - d), with an error that alternates
-on m + n + 2 - d points with modulus at least ``lower``. Were another rational of type (m, n)
-closer, with a denominator of the same signs on the domain, the difference of the two would change
-sign m + n + 1 - d times, while its numerator has degree at most m + n - d.
+on m + n + 2 - d points with modulus at least ``lower``. If another rational of type (m, n) whose
+denominator has the same signs on the domain had a smaller error, the difference of the two would
+change sign m + n + 1 - d times, but its numerator has degree at most m + n - d.
 
-Where r(z_j) = y_j is demanded, j = 1, ..., k, that numerator vanishes at every z_j, and divided by
-``prod_j (x - z_j)`` it has degree at most m + n - d - k: m + n + 2 - d - k points do on which the
-error times ``prod_j sign(x - z_j)`` alternates. Numbers of finite length hardly interpolate
-exactly, so p is replaced by p + c, c the polynomial of degree k - 1 that makes up for what is
-missing, enclosed in balls; the upper bound holds for p and for p + c. A bound for fewer conditions
-holds for all of them: it is used where symmetry implies one, r(0) = 0 for odd r.
+With interpolation conditions r(z_j) = y_j, j = 1, ..., k, this numerator vanishes at every z_j.
+Divided by ``prod_j (x - z_j)`` it has degree at most m + n - d - k, so m + n + 2 - d - k points
+suffice on which the error times ``prod_j sign(x - z_j)`` alternates. Rounded coefficients do not
+interpolate exactly; therefore p is replaced by p + c, where c is the polynomial of degree k - 1
+that restores the conditions, enclosed in balls. The upper bound holds for p and for p + c. A lower
+bound under fewer conditions is also valid under all of them; this is used if symmetry implies a
+condition, such as r(0) = 0 for odd r.
 
-An infinite end needs no point of its own: the points are finite, and the domain's other points
-only make the best error larger.
+All points are finite; an infinite end needs no point, because enlarging the domain can only
+increase the best error.
 
 References:
     E. W. Cheney, "Introduction to Approximation Theory", 1966, chapter 5; with nodes:
@@ -43,7 +44,7 @@ from remez.verification.balls import ErrorCurve, Quotient, barycentric, coeffici
 
 __all__ = ["Proof", "Unproved", "prove"]
 
-BITS = (192, 384, 768, 1536, 3072)  # tried in turn until the error is resolved
+BITS = (192, 384, 768, 1536, 3072)  # precisions, tried until the error is resolved
 RESOLVED = 40  # bits to which the error must be known on the reference
 
 Ends = Sequence[tuple[arb, arb]]
@@ -51,12 +52,12 @@ Degree = tuple[int, int]
 
 
 class Unproved(RemezError):
-    """The bounds cannot be proved; the message says why."""
+    """The bounds could not be proved; the message states the reason."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """``lower <= best error <= upper``, and ``upper`` bounds the error of the rational too."""
+    """``lower <= best error <= upper``; ``upper`` also bounds the error of the rational."""
 
     lower: float
     upper: float
@@ -65,7 +66,7 @@ class Proof:
 
 @dataclass(frozen=True, eq=False)
 class _Fraction:
-    """p/q in balls, and the type (m, n) that its form allows."""
+    """p/q with ball coefficients, and the type (m, n) of its representation."""
 
     p: arb_poly
     q: arb_poly
@@ -73,7 +74,7 @@ class _Fraction:
 
     @classmethod
     def of(cls, rational: Record) -> _Fraction:
-        """From the numbers of a barycentric form, a folded one, coefficients, or factors."""
+        """Convert the dictionary of any representation of a rational."""
         if "roots" in rational:
             return cls._of_factors(rational)
         if "nodes" not in rational:
@@ -113,7 +114,7 @@ class _Fraction:
         return cls(p * d if odd else p, q, (m + odd, n))
 
     def interpolating(self, fixed: Sequence[tuple[arb, arb]], share: arb) -> _Fraction:
-        """p + share c, for c see above; share [0, 1] covers both the numbers and what they mean."""
+        """(p + share c)/q, where p + c satisfies the conditions; the ball [0, 1] covers both."""
         if not fixed:
             return self
         added = arb_poly([0])
@@ -127,10 +128,13 @@ class _Fraction:
 
 
 def prove(claim: Record) -> Proof:
-    """Bounds of the best error, from the claim's numbers alone.
+    """Prove bounds on the best error.
+
+    Args:
+        claim: The numbers and expressions of a certificate.
 
     Raises:
-        Unproved: the message says what could not be shown.
+        Unproved: A condition of the proof is not satisfied; the message states which.
     """
     expression = parse(claim["expression"])
     weight = _weight(claim["weight"], expression)
@@ -152,14 +156,14 @@ def prove(claim: Record) -> Proof:
             held = rational.interpolating(fixed, arb(0.5, 0.5))
             curves = [ErrorCurve(expression, weight, Quotient(held.p, held.q))]
             if not all(a <= b for a, b in zip(held.degree, degree, strict=True)):
-                curves.append(judged)  # r is of type (m, n) to rounding only: no upper bound alone
+                curves.append(judged)  # r is of type (m, n) only to rounding
             upper, panels = _supremum(curves, points, ends)
             return Proof(_outward(lower.lower(), -1), _outward(upper.upper(), 1), panels)
     raise Unproved(f"the error is not resolved with {BITS[-1]} bits on the reference")
 
 
 def _attainable(degree: Sequence[int], domain: Domain, weight: Expression | None) -> Degree:
-    """The type of those that compete, which are bounded: p does not outgrow q, even on the line."""
+    """The largest type whose rationals are bounded on the domain: see `problem.attainable`."""
     m, n = map(int, degree)
     if weight is not None or domain.is_finite:
         return m, n
@@ -174,7 +178,7 @@ def _weight(weight: str | None, expression: Expression) -> Expression | None:
 
 
 def _clamped(points: Sequence[arb], ends: Ends) -> list[arb]:
-    """The points, those that coincide with an end replaced by it, all proved to be inside."""
+    """Check that the points lie in the domain; one that agrees with an end is replaced by it."""
     out = []
     finite = [end for pair in ends for end in pair if end.is_finite()]
     for x in points:
@@ -194,19 +198,19 @@ def _alternation(
     fixed: Sequence[tuple[arb, arb]],
     errors: Sequence[arb],
 ) -> arb:
-    """The lower bound of de la Vallée Poussin, all of its conditions checked."""
-    # the type and the points are what the theorem asks for
+    """The lower bound of de la Vallée Poussin, after checking its conditions."""
+    # check the type and the order of the points
     defect = min(a - b for a, b in zip(degree, witness.degree, strict=True))
     if defect < 0:
         raise Unproved(f"the witness has type {witness.degree}, above {degree}")
     if not all(a < b for a, b in itertools.pairwise(points)):
         raise Unproved("the points of the reference do not increase")
-    # q keeps its sign on the points of every interval
+    # check the signs of q on every interval
     for a, b in ends:
         values = [witness.q(x) for x in points if a <= x <= b]
         if not (all(v > 0 for v in values) or all(v < 0 for v in values)):
             raise Unproved("the witness's denominator changes sign between points of an interval")
-    # the longest runs of alternating sign, for all of the conditions or fewer of them
+    # find runs of alternating sign, under all of the conditions or fewer
     found = []
     for kept in _subsets(fixed):
         needed = sum(degree) + 2 - defect - len(kept)
@@ -222,7 +226,7 @@ def _alternation(
 
 
 def _subsets(fixed: Sequence[tuple[arb, arb]]) -> list[list[tuple[arb, arb]]]:
-    """All conditions, all but one, none: one that symmetry implies costs no point."""
+    """The sets of conditions that are tried: all, all but one, and none."""
     fewer = [[one for one in fixed if one is not other] for other in fixed]
     return [list(fixed), *fewer, []] if fixed else [[]]
 
@@ -230,29 +234,29 @@ def _subsets(fixed: Sequence[tuple[arb, arb]]) -> list[list[tuple[arb, arb]]]:
 def _side(x: arb, fixed: Sequence[tuple[arb, arb]]) -> int:
     """The sign of ``prod_j (x - z_j)``."""
     if any((x - z).contains(0) for z, _ in fixed):
-        raise Unproved("a point of the reference is a node of interpolation")
+        raise Unproved("a point of the reference is a fixed point")
     return math.prod(1 if x > z else -1 for z, _ in fixed)
 
 
 def _supremum(curves: Sequence[ErrorCurve], points: Sequence[arb], ends: Ends) -> tuple[arb, int]:
-    """A bound of every curve over the domain, and how many panels that took."""
+    """A bound of all curves over the domain, and the number of panels used."""
     bound, panels = arb(0), 0
     for curve in curves:
         sizes = [abs(curve.at(x)).upper() for x in points]
         found = curve.supremum(_panels(points, ends), max([*sizes, bound]))
         if not found.bound.is_finite():
             raise Unproved(
-                "no bound was reached: f has a singularity that resists, or r a pole, or the "
-                "limit of f at infinity is not known"
+                "no upper bound was found: f has a strong singularity, r has a pole, or the limit of "
+                "f at infinity is not known"
             )
         bound, panels = bound.max(found.bound), panels + found.panels
     return bound, panels
 
 
 def _panels(points: Sequence[arb], ends: Ends) -> list[tuple[arb, arb]]:
-    """Every interval cut at the points of the reference; ends rounded outwards.
+    """The intervals, divided at the points of the reference, with ends rounded outwards.
 
-    The point nearest to an infinite end stands for infinity, and is left to the tail.
+    The point nearest to an infinite end is skipped; the unbounded panel covers it.
     """
     out = []
     for a, b in ends:
@@ -264,7 +268,7 @@ def _panels(points: Sequence[arb], ends: Ends) -> list[tuple[arb, arb]]:
 
 
 def _outward(x: arb, direction: int) -> float:
-    """A float at least x, at most x for direction -1."""
+    """A float >= x for direction 1, a float <= x for direction -1."""
     mantissa, exponent = x.mid().man_exp()
     value = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
     near = float(value)

@@ -11,9 +11,9 @@ from remez.functions.expression import Expression
 
 __all__ = ["enclose_error"]
 
-BITS = 128  # the numbers of a program have 53: cancellation may cost as many again
-MOST = 5_000  # panels; a smooth f needs some hundreds
-HALVINGS = 200  # of a panel: past these f has a singularity that halving does not resolve
+BITS = 128  # numbers of a program have 53 bits, and cancellation may lose as many
+MOST = 5_000  # largest number of panels; a smooth f needs some hundreds
+HALVINGS = 200  # of one panel; more would be needed only at a singularity of f
 
 
 def enclose_error(
@@ -28,16 +28,16 @@ def enclose_error(
 
     Args:
         f: The function that r approximates.
-        run: ``run(x, constant)`` evaluates r in the arithmetic of ``x``; ``constant`` brings a
-            number into it. The numbers are taken as exact.
+        run: ``run(x, constant)`` evaluates r in the arithmetic of ``x``; ``constant`` converts a
+            number to this arithmetic. The numbers are taken as exact.
         domain: The intervals, bounded or not.
-        near: An error that r is known to exceed or to come near; a bound above it exceeds the
-            maximum by a relative 1e-6 at most.
+        near: A lower estimate of the error. A bound above it exceeds the maximum by at most a
+            relative 1e-6.
         relative: Whether to bound ``|1 - r/f|`` instead.
 
     Returns:
-        The bound; None when python-flint is missing, or no bound is found (a pole, or a
-        singularity too strong for bisection).
+        The bound, or None if python-flint is not installed or no bound could be proved because of
+        a pole or a strong singularity.
     """
     if importlib.util.find_spec("flint") is None:
         return None
