@@ -1,7 +1,7 @@
 """Candidate programs for a fit, with the error of their coefficients and of their arithmetic.
 
-Powers of the scaled variable are the least arithmetic. Where they lose digits around the centre of
-the hull, powers and factors are tried around its ends and the point where the rational clusters.
+Powers of the scaled variable need the fewest operations. If they lose accuracy when centred at the
+middle of the hull, powers and factors centred at its ends and at the focus of r are tried.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from remez.verification.taylor_bounds import enclose_error
 __all__ = ["DTYPES", "Draft", "Kind", "draft_composite", "draft_fit"]
 
 SAMPLE = 4000  # points on which coefficients are rounded and errors are measured
-NOISE = 1e3 * np.finfo(float).eps  # errors below this part of |f| drown in its rounding
-EXACT = 1e-15  # relative: a square of a root in float64 is so close to the number it came from
-MEASURED = 1 + 1e-6  # a maximum on a sample lies this little below the true one
+NOISE = 1e3 * np.finfo(float).eps  # errors below this share of |f| are hidden by rounding
+EXACT = 1e-15  # relative accuracy of the square of a square root in float64
+MEASURED = 1 + 1e-6  # safety factor for a maximum that is measured on a sample
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Coefficients of ``bits``, in an arithmetic that may be wider and has NumPy's ``name``."""
+    """A coefficient type of ``bits`` significant bits, and the arithmetic with its NumPy name."""
 
     bits: int
     arithmetic: Arithmetic
     name: str
 
 
-# what float64 itself loses to underflow in the analysis of a program is covered by 2^-1070
+# 2^-1070 covers also the underflow in the float64 analysis of a program
 _DOUBLE = Arithmetic(53, 2.0**-1070, float(np.finfo(np.float64).max))
 _SINGLE = Arithmetic(24, 2.0**-150, float(np.finfo(np.float32).max))
 
@@ -56,12 +56,12 @@ class Draft:
     """A program, and errors in the norm of the fit.
 
     Attributes:
-        program: the arithmetic.
-        form: how it is arranged, in words.
-        error: with the rounded coefficients, in exact arithmetic.
-        naive: the same with every coefficient rounded to nearest.
-        evaluation: a bound on what the rounding of the arithmetic adds.
-        certified: whether ``error`` is proven or measured.
+        program: The operations.
+        form: A description of the form in words.
+        error: The error with the rounded coefficients, in exact arithmetic.
+        naive: The error with every coefficient rounded to nearest.
+        evaluation: A bound on the rounding error of the evaluation.
+        certified: Whether ``error`` is proved; otherwise it is measured.
     """
 
     program: Program
@@ -73,7 +73,7 @@ class Draft:
 
     @property
     def bound(self) -> float:
-        """The error of the computed values."""
+        """A bound on the total error."""
         return self.error + self.evaluation
 
 
@@ -90,7 +90,7 @@ def draft_fit(fit: Solution, kind: Kind, scheme: str) -> Draft:
 
 
 def draft_composite(form: Composite, kind: Kind) -> tuple[Draft, Domain]:
-    """Layer after layer, every constant rounded to nearest; and the gapped set."""
+    """The program of a composite with constants rounded to nearest, and its domain."""
     layers = tuple(
         replace(
             layer,
@@ -117,9 +117,9 @@ def _candidates(fit: Solution, kind: Kind, scheme: str) -> Iterator[Draft]:
 
 
 def _variables(fit: Solution, kind: Kind) -> list[Variable]:
-    """Scaled by a power of two, shifted by a number of the type: the centre first."""
+    """Variables scaled by powers of two, shifted by numbers of the type; the centre first."""
     variable = variable_of(fit.domain, fit.reference, binary=True)
-    if variable.mobius:  # the end of a half-line has to be met exactly
+    if variable.mobius:  # the variable must be exact at the end of a half-line
         return [variable]
     (low, high), origin = fit.domain.hull, fit.rational.focus
     shifts = [variable.shift, *([origin] if low <= origin <= high else []), low, high]
@@ -155,9 +155,9 @@ def _powers(fit: Solution, kind: Kind, scheme: str, variable: Variable) -> Draft
 
 
 def _split(p: list[Real], q: list[Real]) -> tuple[list[Real], Real]:
-    """p and c of ``p/q + c`` with an odd p, where q is even and p - c q odd up to rounding.
+    """Write r as ``p/q + c`` with odd p if q is even and p - c q is odd up to rounding.
 
-    The logistic function is of this kind: half of the powers of its numerator are not needed.
+    For the logistic function this halves the number of terms of the numerator.
     """
     c = p[0] / q[0] if q[0] else 0
     if not c or any(q[1::2]) or not any(p[1::2]):
@@ -195,7 +195,7 @@ def _nearest_factors(
 
 
 def _certified(draft: Draft, fit: Solution) -> Draft:
-    """The draft with a proven error, for a target known to ball arithmetic."""
+    """The draft with a proved error, if ball arithmetic can evaluate the target."""
     expression, weight = as_expression(fit.problem.fn), fit.problem.weight
     if expression is None or weight not in (None, "relative"):
         return draft
@@ -216,8 +216,8 @@ def _error_sample(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """(weight, weight * (f - r), error not contained in it) at the points.
 
-    Where f is not at hand, or its rounding hides the error, the error is left out of the sample
-    and added whole: the triangle inequality.
+    If f is not available, or its rounding hides the error, the sampled error is 0 and the error of
+    the fit is returned separately, to be added by the triangle inequality.
     """
     best = float(fit.error)
     if fit.problem.fn is None:
@@ -242,14 +242,14 @@ def _weight(fit: Solution) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _drift(p: list[Real], q: list[Real], t: np.ndarray, weight: np.ndarray) -> float:
-    """What rounding to nearest in double changes: ``max |weight (dP - r dQ)/Q|``."""
+    """The change of r by rounding coefficients to double: ``max |weight (dP - r dQ)/Q|``."""
     drift_p, drift_q = ([float(float(c) - c) for c in pair] for pair in (p, q))
     change = np.polyval(drift_p[::-1], t) - _ratio(p, q, t) * np.polyval(drift_q[::-1], t)
     return float(np.abs(weight * change / np.polyval(_floats(q)[::-1], t)).max())
 
 
 def _folded(form: bases.Monomial) -> bases.Monomial:
-    """The power of two of an affine variable moved into the coefficients, which is exact."""
+    """Move the power of two of an affine variable into the coefficients, which is exact."""
     variable = form.variable
     if variable.mobius:
         return form
@@ -261,7 +261,7 @@ def _folded(form: bases.Monomial) -> bases.Monomial:
 
 
 def _evaluation(program: Program, fit: Solution, kind: Kind) -> float:
-    """The bound on rounding in the norm of the fit; infinite where there is none."""
+    """The bound on the rounding error in the norm of the fit; infinite if there is no bound."""
     plain = fit.problem.weight is None and fit.problem.samples is None
     weight = None if plain else _weight(fit)
     if not _fits(program, kind):

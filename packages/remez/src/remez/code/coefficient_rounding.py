@@ -1,20 +1,21 @@
-"""Coefficients of few bits, chosen together so that the error of the rational stays small.
+"""Joint rounding of coefficients to few bits with a small error of the rational.
 
-Rounding each coefficient to nearest throws away what the others could repair. With r = P/Q and
+Rounding each coefficient to nearest is not optimal, since errors can compensate. With r = P/Q and
 integers k counting ulps, the new error is exactly::
 
     e_new = (e Q - w (dP - f dQ)) / (Q + dQ),    dP = sum_i ulp_i k_i t^i, dQ likewise
 
-so that, the new denominator given, the best choice is a closest vector in the lattice spanned by
+so that, for a given new denominator, the best choice is a closest vector in the lattice spanned by
 the columns ``w t^i ulp_i`` and ``-w f t^j ulp_j`` over that denominator. We reduce the lattice
-(LLL), take Babai's nearest plane several times, with the denominator of the time before and the
-weights of Lawson's iteration (which turn least squares into least maximum), and descend on the true
-maximum along the reduced basis, single vectors and pairs. P and Q have a common scale to choose:
-several are tried.
+(LLL), apply Babai's nearest plane algorithm several times, with the denominator of the previous
+iteration and the weights of Lawson's iteration (which lead from least squares to the minimax
+solution), and minimise the true maximum by descent along vectors of the reduced basis and pairs of
+them. Several common scales of P and Q are tried.
 
-Sources: N. Brisebarre, S. Chevillard, "Efficient polynomial L∞-approximations", ARITH 2007,
-doi:10.1109/ARITH.2007.17; L. Babai, Combinatorica 6, 1986, doi:10.1007/BF02579403;
-A. K. Lenstra, H. W. Lenstra, L. Lovász, Math. Ann. 261, 1982, doi:10.1007/BF01457454.
+References:
+    N. Brisebarre, S. Chevillard, "Efficient polynomial L∞-approximations", ARITH 2007,
+    doi:10.1109/ARITH.2007.17; L. Babai, Combinatorica 6, 1986, doi:10.1007/BF02579403;
+    A. K. Lenstra, H. W. Lenstra, L. Lovász, Math. Ann. 261, 1982, doi:10.1007/BF01457454.
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ import numpy as np
 
 __all__ = ["RoundedPair", "round_pair", "to_nearest"]
 
-SCALES = 16  # common factors of P and Q tried between 1 and 2
-DESCENTS = 2  # of the best scales
+SCALES = 16  # number of common scales of P and Q, between 1 and 2
+DESCENTS = 2  # number of scales for which descent is run
 LAWSON_STEPS = 8
 LOVASZ = 0.99
 MAX_DESCENT = 60
-MAX_LATTICE = 40  # coefficients: beyond them float64 does not hold the lattice, and nearest stays
-MAX_PAIRED = 24  # basis vectors up to which sums of two are tried
-COARSE = 200  # sample points that the search uses; the choice is made on all of them
-SINGLE_EXPONENT = -126  # of the smallest normal float32, and bfloat16
-SINGLE_TOP = 2.0**128  # beyond the largest of either
-SHRINK = 0.5  # how far the denominator may fall below the one before rounding
+MAX_LATTICE = 40  # most coefficients for which float64 suffices; more are rounded to nearest
+MAX_PAIRED = 24  # most basis vectors for which sums of two are tried
+COARSE = 200  # sample points in the search; the final choice uses all points
+SINGLE_EXPONENT = -126  # exponent of the smallest normal float32 and bfloat16
+SINGLE_TOP = 2.0**128  # exceeds the largest float32 and bfloat16
+SHRINK = 0.5  # smallest ratio of the rounded to the original denominator
 
 
 @dataclass(frozen=True, eq=False)
 class RoundedPair:
-    """Coefficients of the target type, and the errors they have on the sample.
+    """Coefficients of the target type, and their errors on the sample.
 
     Attributes:
-        p, q: in increasing powers of t, exact in the target type.
-        error: maximum of |weight (f - p/q)| on the sample.
-        naive: the same for coefficients that are each rounded to nearest, the largest of q being 1.
+        p, q: The coefficients in increasing powers of t, exact in the target type.
+        error: The maximum of |weight (f - p/q)| on the sample.
+        naive: The same if each coefficient is rounded to nearest and the largest of q is 1.
     """
 
     p: np.ndarray
@@ -58,8 +59,8 @@ class RoundedPair:
 def to_nearest(c: np.ndarray, bits: int) -> np.ndarray:
     """Each number rounded to ``bits`` significant bits, ties to even.
 
-    Of at most 24 bits, to a number that float32's exponents hold: below 2^-126 there are fewer
-    bits, and from 2^128 on the result is infinite.
+    With at most 24 bits the result has the exponent range of float32: numbers below 2^-126 have
+    fewer bits, and numbers from 2^128 on become infinite.
     """
     ulp = _ulp(c, bits)
     with np.errstate(over="ignore"):
@@ -86,11 +87,11 @@ def round_pair(
     """Round P and Q to ``bits`` significant bits with a small maximum error.
 
     Args:
-        p, q: coefficients in increasing powers of t; zeros stay zero. A constant q stays 1.
-        bits: of the significand, the hidden one included (24 for float32, 8 for bfloat16).
-        t: sample points in the scaled variable.
-        weight: w there.
-        error: ``w (f - p/q)`` there.
+        p, q: The coefficients in increasing powers of t; zeros stay zero, a constant q stays 1.
+        bits: The number of significant bits (24 for float32, 8 for bfloat16).
+        t: The sample points in the scaled variable, shape (K,).
+        weight: The weight w at the points, shape (K,).
+        error: The error ``w (f - p/q)`` at the points, shape (K,).
     """
     largest = q[np.abs(q).argmax()]
     p, q = p / largest, q / largest
@@ -100,7 +101,7 @@ def round_pair(
     def scaling(unit: float, part: slice) -> _Scaling:
         return _Scaling(p * unit, q * unit, bits, t[part], weight[part], error[part])
 
-    with np.errstate(invalid="ignore"):  # a coefficient beyond the type is infinite
+    with np.errstate(invalid="ignore"):  # a coefficient that overflows is infinite
         nearest = scaling(1.0, slice(None))
     still = np.zeros(nearest.free.size)
     if not np.isfinite(nearest.start).all():
@@ -124,7 +125,7 @@ def round_pair(
 class _Scaling:
     """One common scale of P and Q, which fixes the largest coefficient of Q.
 
-    The others move by whole ulps from their nearest values: a row of integers, the "moves".
+    The others differ from their nearest values by integers of ulps, a row called "moves".
     """
 
     def __init__(
@@ -171,11 +172,11 @@ class _Scaling:
         return np.where(shrinkage.min(1) > SHRINK, error, np.inf)
 
     def worst(self, moves: np.ndarray) -> float:
-        """`maximum` of one row of moves."""
+        """`maximum` for one row of moves."""
         return float(self.maximum(moves[None])[0])
 
     def _change(self, moves: np.ndarray) -> np.ndarray:
-        """Changes of the coefficients; past a power of two, where ulps double, rounded again."""
+        """Changes of the coefficients, rounded again beyond a power of two, where ulps double."""
         c = np.tile(self.start, (len(moves), 1))
         c[:, self.free] = to_nearest(c[:, self.free] + moves * self.ulp, self.bits)
         moved: np.ndarray = c - self.c
@@ -206,7 +207,7 @@ def _babai_lawson(scaling: _Scaling) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _nearest_plane(basis: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Babai: integers z with ``basis @ z`` near ``target``."""
+    """Babai's nearest plane algorithm: integers z with ``basis @ z`` near ``target``."""
     orthogonal, triangle = np.linalg.qr(basis)
     rest, z = orthogonal.T @ target, np.zeros(basis.shape[1])
     for i in range(z.size - 1, -1, -1):
@@ -233,9 +234,9 @@ def _descend(scaling: _Scaling, moves: np.ndarray, basis: np.ndarray) -> np.ndar
 
 
 def reduce_lattice(columns: np.ndarray) -> np.ndarray:
-    """LLL: a unimodular U such that the columns of ``columns @ U`` are short.
+    """LLL reduction: a unimodular U such that the columns of ``columns @ U`` are short.
 
-    In float64: for the few dozen columns of a rounding problem, whose entries carry no more.
+    It runs in float64, which suffices for the few dozen columns of a rounding problem.
     """
     basis, u = columns.copy(), np.eye(columns.shape[1])
     k = 1

@@ -1,9 +1,9 @@
-"""Source code that evaluates a fit, with an error bound that covers its own rounding.
+"""Source code that evaluates a fit, with an error bound that includes rounding errors.
 
-The stages: the rational in powers of a variable scaled by a power of two; coefficients rounded
-together to the target type (`rounding`); a straight-line program (`program`), the best of a few
-(`drafting`); a proof of its error in exact arithmetic (`enclosure`) and a rigorous bound on the
-rounding of its arithmetic (`evaluation`); text (`languages`).
+The stages: write the rational in powers of a scaled variable; round the coefficients jointly to the
+target type (`coefficient_rounding`); choose the best of several straight-line programs (`program`,
+`candidates`); bound its error in exact arithmetic (`verification.taylor_bounds`) and the rounding
+error of its arithmetic (`rounding_error`); write the source (`languages`).
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ SCHEMES = ("horner", "estrin")
 
 @dataclass(frozen=True)
 class Code:
-    """Generated source and what is known about its error; ``str(code)`` is the source.
+    """Generated source code and bounds on its error; ``str(code)`` is the source.
 
     All errors are in the norm of the fit, ``max weight |f - value|`` over its domain.
 
     Attributes:
-        source: the text.
-        language: "c", "python", "numba" or "torch".
-        dtype: of the coefficients; bfloat16 coefficients are used in float32 arithmetic.
-        name: of the function.
-        program: the arithmetic, which can be run in NumPy.
-        best: the error of the fit.
-        error: the error with the rounded coefficients in exact arithmetic.
-        naive_error: the same with every coefficient rounded to nearest.
-        evaluation_error: a bound on what rounding in the arithmetic adds.
-        certified: whether `error` is proven by ball arithmetic rather than measured.
+        source: The source code.
+        language: The language, "c", "python", "numba" or "torch".
+        dtype: The type of the coefficients; with bfloat16 the arithmetic is float32.
+        name: The name of the function.
+        program: The operations as a program that can be run in NumPy.
+        best: The error of the fit.
+        error: The error with the rounded coefficients, in exact arithmetic.
+        naive_error: The error with every coefficient rounded to nearest, in exact arithmetic.
+        evaluation_error: A bound on the rounding error of the evaluation.
+        certified: Whether `error` is proved in ball arithmetic; otherwise it is measured.
     """
 
     source: str
@@ -61,12 +61,12 @@ class Code:
 
     @property
     def bound(self) -> float:
-        """The error of the computed values: coefficients and arithmetic together."""
+        """A bound on the total error: `error` + `evaluation_error`."""
         return self.error + self.evaluation_error
 
     @property
     def digits_lost(self) -> float:
-        """Decimal digits between the error of the fit and `bound`."""
+        """The decimal logarithm of `bound` divided by the error of the fit."""
         return math.log10(self.bound / self.best) if self.best > 0 else math.inf
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class Code:
         return f"<pre>{html.escape(self.source)}</pre>"
 
     def to_dict(self) -> Record:
-        """Plain types."""
+        """The result as plain types, without the program."""
         names = ("language", "dtype", "name", "best", "error", "naive_error", "evaluation_error")
         record = {name: getattr(self, name) for name in names}
         return record | {"bound": self.bound, "certified": self.certified, "source": self.source}
@@ -91,22 +91,21 @@ def generate_code(
     name: str | None = None,
     clamp: bool = False,
 ) -> Code:
-    """Code for a fit or for a composite approximant of sign.
+    """Generate source code for a fit or for a composite approximation of sign.
 
     Args:
         source: A `Fit`, or a `zolotarev.Composite`.
         language: The language, "c", "python", "numba" (a ufunc) or "torch".
         dtype: The type of the coefficients, "float64", "float32" or "bfloat16".
-        scheme: "horner", or "estrin" with its shorter chain of dependent operations.
-        name: The name of the function; by default that of the target. Keywords, names of the C
-            library and of what the code imports are refused.
-        clamp: Whether an x outside the domain is moved to its nearer end first; the header says
-            so. Without it the value there is that of the formula.
+        scheme: "horner", or "estrin" with fewer dependent operations.
+        name: The name of the function; derived from the target by default. It must not be a
+            keyword, a name of the C library, or a name that the code imports.
+        clamp: Whether an x outside the domain is replaced by the nearer end of the domain.
 
     Raises:
-        CodeError: an unknown language, type or scheme, a name that is no identifier, or a type too
-            narrow for any bound.
-        DomainError: the domain is the whole line.
+        CodeError: The language, type or scheme is unknown, the name is invalid, or the type is
+            too narrow to bound the error.
+        DomainError: The domain is the whole line.
 
     Example:
         >>> import numpy as np, remez
@@ -122,7 +121,7 @@ def generate_code(
     if name is not None and not (isinstance(name, str) and is_function_name(name, language)):
         raise CodeError(
             f"{shown(name)} cannot name a function in {language}; use letters, digits and _, "
-            "and no keyword or name of a library"
+            "but no keyword or library name"
         )
     kind = DTYPES[dtype]
     if isinstance(source, Composite):
@@ -147,7 +146,7 @@ def generate_code(
 
 
 def _bounds(domain: Domain, dtype: str) -> tuple[float, float]:
-    """The ends of the hull as numbers of the type that lie in it."""
+    """The ends of the hull, rounded inwards to numbers of the type."""
     low, high = (np.dtype(dtype).type(end) for end in domain.hull)
     low = np.nextafter(low, np.inf, dtype=dtype) if low < domain.hull[0] else low
     high = np.nextafter(high, -np.inf, dtype=dtype) if high > domain.hull[1] else high
@@ -155,7 +154,7 @@ def _bounds(domain: Domain, dtype: str) -> tuple[float, float]:
 
 
 def _filling(program: Program) -> Program:
-    """The same for arrays: a constant is added to zeros of the shape of x."""
+    """The program for arrays: a constant result gets the shape of x."""
     (*rest, (name, tree)) = program.assignments
     if rest or not isinstance(tree, float):
         return program
@@ -163,7 +162,7 @@ def _filling(program: Program) -> Program:
 
 
 def _text(fn: Any) -> str:
-    """The target as text: an expression, or the name of a callable."""
+    """The text of the target: an expression, or the name of a callable."""
     return str(getattr(fn, "text", None) or f"{getattr(fn, '__name__', 'f')}(x)")
 
 

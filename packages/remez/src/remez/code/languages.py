@@ -1,4 +1,4 @@
-"""How a straight-line program is written in each language."""
+"""Source code of a straight-line program in each language."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from remez.code.program import Program, Tree
 
 __all__ = ["LANGUAGES", "commented", "is_function_name", "write"]
 
-LONGEST = 300  # characters of a line of a comment
+LONGEST = 300  # largest number of characters in a line of a comment
 
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2}
 
 
 @dataclass(frozen=True)
 class _Language:
-    """How a function is written.
+    """Templates for the source code of a function.
 
     Attributes:
-        comment: the beginnings of its first and its other lines, and its last line.
-        opening: of the function, by its name and the type.
-        assignment: the declaration of a local by name, expression and type.
-        closing: of the function, by the result's name and the type.
-        constant: a number of the type.
-        clamp: what comes before and after ``x`` limited to two bounds.
-        reserved: words that name no function.
+        comment: The prefixes of the first and the other lines of a comment, and its last line.
+        opening: The first lines of the function, from its name and type.
+        assignment: The declaration of a local variable, from name, expression and type.
+        closing: The last lines of the function, from the name of the result and the type.
+        constant: A number of the type.
+        clamp: The text before and after ``x`` that limits it to two bounds.
+        reserved: Words that cannot be function names.
     """
 
     comment: tuple[str, str, str]
@@ -50,15 +50,15 @@ def write(
     header: list[str],
     clamp: tuple[float, float] | None = None,
 ) -> str:
-    """The program as a function ``name`` under a comment of the ``header`` lines.
+    """Write the program as a function, preceded by a comment.
 
     Args:
-        program: the arithmetic.
-        language: one of `LANGUAGES`.
-        dtype: "float64" or "float32", the type of every operation.
-        name: of the function.
-        header: lines of plain text, which `commented` makes harmless.
-        clamp: bounds, numbers of the type or infinite, to which x is limited first.
+        program: The operations.
+        language: One of `LANGUAGES`.
+        dtype: The type of every operation, "float64" or "float32".
+        name: The name of the function.
+        header: The lines of the comment, which `commented` escapes.
+        clamp: Bounds to which x is limited first; an infinite bound is omitted.
     """
     how = LANGUAGES[language]
     first, middle, last = how.comment
@@ -76,9 +76,10 @@ def write(
 
 
 def commented(text: str) -> str:
-    """A text as it may stand in a comment of any language: printable ASCII that ends none.
+    """Escape a string for use in a comment of any language.
 
-    Neither is it taken for a declaration of the encoding of a Python file.
+    The result is printable ASCII, does not end the comment, and is not read as an encoding
+    declaration of a Python file.
     """
     plain = " ".join(text.split(" ")).encode("ascii", "backslashreplace").decode()
     plain = "".join(c if c.isprintable() else " " for c in plain)
@@ -94,7 +95,7 @@ def is_function_name(name: str, language: str) -> bool:
 
 
 def _clamped(how: _Language, dtype: str, bounds: tuple[float, float]) -> list[str]:
-    """The lines that limit x to the finite ones of the bounds."""
+    """The lines that limit x to the finite bounds."""
     low, high = (how.constant(b, dtype) if math.isfinite(b) else "" for b in bounds)
     return [line for line in how.clamp(low, high) if line]
 
@@ -111,7 +112,7 @@ def _render(tree: Tree, how: _Language, dtype: str) -> str:
 
 
 def _inside(tree: Tree, sign: str, how: _Language, dtype: str, *, last: bool = False) -> str:
-    """An operand; in brackets where the order of evaluation would change without them."""
+    """An operand, in parentheses if the order of evaluation requires them."""
     text = _render(tree, how, dtype)
     if isinstance(tree, tuple):
         inner, outer = _PRECEDENCE[tree[1]], _PRECEDENCE[sign]
@@ -152,7 +153,7 @@ def _c_clamp(low: str, high: str) -> tuple[str, str]:
 
 
 def _python_clamp(low: str, high: str) -> tuple[str, str]:
-    """By NumPy, for arrays and numbers; NaN stays NaN."""
+    """Limit x with NumPy, for arrays and numbers; NaN stays NaN."""
     return "    from numpy import clip", f"    x = clip(x, {low or None}, {high or None})"
 
 

@@ -1,4 +1,4 @@
-"""Straight-line programs: the arithmetic of a rational, before it is written in a language.
+"""Straight-line programs for evaluating a rational, independent of the language.
 
 A program is a list of assignments ``name = expression`` over one input ``x``. An expression is a
 number, a name, or a triple ``(left, operator, right)``. The same program is printed in every
@@ -33,7 +33,7 @@ OPERATIONS: dict[str, Callable[[Values, Values], Values]] = {
 
 @dataclass(frozen=True)
 class Program:
-    """Assignments in order; the value is that of the last one.
+    """A sequence of assignments; the value is that of the last one.
 
     >>> program = Program((("t", ("x", "-", 1.0)), ("r", ("t", "*", "t"))))
     >>> program(np.float32([3.0]), np.float32)
@@ -49,11 +49,11 @@ class Program:
         return np.broadcast_to(value, np.shape(x)).copy()
 
     def constants(self) -> list[float]:
-        """The numbers in it, in the order in which they are met."""
+        """The numbers in the program, in order."""
         return [c for _, tree in self.assignments for c in _constants(tree)]
 
     def run(self, x: Values, constant: Callable[[float], Values]) -> Values:
-        """Run in the arithmetic of ``x``; ``constant`` brings the program's numbers into it."""
+        """Run in the arithmetic of ``x``; ``constant`` converts numbers to this arithmetic."""
         values = {"x": x}
         for name, tree in self.assignments:
             values[name] = _run(tree, values, constant)
@@ -79,8 +79,9 @@ def of_monomial(form: Monomial, scheme: str, offset: float = 0.0) -> Program:
     An even or odd polynomial is evaluated in t², and a vanishing p_0 leaves a factor t, so that
     a zero at the centre keeps its relative accuracy.
 
-    Sources: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM 2002,
-    §5.1; G. Estrin, Proc. Western Joint IRE-AIEE-ACM Computer Conference, 1960.
+    References:
+        N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM 2002,
+        §5.1; G. Estrin, Proc. Western Joint IRE-AIEE-ACM Computer Conference, 1960.
     """
     assignments = _variable(form.variable)
     t = assignments[-1][0] if assignments else "x"
@@ -97,7 +98,7 @@ def _plus(tree: Tree, offset: float) -> Tree:
 
 
 def of_product(form: Product) -> Program:
-    """A product of factors; quotients are formed factor by factor against overflow."""
+    """A product of factors; quotients are formed factor by factor to avoid overflow."""
     assignments = _variable(form.variable)
     t = assignments[-1][0] if assignments else "x"
     value: Tree = form.gain
@@ -116,7 +117,7 @@ def of_product(form: Product) -> Program:
 
 
 def of_composite(form: Composite) -> Program:
-    """Layers ``y <- scale y prod (y² + z)/(y² + w)``, one after another."""
+    """A composition of layers ``y <- scale y prod (y² + z)/(y² + w)``."""
     assignments: list[tuple[str, Tree]] = []
     y = "x"
     for k, layer in enumerate(form.layers):
@@ -131,7 +132,7 @@ def of_composite(form: Composite) -> Program:
 
 
 def _variable(variable: Variable) -> list[tuple[str, Tree]]:
-    """The assignments that form t; none where t is x itself."""
+    """The assignments that compute t; none if t is x."""
     tree: Tree = "x"
     if variable.shift:
         tree = (tree, "-", variable.shift)
@@ -143,7 +144,7 @@ def _variable(variable: Variable) -> list[tuple[str, Tree]]:
 
 
 class _Powers:
-    """Names of t, t², t⁴, ..., assigned when first asked for."""
+    """Names of t, t², t⁴, ..., which are assigned on first use."""
 
     def __init__(self, t: str, assignments: list[tuple[str, Tree]]) -> None:
         self.names = {1: t}

@@ -8,11 +8,12 @@ computed value. For an operation with computed operands ``a + δa, b + δb``::
     a / b   (|δa| + |a/b| |δb|) / (|b| - |δb|)
 
 to which the operation's own rounding adds half an ulp of the largest result, and half the
-smallest subnormal, for underflow is gradual. Beyond the largest number of the type there is no
-bound. Multiplying by a power of two is exact but for underflow, subtracting within a factor of two
-(Sterbenz) always. A compiler that contracts ``a * b + c`` to one rounding only does better.
+smallest subnormal number (gradual underflow). If a value may overflow, there is no bound.
+Multiplication by a power of two is exact except for underflow, and subtraction of numbers within a
+factor of two is exact (Sterbenz). Fused multiply-add can only reduce the error.
 
-Source: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM 2002, §3.3.
+References:
+    N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., SIAM 2002, §3.3.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from remez.domain import Domain
 __all__ = ["Arithmetic", "evaluation_bound"]
 
 PANELS = (2**10, 2**13, 2**16)
-NARROWEST = 1e-18  # of the graded panels, relative to the interval
-SLACK = 1 + 1e-9  # covers the float64 rounding of this analysis itself
-FAR = 1e-8  # of the largest number of the type: stands for infinity
+NARROWEST = 1e-18  # smallest width of a graded panel, relative to the interval
+SLACK = 1 + 1e-9  # covers the float64 rounding errors of this analysis
+FAR = 1e-8  # infinity is represented by this share of the largest number of the type
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Arithmetic:
     """A binary floating-point type with gradual underflow.
 
     Attributes:
-        bits: of the significand, the hidden bit included.
-        smallest: absolute error of one rounding next to zero; no less than half the smallest
-            subnormal.
-        largest: the largest finite number.
+        bits: The number of bits of the significand, including the hidden bit.
+        smallest: The absolute error of one rounding next to zero, at least half the smallest
+            subnormal number.
+        largest: The largest finite number.
     """
 
     bits: int
@@ -76,15 +77,15 @@ def evaluation_bound(
     weight: Callable[[np.ndarray], np.ndarray] | None = None,
     focus: float = 0.0,
 ) -> float:
-    """``max |computed(x) - exact(x)|`` over the floating-point numbers x of the domain, bounded.
+    """A bound on ``max |computed(x) - exact(x)|`` over the floating-point numbers x of the domain.
 
     Args:
-        program: constants are taken as they are (they must be numbers of the arithmetic).
-        domain: intervals; an infinite end is taken as 1e-8 of the largest number of the type.
-        arithmetic: of every operation.
-        weight: multiplies the error; taken at the middle of each panel, so that the bound is then
-            an estimate.
-        focus: a point towards which panels shrink, as they do towards the ends of the intervals.
+        program: The program; its constants must be numbers of the arithmetic.
+        domain: The domain; infinity is represented by 1e-8 of the largest number of the type.
+        arithmetic: The arithmetic of every operation.
+        weight: A weight by which the error is multiplied. It is evaluated at the middle of each
+            panel, so that the result is then an estimate.
+        focus: A point at which small panels are used, as at the ends of the intervals.
 
     Returns:
         The bound; infinity if a denominator cannot be kept away from zero on the finest panels.
@@ -154,7 +155,7 @@ def _is_power_of_two(tree: Tree) -> bool:
 
 
 def _is_near(a: _Quantity, b: _Quantity) -> bool:
-    """Whether exact operands lie within a factor of two of each other in every panel."""
+    """Whether exact operands are within a factor of two of each other on every panel."""
     within = (a.low >= 0.5 * b.high) & (0.5 * a.high <= b.low) & (b.low > 0)
     return not (a.error.any() or b.error.any()) and bool(within.all())
 
@@ -166,7 +167,7 @@ def _rounded(v: _Quantity, arithmetic: Arithmetic) -> _Quantity:
 
 
 def _bounded(v: _Quantity, arithmetic: Arithmetic, rounding: np.ndarray | float) -> _Quantity:
-    """With the error of one rounding, of an underflow, and none for an overflow."""
+    """Add the errors of one rounding and of underflow; infinite after an overflow."""
     error = v.error + rounding + arithmetic.smallest
     return _Quantity(v.low, v.high, np.where(v.size + error <= arithmetic.largest, error, np.inf))
 

@@ -1,14 +1,15 @@
-"""Ball forms: rigorous enclosures with python-flint's ``arb`` and ``arb_series`` (Arb).
+"""Primitive functions in ball arithmetic, with python-flint's ``arb`` and ``arb_series`` (Arb).
 
 A function takes a ball or a truncated power series of balls. Applied to a series ``s(h)`` whose
 constant term encloses a whole panel it returns enclosures of the Taylor coefficients of ``f(s(h))``
 at every point of the panel, which is what Taylor models need. At a point where a function is not
 smooth the constant coefficient is still an enclosure of its range (over the part of the panel where
-it is real); the first one is Clarke's derivative where the function is Lipschitz, so that the mean
-value form stays valid; the others are NaN.
+it is real). The first one encloses Clarke's generalised derivative where the function is Lipschitz,
+so that the mean value form remains valid; the others are NaN.
 
-Source: F. Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmetic",
-IEEE Trans. Comput. 66(8), 2017. doi:10.1109/TC.2017.2690633
+References:
+    F. Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmetic",
+    IEEE Trans. Comput. 66(8), 2017. doi:10.1109/TC.2017.2690633
 """
 
 import operator
@@ -40,12 +41,12 @@ def _lift(
 
 
 def _method(name: str) -> Callable[..., Ball]:
-    """A function that Arb itself has for both types."""
+    """A function that Arb provides for both types."""
     return _lift(operator.methodcaller(name), operator.methodcaller(name))
 
 
 def _integrated(name: str, derivative: Callable[[Ball], Ball]) -> Callable[..., Ball]:
-    """Arb has the function for balls; its series is the integral of f'(s) s'."""
+    """A function that Arb provides for balls; its series is the integral of f'(s) s'."""
     return _lift(operator.methodcaller(name), lambda s: (derivative(s) * s.derivative()).integral())
 
 
@@ -62,7 +63,7 @@ def _rough(value: arb, slope: arb, s: arb_series) -> arb_series:
 def _piecewise(
     below: int, above: int, at: Callable[[arb], arb], lipschitz: bool
 ) -> Callable[..., Ball]:
-    """``below * x`` left of zero, ``above * x`` right of it; a jump takes them as its values."""
+    """``below * x`` for x < 0 and ``above * x`` for x > 0; a step function has these as values."""
     slope = _hull(arb(below), arb(above)) if lipschitz else _NAN
 
     def form(x: Ball) -> Ball:
@@ -94,7 +95,9 @@ def _integer_power(base: Ball, exponent: int) -> Ball:
         return base**exponent
     if exponent % 2:
         return _hull(base.lower() ** exponent, base.upper() ** exponent)
-    return _hull(arb(0), base.abs_upper() ** exponent)  # arb's own power is NaN around zero
+    return _hull(
+        arb(0), base.abs_upper() ** exponent
+    )  # arb's power is NaN for balls that contain 0
 
 
 def _power(base: Ball, exponent: Ball) -> Ball:
@@ -180,7 +183,7 @@ def _both(a: Ball, b: Ball) -> tuple[Ball, Ball]:
 
 
 def _maximum(a: Ball, b: Ball) -> Ball:
-    """The larger one; where the two cross, the hull of the slopes of both."""
+    """The maximum; where the arguments may be equal, its derivative is the hull of both slopes."""
     a, b = _both(a, b)
     if _is_ball(a):
         return a.max(b)

@@ -12,23 +12,22 @@ from remez.errors import RemezError, TargetError
 
 __all__ = ["Function", "Target"]
 
-Function = Callable[..., Any]  # of a number or an array, to as many numbers
+Function = Callable[..., Any]  # maps a number or an array to as many numbers
 
-AGREE = 1e-12  # relative difference of an array's and a single point's value that is rounding
+AGREE = 1e-12  # relative difference between array and scalar evaluation due to rounding
 
 
 class Target:
     """A plain callable as a vectorised, counted, checked function of a float array.
 
-    The callable gets a copy of the points and may overwrite it; what it returns is copied. It
-    may take and return NumPy arrays, PyTorch tensors, lists, or single numbers. Whether it takes
-    arrays is detected on the first call with two or more points: a callable that raises, or that
-    returns another number of values or other values than for arrays of one point, is called point
-    by point from then on.
+    The callable receives a copy of the points, which it may overwrite; its result is copied. It
+    may take and return NumPy arrays, PyTorch tensors, lists, or single numbers. Vectorisation is
+    detected on the first call with two or more points: a callable that raises, or whose result has
+    another size or other values than for arrays of one point, is called point by point.
 
     Args:
-        fn: real function of a real variable.
-        name: what messages call it.
+        fn: A real function of a real variable.
+        name: The name of the function in messages.
 
     Raises:
         TargetError: ``fn`` raises, or returns NaN, infinity, a complex number or no number.
@@ -38,12 +37,12 @@ class Target:
         self.fn = fn
         self.name = name
         self.evaluations = 0
-        self.dtype: np.dtype[Any] | None = None  # of what fn returns for an array
+        self.dtype: np.dtype[Any] | None = None  # dtype of the values of fn for an array
         self._vectorised: bool | None = None
         self._tensors = False
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Values at the points, all of them finite."""
+        """Values at the points, shape (K,); raises TargetError unless all are finite."""
         values = self.raw(x)
         finite = np.isfinite(values)
         if not finite.all():
@@ -52,7 +51,7 @@ class Target:
         return values
 
     def raw(self, x: np.ndarray) -> np.ndarray:
-        """Values as they come, NaN and infinity included."""
+        """Values at the points, shape (K,), which may be NaN or infinite."""
         self.evaluations += x.size
         with np.errstate(all="ignore"):
             if self._vectorised is None and x.size >= 2:
@@ -62,17 +61,17 @@ class Target:
                     return self._together(x)
                 except RemezError:
                     raise
-                except Exception:  # noqa: BLE001 - one of the points: find out which
+                except Exception:  # noqa: BLE001 - evaluate one by one to find the point
                     pass
             return np.array([self._scalar(v) for v in x.tolist()])
 
     @property
     def is_coarse(self) -> bool:
-        """Whether fn returns float32 or less, whose rounding is noise in float64."""
+        """Whether fn returns values of lower precision than float64."""
         return self.dtype is not None and self.dtype.kind == "f" and self.dtype.itemsize < 8
 
     def _together(self, x: np.ndarray) -> np.ndarray:
-        """fn of all points at once, as a new array of their shape."""
+        """The values of one vectorised call, as a new array of the shape of x."""
         found = self._called(x.copy())
         if type(found) is np.ndarray and found.dtype == float and found.shape == x.shape:
             return found.copy()
@@ -92,12 +91,16 @@ class Target:
         return found.detach() if hasattr(found, "detach") else found
 
     def _check_kind(self, found: np.ndarray) -> None:
-        """Refuse what `numpy.asarray` would turn into floats although it is no real number."""
+        """Check that the values are real numbers, which `numpy.asarray` alone does not ensure.
+
+        Raises:
+            TargetError: The values are complex, strings, None or other objects.
+        """
         kinds = {type(value) for value in found.ravel().tolist()} if found.dtype == object else ()
         if found.dtype.kind == "c" or any(map(_complex, kinds)):
             raise TargetError(
                 f"{self.name} returns complex numbers: approximate its real and imaginary parts "
-                "one after the other"
+                "separately"
             )
         if found.dtype.kind not in "fiubO" or {str, bytes, type(None)} & set(kinds):
             raise TargetError(f"{self.name} returns {found.dtype} values: return real numbers")
@@ -122,7 +125,7 @@ class Target:
             ) from cause
 
     def _takes_arrays(self, x: np.ndarray) -> bool:
-        """Whether fn of an array is fn of its points, one by one."""
+        """Whether fn of an array agrees with fn of arrays of one point."""
         probe = x[[0, x.size // 2, -1]]
         for tensors in (False, True) if "torch" in sys.modules else (False,):
             self._tensors = tensors
@@ -138,7 +141,7 @@ class Target:
         return False
 
     def _not_finite(self, x: float, value: float) -> str:
-        """Why fn is not finite at x, and what to do: overflow, 0/0 with a limit, or a pole."""
+        """The message for a value that is not finite: overflow, 0/0 with a limit, or a pole."""
         near = [np.nextafter(x, -np.inf), np.nextafter(x, np.inf)]
         if x == 0:
             near = [-1e-9, 1e-9]
@@ -174,7 +177,7 @@ class Target:
 
 
 def _complex(kind: type) -> bool:
-    """Whether a type's numbers are complex: Python's, NumPy's and mpmath's have no order."""
+    """Whether this is a complex type of Python, NumPy, mpmath or python-flint."""
     return issubclass(kind, complex) or kind.__name__ in ("mpc", "acb")
 
 

@@ -1,7 +1,7 @@
-"""The catalogue: functions people approximate, with what is known about them.
+"""The catalogue: common functions with their domains, symmetries and singular points.
 
-A `Target` is callable like any function (NumPy arrays, mpmath numbers and balls) and adds its
-natural domain, symmetry, singular points and an interval on which it is usually approximated:
+A `Target` can be called with numbers, NumPy arrays, mpmath numbers and balls. It also has the
+domain, the symmetry, the singular points and a default interval of the function:
 
     >>> from remez import targets
     >>> targets.gelu.text, targets.gelu.interval
@@ -28,13 +28,13 @@ class Target:
     """A function of the catalogue.
 
     Attributes:
-        name: its name in expressions.
-        summary: what it is, in a line.
-        interval: where it is usually approximated; several intervals leave a gap out.
-        domain: where it is defined and real, as disjoint intervals, infinite ends allowed.
-        symmetry: "even", "odd" or None.
-        singular_points: finite points where it is not analytic.
-        parameters: values of its parameters, as exact decimal or fraction text.
+        name: The name of the function in expressions.
+        summary: A description in one line.
+        interval: The default interval of approximation, or several intervals.
+        domain: The disjoint intervals on which the function is defined and real.
+        symmetry: "even", "odd", or None without symmetry.
+        singular_points: The finite points at which the function is not analytic.
+        parameters: Names and values of the parameters, the values as exact decimals or fractions.
 
     Example:
         >>> from remez import targets
@@ -53,7 +53,7 @@ class Target:
 
     @property
     def text(self) -> str:
-        """The call that spells this target in an expression."""
+        """The call of this target in an expression, such as ``gelu(x)``."""
         return f"{self.name}({', '.join(['x', *(value for _, value in self.parameters)])})"
 
     @property
@@ -66,10 +66,13 @@ class Target:
         return self.expression(x)
 
     def with_parameters(self, **values: str | float) -> "Target":
-        """The same target with other values of its parameters (exact as text: ``"0.2"``).
+        """The same target with other values of its parameters.
+
+        Args:
+            values: The new values by name; a string such as ``"0.2"`` is exact.
 
         Raises:
-            ExpressionError: the target has no parameter of that name.
+            ExpressionError: The target has no parameter of that name.
         """
         known = dict(self.parameters)
         if unknown := values.keys() - known.keys():
@@ -82,7 +85,7 @@ class Target:
         signs = (-1, 1) if self.symmetry else (1,)
 
         def moved(x: float) -> float:
-            """Where an end goes, as far from the jump as it was before."""
+            """An end of the interval, at the same distance from the jump as before."""
             return x - (theta - before) if self.symmetry and x < 0 else x + (theta - before)
 
         pairs = self.interval if isinstance(self.interval[0], tuple) else (self.interval,)
@@ -204,10 +207,13 @@ CATALOGUE: dict[str, Target] = {target.name: target for target in _KNOWN}
 
 
 def as_target(fn: Any) -> Any:
-    """A text as the catalogue target of that name, or as an expression; all else as it is.
+    """Convert a string to the catalogue target of that name or to an expression.
+
+    Args:
+        fn: A string, or any other object, which is returned unchanged.
 
     Raises:
-        ExpressionError: it is neither.
+        ExpressionError: The string is neither a name nor a valid expression.
     """
     if not isinstance(fn, str):
         return fn
@@ -218,8 +224,11 @@ def as_target(fn: Any) -> Any:
 def get(name: str) -> Target:
     """The target of that name.
 
+    Args:
+        name: A name of the catalogue.
+
     Raises:
-        ExpressionError: there is none.
+        ExpressionError: The catalogue has no such target.
     """
     if name not in CATALOGUE:
         raise ExpressionError(f"no target is called {name!r}; `remez targets` lists them")

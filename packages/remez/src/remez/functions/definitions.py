@@ -1,4 +1,4 @@
-"""Composite functions of the catalogue, written in terms of the primitive ones.
+"""Definitions of catalogue functions in terms of primitive functions.
 
 The forms avoid cancellation: erfc for the left tail of GELU, sigmoid for (1 + tanh) / 2.
 """

@@ -1,8 +1,8 @@
-"""Functions of one variable written as text: ``parse("exp(x) / (1 + x**2)")``.
+"""Functions of one variable given as strings: ``parse("exp(x) / (1 + x**2)")``.
 
-The parser walks Python's own syntax tree and accepts numbers, the variable ``x``, ``pi`` and ``e``,
-the operators ``+ - * / **`` and calls of the catalogue's names; anything else is refused, and
-nothing is ever executed. The result is callable on NumPy arrays, mpmath numbers and balls.
+The parser reads Python's syntax tree. It accepts numbers, the variable ``x``, ``pi`` and ``e``, the
+operators ``+ - * / **`` and calls of functions of the catalogue, and rejects everything else; no
+code is executed. The result can be called with NumPy arrays, mpmath numbers and balls.
 """
 
 import ast
@@ -23,14 +23,14 @@ from remez.functions.primitives import ARITY, CONSTANTS
 __all__ = ["Expression", "as_expression", "parse"]
 
 MAX_LENGTH = 1000  # characters
-MAX_DEPTH = 300  # nested operations; Python allows about 1000 nested calls, the caller's included
-MAX_SIZE = 2000  # nodes of the tree: nested definitions multiply
-MAX_EXPONENT = 300  # of a number written as 1e300: an exact integer is built from it
-MAX_POWER = 10_000  # integer powers up to here are kept as integers
+MAX_DEPTH = 300  # nested operations; Python's recursion limit is about 1000 calls
+MAX_SIZE = 2000  # nodes of the tree, which grows quickly with nested definitions
+MAX_EXPONENT = 300  # of a number such as 1e300, which is stored as an exact integer
+MAX_POWER = 10_000  # largest exponent that is stored as an integer
 
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
 
-# u such that the function is not smooth where u(x) = 0
+# expressions u such that the function may not be smooth where u(x) = 0
 _CRITICAL = ("abs", "sign", "step", "sqrt", "cbrt", "log", "xlogx")
 
 
@@ -67,12 +67,12 @@ Values = Any  # a number or an array of one of the arithmetics: float64, mpmath,
 
 @dataclass(frozen=True)
 class Expression:
-    """A function of x given by text, in three arithmetics.
+    """A function of x given by a string, for several arithmetics.
 
-    ``expression(x)`` picks the form by the type of ``x``: `floating` for Python and NumPy numbers
-    and arrays, `multiprecision` for mpmath's, `ball` for python-flint's ``arb`` and ``arb_series``.
-    Numbers in the text are exact: ``0.1`` is one tenth in every arithmetic. Two expressions are
-    equal when their trees are.
+    ``expression(x)`` chooses the method by the type of ``x``: `floating` for Python and NumPy
+    numbers and arrays, `multiprecision` for mpmath's, `ball` for python-flint's ``arb`` and
+    ``arb_series``. Numbers in the string are exact: ``0.1`` is one tenth in every arithmetic. Two
+    expressions are equal if their syntax trees are equal.
 
     Example:
         >>> from remez.functions.expression import parse
@@ -107,7 +107,11 @@ class Expression:
 
         try:
             value = mp.mpmathify(self._compiled("multiprecision")(mp.mpf(x)))
-        except (ArithmeticError, ValueError, TypeError):  # a pole, or a complex value compared
+        except (
+            ArithmeticError,
+            ValueError,
+            TypeError,
+        ):  # a pole, or a comparison of complex values
             return mp.nan
         return value if isinstance(value, mp.mpf) else mp.nan
 
@@ -121,7 +125,7 @@ class Expression:
         return value if isinstance(value, arb_series) else arb_series([value], prec=x.prec)
 
     def tail(self, x: Values) -> Values:
-        """An enclosure of f over all large x, from that of x (`remez.functions.tails`)."""
+        """An enclosure of f over all large x (`remez.functions.tails`)."""
         return x.of(self._compiled("tails")(x))
 
     def reciprocal(self) -> "Expression":
@@ -129,10 +133,14 @@ class Expression:
         return Expression(f"1/({self.text})", Apply("div", (Number(Fraction(1)), self.tree)))
 
     def singular_points(self, low: float, high: float, samples: int = 2001) -> tuple[float, ...]:
-        """Where f may fail to be smooth in [low, high], by sign changes of the critical arguments.
+        """Points of [low, high] at which f may not be smooth.
 
-        Looks at the arguments of abs, sign, step, sqrt, cbrt, log, non-integer powers, and at the
-        difference of those of max and min. Finite intervals only.
+        These are the sign changes of the arguments of abs, sign, step, sqrt, cbrt, log and
+        non-integer powers, and of the difference of the arguments of max and min.
+
+        Args:
+            low: The lower end, finite.
+            high: The upper end, finite.
         """
         x = np.linspace(low, high, samples)
         found: set[float] = set()
@@ -158,13 +166,14 @@ class Expression:
 
 
 def parse(text: str) -> Expression:
-    """The expression that ``text`` spells.
+    """Parse a string as an expression.
 
     Args:
-        text: An expression of at most 1000 characters; the module lists what it may contain.
+        text: An expression in x of at most 1000 characters: numbers, ``pi``, ``e``,
+            ``+ - * / **`` and functions of the catalogue.
 
     Raises:
-        ExpressionError: names the first thing that is not allowed, and what is.
+        ExpressionError: The string is not an expression; the message names the cause.
 
     Example:
         >>> from remez.functions.expression import parse
@@ -172,7 +181,7 @@ def parse(text: str) -> Expression:
         'gelu(x) / 2'
     """
     if not isinstance(text, str):
-        raise ExpressionError(f"an expression is text, not {shown(text)}: write 'exp(x)', say")
+        raise ExpressionError(f"an expression is a string such as 'exp(x)', not {shown(text)}")
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"the expression has {len(text)} characters; at most {MAX_LENGTH}")
     return _parsed(text)
@@ -193,20 +202,20 @@ def _parsed(text: str) -> Expression:
         raise ExpressionError(f"the expression expands to {size} operations; at most {MAX_SIZE}")
     if depth > MAX_DEPTH:
         raise ExpressionError(
-            f"the expression is nested {depth} deep; at most {MAX_DEPTH}: shorten it, or pass a "
-            "Python function"
+            f"the expression has {depth} nested operations; at most {MAX_DEPTH}: shorten it or pass "
+            "a Python function"
         )
     return Expression(text.strip(), tree)
 
 
 def as_expression(fn: object) -> Expression | None:
-    """The expression behind an `Expression` or a catalogue `Target`; None for other callables."""
+    """The expression of an `Expression` or a catalogue `Target`; None for other callables."""
     found = fn if isinstance(fn, Expression) else getattr(fn, "expression", None)
     return found if isinstance(found, Expression) else None
 
 
 def _size(node: Node, known: dict[int, int]) -> int:
-    """Nodes of the tree; definitions share subtrees, so each object is counted out once."""
+    """The number of nodes of the tree; a shared subtree is counted at each occurrence."""
     if not isinstance(node, Apply):
         return 1
     if id(node) not in known:
@@ -215,7 +224,7 @@ def _size(node: Node, known: dict[int, int]) -> int:
 
 
 def _depth(node: Node, known: dict[int, int]) -> int:
-    """The longest chain of operations, which is how deep an evaluation recurs."""
+    """The largest number of nested operations, which is the recursion depth of an evaluation."""
     if not isinstance(node, Apply):
         return 1
     if id(node) not in known:
@@ -224,7 +233,7 @@ def _depth(node: Node, known: dict[int, int]) -> int:
 
 
 def _convert(node: ast.AST, source: str, names: dict[str, Node]) -> Node:
-    """Python's syntax tree to ours; ``names`` are the variable and a definition's parameters."""
+    """Convert Python's syntax tree; ``names`` holds the variable and the parameters."""
     match node:
         case ast.Constant(value=bool()):
             pass
@@ -240,7 +249,7 @@ def _convert(node: ast.AST, source: str, names: dict[str, Node]) -> Node:
             arguments = (_convert(left, source, names), _convert(right, source, names))
             return _apply(_BINARY[type(op)], arguments)
         case ast.BinOp(op=ast.BitXor()):
-            raise ExpressionError("'^' is not a power here; write ** instead")
+            raise ExpressionError("'^' is not the power operator; write **")
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
             return _call(name, tuple(_convert(argument, source, names) for argument in args))
     piece = ast.get_source_segment(source, node) or source
@@ -251,7 +260,7 @@ def _convert(node: ast.AST, source: str, names: dict[str, Node]) -> Node:
 
 
 def _exact(literal: str) -> Fraction:
-    """The number that a literal writes, as a fraction."""
+    """A numeric literal as a fraction."""
     _, _, exponent = literal.lower().partition("e")
     try:
         if exponent and abs(int(exponent)) > MAX_EXPONENT:
@@ -270,7 +279,7 @@ def _name(name: str, names: dict[str, Node]) -> Node:
 
 
 def _apply(function: str, arguments: tuple[Node, ...]) -> Node:
-    """An operator applied; signs and quotients of numbers are folded, exactly."""
+    """Apply an operator; signs and quotients of numbers are evaluated exactly."""
     match function, arguments:
         case "neg", (Number(value=a),):
             return Number(-a)
@@ -288,7 +297,7 @@ def _call(name: str, arguments: tuple[Node, ...]) -> Node:
         names = {"x": arguments[0], **dict(zip(defaults, values, strict=True))}
         return _convert(ast.parse(text, mode="eval").body, text, names)
     if name not in ARITY or name in ("add", "sub", "mul", "div", "pow", "neg"):
-        raise ExpressionError(f"unknown function {name!r}; `remez targets` lists those there are")
+        raise ExpressionError(f"unknown function {name!r}; `remez targets` lists the functions")
     if len(arguments) != ARITY[name]:
         raise ExpressionError(f"{name}() takes {ARITY[name]} arguments, not {len(arguments)}")
     return Apply(name, arguments)
@@ -299,7 +308,7 @@ def _literal(text: str) -> Node:
 
 
 def _compile(node: Node, forms: ModuleType) -> Callable[[Values], Values]:
-    """The tree as nested closures over one arithmetic's functions."""
+    """The tree as nested closures over the functions of one arithmetic."""
     match node:
         case Variable():
             return lambda x: x
@@ -341,7 +350,7 @@ def _critical(node: Node) -> list[Node]:
 
 
 def _roots(u: Callable[[Values], Values], x: np.ndarray) -> list[float]:
-    """Zeros of ``u`` on a grid: exact ones, and sign changes closed by bisection."""
+    """Zeros of ``u`` on a grid: exact zeros, and sign changes located by bisection."""
     value = u(x)
     roots = [float(point) for point in x[value == 0]]
     for i in np.flatnonzero(value[:-1] * value[1:] < 0):

@@ -1,4 +1,4 @@
-"""NumPy float64 forms; NaN outside a function's real domain."""
+"""Primitive functions in float64 (NumPy, SciPy); NaN outside the real domain of a function."""
 
 import operator
 from collections.abc import Callable

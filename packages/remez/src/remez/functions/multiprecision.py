@@ -1,4 +1,4 @@
-"""mpmath forms at the working precision of ``mpmath.mp``; NaN outside a function's real domain."""
+"""Primitive functions in mpmath at its current precision; NaN outside the real domain."""
 
 import operator
 from collections.abc import Callable
@@ -12,7 +12,7 @@ def _cbrt(x: Any) -> Any:
 
 
 def _softplus(x: Any) -> Any:
-    """log(1 + e^x) without cancellation: the larger of 0 and x is taken out."""
+    """log(1 + e^x) without cancellation, as max(0, x) + log(1 + e^-|x|)."""
     return max(x, mp.zero) + mp.log1p(mp.exp(-abs(x)))
 
 

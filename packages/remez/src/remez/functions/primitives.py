@@ -2,9 +2,8 @@
 
 Each module has one table, ``FUNCTIONS``, with the same names: `float64` (NumPy float64 arrays),
 `multiprecision` (mpmath numbers at the current working precision), `arb` (python-flint's ``arb``
-and ``arb_series``: enclosures) and `tails` (enclosures over all large x). `ARITY` says which names
-there are and how many arguments each takes; it is a separate list so that the parser loads none of
-the four.
+and ``arb_series``: enclosures) and `tails` (enclosures over all large x). `ARITY` lists the
+names and their numbers of arguments; it is separate so that the parser imports none of the four.
 """
 
 OPERATORS = {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "neg": 1}

@@ -1,11 +1,11 @@
-r"""Tail forms: enclosures over all ``x >= X`` (or ``x <= -X``) at once, X >= 1, infinity included.
+r"""Tail enclosures: bounds on a function for all ``x >= X`` (or ``x <= -X``), X >= 1.
 
 A `TailEnclosure` says ``f(x) = |x|^power g(x)`` with g(x) in a fixed interval wherever
 ``|x| >= X``. Sums, products and quotients of tail enclosures are tail enclosures, so that
-1/(1 + x²) is found to vanish like x^-2, where plain intervals only give 1/[X², inf]. An
+1/(1 + x²) is known to decay like x^-2, whereas interval arithmetic only gives 1/[X², inf]. An
 exponential that vanishes is represented by ``|x|^-32 [0, X^32 exp(-c X^p)]``, valid once
 ``|x|^32 exp(-c |x|^p)`` decreases; products such as ``x exp(-x)`` therefore vanish as well. A
-function for which no bound is known here is enclosed by the whole real line.
+function without a known bound is enclosed by the whole real line.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from flint import arb
 
 from remez.functions import arb as ball
 
-DECAY = 32  # the power of x as which an exponential is entered
-SLOW = Fraction(1, 8)  # the power of x as which a logarithm is entered
+DECAY = 32  # exponentials are bounded by x to this negative power
+SLOW = Fraction(1, 8)  # logarithms are bounded by x to this power
 
 Operand = Any  # a TailEnclosure, or a constant: an arb, a fraction or an integer
 
@@ -45,7 +45,7 @@ class TailEnclosure:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where g keeps away from zero with that sign, else 0."""
+        """The sign of g if its enclosure excludes zero, otherwise 0."""
         return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
     @property
@@ -54,7 +54,7 @@ class TailEnclosure:
 
     @property
     def values(self) -> arb:
-        """A ball around all values of f; not finite when f may grow."""
+        """A ball around all values of f; not finite if f may be unbounded."""
         inner = self._at(Fraction(0)) if self.power <= 0 else self._unknown()
         return inner.low.union(inner.high)
 
@@ -67,7 +67,7 @@ class TailEnclosure:
         return self._spanned(Fraction(0), value.lower(), value.upper())
 
     def _spanned(self, power: Fraction, *ends: arb) -> TailEnclosure:
-        """A tail of that power, g between the least and the largest of the ends."""
+        """A tail enclosure of that power, g between the least and greatest of ``ends``."""
         if any(end.is_nan() for end in ends):
             return self._unknown()
         low, high = ends[0].lower(), ends[0].upper()
@@ -80,7 +80,7 @@ class TailEnclosure:
         return other if isinstance(other, TailEnclosure) else self._constant(other)
 
     def _at(self, power: Fraction) -> TailEnclosure:
-        """The same function written with a larger power."""
+        """The same function represented with a larger power."""
         if power == self.power:
             return self
         factor = self.size(self.power - power)
@@ -131,7 +131,7 @@ def _ball(value: Operand) -> arb:
 
 
 def _times(x: arb, y: arb) -> arb:
-    return arb(0) if x == 0 or y == 0 else x * y  # a number times zero, however large
+    return arb(0) if x == 0 or y == 0 else x * y  # 0 times infinity is 0 here: one factor vanishes
 
 
 def _inverse(x: arb) -> arb:
@@ -139,12 +139,12 @@ def _inverse(x: arb) -> arb:
 
 
 def _positive(x: TailEnclosure) -> TailEnclosure:
-    """The part of an enclosure that is not negative."""
+    """The nonnegative part of an enclosure."""
     return x._spanned(x.power, x.low.max(arb(0)), x.high.max(arb(0)))
 
 
 def _below(x: TailEnclosure) -> TailEnclosure:
-    """Anything from zero to x."""
+    """The interval from 0 to x."""
     return x._spanned(x.power, arb(0), x.high)
 
 
@@ -175,7 +175,7 @@ def _integer_power(x: TailEnclosure, exponent: int) -> TailEnclosure:
 
 
 def _exp(x: TailEnclosure) -> TailEnclosure:
-    """exp of what grows, by the sign with which it grows."""
+    """exp of a function that tends to plus or minus infinity."""
     if not (x.power > 0 and x.sign):
         return _values("exp")(x)
     slow, one = (x.high if x.sign < 0 else x.low), arb(1)
@@ -198,7 +198,7 @@ def _log(x: TailEnclosure) -> TailEnclosure:
 
 
 def _values(name: str) -> Callable[[TailEnclosure], TailEnclosure]:
-    """The ball form over the range of a tail that does not grow."""
+    """The function in ball arithmetic over the range of a bounded tail."""
 
     def form(x: TailEnclosure) -> TailEnclosure:
         values = x.values
@@ -212,7 +212,7 @@ def _grown(
     right: Callable[[TailEnclosure], TailEnclosure],
     left: Callable[[TailEnclosure], TailEnclosure],
 ) -> Callable[[TailEnclosure], TailEnclosure]:
-    """``right`` where the argument grows to infinity, ``left`` where it falls to minus infinity."""
+    """``right`` if the argument tends to infinity, ``left`` if it tends to minus infinity."""
     plain = _values(name)
 
     def form(x: TailEnclosure) -> TailEnclosure:
@@ -301,7 +301,7 @@ _RULES: dict[str, Callable[..., Any]] = {
 
 
 def _lift(name: str) -> Callable[..., Any]:
-    """The tail form, or the ball form where all operands are constants."""
+    """The function of tail enclosures; of balls if all operands are constants."""
 
     def form(*operands: Operand) -> Operand:
         if any(isinstance(operand, TailEnclosure) for operand in operands):

@@ -1,8 +1,8 @@
-"""The working precision of mpmath and python-flint, which both keep in one global state.
+"""The working precision of mpmath and python-flint, which is global state in both libraries.
 
-A thread holds a lock while it works at a precision of its own, and the former precision is put
-back afterwards. Fits and evaluations in several threads so take turns, and none changes the
-digits of another.
+A thread that changes the precision holds a lock until it has restored the previous one.
+Multiprecision fits and evaluations in several threads therefore run one after another, and do not
+affect each other's precision.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def flint_precision(bits: int, order: int | None = None) -> Iterator[None]:
     """Compute with ``bits`` bits in python-flint.
 
     Args:
-        bits: binary digits.
-        order: number of coefficients of power series; default as it is.
+        bits: The number of binary digits.
+        order: The number of coefficients of power series; unchanged by default.
     """
     from flint import ctx
 

@@ -1,8 +1,8 @@
-"""Zeros of a callable: where they are, of which order, and what f is where fn is rounding only.
+"""Zeros of a callable, their orders, and accurate values of f next to them.
 
-Next to a zero some callables stay accurate relative to their own size (``np.sin`` at pi, ``np.log``
-at 1). Others carry the rounding of the numbers that they subtract (``1 - np.cos(x)`` at 0): there a
-polynomial stands for f that is fitted to the values around, where they are accurate.
+Next to a zero some callables are accurate relative to their own size (``np.sin`` at pi, ``np.log``
+at 1). Others suffer from cancellation (``1 - np.cos(x)`` at 0); they are replaced near the zero by
+a polynomial that is fitted to accurate values farther away.
 """
 
 from __future__ import annotations
@@ -21,37 +21,38 @@ from remez.functions.callable import Target
 __all__ = ["LocalZero", "Smoothed", "Zero", "zeros_of"]
 
 EPS = float(np.finfo(float).eps)
-LOOK = 256  # points of an interval at which signs and minima of |f| are looked for
-SHALLOW = 0.02  # of the largest |f|: a minimum above is no zero
-ROUNDING = 16 * EPS  # of the largest |f|: a minimum below is one
-CLEAR = 1e5 * EPS  # of the largest |f|, from which ratios of values tell the order
-TERMS = 13  # of the polynomial that stands for f near a zero, at most
-WINDOW = 64  # points at which it is fitted
-UNDERFLOW = 1e-290  # a factor below loses relative accuracy
-UNEVEN = 0.7310585786300049  # powers of two hide rounding
-LIMIT = 1e-17  # of a neighbourhood: a point so near to a zero shows a limit
-SAID = 1e-7  # of a neighbourhood: a zero that is said, an end or the origin is meant if so near
+LOOK = 256  # grid points per interval in the search for zeros
+SHALLOW = 0.02  # minima of |f| above this share of its maximum are not zeros
+ROUNDING = 16 * EPS  # minima of |f| below this share of its maximum are zeros
+CLEAR = 1e5 * EPS  # values above this share of max |f| determine the order of a zero
+TERMS = 13  # largest number of coefficients of the polynomial near a zero
+WINDOW = 64  # points to which the polynomial is fitted
+UNDERFLOW = 1e-290  # smaller numbers lose relative accuracy
+UNEVEN = 0.7310585786300049  # arbitrary, since rounding may vanish at powers of two
+LIMIT = 1e-17  # relative distance from a zero at which the quotient equals its limit
+SAID = 1e-7  # relative distance at which a zero is moved to a stated zero, an end or 0
 
 
 @dataclass(frozen=True)
 class Zero:
-    """A zero ``high + low`` of the target, to about twice double precision, and its order."""
+    """A zero ``high + low`` of fn in about twice double precision, and its order."""
 
     high: float
     low: float
     order: int
 
     def distance(self, x: np.ndarray) -> np.ndarray:
-        """``x - z``, accurate relative to itself."""
+        """``x - z`` with a small relative error."""
         return (x - self.high) - self.low
 
 
 @dataclass(frozen=True, eq=False)
 class LocalZero:
-    """A zero with a polynomial for ``f/(x - z)^order`` in x - z, used within ``radius``.
+    """A zero with a polynomial in x - z for ``f/(x - z)^order``, used within ``radius``.
 
-    There rounding keeps fn from being accurate relative to its own size; the radius is 0 where it
-    never does, and the polynomial is the value at z. The length is that of the neighbourhood.
+    Within the radius, rounding makes fn inaccurate relative to its own size. If fn is accurate
+    everywhere, the radius is 0 and the polynomial is the constant value at z. The length is that of
+    the neighbourhood of the zero.
     """
 
     zero: Zero
@@ -61,16 +62,16 @@ class LocalZero:
 
 
 class Smoothed:
-    """fn and its quotient by the factors of its zeros, both accurate relative to their own size."""
+    """fn and its quotient by the factors of its zeros, both with a small relative error."""
 
     def __init__(self, target: Target, zeros: Sequence[LocalZero]) -> None:
         self.target = target
         self.zeros = tuple(zeros)
 
     def __call__(self, x: np.ndarray | float) -> np.ndarray | float:
-        """f at the points: within the radius of a zero, the polynomial; 0 next to the zero.
+        """f at the points, computed from the polynomial within the radius of a zero.
 
-        So next that the quotient is its limit, which other points show as well.
+        It is 0 at points so close to a zero that the quotient equals its limit to rounding.
         """
         points = np.atleast_1d(np.asarray(x, float))
         out = np.array(self.target(points))
@@ -83,7 +84,7 @@ class Smoothed:
         return out if np.ndim(x) else float(out[0])
 
     def side(self, x: np.ndarray) -> np.ndarray:
-        """The sign of the factors, with which a relative error alternates."""
+        """The sign of the product of the factors, by which a relative error is multiplied."""
         out = np.ones_like(x)
         for one in self.zeros:
             if one.zero.order % 2:
@@ -109,14 +110,16 @@ class Smoothed:
 def zeros_of(target: Target, domain: Domain, said: Sequence[float] = ()) -> tuple[LocalZero, ...]:
     """The zeros of the target in the domain, increasing.
 
-    Signs and minima of |f| on a grid bracket them; ratios of values tell the order, and a
-    polynomial fitted to f nearby the place where rounding hides it.
+    Sign changes and minima of |f| on a grid bracket the zeros; ratios of values give the order. If
+    rounding hides the exact position, it is that of the zero of a polynomial fitted to f nearby.
 
     Args:
-        said: points that are meant to be zeros.
+        target: The function.
+        domain: The domain.
+        said: Points that are stated to be zeros.
 
     Raises:
-        TargetError: f vanishes, but like no power of x - z.
+        TargetError: f vanishes at a point z, but not like a power of x - z.
     """
     places: list[tuple[float, tuple[float, float]]] = []
     sampled = []
@@ -136,7 +139,7 @@ def zeros_of(target: Target, domain: Domain, said: Sequence[float] = ()) -> tupl
 
 
 def _candidates(target: Target, x: np.ndarray, f: np.ndarray, height: float) -> list[float]:
-    """Points next to zeros: sign changes bisected to neighbouring floats, minima of |f| of 0."""
+    """Points next to zeros: sign changes, bisected to neighbouring floats, and minima of |f|."""
     size = np.abs(f)
     if np.count_nonzero((f[1:] == 0) & (f[:-1] == 0)) > 4:
         raise TargetError(
@@ -155,7 +158,7 @@ def _candidates(target: Target, x: np.ndarray, f: np.ndarray, height: float) -> 
 
 
 def _clusters(found: list[float], x: np.ndarray) -> list[float]:
-    """One for those that are neighbours on the grid and closer than a zero can be resolved."""
+    """One candidate for each group of candidates that are too close to be distinct zeros."""
     out: list[float] = []
     for c in sorted(found):
         step = float(np.diff(x)[max(min(int(np.searchsorted(x, c)), x.size - 1) - 1, 0)])
@@ -167,11 +170,11 @@ def _clusters(found: list[float], x: np.ndarray) -> list[float]:
 
 
 def _bisected(target: Target, a: np.ndarray, b: np.ndarray, f_a: np.ndarray) -> list[float]:
-    """One of the two floats between which f changes its sign, for each bracket."""
+    """One of the two neighbouring floats between which f changes sign, for each bracket."""
     if not a.size:
         return []
     a, b, sign = a.copy(), b.copy(), np.sign(f_a)
-    for _ in range(1100):  # from the largest float to the least, at most
+    for _ in range(1100):  # enough halvings for the whole range of float64
         product = a * b
         with np.errstate(all="ignore"):
             root = np.sign(a) * np.sqrt(np.abs(a)) * np.sqrt(np.abs(b))
@@ -190,7 +193,7 @@ def _bisected(target: Target, a: np.ndarray, b: np.ndarray, f_a: np.ndarray) -> 
 
 
 def _minimum(target: Target, a: float, b: float, height: float) -> list[float]:
-    """Where |f| falls to rounding between a and b, if it does; two signs are bisected."""
+    """The point between a and b at which |f| is 0 to rounding, if any; by bisection on a sign."""
     for _ in range(60):
         x = np.linspace(a, b, 9)
         f = target(x)
@@ -212,7 +215,7 @@ def _local(
     height: float,
     said: Sequence[float],
 ) -> LocalZero:
-    """The order of the zero near c, its place, and the quotient around it."""
+    """The order and position of the zero near c, and the quotient around it."""
     a, b = pair
     length = min(b - a, apart, max(1.0, abs(c)) if np.isinf(b - a) else np.inf)
     order = _order(target, c, pair, length, height)
@@ -220,7 +223,7 @@ def _local(
     exact = [p for p in special if abs(target(np.array([p]))[0]) <= 4 * EPS * EPS * height]
     c = exact[0] if exact else c
     limit = _limit(target, Zero(c, 0.0, order), pair, length)
-    if limit is not None:  # fn is accurate relative to its own small size
+    if limit is not None:  # fn has a small relative error next to its zero
         zero = Zero(c, -float(target(np.array([c]))[0]) / limit if order == 1 else 0.0, order)
         limit = _limit(target, zero, pair, length) or limit
         zero = replace(zero, low=zero.low and -float(target(np.array([c]))[0]) / limit)
@@ -238,7 +241,7 @@ def _local(
 def _order(
     target: Target, c: float, pair: tuple[float, float], length: float, height: float
 ) -> int:
-    """k if ``f ~ (x - z)^k`` on every side that belongs to the domain."""
+    """The order k with ``f ~ (x - z)^k`` on each side of z in the domain."""
     found = []
     for side in (1.0, -1.0):
         steps = UNEVEN * length * 2.0 ** -np.arange(2.0, 44.0)
@@ -271,9 +274,9 @@ def _order(
 
 
 def _limit(target: Target, zero: Zero, pair: tuple[float, float], length: float) -> float | None:
-    """``f/(x - z)^k`` at z, extrapolated from points so close that fn has to be accurate there.
+    """``f/(x - z)^k`` at z, extrapolated from points very close to z.
 
-    None where the quotients at such points are rounding.
+    None if the quotients at these points are dominated by rounding.
     """
     if zero.order == 1 and not _linear(target, zero.high, pair, length):
         return None
@@ -297,7 +300,7 @@ def _limit(target: Target, zero: Zero, pair: tuple[float, float], length: float)
 
 
 def _linear(target: Target, c: float, pair: tuple[float, float], length: float) -> bool:
-    """Whether f is linear over some floats next to its zero, relative to its own small size."""
+    """Whether f is linear over some floats next to its zero, to a small relative error."""
     step = abs(np.spacing(c)) if c else 1e-20 * length
     k = np.arange(-8.0, 9.0)
     k = k[(c + step * k >= pair[0]) & (c + step * k <= pair[1])]
@@ -318,7 +321,7 @@ class _Fitted:
 def _polynomial(
     target: Target, zero: Zero, pair: tuple[float, float], length: float, height: float
 ) -> _Fitted:
-    """The polynomials of the window and degree at which rounding of f tells least of g(z)."""
+    """The polynomials of the window and degree for which rounding of f affects g(z) least."""
     best, least = None, np.inf
     for halvings in range(8):
         reach = length * 2.0**-halvings
@@ -368,7 +371,7 @@ def _root(polynomial: Chebyshev) -> float:
 
 
 def _radius(target: Target, zero: Zero, found: _Fitted, pair: tuple[float, float]) -> float:
-    """The distance within which the polynomial is closer to g than f over the factor is."""
+    """The distance within which the polynomial is a better approximation of g than the quotient."""
     steps = 0.25 * UNEVEN * found.width * 2.0 ** -np.arange(50.0)
     steps = steps[steps > 2 * abs(np.spacing(zero.high))]
     radius = 0.0
@@ -386,7 +389,7 @@ def _radius(target: Target, zero: Zero, found: _Fitted, pair: tuple[float, float
 
 
 def _mirrored(found: list[LocalZero], domain: Domain) -> list[LocalZero]:
-    """Zeros that are mirror images to rounding are made so exactly, so that symmetry shows."""
+    """Make zeros that are mirror images to rounding exactly symmetric."""
     found.sort(key=lambda one: one.zero.high)
     if not domain.is_symmetric(0.0):
         return found

@@ -216,7 +216,7 @@ class ErrorCurve:
         return None
 
     def _forms(self, a: arb, b: arb, scale: arb) -> Iterator[Callable[[Ball], Ball]]:
-        """f and, for large |x|, a constant ball around its tail if that is narrow enough."""
+        """f and, for large |x|, a constant ball around its tail if narrow enough."""
         yield self.function.ball
         if self.weight is None and (a >= 1 or b <= -1):
             values = self.function.tail(_far(a, 1) if a >= 1 else _far(b, -1)).values
@@ -231,7 +231,7 @@ class ErrorCurve:
         rho: arb,
         scale: arb,
     ) -> arb | None:
-        """A bound by the Taylor model on c + rho [-1, 1], or by the range or the mean value form."""
+        """A bound on c + rho [-1, 1] by the Taylor model, the range or the mean value form."""
         whole = arb_poly([arb(0, 1), 1])
         try:
             ball = self._series(function, rational, c, rho, whole)

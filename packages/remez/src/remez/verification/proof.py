@@ -57,7 +57,7 @@ class Unproved(RemezError):
 
 @dataclass(frozen=True)
 class Proof:
-    """``lower <= best error <= upper``; ``upper`` also bounds the error of the rational."""
+    """``lower <= best error <= upper``, and ``upper`` bounds the error of r."""
 
     lower: float
     upper: float
@@ -246,8 +246,8 @@ def _supremum(curves: Sequence[ErrorCurve], points: Sequence[arb], ends: Ends) -
         found = curve.supremum(_panels(points, ends), max([*sizes, bound]))
         if not found.bound.is_finite():
             raise Unproved(
-                "no upper bound was found: f has a strong singularity, r has a pole, or the limit of "
-                "f at infinity is not known"
+                "no upper bound was found: f has a strong singularity, r has a pole, or the limit "
+                "of f at infinity is not known"
             )
         bound, panels = bound.max(found.bound), panels + found.panels
     return bound, panels
