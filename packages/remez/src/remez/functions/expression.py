@@ -107,11 +107,7 @@ class Expression:
 
         try:
             value = mp.mpmathify(self._compiled("multiprecision")(mp.mpf(x)))
-        except (
-            ArithmeticError,
-            ValueError,
-            TypeError,
-        ):  # a pole, or a comparison of complex values
+        except (ArithmeticError, ValueError, TypeError):  # a pole, or a complex comparison
             return mp.nan
         return value if isinstance(value, mp.mpf) else mp.nan
 
@@ -202,8 +198,8 @@ def _parsed(text: str) -> Expression:
         raise ExpressionError(f"the expression expands to {size} operations; at most {MAX_SIZE}")
     if depth > MAX_DEPTH:
         raise ExpressionError(
-            f"the expression has {depth} nested operations; at most {MAX_DEPTH}: shorten it or pass "
-            "a Python function"
+            f"the expression has {depth} nested operations; at most {MAX_DEPTH}: shorten it or "
+            "pass a Python function"
         )
     return Expression(text.strip(), tree)
 
