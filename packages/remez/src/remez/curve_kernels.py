@@ -1,6 +1,6 @@
-"""Loops over any sampled curve, compiled by numba when first asked for and cached on disk.
+"""Loops over sampled curves, compiled by numba on first use and cached on disk.
 
-They know nothing of an exchange, and both the solver and the judge use them. Import this module
+They are independent of the exchange; both the solver and the judge use them. Import this module
 only inside a function of a module that is loaded early: importing it is what compiles (or loads)
 the loops.
 """
@@ -127,9 +127,9 @@ def alternating(error, count):  # type: ignore[no-untyped-def]  # noqa: C901
 
 @njit("f8[::1](f8[::1], f8[::1], i8[::1], f8)", cache=True, error_model="numpy")
 def climb(u, size, maxima, gain):  # type: ignore[no-untyped-def]
-    """Where to look for a higher point: the parabola's vertex, and half way on the longer side.
+    """New points near maxima: the vertex of the parabola, and the middle of the longer side.
 
-    Maxima whose parabola promises less than ``gain`` are left alone.
+    Maxima whose parabola predicts an increase below ``gain`` are skipped.
     """
     out = np.empty(2 * maxima.size)
     filled = 0
@@ -142,7 +142,7 @@ def climb(u, size, maxima, gain):  # type: ignore[no-untyped-def]
         if not (fall_left >= 0 and fall_right >= 0 and bottom > 0):
             continue
         if not min(left, right) > 1e-6 * max(left, right):
-            continue  # what the parabola promises is rounding
+            continue  # the predicted increase is rounding
         step = 0.5 * (right * right * fall_left - left * left * fall_right) / bottom
         curvature = bottom / (left * right * (left + right))
         step = max(-0.5 * left, min(0.5 * right, step))

@@ -1,4 +1,4 @@
-"""The inner loops of the solver, compiled by numba when first asked for and cached on disk.
+"""The inner loops of the solver, compiled by numba on first use and cached on disk.
 
 Import this module only inside a function: importing it is what compiles (or loads) it.
 """

@@ -1,6 +1,6 @@
-"""Numbers of any precision for the inner loops: python-flint where installed, else mpmath.
+"""Multiprecision arithmetic for the solver: python-flint if it is installed, otherwise mpmath.
 
-Both arithmetics have the same few operations; the exchange is written once on top of them.
+Both arithmetics implement the same interface, on which the exchange is written.
 python-flint (Arb) does a 100 x 100 linear solve at 60 digits in 10 ms, mpmath in seconds; scalar
 operations cost 0.1 µs against 0.6 µs (`benchmarks/remez/precise.py --arithmetic` measures both).
 """
@@ -22,7 +22,7 @@ from remez.number_types import mantissa_and_exponent, to_mpf
 
 __all__ = ["Arithmetic", "FlintArithmetic", "MpmathArithmetic", "fastest"]
 
-# a polynomial with a zero of order k needs about k times the digits
+# a zero of order k of a polynomial needs about k times the digits
 ROOT_PRECISIONS = (1, 2, 4, 8)
 INSEPARABLE = (
     "two zeros or poles are too close to be told apart: the fit has a multiple one, or more "
@@ -48,7 +48,7 @@ class Arithmetic(Protocol):
         """``x`` as a number, rounded to the working precision."""
 
     def mpf(self, x: Number) -> Number:
-        """A number as mpmath's, exactly."""
+        """The number as an exact mpmath number."""
 
     def sqrt(self, x: Number) -> Number:
         """The square root."""
@@ -57,7 +57,7 @@ class Arithmetic(Protocol):
         """The natural logarithm of a positive number, in double precision."""
 
     def exp(self, x: float) -> Number:
-        """The exponential, beyond the range of double precision."""
+        """The exponential, also outside the range of double precision."""
 
     def roots(self, coefficients: Sequence[Number]) -> list[Number]:
         """The zeros of a polynomial of mpmath numbers, constant term first, as mpmath numbers."""
@@ -76,7 +76,7 @@ class Arithmetic(Protocol):
 
 
 class MpmathArithmetic:
-    """mpmath numbers: always there, and an independent check of the other arithmetic."""
+    """mpmath numbers, which are always available."""
 
     name = "mpmath"
 
@@ -122,7 +122,7 @@ class MpmathArithmetic:
         raise RemezError(INSEPARABLE)
 
     def function(self, fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
-        """``fn`` itself, its values made real numbers."""
+        """``fn`` with its values converted to real numbers."""
         return lambda x: mp.mpf(fn(x))
 
     def product(self, a: Matrix, b: Matrix) -> list[list[Number]]:
@@ -147,7 +147,7 @@ class MpmathArithmetic:
 
 
 class FlintArithmetic:
-    """python-flint's ``arb``, used as floating-point numbers: each result is its ball's centre."""
+    """python-flint's ``arb`` as floating-point numbers: the centre of each ball is kept."""
 
     name = "flint"
 
@@ -201,13 +201,13 @@ class FlintArithmetic:
                 polynomial = self._flint.acb_poly([self.number(c) for c in coefficients])
                 try:
                     found = polynomial.roots(tol=self.number(10) ** -(digits + 5))
-                except ValueError:  # two zeros are not told apart at this precision
+                except ValueError:  # two zeros are not separated at this precision
                     continue
                 return [mp.mpc(self.mpf(z.real), self.mpf(z.imag)) for z in found]
         raise RemezError(INSEPARABLE)
 
     def function(self, fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
-        """The ball form of an expression or a catalogue target; other callables through mpmath."""
+        """Evaluate expressions and catalogue targets with arb, other callables with mpmath."""
         expression = as_expression(fn)
         if expression is not None:
             return lambda x: expression.ball(x).mid()
@@ -231,7 +231,7 @@ class FlintArithmetic:
 
 
 def fastest() -> Arithmetic:
-    """python-flint's numbers where it is installed, else mpmath's."""
+    """The arithmetic of python-flint if it is installed, otherwise of mpmath."""
     if importlib.util.find_spec("flint") is not None:
         return FlintArithmetic()
     return MpmathArithmetic()

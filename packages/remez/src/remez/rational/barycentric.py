@@ -1,4 +1,4 @@
-"""The rational function in barycentric form, and everything read off it."""
+"""Rational functions in barycentric form, their zeros, poles, residues and polynomials."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ROOT_DIGITS = 50  # decimal digits of zeros, poles and residues before they are 
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """An even rational as one in ``t = (x - origin)^2``, or an odd one as x times such.
+    """The barycentric form in ``t = (x - origin)^2`` of an even or odd rational.
 
-    Evaluated so, it keeps the accuracy that the doubled sum over ``± sqrt(t_k)`` loses to
-    cancellation far from the origin.
+    Far from the origin its evaluation is more accurate than the sum over ``± sqrt(t_k)``, which
+    suffers from cancellation.
 
     Attributes:
-        nodes, values, weights: of the barycentric form in t.
-        odd: whether r is ``(x - origin)`` times it.
+        nodes, values, weights: The barycentric form in t.
+        odd: Whether r is ``(x - origin)`` times this form.
     """
 
     nodes: np.ndarray
@@ -66,8 +66,8 @@ class BarycentricRational(Combinable):
             N >= max(m, n) + 1, increasing.
         values: The values ``v_k`` of r at the support points, shape (N,).
         weights: The barycentric weights ``w_k``, shape (N,).
-        degree: The type (m, n) of the rational that the sum stands for; N > max(m, n) + 1
-            or m != n means that the weights satisfy the conditions which lower the degree.
+        degree: The type (m, n) of the rational. If N > max(m, n) + 1 or m != n, the weights
+            satisfy the conditions that reduce the degrees.
         origin: The point x relative to which the support points are given.
         folded: For even and odd r, the form in ``(x - origin)^2`` that is evaluated.
 
@@ -94,7 +94,7 @@ class BarycentricRational(Combinable):
 
     @property
     def focus(self) -> float:
-        """The origin, relative to which coordinates are kept."""
+        """The origin of the coordinates."""
         return self.origin
 
     @property
@@ -159,18 +159,17 @@ class BarycentricRational(Combinable):
     def poles(self) -> np.ndarray:
         """The zeros of q, complex, sorted by real then imaginary part.
 
-        They are accurate relative to their distance from the origin. Where q is of a lower degree
-        up to rounding there are as many as that; a pole that a zero cancels up to rounding is left
-        out.
+        Their distances from the origin have a small relative error. Leading coefficients of q that
+        vanish to rounding are dropped, and poles that a zero cancels to rounding are left out.
         """
         return self.origin + self._listed[1]
 
     def zeros(self) -> np.ndarray:
-        """The zeros of p, in the same form."""
+        """The zeros of p, complex, sorted by real then imaginary part."""
         return self.origin + self._listed[0]
 
     def estimated_poles(self) -> np.ndarray:
-        """All zeros of q in float64, accurate relative to the largest node: a quick look."""
+        """Approximations of all zeros of q, computed in float64."""
         if self.folded is None:
             return self.origin + _roots(self.nodes, self.weights, self.degree[1])
         count = self.degree[1] // 2
@@ -225,7 +224,7 @@ class BarycentricRational(Combinable):
         product = mp.fprod(gaps)
         if product:
             row = [product / gap for gap in gaps]
-        else:  # x is a support point: only its own product survives
+        else:  # x is a support point: all other products vanish
             row = [mp.fprod(gaps[:k] + gaps[k + 1 :]) for k in range(len(gaps))]
         return mp.fdot(row, moments), mp.fdot(row, weights)
 
@@ -256,7 +255,7 @@ class BarycentricRational(Combinable):
         """``(p, q)`` in the Chebyshev basis of ``hull``, scaled so that max |q| = 1, q > 0.
 
         At high degree with clustered poles (|x| beyond type (20, 20), say) no polynomial
-        basis holds r in double precision: keep the barycentric form there.
+        basis represents r in double precision; use the barycentric form instead.
         """
         low, high = hull or self._span()
         m, n = self.degree
@@ -313,10 +312,10 @@ class BarycentricRational(Combinable):
 
 
 def _read_columns(data: Record) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes, values and weights of a record.
+    """Nodes, values and weights from a dictionary.
 
     Raises:
-        ValueError: they are no vectors of the same length.
+        ValueError: They are not vectors of the same length.
     """
     nodes, values, weights = (np.array(data[k], float) for k in ("nodes", "values", "weights"))
     if not (nodes.ndim == 1 and nodes.size > 0 and nodes.shape == values.shape == weights.shape):
@@ -374,7 +373,7 @@ def _roots(nodes: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarra
     matrix = y[:, None] * (moved / -moved.sum())
     matrix.flat[:: y.size + 1] += y
     if not np.isfinite(matrix).all():
-        raise np.linalg.LinAlgError("the sum whose zeros are asked for overflows")
+        raise np.linalg.LinAlgError("the barycentric sum overflows")
     real, imaginary, _, _, info = lapack.dgeev(matrix, compute_vl=0, compute_vr=0)
     if info != 0:
         raise np.linalg.LinAlgError("the zeros do not converge")
@@ -386,7 +385,7 @@ def _roots(nodes: np.ndarray, coefficients: np.ndarray, count: int) -> np.ndarra
 
 
 def _unfolded(squares: np.ndarray) -> np.ndarray:
-    """Both square roots of each."""
+    """Both square roots of each number."""
     root = np.sqrt(squares.astype(complex))
     return _sorted(np.concatenate([-root, root]))
 

@@ -1,7 +1,7 @@
-"""A rational in other bases; each form says what the conversion lost.
+"""Conversion of a rational to other bases; each form states the error of the conversion.
 
-The barycentric form that `Fit` keeps is the accurate one. These are for code, files and other
-people's formulas; the composite form of sign is in `zolotarev`. Conversions run in multiprecision
+The barycentric form of a `Fit` is the most accurate. The forms here serve generated code, files and
+other programs; the composite form of sign is in `zolotarev`. Conversions run in multiprecision
 (`polynomials`, `factors`); the stored coefficients are rounded to float64, and `loss` is the
 maximum of ``|form(x) - r(x)|`` measured in float64 on a grid of the domain: rounding and
 instability of the basis together.
@@ -41,9 +41,9 @@ __all__ = [
     "safe_pade",
 ]
 
-GRID = 2000  # points per interval on which a loss is measured
+GRID = 2000  # points per interval at which the loss is measured
 WORKING_DIGITS = 100
-VANISHED = 1e-40  # relative size of a leading coefficient that is rounding of a zero
+VANISHED = 1e-40  # smaller leading coefficients, relatively, count as zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,8 @@ class Form(ABC):
     """A rational function written in the scaled variable t of its domain.
 
     Attributes:
-        variable: t as a function of x.
-        loss: maximum of ``|form(x) - r(x)|`` on a grid of the domain, measured in float64; NaN
+        variable: The map from x to t.
+        loss: The maximum of ``|form(x) - r(x)|`` on a grid of the domain, measured in float64; NaN
             for a form that was not converted from a rational.
     """
 
@@ -75,7 +75,7 @@ class Form(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Chebyshev(Form):
-    """``sum_k p_k T_k(t) / sum_k q_k T_k(t)``: the stable choice on an interval."""
+    """``sum_k p_k T_k(t) / sum_k q_k T_k(t)``, numerically stable on an interval."""
 
     p: np.ndarray
     q: np.ndarray
@@ -87,7 +87,7 @@ class Chebyshev(Form):
 
 @dataclass(frozen=True, eq=False)
 class Monomial(Form):
-    """``sum_k p_k t^k / sum_k q_k t^k`` in the scaled variable: cheap, good to degree 20 or so."""
+    """``sum_k p_k t^k / sum_k q_k t^k`` in the scaled variable, accurate to degree 20 or so."""
 
     p: np.ndarray
     q: np.ndarray
@@ -102,8 +102,8 @@ class ContinuedFraction(Form):
     """``a_0(t) + 1/(a_1(t) + 1/(a_2(t) + ...))`` with polynomial quotients, by Euclid's algorithm.
 
     For type (n, n) the quotients past the first are linear: n divisions and n additions of a
-    linear term, the least arithmetic of all the forms. It can lose digits where a partial
-    quotient vanishes; `loss` says how many.
+    linear term, the fewest operations of all forms. It can lose accuracy where a partial quotient
+    vanishes; `loss` states the error.
     """
 
     quotients: tuple[np.ndarray, ...]
@@ -121,8 +121,8 @@ class Product(Form):
     """``gain * prod_k n_k(t) / prod_k d_k(t)`` with factors of degree at most two.
 
     A factor ``(a, b)`` is ``(t - a)² + b²``, a conjugate pair of roots, or ``t - a`` when b = 0.
-    It keeps the relative accuracy of roots that cluster at t = 0, and so works at degrees where no
-    sum of powers does.
+    It preserves the relative accuracy of roots that cluster at t = 0, and is accurate at degrees
+    at which sums of powers are not.
     """
 
     gain: float
@@ -130,7 +130,7 @@ class Product(Form):
     poles: tuple[tuple[float, float], ...]
 
     def _value(self, t: np.ndarray) -> np.ndarray:
-        """Factors of the numerator and of the denominator alternate, against overflow."""
+        """The value; factors of numerator and denominator alternate to avoid overflow."""
         value = np.full_like(t, self.gain)
         with np.errstate(all="ignore"):
             for k in range(max(len(self.zeros), len(self.poles))):
@@ -154,15 +154,15 @@ def _factor(t: np.ndarray, a: float, b: float) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class SafePade(Form):
-    """``P(t) / (1 + |Q(t)|)``: a rational that has no pole whatever its coefficients are.
+    """``P(t) / (1 + |Q(t)|)``, which has no real pole for any coefficients.
 
-    A rational p/q whose q > 0 on the domain is of this form without loss: divide both by the
-    minimum of q there, and Q = q - 1 >= 0. The constant term b_0 is what makes this possible.
+    A rational p/q with q > 0 on the domain has this form: divide p and q by the minimum of q, so
+    that Q = q - 1 >= 0. The constant term b_0 of Q makes this possible.
 
     Attributes:
-        p: coefficients p_0..p_m of P in powers of t.
-        q: coefficients b_0..b_n of Q in powers of t.
-        domain: the hull, which t takes to [-1, 1].
+        p: The coefficients p_0..p_m of P in powers of t.
+        q: The coefficients b_0..b_n of Q in powers of t.
+        domain: The hull of the domain, which corresponds to t in [-1, 1].
     """
 
     p: np.ndarray
@@ -236,8 +236,8 @@ def safe_pade(fit: Approximation) -> SafePade:
     """A fit as ``P(t)/(1 + |Q(t)|)``; the domain must be bounded.
 
     Raises:
-        DomainError: the domain is unbounded.
-        CodeError: q changes its sign, in a gap of the domain.
+        DomainError: The domain is unbounded.
+        CodeError: q changes sign in a gap of the domain.
 
     Example:
         >>> import numpy as np, remez
@@ -254,8 +254,8 @@ def safe_pade(fit: Approximation) -> SafePade:
         lowest = _minimum(q, variable, fit.domain)
         if lowest <= 0:
             raise CodeError(
-                "q changes its sign in a gap of the domain, which 1 + |Q| cannot do: fit on "
-                "its hull, or raise m"
+                "q changes sign in a gap of the domain, but 1 + |Q| is positive: fit on the hull, "
+                "or raise m"
             )
         p, q = [c / lowest for c in p], [c / lowest for c in q]
         q[0] -= 1
@@ -263,7 +263,7 @@ def safe_pade(fit: Approximation) -> SafePade:
 
 
 def sample(domain: Domain, variable: Variable, count: int = GRID) -> np.ndarray:
-    """Points of the domain, dense towards both ends of every interval."""
+    """Points of the domain that cluster at both ends of every interval."""
     s = 0.5 - 0.5 * np.cos(np.pi * np.linspace(0, 1, count))
     parts = []
     for low, high in domain.intervals:

@@ -1,9 +1,9 @@
 """Sums, products, quotients, powers and derivatives of rational functions, as numpy.polynomial has
 them.
 
-A combination is evaluated through its operands, so that it keeps their accuracy; its numerator and
-denominator are those of the rule, such as ``(p_1 q_2 + p_2 q_1)/(q_1 q_2)``, and nothing is
-cancelled.
+A combination is evaluated from its operands and is as accurate as they are. Its numerator and
+denominator follow from the rules of arithmetic, such as ``(p_1 q_2 + p_2 q_1)/(q_1 q_2)``, without
+cancelling common factors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from remez.number_types import Real, horner
 __all__ = ["Combinable", "Combination", "PolynomialTerm"]
 
 FLOAT64 = 16  # decimal digits
-DIGITS = 60  # beyond those of the operands, for coefficients and zeros of a sum
+DIGITS = 60  # additional digits for coefficients and zeros of a sum
 
 
 class Combinable:
@@ -103,7 +103,7 @@ class PolynomialTerm(Combinable):
         return self.polynomial.deriv()
 
     def poles(self) -> np.ndarray:
-        """None."""
+        """None: no symmetry is known."""
         return np.empty(0, complex)
 
     def zeros(self) -> np.ndarray:
@@ -128,7 +128,7 @@ class Combination(Combinable):
 
     @cached_property
     def degree(self) -> tuple[int, int]:
-        """The type that the rule gives, with nothing cancelled."""
+        """The type (m, n) without cancellation of common factors."""
         (m, n), (k, j) = self.left.degree, self.right.degree
         if self.operation in "+-":
             return max(m + j, k + n), n + j
@@ -265,7 +265,7 @@ def _combined(operation: str, left: Any, right: Any) -> Combination:
 
 
 def _operand(value: Any) -> Any:
-    """A rational, a polynomial of NumPy or a real number as a rational; None for all else."""
+    """Convert a rational, a NumPy polynomial or a real number to a rational, otherwise None."""
     value = getattr(value, "rational", value)
     if isinstance(value, Combinable):
         return value

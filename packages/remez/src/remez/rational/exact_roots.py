@@ -1,9 +1,8 @@
-"""Zeros, poles and residues of a barycentric rational, accurate relative to their own size.
+"""Zeros, poles and residues of a barycentric rational, with small relative errors.
 
 The sums ``sum_k c_k/(u - z_k)`` are brought to polynomials ``sum_k c_k prod_(j != k) (u - z_j)``
-in multiprecision, where nothing is lost however the nodes cluster, and the zeros of those are
-isolated. A leading coefficient that is as small as the rounding of the weights c_k is no more than
-that rounding: it is set to zero, and the zero that it would place somewhere is not listed.
+in multiprecision, which is accurate also for clustered nodes, and the zeros of these are isolated.
+A leading coefficient that is as small as the rounding errors of the weights c_k is set to zero.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from remez.rational.protocol import Real
 
 __all__ = ["Roots", "exact_roots", "without_spurious"]
 
-DIGITS = 60  # decimal digits, to which those are added that expanding the products may lose
+DIGITS = 60  # decimal digits, besides those that may be lost in expanding the products
 ROUNDING = 16 * float(np.finfo(float).eps)  # relative size of a coefficient that is rounding
 REAL = 1e-40  # relative imaginary part below which a zero is real
-NEGLIGIBLE = 8 * float(np.finfo(float).eps)  # of max |v|: what a spurious pole adds to r
+NEGLIGIBLE = 8 * float(np.finfo(float).eps)  # contribution of a spurious pole / max |v|
 
 
 @dataclass(frozen=True, eq=False)
 class Roots:
-    """What is found in the coordinate ``u = x - origin`` of a barycentric form.
+    """Zeros, poles and residues in the coordinate ``u = x - origin`` of a barycentric form.
 
     Attributes:
-        zeros, poles: as mpmath numbers.
-        residues: of r at the poles.
-        spurious: for each pole, whether it adds no more than rounding to r at the nodes: a zero
-            cancels it.
+        zeros, poles: The zeros and poles as mpmath numbers.
+        residues: The residues of r at the poles.
+        spurious: For each pole, whether a zero cancels it, so that its contribution to r at the
+            nodes is at the level of rounding.
     """
 
     zeros: list[Real]
@@ -50,8 +49,8 @@ def exact_roots(
     """Zeros and poles of ``sum w_k v_k/(u - z_k) / sum w_k/(u - z_k)``.
 
     Args:
-        nodes, values, weights: ``z_k``, ``v_k`` and ``w_k``, shape (N,).
-        degree: of numerator and denominator, to which the sums are cut.
+        nodes, values, weights: The numbers ``z_k``, ``v_k`` and ``w_k``, shape (N,).
+        degree: The largest degrees of numerator and denominator.
     """
     with working_digits(DIGITS + 4 * nodes.size):
         shift, scale = _coordinate(nodes)
@@ -88,7 +87,7 @@ def without_spurious(roots: Roots) -> Roots:
 
 
 def _coordinate(nodes: np.ndarray) -> tuple[Real, Real]:
-    """Shift and scale of a variable in which the nodes reach 1; no shift if 0 is near them."""
+    """Shift and scale of a variable in which the nodes have size 1; no shift if 0 is near them."""
     low, high = float(nodes.min()), float(nodes.max())
     near = min(abs(low), abs(high)) <= high - low or low <= 0 <= high
     shift = 0.0 if near else 0.5 * (low + high)

@@ -1,4 +1,4 @@
-"""A rational function as the factors of known real zeros times one without them."""
+"""A rational function as a product of factors for known real zeros and another rational."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["FactoredRational"]
 
 @dataclass(frozen=True, eq=False)
 class FactoredRational(Combinable):
-    """``r(x) = prod (x - z)^k s(x)``, accurate relative to its own size at the zeros z.
+    """``r(x) = prod (x - z)^k s(x)``, with a small relative error near the zeros z.
 
     Args:
-        roots: ``(high, low, k)`` for every known zero ``z = high + low``, where low holds what
-            float64 cannot.
-        rest: s.
+        roots: ``(high, low, k)`` for every known zero ``z = high + low`` of order k, where low is
+            the rounding error of high.
+        rest: The rational s.
 
     >>> from remez import BarycentricRational
     >>> one = BarycentricRational(np.array([0.0]), np.array([1.0]), np.array([1.0]), (0, 0))
@@ -105,7 +105,7 @@ class FactoredRational(Combinable):
         return self.rest.poles()
 
     def estimated_poles(self) -> np.ndarray:
-        """All zeros of q in float64: a quick look."""
+        """Approximations of all zeros of q, computed in float64."""
         return self.rest.estimated_poles()
 
     def zeros(self) -> np.ndarray:

@@ -38,7 +38,7 @@ def factors_of(
 def _gain(
     rational: RationalFunction, variable: Variable, zeros: list[Real], poles: list[Real]
 ) -> Real:
-    """The constant factor, from the point of a few where |r| is largest."""
+    """The constant factor, computed at the test point at which |r| is largest."""
     best = mp.zero, mp.zero
     for t in np.cos(np.linspace(0.1, 3.0, 15)).tolist():
         p, q = rational.parts_at(variable.inverse(mp.mpf(t)))
@@ -50,7 +50,7 @@ def _gain(
 
 
 def _pair(roots: list[Real]) -> list[Factor]:
-    """Complex conjugate roots to one quadratic factor each, real ones to a linear factor."""
+    """Quadratic factors of the complex conjugate roots and linear factors of the real ones."""
     pairs = []
     for root in roots:
         a, b = mp.re(root), mp.im(root)

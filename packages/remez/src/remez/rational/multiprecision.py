@@ -68,7 +68,7 @@ class MultiprecisionRational(Combinable):
         return self(x), np.array(sign)
 
     def _rounded(self, fn: Callable[[Real], Real], x: Values) -> Real:
-        """``fn(x)`` computed with the working digits and rounded to those asked for."""
+        """``fn(x)`` computed with the working digits and rounded to ``digits``."""
         with working_digits(self.working_digits):
             value = fn(mp.mpmathify(x))
         with working_digits(self.digits):
@@ -144,7 +144,7 @@ class MultiprecisionRational(Combinable):
         return self.poles()
 
     def zeros(self) -> np.ndarray:
-        """The zeros of r in x, in the same form."""
+        """The zeros of r in x, an object array of mpc sorted by real then imaginary part."""
         found = list(self._in_x(self.numerator))
         return _sorted([*found, mp.mpc(self.centre)] if self.odd else found)
 

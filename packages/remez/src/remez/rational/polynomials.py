@@ -1,7 +1,7 @@
-"""Numerator and denominator of a rational function as polynomials, exactly.
+"""Numerator and denominator of a rational function as polynomials, in multiprecision.
 
-The conversion runs in multiprecision on the exact values of the stored numbers, so that whatever a
-basis loses is lost by rounding its coefficients and never on the way there.
+The conversion starts from the exact values of the stored numbers, so that the only error is the
+final rounding of the coefficients.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from remez.rational.protocol import RationalFunction, Real
 
 __all__ = ["Variable", "chebyshev_pair", "monomial", "monomial_pair", "variable_of"]
 
-DIGITS = 60  # working precision beyond what the stored numbers carry
+DIGITS = 60  # working digits beyond those of the stored numbers
 PARITY_TOLERANCE = 1e-13  # coefficients of the wrong parity below this are rounding
 
 
@@ -51,16 +51,17 @@ class Variable:
 def variable_of(
     domain: Domain, points: Sequence[Real] | np.ndarray = (), *, binary: bool = False
 ) -> Variable:
-    """The variable that takes the hull of a domain to [-1, 1].
+    """The variable that maps the hull of a domain to [-1, 1].
 
     Args:
-        domain: bounded, or unbounded at one end.
-        points: where r varies; their median distance from its end sets the scale of a half-line.
-        binary: choose a power of two for the scale, so that multiplying by it is exact; t then
+        domain: The domain, unbounded at one end at most.
+        points: Points at which r varies; their median distance from the finite end is the scale of
+            a half-line.
+        binary: Whether the scale is a power of two, so that multiplying by it is exact; t then
             covers an interval between [-1/2, 1/2] and [-1, 1].
 
     Raises:
-        DomainError: the hull is the whole line.
+        DomainError: The hull is the whole line.
     """
     low, high = domain.hull
     if math.isinf(low) and math.isinf(high):

@@ -1,9 +1,9 @@
-"""An exchange whose levelled error never falls: slower than `exchange`, but it does not oscillate.
+"""An exchange whose levelled error never decreases: slower than `exchange`, but more robust.
 
-On any reference on which q keeps its sign the levelled error is a lower bound on the best error. A
-step to all of the extrema at once may leave the region where that holds, or lower the bound; here
-it is shortened until the bound rises. Where no part of it does, one point alone is exchanged, as
-Remez did.
+On any reference on which q does not change sign the levelled error is a lower bound on the best
+error. An exchange of all points at once may decrease this bound or lead to a q with a sign change;
+here the step is shortened until the bound increases. If no shortened step does so, a single point
+is exchanged, as in the first algorithm of Remez.
 
 References:
     E. W. Cheney, Introduction to Approximation Theory (1966), ch. 5; S.-I. Filip,
@@ -23,9 +23,9 @@ from remez.solver.problem_reduction import Reduced, Samples
 
 __all__ = ["ascend"]
 
-STEPS = 2  # times the iterations of an exchange, as these steps are shorter
-HALVINGS = 7  # of a step
-SINGLE = 6  # of the largest extrema, each of which is tried alone
+STEPS = 2  # multiple of max_iterations, since these steps are shorter
+HALVINGS = 7  # largest number of halvings of a step
+SINGLE = 6  # number of largest extrema that are tried for a single exchange
 
 
 def ascend(

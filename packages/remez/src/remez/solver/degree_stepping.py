@@ -1,4 +1,4 @@
-"""Degree stepping: climb the diagonal, each reference resampled from the one before."""
+"""Degree stepping: increase both degrees, resampling each reference from the previous one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from remez.solver.starts.resampling import resample
 
 __all__ = ["from_half", "step_degrees", "with_lowest"]
 
-MORE = 8  # extrema for each point of the reference that a linear program is told of
+MORE = 8  # points of a linear program per point of the reference
 
 
 def step_degrees(
@@ -29,17 +29,16 @@ def step_degrees(
     """Solve at (m - n + k, k) or (k, n - m + k) for growing k, and yield the last outcome.
 
     Polynomials step from degree 0, and so do reciprocals of polynomials.
-    A lower degree is yielded too if it reproduces the target to rounding, or if its error
-    alternates so often that it is the best of the full type, which is degenerate then. With
-    ``dense`` points, a degree at which the resampled reference leads nowhere is started by
-    linear programs on these.
+    A lower degree is also yielded if it reproduces the function to rounding, or if its error
+    alternates so often that it is the (degenerate) best of the full type. With ``dense`` points,
+    linear programs on these are used at a degree at which the resampled reference fails.
     """
     low = _steps(reduced)
     stride = 2 if reduced.line else 1  # where q of odd degree has a zero
     last: State | None = None
     k = (reduced.degree[1] - low) % stride
     while True:
-        # exchange at this degree, from the reference of the last one that went well
+        # exchange at this degree from the reference of the last successful one
         small = _at(reduced, k)
         now = options if k == low else options.rough()
         if last is None:
@@ -47,7 +46,7 @@ def step_degrees(
         else:
             starts = _next(small, _places(last))
         outcome = exchange(small, starts, grid, now)
-        # where that leads nowhere: by way of one degree less, then by linear programs
+        # if that fails: start from one degree less, then from linear programs
         enough = 1e-3 if k == low else 0.2
         if last is not None and not _good(outcome.state, enough):
             outcome = _by_half_steps(small, last, grid, now) or outcome
@@ -76,7 +75,7 @@ def step_degrees(
 def from_half(
     reduced: Reduced, grid: Samples, densities: Densities, options: ExchangeOptions
 ) -> Outcome:
-    """By way of half the degree, which is near enough where f is analytic."""
+    """Start from the reference of half the degree, which suffices if f is analytic."""
     low = _steps(reduced)
     k = low // 2 + (low // 2 + reduced.degree[1] - low) % 2 * reduced.line
     if k == low:
@@ -125,7 +124,7 @@ def _degenerate(small: Reduced, state: State, defect: int) -> bool:
 def _by_half_steps(
     reduced: Reduced, last: State, grid: Samples, options: ExchangeOptions
 ) -> Outcome | None:
-    """By way of a type with one degree less: a way round blocks of nearly equal errors."""
+    """Start from a type with one degree less, which helps at blocks of nearly equal errors."""
     m, n = reduced.degree
     for degree in ((m - 1, n), (m, n - 1)):
         if min(degree) < 0:

@@ -1,4 +1,4 @@
-"""Minimax on discrete samples: the same exchange, where only the samples can be extrema."""
+"""Best approximation of samples: the same exchange with extrema restricted to the samples."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from remez.solver.survey import Survey
 
 __all__ = ["samples_problem", "solve_samples"]
 
-SYMMETRIC = 4 * float(np.finfo(float).eps)  # relative, to which samples mirror each other
-THIN = 24  # samples for each point of the reference on which linear programs begin
+SYMMETRIC = 4 * float(np.finfo(float).eps)  # relative tolerance for mirror images
+THIN = 24  # samples per point of the reference in the first linear programs
 
 
 @dataclass(frozen=True, eq=False)
 class Discrete(Reduced):
-    """A `Reduced` that has the samples only: any point stands for the nearest of them.
+    """A `Reduced` on samples: any other point is replaced by the nearest sample.
 
     Attributes:
-        points: all of them, of one side where a symmetry is divided out.
+        points: The samples; only one half of them if they are symmetric.
     """
 
     points: Samples | None = None
@@ -59,15 +59,15 @@ def samples_problem(x: Any, y: Any, degree: Sequence[int], weight: Any = None) -
     """The samples as a problem.
 
     Raises:
-        TargetError: see `SampleSet.of`.
-        DegreeError: too few samples for the degree.
+        TargetError: The samples are invalid, as in `SampleSet.of`.
+        DegreeError: There are too few samples for the degree.
     """
     samples = SampleSet.of(x, y, weight)
     m, n = check_degree(degree)
     if samples.x.size < m + n + 2:
         raise DegreeError(
-            f"{samples.x.size} samples are interpolated by type {(m, n)}, so that no error is left "
-            "to minimise: lower the degree"
+            f"{samples.x.size} samples are interpolated by type {(m, n)}, so there is no error to "
+            "minimise: lower the degree"
         )
     domain = Domain.of((samples.x[0], samples.x[-1]))
     return Problem(None, (m, n), domain, parity=None, samples=samples)

@@ -1,4 +1,4 @@
-"""The chain of starts around one exchange, and the verdict on what it found."""
+"""The solver in double precision: a sequence of starts for the exchange, and their verification."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ __all__ = ["accepted", "best_of", "solve"]
 
 Candidate = tuple[Reduced, Outcome, str]  # with the name of the link
 
-LEVEL = 1e-4  # gap at which a warm start ends: a tenth of what is accepted
-PATTERNS = 255  # of signs that q may have on a union, beyond the first: all on nine intervals
+LEVEL = 1e-4  # gap at which a warm start ends, a tenth of the accepted gap
+PATTERNS = 255  # largest number of further sign patterns; all of them on nine intervals
 
 
 def solve(
@@ -46,18 +46,18 @@ def solve(
     """The best rational approximation in double precision, see `remez.fit`.
 
     Args:
-        problem: what is asked.
-        start: a former solution of a similar problem, whose alternation points are tried first.
-        max_iterations: exchange steps per link of the chain of starts.
-        history: where the steps are recorded.
+        problem: The problem.
+        start: A solution of a similar problem, whose alternation points are tried first.
+        max_iterations: The largest number of exchange steps from each start.
+        history: The object that records the steps.
 
     Returns:
-        The accepted solution, else the one with the least error; its status says which.
+        The accepted solution, or the one with the smallest error if none was accepted.
 
     Raises:
-        TargetError: fn is NaN or infinite, jumps, has a pole, or is noisy, in the domain.
-        DegreeError: what is asked for is impossible.
-        ConvergenceError: there is nothing to return.
+        TargetError: fn is NaN or infinite, discontinuous, noisy or has a pole in the domain.
+        DegreeError: No rational of this type has a finite error.
+        ConvergenceError: No start led to any rational.
     """
     options = ExchangeOptions(max_iterations=max_iterations, history=history)
     target = problem.target()
@@ -75,10 +75,10 @@ def solve(
 
 
 def best_of(found: list[Solution]) -> Solution:
-    """The accepted solution, else the one with the least error.
+    """The accepted solution, or the one with the smallest error if none was accepted.
 
     Raises:
-        ConvergenceError: there is none.
+        ConvergenceError: There is no solution.
     """
     if not found:
         raise ConvergenceError(Status.NO_ALTERNATION.value)
@@ -91,12 +91,13 @@ def accepted(
     chain: Iterable[Candidate],
     division: Division | None = None,
 ) -> list[Solution]:
-    """Solutions up to the first that is accepted; an exact one at the lowest type that is.
+    """Yield solutions up to the first accepted one.
 
-    The chain solves the problem itself, or what a ``division`` made of it.
+    A function that a rational reproduces exactly is solved at the lowest such type. If a
+    ``division`` by the zeros of fn is given, the divided problem is solved.
 
-    To judge one takes as long as some steps of an exchange, so that what is not nearly level
-    waits until nothing else is left.
+    Verification costs as much as several exchange steps. Therefore outcomes that are not nearly
+    level are verified only if all starts have failed.
     """
     found: list[Solution] = []
     waiting: list[Candidate] = []
@@ -118,7 +119,7 @@ def _chain(
     start: Solution | None,
     options: ExchangeOptions,
 ) -> Iterator[Candidate]:
-    """What the links lead to, one after another, until the caller is content."""
+    """Yield the outcomes of the starts in order; the caller stops at the first accepted one."""
     if start is not None:
         reduced = reduce(problem, target, Survey(np.array([start.rational.focus])))
         soon = replace(options, tolerance=LEVEL)
@@ -151,7 +152,7 @@ def _chain(
     yield reduced, exchange(reduced, starts, seen, options), "survey"
     for small, outcome in step_degrees(reduced, grid, None, options):
         yield small, outcome, "degree stepping"
-    if reduced.degree[1] == 0:  # the exchange itself converges from every start
+    if reduced.degree[1] == 0:  # the exchange of polynomials converges from every start
         return
     usual = [*densities.references(reduced), *starts]
     yield reduced, ascend(reduced, usual, seen, options), "monotone exchange"
@@ -169,9 +170,9 @@ def _compared(
     fits: list[Solution],
     options: ExchangeOptions,
 ) -> list[Solution]:
-    """The best fit among all patterns of signs that q may have on the intervals.
+    """The best fit among all sign patterns of q on the intervals.
 
-    Where one of the others could neither be solved nor be excluded the status says so.
+    The status is OPEN if another pattern could be neither solved nor excluded.
     """
     best = best_of(fits)
     if best.status is Status.NOISE_FLOOR:
@@ -205,7 +206,7 @@ def _judged(
     outcome: Outcome,
     method: str,
 ) -> Solution:
-    """The outcome as a solution, with the judge's verdict."""
+    """The outcome as a solution with the verdict of the judge."""
     assert outcome.state is not None
     rational: RationalFunction = reduced.rational(outcome.state.level)
     zeros: Sequence[LocalZero] = ()

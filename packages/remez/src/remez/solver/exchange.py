@@ -1,4 +1,4 @@
-"""The relaxed exchange: level, find the extrema, exchange; back off when q changes sign."""
+"""The Remez exchange with step halving: level, locate extrema, exchange."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from remez.solver.problem_reduction import Reduced, Samples
 __all__ = ["ExchangeOptions", "Outcome", "State", "between", "exchange", "solve"]
 
 EPS = float(np.finfo(float).eps)
-ROUNDING = 64 * EPS  # of f and of r, relative
-RISE = 1e-6  # of the levelled error of a polynomial that is progress
-NEARLY = 0.01  # a gap that is worth a judgement
+ROUNDING = 64 * EPS  # relative rounding error of f and r
+RISE = 1e-6  # relative increase of the levelled error of a polynomial that counts as progress
+NEARLY = 0.01  # relative gap below which an outcome is verified
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class State:
 
     @property
     def lost(self) -> bool:
-        """Whether the levelled error is rounding, but the true one is not."""
+        """Whether the levelled error is at the level of rounding, but the largest error is not."""
         return abs(self.level.error) <= 4 * EPS * self.reference.height and not self.exact
 
     @property
@@ -56,12 +56,12 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Where an exchange ended.
+    """The result of an exchange.
 
     Attributes:
-        state: the best state that was reached, None if there was none.
-        iterations: steps taken.
-        first: the state of the first step.
+        state: The best state, None if no rational could be levelled.
+        iterations: The number of steps.
+        first: The state of the first step.
     """
 
     state: State | None
@@ -71,13 +71,13 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class ExchangeOptions:
-    """How an exchange is run.
+    """Options of an exchange.
 
     Attributes:
-        max_iterations: steps at most.
-        tolerance: the relative gap between the levelled and the largest error at which it ends.
-        history: where every step is recorded.
-        watch: called with the state of every step.
+        max_iterations: The largest number of steps.
+        tolerance: The relative gap between the levelled and the largest error at which it ends.
+        history: The object that records every step.
+        watch: A function that is called with the state of every step.
     """
 
     max_iterations: int = 40
@@ -86,7 +86,7 @@ class ExchangeOptions:
     watch: Callable[[State], None] | None = None
 
     def rough(self) -> ExchangeOptions:
-        """Enough for a reference from which the next degree goes on."""
+        """Options for an intermediate degree, whose reference starts the next degree."""
         return ExchangeOptions(12, 0.01, self.history)
 
     def seen(self, reduced: Reduced, state: State) -> None:
@@ -120,8 +120,8 @@ def exchange(
     """Run the exchange from the best of the references ``starts``.
 
     That is the one with the largest levelled error, which is a lower bound on the best error.
-    It ends when the error is level to the tolerance, when rounding forbids more, when no
-    progress was made for some steps, or when no sound rational is found near the reference.
+    It ends when the error is level to the tolerance or to rounding, when several steps made no
+    progress, or when no rational with the right signs of q exists near the reference.
     """
     proposal, levelled = _best(reduced, [_apart(reduced, start) for start in starts])
     best: State | None = None
@@ -153,7 +153,7 @@ def exchange(
 
 
 def _best(reduced: Reduced, starts: list[np.ndarray]) -> tuple[Samples, Levelled | None]:
-    """The start with the largest sound levelled error, and what was levelled on it."""
+    """The start with the largest levelled error among rationals with the right signs of q."""
     tried = [(proposal, solve(reduced, proposal)) for proposal in map(reduced.sample, starts)]
 
     def bound(one: tuple[Samples, Levelled | None]) -> float:
@@ -164,7 +164,7 @@ def _best(reduced: Reduced, starts: list[np.ndarray]) -> tuple[Samples, Levelled
 
 
 def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) -> bool:
-    """Level, or as level as rounding permits, or going nowhere."""
+    """Whether the exchange ends: the error is level, or there is no more progress."""
     size = state.reference.height
     largest, levelled = state.extrema.largest, abs(state.level.error)
     noise = 4 * EPS * size / max(largest, 1e-300)
@@ -183,10 +183,10 @@ def _step(
     grid: Samples,
     iteration: int,
 ) -> State | None:
-    """What was levelled on the proposal, or is on a point of the way back to the previous one.
+    """Level on the proposed reference, or on one between it and the previous reference.
 
-    The way back is taken while q changes sign: on the reference up to eight times, elsewhere
-    up to three.
+    The step is halved while q changes sign: up to eight times if it does so on the reference,
+    otherwise up to three times.
     """
     fallback: State | None = None
     for attempt in range(8):
@@ -198,7 +198,7 @@ def _step(
             fallback = fallback or state
             if attempt >= 3:
                 break
-        if previous is None or previous.u.size != proposal.u.size:  # no sample is half way
+        if previous is None or previous.u.size != proposal.u.size:  # there is no reference half way
             break
         proposal = reduced.sample(between(previous.u, proposal.u))
         levelled = solve(reduced, proposal)
@@ -206,7 +206,7 @@ def _step(
 
 
 def solve(reduced: Reduced, reference: Samples) -> Levelled | None:
-    """The rational levelled on the reference, under the conditions; None if there is none."""
+    """The rational levelled on the reference under the conditions, or None."""
     u, f = reference.u, reference.f
     if not ((reference.w > 0).all() and (u[1:] > u[:-1]).all()):
         return None
@@ -225,7 +225,7 @@ def solve(reduced: Reduced, reference: Samples) -> Levelled | None:
 
 
 def _apart(reduced: Reduced, u: np.ndarray) -> np.ndarray:
-    """Moves points that coincide with an interpolation condition a little way off."""
+    """Move points that coincide with a fixed point slightly."""
     for point, _ in reduced.fixed:
         for i in np.flatnonzero(u == point):
             other = u[i + 1] if i + 1 < u.size else u[i - 1]
@@ -234,7 +234,7 @@ def _apart(reduced: Reduced, u: np.ndarray) -> np.ndarray:
 
 
 def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Half way, geometrically where both are of one sign."""
+    """The midpoint; the geometric mean of numbers of equal sign."""
     product = a * b
     middle: np.ndarray = np.where(product > 0, np.sign(a) * np.sqrt(np.abs(product)), 0.5 * (a + b))
     return middle

@@ -13,7 +13,7 @@ from remez.solver.problem_reduction import Reduced, Samples
 __all__ = ["Extrema", "choose", "search", "swap"]
 
 EPS = float(np.finfo(float).eps)
-WORTH = 0.1  # of the squared gap is what one more point must promise
+WORTH = 0.1  # smallest predicted increase, relative to the squared gap, for another point
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +21,9 @@ class Extrema:
     """The largest point of every run of equal sign, in order.
 
     Attributes:
-        points, error: where they are, and the weighted error there.
-        largest: its maximum on everything sampled.
-        sound: whether q keeps its sign on everything sampled, but for the prescribed changes.
+        points, error: The extrema, and the weighted error at them.
+        largest: The maximum of the sampled error.
+        sound: Whether q has no sign changes at the sampled points except the given ones.
     """
 
     points: Samples
@@ -39,14 +39,14 @@ def search(
     grid: Samples,
     rounds: int = 12,
 ) -> Extrema:
-    """Sample the error between the reference points, then climb each extremum.
+    """Sample the error between the reference points, then refine each extremum.
 
-    An extremum is climbed until the parabola through its top three points promises too little
-    more; at a kink that takes halvings as well. As the exchange converges quadratically, a
-    promise below a tenth of the square of the gap, relative to the largest, is too little.
+    An extremum is refined until the parabola through its three highest points predicts a small
+    increase; at a kink, gaps are halved as well. As the exchange converges quadratically, a
+    relative increase below a tenth of the squared gap is small enough.
 
-    ``grid`` holds what was sampled once and for all: the ends, and points clustered at
-    singularities.
+    ``grid`` contains the points that are sampled in every step: the ends, and points that cluster
+    at singularities.
     """
     ends = reduced.components
     curve = reduced.scan(reference, grid)
@@ -82,8 +82,8 @@ def choose(reduced: Reduced, old: Samples, level: Levelled, found: Extrema) -> S
     """The next reference: the ``reduced.size`` largest extrema that alternate.
 
     When there are fewer, the largest error replaces one point of the old reference (the
-    classical single exchange). Where the lambda of a polynomial is rounding, as where f is of
-    the other parity, the points of the reference are no extrema unless all the error is rounding.
+    classical single exchange). If the levelled error of a polynomial is at the level of rounding,
+    for instance because f has the other parity, the points of the reference are not extrema.
     """
     signed = found.error * reduced.flips(found.points.u)
     noise = 8 * EPS * old.height
@@ -102,7 +102,9 @@ def swap(reduced: Reduced, old: Samples, level: Levelled, new: Samples, error: f
     """``old`` with ``new`` in place of the neighbour at which the error has the same sign."""
     at = int(np.searchsorted(old.u, new.u[0]))
     first = np.sign(level.error) * (-1) ** len(reduced.fixed)
-    same = np.sign(error) == first * (1 - 2 * ((at - 1) % 2))  # as the neighbour on the left
+    same = np.sign(error) == first * (
+        1 - 2 * ((at - 1) % 2)
+    )  # same sign as the neighbour on the left
     if at < old.u.size and old.u[at] == new.u[0]:
         return old
     if at == 0:

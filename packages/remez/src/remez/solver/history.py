@@ -1,4 +1,4 @@
-"""The steps of a search, kept as they are taken."""
+"""The record of the exchange steps of a fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class History:
     """Collects the records of a search, and calls the caller's function with each.
 
     Args:
-        callback: called with every record as soon as its step is done.
+        callback: A function that is called with every record.
     """
 
     def __init__(self, callback: Callback | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Unbounded domains: how large the middle is, and whether an answer exists at infinity."""
+"""Unbounded domains: the scale of the variable, and existence of a best approximation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["check", "middle"]
 
 DISTANCE = np.geomspace(1e-8, 1e8, 65)
 LOOKS = 4
-TAIL = np.array([1e9, 1e12, 1e15])  # seen from the middle; three of them show a trend
+TAIL = np.array([1e9, 1e12, 1e15])  # multiples of the scale at which the trend is measured
 
 
 def middle(
@@ -45,13 +45,13 @@ def middle(
 
 
 def check(problem: Problem, target: Target, degree: Degree, centre: float, scale: float) -> None:
-    """Refuse a problem that has no best approximation because of what happens at infinity.
+    """Check that a best approximation exists on an unbounded domain.
 
     r of type (m, n) grows at most as |x|^(m - n). So ``w |x|^(m - n)`` has to stay bounded,
     and ``w f`` needs a limit, at both ends of the line the one that r can have.
 
     Raises:
-        DegreeError: every other r of this type has an infinite error.
+        DegreeError: The weighted error is infinite for every r of exactly this type.
         TargetError: fn has no such limit.
     """
     m, n = degree

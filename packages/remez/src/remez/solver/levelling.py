@@ -14,10 +14,10 @@ from remez.points import sign_of_product
 __all__ = ["Levelled", "level", "spread"]
 
 EPS = float(np.finfo(float).eps)
-NEWTON = 12  # steps at most
-FAR = 20.0  # a first step of this relative size leads nowhere
-ROOT = 100  # steps at most
-POLISH = 1e-7  # relative levelled error below which the eigenvector's accuracy is not enough
+NEWTON = 12  # largest number of Newton steps
+FAR = 20.0  # largest relative size of a first Newton step that is trusted
+ROOT = 100  # largest number of steps of the root finder
+POLISH = 1e-7  # relative levelled error below which the eigenvector is refined by Newton
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +25,9 @@ class Levelled:
     """A barycentric rational in the reduced variable, and its levelled error.
 
     Attributes:
-        nodes, values, weights: support points, values there, barycentric weights.
-        error: lambda in ``f - r = (-1)^i lambda / w`` on the reference.
-        sound: whether the denominator has the signs on the reference that it should have.
+        nodes, values, weights: The support points, the values at them, and barycentric weights.
+        error: The number lambda in ``f - r = (-1)^i lambda / w`` on the reference.
+        sound: Whether the denominator has the required signs on the reference.
     """
 
     nodes: np.ndarray
@@ -64,16 +64,16 @@ def level(
     as support the rows are a Cauchy matrix with orthonormal columns.
 
     Args:
-        u: reference, increasing.
-        f: target there.
-        slack: 1/weight; 0 demands interpolation.
-        degree: (m, n) with ``m + n + 2 = u.size``.
-        inner: keep the last point out of the support (it is infinity).
-        sign_changes: where q is to change its sign, in gaps of the domain.
+        u: The reference, increasing, shape (m + n + 2,).
+        f: The values of the function at the reference.
+        slack: 1/weight at the reference; 0 at a fixed point.
+        degree: The type (m, n).
+        inner: Whether the last point, which represents infinity, is no support point.
+        sign_changes: Points in gaps of the domain at which q must change sign.
 
     Returns:
-        The solution whose denominator keeps its sign on the reference, but for these, else
-        the one with the fewest wrong signs; None if the linear algebra fails.
+        The solution whose denominator has these sign changes only on the reference, or the one
+        with the fewest wrong signs; None if the linear algebra fails.
 
     References:
         S.-I. Filip, Y. Nakatsukasa, L. N. Trefethen, B. Beckermann, SIAM J. Sci. Comput. 40
@@ -115,8 +115,7 @@ def level(
 def _polynomial(u: np.ndarray, f: np.ndarray, slack: np.ndarray, inner: bool) -> Levelled:
     """A polynomial: the divided difference of f - (-1)^i lambda slack is 0, which is linear.
 
-    All points but one at infinity are nodes, although one fewer would do: so nothing is
-    extrapolated.
+    All finite points are nodes, one more than necessary, to avoid extrapolation.
     """
     sign, d = _alternating(u.size), kernels.lagrange_weights(u)
     centre = 0.5 * (f.min() + f.max())
@@ -127,11 +126,11 @@ def _polynomial(u: np.ndarray, f: np.ndarray, slack: np.ndarray, inner: bool) ->
 def _reciprocal(
     u: np.ndarray, f: np.ndarray, slack: np.ndarray, inner: bool, side: np.ndarray
 ) -> Levelled | None:
-    r"""One over a polynomial that has the signs ``side``, or all others; None if there is none.
+    r"""The reciprocal of a polynomial with the signs ``side`` or their opposites, or None.
 
     The divided difference of ``1/(f - (-1)^i lambda slack)`` is 0. Between the poles of the
     terms at which some r_i changes sign that difference is monotone in lambda, from -inf to inf:
-    there is one solution, which Newton's method finds, kept inside by bisection.
+    there is one solution, computed by Newton's method safeguarded by bisection.
     """
     sign, d = _alternating(u.size), kernels.lagrange_weights(u)
     slope = sign * slack
@@ -216,9 +215,9 @@ def _polish(
 def _eigen(
     rows: np.ndarray, target: np.ndarray, slack: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """All lambda, and ``sqrt(d_i slack_i) q(u_i)`` for each in columns; None without an answer.
+    """All lambda with columns ``sqrt(d_i slack_i) q(u_i)``; None if the linear algebra fails.
 
-    Rows come by decreasing size, those without slack last, which stay out of the factorisation.
+    Rows are sorted by decreasing size; those without slack are last and are not factorised.
     """
     count = int(np.count_nonzero(slack))
     if count < rows.shape[1]:
@@ -230,7 +229,7 @@ def _eigen(
         below = lapack.dtrtrs(factors[: basis.shape[1]], rows[count:].T, trans=1)[0].T
         matrix += below.T @ (target[count:, None] * below)
         basis = np.vstack([basis, below])
-    if not np.isfinite(matrix).all():  # of which LAPACK would complain on stderr
+    if not np.isfinite(matrix).all():  # LAPACK would write a warning to stderr
         return None
     errors, vectors, info = lapack.dsyevd(matrix)
     return (errors, basis @ vectors) if info == 0 else None

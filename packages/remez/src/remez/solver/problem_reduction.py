@@ -1,4 +1,4 @@
-"""The problem in the variable in which it is solved: scaled, centred, symmetry divided out."""
+"""The problem in the variable u of the solver: scaled, centred, and reduced by symmetry."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from remez.solver.levelling import Levelled
 from remez.solver.survey import Survey
 
 FRACTIONS = 0.5 * (1 - np.cos(np.pi * np.arange(1, 7) / 7))  # between two reference points
-FAR = 1e75  # stands for infinity
+FAR = 1e75  # finite stand-in for infinity
 STEEP = 20
 SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
-LINE = 2.0**50  # and so does this, for u on the line without symmetry
+LINE = 2.0**50  # finite stand-in for infinity in u on the whole line without symmetry
 
 __all__ = ["Reduced", "Samples", "reduce"]
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Points, increasing, with target and weight there."""
+    """Increasing points with the values of the function and the weight."""
 
     u: np.ndarray
     f: np.ndarray
@@ -40,7 +40,7 @@ class Samples:
 
     @cached_property
     def height(self) -> float:
-        """``max |w f|``, what rounding is relative to."""
+        """``max |w f|``, the size to which rounding errors are relative."""
         return float(np.abs(self.f * self.w).max())
 
     def merge(self, other: Samples) -> tuple[Samples, np.ndarray]:
@@ -114,14 +114,14 @@ class Reduced:
 
     @cached_property
     def centres(self) -> np.ndarray:
-        """Where extrema may cluster: the ends, zero, the singular points."""
+        """Points at which extrema may cluster: the ends, zero and the singular points."""
         u = np.sort([*self.components.ravel().tolist(), 0.0, *self.singular])
         centres: np.ndarray = u[distinct(u)]
         return centres
 
     @property
     def size(self) -> int:
-        """How many points the error alternates on: m + n + 2 less the conditions."""
+        """The number of alternation points: m + n + 2 minus the number of conditions."""
         return sum(self.degree) + 2 - len(self.fixed)
 
     def u(self, x: np.ndarray) -> np.ndarray:
@@ -173,13 +173,13 @@ class Reduced:
         return Samples(2 * y / (1 + y), f / g, w * g)
 
     def scan(self, reference: Samples, grid: Samples) -> Samples:
-        """``grid``, the reference, and points between those: where the error is looked at."""
+        """The points at which the error is sampled: ``grid``, the reference, and points between."""
         between = kernels.fill(reference.u, self.components, self.centres, FRACTIONS)
         return grid.merge(reference)[0].merge(self.sample(between))[0]
 
     @property
     def climbs(self) -> bool:
-        """Whether higher points may lie between those that were looked at."""
+        """Whether larger errors may occur between the sampled points."""
         return True
 
     def flips(self, u: np.ndarray) -> np.ndarray:
@@ -248,14 +248,14 @@ def _unfolded(
 
 
 def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Reduced:
-    """Scale, centre, and divide out a symmetry that the problem says or the samples show.
+    """Scale and centre the problem, and reduce it by a stated or detected symmetry.
 
-    Without symmetry the origin is the strongest of the singular points that were ``found``, an
-    end at which f is steep, or the finite end of a half-line. A symmetry has to hold where f was
-    seen to bend, too.
+    Without symmetry the origin is the strongest singular point of the survey ``found``, an end at
+    which f is steep, or the finite end of a half-line. A symmetry is checked at the points of the
+    survey as well.
 
     Raises:
-        DegreeError, TargetError: no best approximation exists on an unbounded domain.
+        DegreeError, TargetError: No best approximation exists on an unbounded domain.
     """
     # the size of f, and its symmetry
     low, high = problem.domain.hull
@@ -276,7 +276,7 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
         raise DegreeError(
             f"type {(m, n)} on the line needs an even or odd fn: take m <= n, or half-lines"
         )
-    if parity == "odd" and m == 0:  # the best is 0: an odd r of this type is
+    if parity == "odd" and m == 0:  # every odd r of this type is 0
         parity, degree = None, (0, 0)
     # origin and scale of the variable
     line, direction = parity is None and low == -np.inf and high == np.inf, 1.0
@@ -334,10 +334,10 @@ def _centre(low: float, high: float) -> float:
 def _origin(
     problem: Problem, target: Target, singular: np.ndarray, x: np.ndarray, values: np.ndarray
 ) -> float:
-    """The point about which x should keep its relative accuracy.
+    """The origin relative to which x is represented accurately.
 
-    A zero that is demanded under a relative weight; the strongest singular point; an end with
-    `STEEP` times the mean slope, where rounding x changes w f most; else the middle.
+    It is a prescribed zero under a relative weight, the strongest singular point, an end with
+    `STEEP` times the mean slope (where rounding x changes w f most), or else the middle.
     """
     low, high = problem.domain.hull
     zeros = [x for x, y in problem.interpolate if y == 0 and problem.weight == "relative"]
@@ -354,7 +354,7 @@ def _origin(
 
 
 def _variation(problem: Problem, x: np.ndarray, f: np.ndarray) -> np.ndarray:
-    """How much f changes between neighbouring points, weighted."""
+    """The weighted change of f between neighbouring points."""
     steps: np.ndarray = np.abs(f[1:] - f[:-1])
     if problem.weight is None:
         return steps
@@ -366,9 +366,9 @@ def _variation(problem: Problem, x: np.ndarray, f: np.ndarray) -> np.ndarray:
 def _symmetry(
     problem: Problem, target: Target, centre: float, found: Survey
 ) -> tuple[str | None, float]:
-    """Even or odd about the centre, to rounding, at points without pattern and those seen.
+    """The parity of f about the centre, tested at quasi-random points and those of the survey.
 
-    f may be odd but for a constant, which is returned: r - constant is of the same type where
+    f may be odd up to a constant, which is returned as well: r - constant is of the same type where
     m >= n, on a bounded domain.
     """
     if problem.interpolate or not problem.domain.is_symmetric(centre):

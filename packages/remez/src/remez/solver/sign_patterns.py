@@ -1,8 +1,8 @@
-"""The signs of q on a union of intervals: a pole in a gap may do better than none.
+"""Sign patterns of q on a union of intervals: an r with a pole in a gap may be the best.
 
-Two rationals whose denominators have the same signs on the intervals are compared by alternation,
-so that `exchange` and the judge find the best among these only. Every pattern of signs that a q of
-degree n can have is therefore searched, or shown to hold nothing better.
+The alternation theorem compares rationals whose denominators have the same signs on the intervals,
+so that the exchange and the judge find the best among these. Therefore every sign pattern that a q
+of degree n can have is either searched or proved to contain no better rational.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from remez.solver.survey import Survey
 
 __all__ = ["Search", "patterns"]
 
-CLOSE = 1e-3  # an error smaller by less than this share is no better
+CLOSE = 1e-3  # smallest relative improvement that counts as better
 
 
 def patterns(problem: Problem, target: Target, found: Survey) -> Iterator[Reduced]:
-    """The reduced problem for every pattern of signs of q, beginning with that of one sign.
+    """The reduced problem for every sign pattern of q, starting with that of one sign.
 
-    A symmetry is divided out where it leaves the pattern as it is: the best is symmetric then.
-    Where the pattern has a mirror image, one of the two is given, without symmetry.
+    A symmetric pattern has a symmetric best approximation, and the symmetry is used. Of two
+    patterns that are mirror images, only one is given, without symmetry.
     """
     reduced = reduce(problem, target, found)
     yield from _turned(reduced)
@@ -60,12 +60,12 @@ def _turned(reduced: Reduced) -> Iterator[Reduced]:
 
 
 class Search:
-    """The search for a rational of one pattern whose error is smaller than ``below``.
+    """The search for a rational of one sign pattern whose error is smaller than ``below``.
 
     Attributes:
-        reduced: the problem with its sign changes.
-        below: in units of the reduced problem.
-        excluded: whether there is none.
+        reduced: The problem with its sign changes.
+        below: The error to improve on, in units of the reduced problem.
+        excluded: Whether it is known that no such rational exists.
     """
 
     def __init__(self, reduced: Reduced, below: float, options: ExchangeOptions) -> None:
@@ -75,7 +75,7 @@ class Search:
         self.excluded = False
 
     def outcomes(self, former: np.ndarray) -> Iterator[Outcome]:
-        """What exchanges lead to, from several starts, until the pattern is excluded."""
+        """Yield the outcomes of exchanges from several starts until the pattern is excluded."""
         reduced, grid, options = self.reduced, base_grid(self.reduced), self.options
         near = warm(reduced, former)
         usual = list(Densities.of(reduced, grid).references(reduced))

@@ -1,4 +1,4 @@
-"""Look at the target before solving: where it is singular, and whether it can be fitted."""
+"""Adaptive sampling of the function before solving: singular points, jumps, poles and noise."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from remez.solution import Status
 __all__ = ["Survey", "survey"]
 
 EPS = float(np.finfo(float).eps)
-PANELS = 128  # to begin with, in every component: what is narrower may be missed
-AT_ONCE = 16  # panels halved in a round
-ROUNDS = 56  # a panel halved so often is as short as the numbers are dense
+PANELS = 128  # initial panels per interval; narrower features may be missed
+AT_ONCE = 16  # panels halved in each round
+ROUNDS = 56  # after so many halvings the ends of a panel are neighbouring floats
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What is known of the target.
+    """The result of the survey.
 
     Attributes:
-        singular: points, strongest first.
-        points, values: where f was looked at, which gather where it bends, and f there.
-        fault, where: what rules out an approximation, if anything.
+        singular: The singular points, strongest first.
+        points, values: The sampled points, dense where f has large curvature, and f at them.
+        fault, where: The status and the point that rule out an approximation, if any.
     """
 
     singular: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -36,13 +36,13 @@ class Survey:
 
 
 def survey(problem: Problem, target: Target) -> Survey:
-    """Halve, again and again, the panels on which f is furthest from linear, or sharpest.
+    """Repeatedly halve the panels on which f deviates most from linear, or is sharpest.
 
-    The distance falls fourfold per halving where f is smooth, twofold at a kink, by less at
-    an algebraic singularity, and not at all at a jump. Divided by the power 3/2 of the width,
-    the sharpness, it falls where f is smooth and grows at a kink. So the panels gather at the
-    singular points, at all of them at once. A half is taken to be as far from linear as a smooth
-    f would be, at least: a kink may lie in it just so that its middle is on the line.
+    Per halving, the deviation decreases by a factor 4 where f is smooth, 2 at a kink, less at an
+    algebraic singularity, and not at all at a jump. Divided by the width to the power 3/2 (the
+    sharpness), it decreases where f is smooth and increases at a kink, so that the panels cluster
+    at all singular points. The deviation on a half is assumed to be at least that of a smooth f,
+    because a kink may lie such that the midpoint is on the line.
     """
     ends = [_panels(a, b) for a, b in problem.domain.intervals]
     low = np.concatenate([e[:-1] for e in ends])
@@ -73,7 +73,9 @@ def _panels(a: float, b: float) -> np.ndarray:
     """Ends of the first panels, geometric out to infinity."""
     if np.isfinite(a) and np.isfinite(b):
         share = np.linspace(0, 1, PANELS + 1)
-        share[1:-1] += 0.382 / PANELS  # a kink is seldom at such an end, where it bends nothing
+        share[1:-1] += (
+            0.382 / PANELS
+        )  # avoids a kink at an end of a panel, where it would not be detected
         return a + (b - a) * share
     far = np.concatenate([[0.0], np.geomspace(1e-3, 1e9, 2 * PANELS)])
     if np.isfinite(a):
@@ -129,7 +131,7 @@ def _end_or_middle(problem: Problem, panel: np.ndarray) -> float:
 def _fault(
     problem: Problem, target: Target, c: float, range_: float, length: float
 ) -> Status | None:
-    """A jump or a pole at c, seen at shrinking distances on both sides."""
+    """Detect a jump or a pole at c from values at decreasing distances on both sides."""
     h = length * 2.0 ** np.array([-16.0, -26.0, -36.0])
     x = np.concatenate([c - h, c + h])
     if not problem.domain.contains(x).all() or np.any(h < 64 * EPS * abs(c)):
@@ -159,7 +161,7 @@ def _hull(problem: Problem) -> tuple[float, float]:
 
 
 def _noise(problem: Problem, target: Target) -> float:
-    """Median second difference over steps of 2^-30 of the length: nothing where f is smooth."""
+    """The noise of f: the median second difference over steps of 2^-30 of the length."""
     x = problem.domain.spread(24, 0.6180339887498949)
     step = np.abs(_hull(problem)[1] - _hull(problem)[0]) * 2.0**-30
     x = x[problem.domain.contains(x - step) & problem.domain.contains(x + step)]

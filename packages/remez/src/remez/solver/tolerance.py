@@ -12,10 +12,10 @@ from remez.solution import Solution, Status
 
 __all__ = ["smallest_degree"]
 
-MAX_DEGREE = 120  # where the search gives up
-SINGLE = 8  # degrees tried one by one; further on by a quarter of the degree, then bisected
-STILL = 0.5  # an error that falls by less from one degree to the next no longer falls
-PATIENCE = 2  # degrees at the noise floor whose error no longer falls
+MAX_DEGREE = 120  # largest degree of the search
+SINGLE = 8  # degrees tried one by one; then steps of a quarter of the degree, and bisection
+STILL = 0.5  # ratio of successive errors above which the error counts as stagnant
+PATIENCE = 2  # stagnant degrees at the noise floor after which the search ends
 
 
 def smallest_degree(
@@ -30,20 +30,20 @@ def smallest_degree(
     the degree. At the noise floor the search goes on while the error falls.
 
     Args:
-        problem: what is asked; of its degree only m - n matters.
-        tol: the error to reach.
-        start: a former solution of a similar problem.
-        solve: solves one problem, near a former solution if one is given.
+        problem: The problem; of its degree only m - n is used.
+        tol: The error to reach.
+        start: A solution of a similar problem.
+        solve: A function that solves one problem, starting from a solution if one is given.
 
     Returns:
-        The solution of the least degree that reaches ``tol``, else the best that was found.
+        The solution of the smallest degree that reaches ``tol``, or the best one if none does.
 
     Raises:
-        DegreeError: ``tol`` is not positive.
-        ConvergenceError, DegreeError: nothing was found at all, and why.
+        DegreeError: ``tol`` is not positive, or no degree of the search is possible.
+        ConvergenceError: No degree led to a solution.
     """
     if not tol > 0:
-        raise DegreeError(f"tol = {tol} can never be reached: give a positive error")
+        raise DegreeError(f"tol = {tol} cannot be reached: give a positive error")
     excess = problem.degree[0] - problem.degree[1]
     line = problem.domain.hull == (-np.inf, np.inf)  # where q of odd degree has a zero
     stride = 2 if line else 1
@@ -53,7 +53,7 @@ def smallest_degree(
     causes: list[RemezError] = []
 
     def reaches(k: int, near: Solution | None) -> bool:
-        """Whether the error at the k-th degree is at most tol; it joins those found."""
+        """Solve at the k-th degree and test whether the error is at most tol."""
         usable = near is not None and near.converged and near.defect == 0
         degree = k + max(excess, 0), k + max(-excess, 0)
         try:
@@ -81,7 +81,7 @@ def _bisected(
     k: int,
     stride: int,
 ) -> Solution:
-    """The solution of the least degree between one that failed and one that was reached."""
+    """Bisect between a degree that failed and one that reached the tolerance."""
     reached = found[-1]
     while k - failed > stride:
         middle = failed + (k - failed) // (2 * stride) * stride

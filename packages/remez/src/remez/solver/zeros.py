@@ -1,4 +1,4 @@
-"""Relative error where the target vanishes: the factors of its zeros are divided out, and put back.
+"""Relative error where fn has zeros: their factors are divided out and restored afterwards.
 
 If f has a zero z of order k, an r of finite relative error has one too. So ``f = G g`` and
 ``r = G s`` with ``G(x) = prod (x - z)^k``, and ``|f - r|/|f| = |g - s|/|g|``: s is the best
@@ -27,8 +27,8 @@ class Division:
     """A problem in relative error with the zeros of its target divided out.
 
     Attributes:
-        problem: for g, of type (m - K, n).
-        zeros: what was divided out.
+        problem: The problem for g, of type (m - K, n).
+        zeros: The zeros that were divided out.
     """
 
     problem: Problem
@@ -49,8 +49,8 @@ def divide(problem: Problem, target: Target) -> Division:
     """Find the zeros of the target, and divide them out where the error is relative.
 
     Raises:
-        TargetError: the target vanishes as no rational can.
-        DegreeError: the target has more zeros than a numerator of degree m.
+        TargetError: The function vanishes, but not like a power of x - z.
+        DegreeError: The function has more zeros than a numerator of degree m.
     """
     if problem.weight != "relative":
         return Division(problem, ())

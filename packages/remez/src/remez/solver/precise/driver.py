@@ -1,9 +1,10 @@
-"""`fit` with ``precision=``: the exchange in arbitrary precision, and where it starts.
+"""The solver for ``precision=``: the exchange in arbitrary precision and its starts.
 
-The start is a former fit's reference where there is one, else continuation: the type grows from
-(0, 0) to (m, n), each reference extrapolated from the spacings of the two before. Where that
-fails, the double fit's reference is tried, and then smaller types: a degenerate best of type (m, n)
-is one of type (m - d, n - d) whose error alternates on m + n + 2 - d points.
+The exchange starts from the reference of an earlier fit, if one is given, or from continuation:
+the type grows from (0, 0) to (m, n), and each reference is extrapolated from the two previous ones.
+If that fails, the reference of the fit in double precision is tried, and then smaller types: a
+degenerate best of type (m, n) has type (m - d, n - d) and an error that alternates on m + n + 2 - d
+points.
 
 >>> import remez
 >>> from mpmath import mp
@@ -42,10 +43,10 @@ from remez.verification.precise_judge import judge_precise
 
 __all__ = ["fit_precise"]
 
-GUARD = 15  # digits kept beyond those that are asked for
-RAISES = 4  # of the digits, when rounding keeps the error from being level
-WINDOW = 100.0  # of an unbounded domain, in which an expression is asked for its kinks
-DETECT = 60  # digits with which symmetry is looked for
+GUARD = 15  # digits beyond those requested
+RAISES = 4  # number of increases of the working precision
+WINDOW = 100.0  # part of an unbounded domain that is searched for singular points
+DETECT = 60  # working digits of the detection of symmetry
 
 
 def fit_precise(
@@ -60,24 +61,24 @@ def fit_precise(
     """The best rational approximation to a number of decimal digits, see `remez.fit`.
 
     Args:
-        problem: floats that bound its domain mean the decimals that they print as, 0.1 one
-            tenth; ``fn`` and ``weight`` take mpmath numbers; expressions and catalogue targets
-            are evaluated with python-flint where that is installed.
-        digits: decimal digits of the error, and of the values of r relative to the error.
-        start: a former solution of the same type whose reference is close.
-        max_iterations: of the scanning exchange, and of Newton's.
-        history: where the steps are recorded.
-        arithmetic: the numbers to work with; default the fastest that is installed.
+        problem: The problem. Ends of the domain are read as their shortest decimal form, 0.1 as
+            1/10. ``fn`` and ``weight`` take mpmath numbers; expressions and catalogue targets are
+            evaluated with python-flint if it is installed.
+        digits: The decimal digits of the error, and of r relative to the error.
+        start: A solution of the same type with a similar reference.
+        max_iterations: The largest number of steps of each exchange and of Newton's method.
+        history: The object that records the steps.
+        arithmetic: The arithmetic; by default the fastest that is installed.
 
     Returns:
-        The accepted solution, else the first that was found; its status says which.
+        The accepted solution, or the first one if none was accepted.
 
     Raises:
-        TargetError: the problem has no function, but samples, or was read from a file.
-        ConvergenceError: no start led to an alternating error.
+        TargetError: The problem has samples instead of a function, or was read from a file.
+        ConvergenceError: No start led to an alternating error.
     """
     if problem.samples is not None:
-        raise TargetError("samples have no further digits: give the function itself to remez.fit")
+        raise TargetError("samples cannot be refined: pass the function to remez.fit")
     _check_numbers(problem)
     arithmetic = arithmetic or fastest()
     problem = replace(problem, domain=problem.domain.decimal())
@@ -108,10 +109,10 @@ def fit_precise(
 
 
 def _check_numbers(problem: Problem) -> None:
-    """Refuse a function that mpmath numbers cannot be passed through.
+    """Check that fn can be evaluated with mpmath numbers.
 
     Raises:
-        TargetError: fn is missing, refuses mpmath numbers, or rounds them to float64.
+        TargetError: fn is missing, does not take mpmath numbers, or rounds them to float64.
     """
     fn = problem.target().fn
     values = []
@@ -124,7 +125,7 @@ def _check_numbers(problem: Problem) -> None:
                 "functions, an expression, or remez.targets"
             ) from cause
         except (ArithmeticError, ValueError):
-            return  # a point where fn is not defined is told of elsewhere
+            return  # points at which fn is undefined are reported elsewhere
     if values[0] != values[1] and all(isinstance(value, float) for value in values):
         raise TargetError(
             "fn returns float64, which has no more than 16 digits: use mpmath's functions, an "
@@ -133,7 +134,7 @@ def _check_numbers(problem: Problem) -> None:
 
 
 def _attempts(search: Search, start: Solution | None) -> Iterator[tuple[str, Found]]:
-    """What the starts lead to, one after another; type (m, 0) is where r = 0 is found."""
+    """Yield the results of the starts in order; r = 0 is found at type (m, 0)."""
     if start is not None and (found := search.near(start)) is not None:
         yield "warm start", found
     if (found := search.climb()) is not None:
@@ -155,7 +156,9 @@ def _rough_hints(problem: Problem) -> tuple[float, ...]:
     if expression is not None:
         low, high = (min(max(end, -WINDOW), WINDOW) for end in problem.domain.hull)
         found.update(expression.singular_points(low, high))
-    with suppress(RemezError, ArithmeticError, ValueError, TypeError):  # double cannot say
+    with suppress(
+        RemezError, ArithmeticError, ValueError, TypeError
+    ):  # not available in double precision
         found.update(map(float, survey(problem, problem.target()).singular))
     return tuple(sorted(found))
 

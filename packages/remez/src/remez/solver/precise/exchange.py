@@ -1,4 +1,4 @@
-"""The exchange in any precision: far from the answer by scanning, near it by Newton's method.
+"""The exchange in any precision: by scanning at first, by Newton's method near the solution.
 
 Points live in a sampling coordinate s, in which intervals are finite; ``place`` maps s to the
 variable t of the rational. Levelling does not care (it is invariant under such maps); only where
@@ -28,8 +28,8 @@ __all__ = ["Curve", "Reference", "Scan", "Watch", "alternation", "extrema", "pol
 SAMPLES = 5  # parts into which a scan cuts every gap between points
 NEAR = 0.5  # the same, from which a step that makes it larger is halved
 STALLED = 1e-10  # the same, below which only rounding makes it larger
-HIGH = 0.9  # of the largest error, from which on other extrema are climbed
-CLIMBS = 12  # Newton steps from a sample to the top: enough for a thousand digits
+HIGH = 0.9  # other extrema above this share of the largest error are refined
+CLIMBS = 12  # Newton steps from a sample to the extremum, enough for a thousand digits
 SETTLED = 1e-3  # max |error| / levelled error - 1 from which Newton's method takes over
 
 
@@ -62,7 +62,7 @@ class Curve:
 
     @property
     def size(self) -> int:
-        """How many points of a reference are free."""
+        """The number of points of a reference that are not fixed."""
         return sum(self.degree) + 2 - len(self.fixed)
 
     def part(self, s: Number) -> int:
@@ -251,7 +251,7 @@ def extrema(curve: Curve, reference: Reference, scan: Scan) -> list[Number]:
 
 
 def _between(curve: Curve, near: Sequence[Number], far: Sequence[Number]) -> list[Number]:
-    """Half of the way from one reference to another."""
+    """The reference half way between two references."""
     return [curve.arithmetic.number((a + b) / 2) for a, b in zip(near, far, strict=True)]
 
 
@@ -328,7 +328,7 @@ def alternation(
 
 
 def _vertex(curve: Curve, samples: Sequence[Number], errors: Sequence[Number], i: int) -> Number:
-    """The top of the parabola through the sampled extremum and its two neighbours."""
+    """The vertex of the parabola through the sampled extremum and its two neighbours."""
     s = samples[i]
     if s in curve.singular or not 0 < i < len(samples) - 1:
         return s

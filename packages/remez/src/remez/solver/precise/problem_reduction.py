@@ -1,4 +1,4 @@
-"""A problem as a curve in the numbers of one arithmetic: symmetry divided out, infinity near.
+"""The problem in one arithmetic, reduced by symmetry, with a finite stand-in for infinity.
 
 Even f becomes a function of t = (x - c)^2, odd f is (x - c) times one; the error of the latter
 carries the weight sqrt(t). Unbounded domains are sampled in s with t = base + s / (1 - |s|);
@@ -28,7 +28,7 @@ Function = Callable[[Number], Number]
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """How x and the variable t of the rational hang together.
+    """The relation between x and the variable t of the rational.
 
     Attributes:
         degree: the type in t.
@@ -203,7 +203,7 @@ def reduce(problem: Problem, arithmetic: Arithmetic, hints: tuple[float, ...] = 
         parity = _symmetry(problem, centre, high) if symmetric else None
         parity = parity if _mirrored(problem, centre, parity) else None
     rough = tuple(sorted(set(_rough_points(problem, hints))))
-    if parity == "odd" and problem.degree[0] == 0:  # the best is 0: an odd r of this type is
+    if parity == "odd" and problem.degree[0] == 0:  # every odd r of this type is 0
         return Reduction(problem, (0, 0), None, Fraction(0), rough)
     reduction = Reduction(problem, (0, 0), parity, centre if parity else Fraction(0), rough)
     return replace(reduction, degree=reduction.halved(problem.degree))

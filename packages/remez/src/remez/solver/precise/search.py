@@ -1,4 +1,4 @@
-"""The search for a reference in any precision: near a former one, or growing the type."""
+"""The search for a reference in any precision, from an earlier one or by growing the type."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE = 14  # exchanges of a stage: from a good start it takes two or three
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Where a search ended: the type in t, the points, and the digits it worked with.
+    """The result of a search: the type in t, the points, and the working digits.
 
     ``exact`` says that f is a rational of this type, as far as those digits tell.
     """
@@ -36,7 +36,7 @@ class Found:
 
 
 class Search:
-    """Reference hunting for one reduced problem."""
+    """The search for a reference of one reduced problem."""
 
     def __init__(
         self,

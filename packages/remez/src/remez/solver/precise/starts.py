@@ -1,4 +1,4 @@
-"""First references in any precision: Chebyshev, resampled, moved apart; double fits."""
+"""Initial references in any precision: Chebyshev points, resampled references, double fits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from remez.solver.precise.problem_reduction import Reduction
 
 __all__ = ["chebyshev", "compared", "double_fit", "first", "folded", "inside", "resample"]
 
-MANY = 121  # points at which f is looked at
+MANY = 121  # points at which f is sampled
 
 
 def inside(curve: Curve, points: Sequence[Number]) -> list[Number]:
@@ -179,4 +179,4 @@ def double_fit(problem: Problem) -> Solution | None:
         IndexError,
         AttributeError,
     ):
-        return None  # double precision cannot say; the continuation will
+        return None  # not available in double precision; continuation is used

@@ -136,7 +136,7 @@ def divide(problem: Problem) -> PreciseDivision:
     """Find the zeros of fn where the error is relative, and divide them out.
 
     Raises:
-        TargetError: fn vanishes as no rational can, or only seems to.
+        TargetError: fn vanishes, but not like a power of x - z, or not to all digits.
         DegreeError: fn has more zeros than a numerator of degree m.
     """
     if problem.weight != "relative":

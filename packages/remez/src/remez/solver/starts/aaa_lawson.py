@@ -1,9 +1,9 @@
-"""References from the AAA algorithm and Lawson's iteration: for f that no spacing of points suits.
+"""Initial references from the AAA algorithm and Lawson's iteration.
 
-AAA chooses support points one by one, each where its error is largest. On them a barycentric
-rational of type (n, n) is fitted by least squares, with weights that are multiplied by the error
-at each point, again and again. That levels the error, slowly and not always; on the way the extrema
-of the error are references from which an exchange may go on.
+AAA chooses support points one by one, each at the largest error. On them a barycentric rational of
+type (n, n) is fitted by iteratively reweighted least squares, where the weights are multiplied by
+the error at each point. This levels the error slowly, and not always; the extrema of the error of
+each iterate are references from which an exchange may converge.
 
 References:
     Y. Nakatsukasa, L. N. Trefethen, SIAM J. Sci. Comput. 42 (2020), doi:10.1137/19M1281897.

@@ -1,4 +1,4 @@
-r"""Problems whose best is known beforehand: those that Zolotarev solved, or that 0 solves.
+r"""Problems with known best approximations: Zolotarev's, and those with the solution r = 0.
 
 The best approximation of sign on ``[-1, -delta] ∪ [delta, 1]`` (`remez.zolotarev`) is odd, so
 that ``s(x) = x R(x²)``, and R is the best to ``t^(-1/2)`` on ``[delta², 1]`` in relative error;
@@ -94,5 +94,5 @@ def _step(reduced: Reduced, grid: Samples) -> np.ndarray | None:
 
 
 def _constant(values: np.ndarray) -> bool:
-    """Whether all are alike, to `CLOSE`."""
+    """Whether all values are equal to `CLOSE`."""
     return bool(np.ptp(values) <= CLOSE * np.abs(values).max())

@@ -1,4 +1,4 @@
-"""The best rational on a grid by linear programs: slow, but from any start."""
+"""The best rational on a grid by linear programming: slow, but needs no initial guess."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from remez.solver.problem_reduction import Reduced, Samples
 
 __all__ = ["Stuck", "correct", "improvable"]
 
-FEASIBLE = -1e-9  # delta/E below which a linear program has found a smaller error
-RESOLVED = 1e-8  # of max |w f|: programs solved to 1e-10 cannot tell smaller errors apart
-# the simplex method may cycle at such tolerances: what takes this long is stuck
+FEASIBLE = -1e-9  # delta/E below which a linear program has attained a smaller error
+RESOLVED = 1e-8  # of max |w f|; the programs are solved to 1e-10 and resolve no smaller errors
+# limit of the simplex method, which may cycle at such tolerances
 LIMITS: Any = {
     "primal_feasibility_tolerance": 1e-10,
     "dual_feasibility_tolerance": 1e-10,
     "maxiter": 5000,
     "time_limit": 1.0,
 }
-LIMIT = 1  # the status that tells of it
-FINE = 1.02  # bracket of the error at which bisection hands over to differential correction
+LIMIT = 1  # status of scipy.optimize.linprog at this limit
+FINE = 1.02  # ratio of the bounds at which differential correction replaces bisection
 
 
 class Stuck(Exception):
-    """The simplex method ran into its limits, and would again at any higher degree."""
+    """The simplex method reached its limits; it would do so at higher degrees as well."""
 
 
 def correct(
@@ -43,16 +43,16 @@ def correct(
     the points with weight ``1/q_k``.
 
     Args:
-        reduced: the problem; its degree may be above that of ``near``.
-        points: the grid.
-        near: a rational of lower degree to begin with, None for a constant.
-        rounds: at most so many linear programs.
+        reduced: The problem; its degree may exceed that of ``near``.
+        points: The grid.
+        near: An initial rational of lower degree, None for a constant.
+        rounds: The largest number of linear programs.
 
     Returns:
         The alternating extrema, or None if there are fewer than needed.
 
     Raises:
-        Stuck: see there.
+        Stuck: The simplex method reached its limits.
 
     References:
         I. Barrodale, M. J. D. Powell, F. D. K. Roberts, SIAM J. Numer. Anal. 9 (1972),

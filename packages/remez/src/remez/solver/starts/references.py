@@ -1,4 +1,4 @@
-"""First references of an exchange, and the grids on which extrema are looked for."""
+"""Initial references of the exchange, and the grids on which the error is sampled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ZERO = 10.0 ** -np.arange(16.0, 60.0, 2.0)
 # a circle's worth of points of half the line, and on to infinity
 ANGLES = np.concatenate([np.tan(0.5 * np.pi * np.arange(1, 40) / 40), np.geomspace(30, 1e6, 40)])
 CHEBYSHEV = 1 - np.cos(np.pi * np.arange(65) / 64)  # on [0, 2]
-BENT = 0.6  # of the measure
+BENT = 0.6  # share of the curvature term in the second measure
 QUADRATURE = 512  # points per interval or gap: also narrow gaps are near enough for a start
 VANISHING = 1e-8  # a weight below this share of the largest counts as zero at an end
 
@@ -43,12 +43,12 @@ def base_grid(reduced: Reduced) -> Samples:
 
 @dataclass(frozen=True, eq=False)
 class Densities:
-    """Where references may begin: measures between whose equal shares lie their points.
+    """Measures on the domain; the points of an initial reference divide a measure equally.
 
     One is Chebyshev's, divided among the components by their length, or the equilibrium measure
     of a union for polynomials, whose alternation points tend to it. The other is a sum of it
     and of the integral of ``|D^4 f|^(1/4)``, the density of the knots of a good cubic spline,
-    which makes up `BENT` of the whole: it is dense where f bends.
+    weighted by `BENT`; it is dense where f has large curvature.
 
     References:
         C. de Boor, Good approximation by splines with variable knots II, Lecture Notes in

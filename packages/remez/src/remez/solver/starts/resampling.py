@@ -1,4 +1,4 @@
-"""References from other references: of another size, or from the fit of a similar problem."""
+"""Initial references that are resampled from those of another degree or a similar problem."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _into_components(u: np.ndarray, components: np.ndarray) -> np.ndarray:
 
 
 def carried(reference: np.ndarray, old: Domain, new: Domain, focus: float) -> np.ndarray:
-    """The points of a former domain in the same proportion of the new one.
+    """Map points of an earlier domain to the new domain.
 
     Ends go to ends; the focus, near which points may cluster, stays where it is inside of both.
     """
