@@ -23,7 +23,7 @@ gradients, in batched products of gathered decoder rows. Both are the same algor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,13 +32,13 @@ import torch
 from torch import Tensor
 
 from rsae.devices import widest_dtype
+from rsae.sae.refinement_batches import Batch, batches
 from rsae.threads import in_parts
 
 __all__ = ["largest_eigenvalues", "refine"]
 
 _CONJUGATE, _FIXED, _EXACT = "cg", "minimax", "exact"
 _AFTER_DROP = 2  # conjugate-gradient steps after activations were dropped
-_BATCH_ELEMENTS = {"cpu": 1 << 24, "cuda": 1 << 28}  # of gathered decoder rows held at once
 _JITTER_FLOAT32 = 1e-5  # the same as below, where the device has no float64
 _JITTER = 1e-10  # on G's diagonal of 1s in float64, for decoder rows that are linearly dependent
 
@@ -85,7 +85,7 @@ def largest_eigenvalues(z: Tensor, decoder: Tensor) -> Tensor:
     z = z.to(torch.promote_types(z.dtype, torch.float32))
     parts = [
         torch.linalg.eigvalsh(batch.rows @ batch.rows.transpose(1, 2))[:, -1]
-        for batch in _batches(z, z.new_zeros(len(z), decoder.shape[1]), decoder)
+        for batch in batches(z, z.new_zeros(len(z), decoder.shape[1]), decoder)
     ]
     return torch.cat(parts)
 
@@ -98,7 +98,7 @@ def _refine(
     if _has_loops(z, decoder, method):
         _compiled(z, target, decoder, out, _Schedule.of(method, steps, sizes))
         return out
-    for batch in _batches(z, target, decoder):
+    for batch in batches(z, target, decoder):
         out[batch.tokens] = batch.scatter(_forward(batch, _Schedule.of(method, steps, sizes)).out)
     return out
 
@@ -129,7 +129,7 @@ def _refine_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     to_z, to_target = torch.zeros_like(z), torch.zeros_like(target)
     to_decoder = torch.zeros_like(decoder, dtype=z.dtype)
-    for batch in _batches(z, target, decoder):
+    for batch in batches(z, target, decoder):
         solved = _forward(batch, _Schedule.of(method, steps, sizes))
         part = grad[batch.tokens].gather(1, batch.columns) * batch.inside
         of_z, of_target, of_rows = _backward(batch, solved, part)
@@ -202,62 +202,6 @@ def _compiled(z: Tensor, target: Tensor, decoder: Tensor, out: Tensor, schedule:
 
 
 @dataclass(frozen=True, eq=False)
-class _Batch:
-    """The active features of m tokens, padded to k each.
-
-    Attributes:
-        tokens: which tokens of the whole.
-        columns: (m, k) indices of features; padding has index 0.
-        inside: (m, k) 1 for an active feature, 0 for padding.
-        rows: (m, k, d) their decoder rows scaled to norm 1, 0 for padding and for zero rows.
-        norms: (m, k) norms of the decoder rows; 1 for zero rows, which keep their activation.
-        z: (m, k) activations of the encoder.
-        target: (m, d).
-        d_sae: number of features.
-    """
-
-    tokens: slice
-    columns: Tensor
-    inside: Tensor
-    rows: Tensor
-    norms: Tensor
-    z: Tensor
-    target: Tensor
-    d_sae: int
-
-    def scatter(self, values: Tensor) -> Tensor:
-        """(m, k) → (m, d_sae)."""
-        dense = values.new_zeros(len(values), self.d_sae)
-        return dense.scatter_add_(1, self.columns, values * self.inside)
-
-
-def _batches(z: Tensor, target: Tensor, decoder: Tensor) -> Iterator[_Batch]:
-    """The tokens in batches whose gathered decoder rows fit into the working memory."""
-    limit = _BATCH_ELEMENTS["cpu" if z.device.type == "cpu" else "cuda"]
-    counts = (z != 0).sum(dim=1)
-    widest = max(1, int(counts.max())) if len(z) else 1
-    size = max(1, limit // (widest * decoder.shape[1]))
-    for begin in range(0, len(z), size):
-        tokens = slice(begin, begin + size)
-        yield _gather(tokens, z[tokens], target[tokens], decoder)
-
-
-def _gather(tokens: slice, z: Tensor, target: Tensor, decoder: Tensor) -> _Batch:
-    row, column = z.nonzero(as_tuple=True)
-    counts = torch.bincount(row, minlength=len(z))
-    place = torch.arange(len(row), device=z.device) - (counts.cumsum(0) - counts)[row]
-    width = max(1, int(counts.max()))
-    columns = column.new_zeros(len(z), width).index_put_((row, place), column)
-    inside = z.new_zeros(len(z), width).index_put_((row, place), z.new_ones(()))
-    rows = decoder[columns].to(z.dtype)
-    norms = rows.norm(dim=2)
-    norms = torch.where(norms > 0, norms, torch.ones_like(norms))
-    rows = rows / norms[..., None] * inside[..., None]
-    start = z.gather(1, columns) * inside
-    return _Batch(tokens, columns, inside, rows, norms, start, target, z.shape[1])
-
-
-@dataclass(frozen=True, eq=False)
 class _Step:
     """What one step had at hand; shapes (m, k), (m, d) and (m, 1)."""
 
@@ -307,7 +251,7 @@ def _error(residual: Tensor) -> Tensor:
     return residual.square().sum(dim=1, keepdim=True)
 
 
-def _forward(batch: _Batch, schedule: _Schedule) -> _Solved:
+def _forward(batch: Batch, schedule: _Schedule) -> _Solved:
     start = batch.z * batch.norms
     before = _error(batch.target - _combine(batch.rows, start))
     y, inside = start, batch.inside
@@ -330,7 +274,7 @@ def _forward(batch: _Batch, schedule: _Schedule) -> _Solved:
 
 
 def _descend(
-    batch: _Batch, y: Tensor, inside: Tensor, method: str, sizes: Sequence[float]
+    batch: Batch, y: Tensor, inside: Tensor, method: str, sizes: Sequence[float]
 ) -> _Descent:
     start, residual = y, batch.target - _combine(batch.rows, y)
     if method == _EXACT:
@@ -385,7 +329,7 @@ def _cholesky_solve(rows: Tensor, inside: Tensor, right: Tensor) -> Tensor:
     return (solved * inside).to(right.dtype)
 
 
-def _backward(batch: _Batch, solved: _Solved, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _backward(batch: Batch, solved: _Solved, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of z (m, k), target (m, d) and decoder rows (m, k, d) from that of the output."""
     method = solved.schedule.method
     to_rows = torch.zeros_like(batch.rows)
@@ -407,7 +351,7 @@ def _backward(batch: _Batch, solved: _Solved, grad: Tensor) -> tuple[Tensor, Ten
 
 
 def _descend_backward(
-    batch: _Batch, descent: _Descent, method: str, to_y: Tensor
+    batch: Batch, descent: _Descent, method: str, to_y: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of a descent's start, of the target and of the unit rows, from that of its end.
 
