@@ -178,3 +178,18 @@ def test_the_error_at_the_zero_itself_is_no_warning():
         warnings.simplefilter("error")
         fit = remez.fit(np.sin, (5, 0), (0, 1), weight="relative")
         assert fit.error_at(np.array([0.0]))[0] == 0
+
+
+@pytest.mark.parametrize("domain", [(0.7, 3.0), (1.5, 3.0), (0.5, 1.5)])
+def test_noisy_zero_at_an_integer_is_exact(domain):
+    """scipy's gammaln is 0 at 1 and 2 exactly, but noisy next to them: r has the exact zero."""
+    fit = remez.fit(special.gammaln, (5, 5), domain, weight="relative")
+    with mp.workdps(40):
+        for zero in (1.0, 2.0):
+            if not domain[0] < zero < domain[1]:
+                continue
+            assert fit(zero) == 0
+            for x in zero + np.outer([1, -1], 10.0 ** -np.arange(1, 13)).ravel():
+                if domain[0] <= x <= domain[1]:
+                    f = mp.loggamma(x)
+                    assert abs((fit(x) - f) / f) <= 1.001 * fit.error + 1e-14

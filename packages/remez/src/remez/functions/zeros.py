@@ -31,6 +31,7 @@ UNDERFLOW = 1e-290  # smaller numbers lose relative accuracy
 UNEVEN = 0.7310585786300049  # arbitrary, since rounding may vanish at powers of two
 LIMIT = 1e-17  # relative distance from a zero at which the quotient equals its limit
 SAID = 1e-7  # relative distance at which a zero is moved to a stated zero, an end or 0
+SHORT = 12  # bits: a zero is moved to a number of so few, such as 2 or -1.25, as well
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,8 @@ def _local(
     a, b = pair
     length = min(b - a, apart, max(1.0, abs(c)) if np.isinf(b - a) else np.inf)
     order = _order(target, c, pair, length, height)
-    special = [p for p in (0.0, a, b, *said) if a <= p <= b and abs(p - c) <= SAID * length]
+    places = (0.0, a, b, *said, _short(c))
+    special = [p for p in places if a <= p <= b and abs(p - c) <= SAID * length]
     exact = [p for p in special if abs(target(np.array([p]))[0]) <= 4 * EPS * EPS * height]
     c = exact[0] if exact else c
     limit = _limit(target, Zero(c, 0.0, order), pair, length)
@@ -236,6 +238,12 @@ def _local(
         zero = Zero(place, (c - place) + shift, order)
         found = _polynomial(target, zero, pair, length, height)
     return LocalZero(zero, found.quotient, _radius(target, zero, found, pair), length)
+
+
+def _short(c: float) -> float:
+    """The number of few bits that is nearest to c."""
+    fraction, exponent = np.frexp(c)
+    return float(np.ldexp(np.round(np.ldexp(fraction, SHORT)), exponent - SHORT))
 
 
 def _order(
