@@ -71,7 +71,7 @@ class MonomialFit:
         return self.polynomial(x)
 
     def to_dict(self) -> Record:
-        """Plain types, exact in JSON."""
+        """The object as plain types that JSON keeps exactly."""
         return {
             "coefficients": {str(power): c for power, c in self.coefficients.items()},
             "domain": self.domain.to_list(),
@@ -108,9 +108,9 @@ def fit_monomials(
 
     Raises:
         DegreeError: a power is no integer from 0 to 100, is named twice, or none is free.
-        DomainError: the domain is unbounded.
+        DomainError: The domain is unbounded.
         TargetError: fn is NaN or infinite in the domain.
-        ConvergenceError: the bounds did not meet.
+        ConvergenceError: The bounds did not meet.
 
     >>> p = fit_monomials("sin(x)", [1, 3, 5], (-0.7853981633974483, 0.7853981633974483),
     ...                   fixed={1: 1.0})

@@ -378,7 +378,7 @@ def load(path: str | Path, fn: Function | str | None = None, weight: Function | 
         weight: The weight, where it was a callable.
 
     Raises:
-        RemezError: the file holds no fit.
+        RemezError: The file holds no fit.
 
     >>> import tempfile, pathlib, remez
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "gelu.json"

@@ -289,7 +289,7 @@ def unfolded(degree: Degree, parity: str | None) -> Degree:
 
 
 def attainable(problem: Problem) -> Degree:
-    """The largest type up to the one asked for whose rationals are bounded on the domain.
+    """The largest type up to the requested one whose rationals are bounded on the domain.
 
     On an unbounded domain without a weight p must not outgrow q, and on the whole line q has even
     degree, since it has no real zero.

@@ -43,13 +43,13 @@ class Folded:
     odd: bool
 
     def to_dict(self) -> Record:
-        """Plain types."""
+        """The object as plain types, for JSON."""
         arrays = {key: getattr(self, key).tolist() for key in ("nodes", "values", "weights")}
         return {**arrays, "odd": self.odd}
 
     @classmethod
     def from_dict(cls, data: Record) -> Folded:
-        """Read what `to_dict` wrote."""
+        """Restore the object from the dictionary that `to_dict` returned."""
         return cls(*_read_columns(data), bool(data["odd"]))
 
 
@@ -292,7 +292,7 @@ class BarycentricRational(Combinable):
         return (low, high) if low < high else (low - 1.0, high + 1.0)
 
     def to_dict(self) -> Record:
-        """Plain types; floats survive JSON exactly."""
+        """The object as plain types that JSON keeps exactly."""
         return {
             "nodes": self.nodes.tolist(),
             "values": self.values.tolist(),
@@ -304,7 +304,7 @@ class BarycentricRational(Combinable):
 
     @classmethod
     def from_dict(cls, data: Record) -> BarycentricRational:
-        """Read what `to_dict` wrote."""
+        """Restore the object from the dictionary that `to_dict` returned."""
         nodes, values, weights = _read_columns(data)
         folded = None if data.get("folded") is None else Folded.from_dict(data["folded"])
         m, n = data["degree"]

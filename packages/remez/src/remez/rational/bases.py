@@ -64,7 +64,7 @@ class Form(ABC):
         return self._value(self.variable(np.asarray(x, float)))
 
     def to_dict(self) -> Record:
-        """Plain types, exact in JSON."""
+        """The object as plain types that JSON keeps exactly."""
         plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
         return {"form": type(self).__name__, **plain, "variable": asdict(self.variable)}
 
@@ -174,7 +174,7 @@ class SafePade(Form):
         return quotient
 
     def to_dict(self) -> Record:
-        """Plain types, exact in JSON."""
+        """The object as plain types that JSON keeps exactly."""
         return {
             "p": self.p.tolist(),
             "q": self.q.tolist(),
@@ -184,7 +184,7 @@ class SafePade(Form):
 
     @classmethod
     def from_dict(cls, data: Record) -> SafePade:
-        """Read what `to_dict` wrote."""
+        """Restore the object from the dictionary that `to_dict` returned."""
         low, high = data["domain"]
         variable = variable_of(Domain.of((low, high)))
         p, q = np.array(data["p"]), np.array(data["q"])

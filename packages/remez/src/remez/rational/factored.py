@@ -154,11 +154,11 @@ class FactoredRational(Combinable):
         return [*zeros, *known], poles
 
     def to_dict(self) -> Record:
-        """Plain types; floats survive JSON exactly."""
+        """The object as plain types that JSON keeps exactly."""
         return {"roots": [list(root) for root in self.roots], "rest": self.rest.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Record) -> FactoredRational:
-        """Read what `to_dict` wrote."""
+        """Restore the object from the dictionary that `to_dict` returned."""
         roots = tuple((float(high), float(low), int(k)) for high, low, k in data["roots"])
         return cls(roots, BarycentricRational.from_dict(data["rest"]))

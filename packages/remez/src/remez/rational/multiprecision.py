@@ -221,7 +221,7 @@ class MultiprecisionRational(Combinable):
 
     @classmethod
     def from_dict(cls, data: Record) -> MultiprecisionRational:
-        """Read what `to_dict` wrote."""
+        """Restore the object from the dictionary that `to_dict` returned."""
         return cls(
             tuple(map(read_number, data["numerator"])),
             tuple(map(read_number, data["denominator"])),

@@ -87,7 +87,7 @@ class RationalFunction(Protocol):
 
     @classmethod
     def from_dict(cls, data: Record) -> Self:
-        """Read what `to_dict` wrote."""
+        """Restore the object from the dictionary that `to_dict` returned."""
 
 
 class Approximation(Protocol):

@@ -37,9 +37,9 @@ class SignApproximant:
     """``s(x) = scale * x * prod(x^2 + zeros_squared) / prod(x^2 + poles_squared)``.
 
     Attributes:
-        delta: half the gap.
+        delta: Half the gap.
         degree: (2r+1, 2r) or (2r-1, 2r).
-        scale: the constant in front.
+        scale: The constant in front.
         zeros_squared: ``c_2j``; the zeros of s are 0 and ``± i sqrt(c_2j)``.
         poles_squared: ``c_2j-1``; the poles are ``± i sqrt(c_2j-1)``.
         error: ``max |s - sign|`` on the gapped set, exact to double precision.
@@ -101,7 +101,7 @@ class Composite:
     ``[delta, 1]`` into ``[next delta, 1]``.
 
     Attributes:
-        layers: the layers, first applied first, the scaling included.
+        layers: The layers, first applied first, the scaling included.
         error: ``max |s - sign|`` on the gapped set, that of the best of type `degree`.
     """
 
@@ -145,10 +145,10 @@ def best_sign(degree: tuple[int, int], delta: float) -> SignApproximant:
 
     Args:
         degree: (1, 0), (3, 2), (5, 4), … or (1, 2), (3, 4), ….
-        delta: half the gap, in (0, 1).
+        delta: Half the gap, in (0, 1).
 
     Raises:
-        DegreeError, DomainError: another type, or delta outside (0, 1).
+        DegreeError, DomainError: Another type, or delta outside (0, 1).
 
     >>> s = best_sign((9, 8), 0.01)
     >>> print(f"{s.error:.8f}")

@@ -179,7 +179,7 @@ def _good(state: State | None, gap: float = 0.2) -> bool:
 def with_lowest(reduced: Reduced, outcome: Outcome) -> Iterator[tuple[Reduced, Outcome]]:
     """The lowest type that reproduces the target to rounding, if there is one, and the outcome.
 
-    It is looked for where the outcome is exact, or would be but for rounding.
+    It exists if the outcome is exact, or exact except for rounding.
     """
     state = outcome.state
     if state is not None and (state.exact or state.lost):
@@ -194,7 +194,7 @@ def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
     """The lowest type that is exact: of one diagonal, of polynomials, or of their reciprocals.
 
     Its error is at most ``enough``, which is rounding.
-    On any reference |lambda| is a lower bound on the best error. So the type is looked for by
+    On any reference |lambda| is a lower bound on the best error. Therefore the type is located by
     bisection among those whose lambda is rounding; one levelling then finds the rational.
     """
     degree = reduced.problem.degree

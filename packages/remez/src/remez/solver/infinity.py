@@ -22,7 +22,7 @@ def middle(
 
     On a half-line, ``direction`` from ``centre``, the scale is the distance to that place; on
     the line (``direction`` 0) it is half the distance between the quartiles, and the place is
-    looked for again from where it was found. The scale is a power of two.
+    computed again from the first result. The scale is a power of two.
     """
     size = 1.0
     for _ in range(1 if direction else LOOKS):

@@ -58,20 +58,20 @@ class Reduced:
     but for the line without symmetry, a closed curve that no such map makes an interval: there
     u = y, cut off at ``± LINE``, which stand for infinity.
     g is ``sqrt(y)`` for odd f, and the power ``n - m`` of ``2 - u`` on an unbounded domain, so
-    that the answer is a rational in x of the type that was asked for. Scales are powers of
+    that the answer is a rational in x of the requested type. Scales are powers of
     two, which is exact.
 
     Attributes:
-        degree: the type in u.
-        components: the intervals of u.
-        height: the scale of f.
-        shift: what is subtracted from f, which makes it odd.
-        unbounded: whether u is mapped.
-        line: whether u is cut off.
+        degree: The type in u.
+        components: The intervals of u.
+        height: The scale of f.
+        shift: What is subtracted from f, which makes it odd.
+        unbounded: Whether u is mapped.
+        line: Whether u is cut off.
         direction: -1 on ``(-inf, b]``, where ``y = (b - x)/scale``.
-        fixed: interpolation conditions ``(u, F)``.
-        singular: points at which extrema may cluster.
-        sign_changes: points of gaps between components at which q changes its sign.
+        fixed: Interpolation conditions ``(u, F)``.
+        singular: Points at which extrema may cluster.
+        sign_changes: Points of gaps between components at which q changes its sign.
     """
 
     problem: Problem

@@ -114,7 +114,7 @@ class Verdict:
         return self.ok
 
     def to_dict(self) -> Record:
-        """Plain types."""
+        """The object as plain types, for JSON."""
         return {"ok": self.ok, "reason": self.reason, "lower": self.lower, "upper": self.upper}
 
 

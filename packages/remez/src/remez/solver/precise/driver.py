@@ -165,7 +165,7 @@ def _rough_hints(problem: Problem) -> tuple[float, ...]:
 
 def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
     """Polish at full precision, write the answer in x, and have it judged."""
-    # how many digits: those asked for, those that f exceeds the error by, those that points share
+    # digits: the requested ones, those by which f exceeds the error, those that points share
     found = search.lowest(found) if found.exact else found
     degree, points, exact = found.degree, found.points, found.exact
     arithmetic, reduction = search.arithmetic, replace(search.reduction, degree=found.degree)
@@ -175,7 +175,7 @@ def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
         lost = 0 if exact else search.lost(abs(rough.error))
         crowding = _crowding(arithmetic, points)
     digits, steps = asked + GUARD + lost + crowding, 0
-    # level to the last digit asked for; with more digits, or on a higher extremum, if that fails
+    # level to the last requested digit; if that fails, with more digits or a higher extremum
     for _ in range(RAISES):
         with arithmetic.digits(digits):
             curve = search.curve(degree)

@@ -44,11 +44,11 @@ class Curve:
 
     Attributes:
         value, weight: f and w as functions of t.
-        intervals: pairs (a, b) of sampling coordinates.
+        intervals: Pairs (a, b) of sampling coordinates.
         degree: (m, n).
         place: t as a function of s, increasing.
-        fixed: pairs (s, y) with r = y demanded.
-        singular: sampling coordinates where f is not smooth.
+        fixed: Pairs (s, y) with r = y demanded.
+        singular: Sampling coordinates where f is not smooth.
     """
 
     arithmetic: Arithmetic
@@ -120,7 +120,7 @@ class Reference:
     """A reference, its levelled rational, and how far the error exceeds the levelled one.
 
     Attributes:
-        points: sampling coordinates of the free points.
+        points: Sampling coordinates of the free points.
         excess: ``max |w (f - r)| / |E| - 1``.
     """
 
@@ -140,9 +140,9 @@ class Scan:
     """The error at samples all over the domain.
 
     Attributes:
-        extrema: indices of extrema of alternating sign, at most one for a point of a reference.
-        largest: the largest modulus.
-        one_sign: whether the denominator keeps its sign on every interval.
+        extrema: Indices of extrema of alternating sign, at most one for a point of a reference.
+        largest: The largest modulus.
+        one_sign: Whether the denominator keeps its sign on every interval.
     """
 
     samples: list[Number]

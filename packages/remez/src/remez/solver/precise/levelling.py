@@ -47,7 +47,7 @@ class Levelled:
 
     Attributes:
         points: x_i, increasing, m + n + 2 of them.
-        p, q: values of the two polynomials at the points.
+        p, q: Values of the two polynomials at the points.
         error: E with its sign.
         degree: (m, n).
     """
@@ -110,9 +110,9 @@ def level(
         values: f there.
         steps: s_i, the alternating signs over the weights; 0 where the value is prescribed.
         degree: (m, n).
-        q: values of a denominator close to the answer's (of the former reference): one step of
+        q: Values of a denominator close to the answer's (of the previous reference): one step of
             Rayleigh quotient iteration from there. None to solve the eigenproblem.
-        breaks: indices i such that q may change sign between points i and i + 1, because a
+        breaks: Indices i such that q may change sign between points i and i + 1, because a
             gap of the domain lies there.
     """
     pencil = _Pencil.of(arithmetic, points, values, steps, degree[1])

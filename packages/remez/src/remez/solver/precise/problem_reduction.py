@@ -31,10 +31,10 @@ class Reduction:
     """The relation between x and the variable t of the rational.
 
     Attributes:
-        degree: the type in t.
+        degree: The type in t.
         parity: "even", "odd" or None.
         centre: of the symmetry, exactly; 0 without one.
-        rough: points x where f is not smooth.
+        rough: Points x where f is not smooth.
     """
 
     problem: Problem

@@ -149,7 +149,7 @@ def _usable(curve: Curve, points: list[Number]) -> list[Number]:
 def compared(problem: Problem) -> tuple[Problem, Solution | None]:
     """On a union, the double fit as the start: it has compared the signs that q may have there.
 
-    Its q may lack the symmetry of f, and no symmetry is looked for then.
+    Its q may lack the symmetry of f; therefore no symmetry is used.
     """
     double = double_fit(problem)
     if double is None or double.status is not Status.CONVERGED:

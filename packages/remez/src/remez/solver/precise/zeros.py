@@ -30,8 +30,8 @@ class _PreciseZero:
     """A zero of fn, known to any number of digits.
 
     Attributes:
-        double: the zero in double precision.
-        exact: the number itself, where fn vanishes there to all digits.
+        double: The zero in double precision.
+        exact: The number itself, where fn vanishes there to all digits.
     """
 
     fn: Callable[[Real], Real]

@@ -55,10 +55,10 @@ class Densities:
         Math. 363 (1974), doi:10.1007/BFb0069121.
 
     Attributes:
-        u: points, increasing.
-        measures: each up to each of the points.
-        parts: which of the points belong to each component.
-        skip: the part of a share before the first point of a component, and after the last: a
+        u: Points, increasing.
+        measures: Each up to each of the points.
+        parts: Which of the points belong to each component.
+        skip: The part of a share before the first point of a component, and after the last: a
             half at an end at which the weight vanishes, which is left out.
     """
 
