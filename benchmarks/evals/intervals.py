@@ -65,7 +65,7 @@ DESIGNS = (
 def draw(
     design: Design, rng: np.random.Generator, clustered: bool = True
 ) -> tuple[list[Measurement], list[Measurement]]:
-    """One world: the arm's measurements, one per seed, and the baseline's."""
+    """One world: the variant's measurements, one per seed, and the baseline's."""
     length = rng.geometric(1 / design.sequences, design.documents)
     document = np.repeat(np.arange(design.documents), length)
     tokens = rng.integers(60, 128, len(document)).astype(float)

@@ -1,12 +1,12 @@
-"""Upgrade teachers with several seeds; every arm at the teacher's strict L0, with intervals.
+"""Upgrade teachers with several seeds; every variant at the teacher's strict L0, with intervals.
 
     python -m benchmarks.rsae --activations runs/demo/activations
     python -m benchmarks.rsae runs/t/* --activations runs/store --steps 400 --json runs/cells.json
 
-One row per teacher: strict L0 of teacher, control and RSAE; MSE of the untouched teacher, of its
-fine-tuned copy (control), of trained thresholds without a rational, and of the RSAE, as means over
-seeds; then the RSAE's difference to the last two in percent, with a 95 % Student interval over the
-seeds. Then what each stage took: seconds, tokens per second of training (the control is trained
+One row per teacher: strict L0 of teacher, control and RSAE; MSE of the original teacher, of its
+fine-tuned copy ("control"), of trained thresholds without a rational, and of the RSAE, as means
+over seeds; then the RSAE's difference to the last two in percent, with a 95 % Student interval
+over the seeds. Then what each stage took: seconds, tokens per second of training (the control is trained
 twice), and the peak memory of the process. Seeds that are in the JSON file are not run again.
 """
 
@@ -31,7 +31,7 @@ from rsae.pretrained import load_teacher
 from rsae.upgrading.config import RationalConfig, UpgradeConfig
 from rsae.upgrading.estimate import peak_memory_gib
 from rsae.upgrading.finetune import trainings
-from rsae.upgrading.pipeline import sample_of
+from rsae.upgrading.sample import sample_of
 from rsae_evals import reconstruction
 
 ARMS = ("teacher", "rsae_init", "control", "threshold_only", "rational")
@@ -73,10 +73,10 @@ def main() -> None:
 
 
 def one_seed(name: str, store: ActivationStore, steps: int, seed: int) -> dict[str, Any]:
-    """[MSE, strict L0] on the held-out tokens by arm; seconds and tokens by stage; memory.
+    """[MSE, strict L0] on the held-out tokens by variant; seconds and tokens by stage; memory.
 
-    The thresholds of a trained arm are shifted once more, by one number, so that its strict L0 on
-    these tokens is the teacher's: on calibration sets of 50 to 100 sequences it is only to 3 %.
+    The thresholds of a trained variant are shifted once more, by one number, so that its strict L0
+    on these tokens is the teacher's: on calibration sets of 50 to 100 sequences it is only to 3 %.
     """
     teacher = load_teacher(name)
     hook = str(teacher.metadata["hook_name"])

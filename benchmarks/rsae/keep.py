@@ -29,9 +29,9 @@ from rsae.upgrading import UpgradeConfig, fit_rational, refine, sample_of
 from rsae.upgrading.calibrate import calibrate
 from rsae.upgrading.config import Kept
 from rsae.upgrading.finetune import finetune
-from rsae.upgrading.pipeline import Sample
 from rsae.upgrading.plan import TrainedName
 from rsae.upgrading.refining import as_rsae
+from rsae.upgrading.sample import Sample
 from rsae_evals import known_features
 from rsae_evals.results import Comparison
 from rsae_evals.synthetic import World, load_world

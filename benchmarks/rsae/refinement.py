@@ -10,7 +10,7 @@ the gathered products that a GPU and low precision use.
 
 Gain: change of the squared error of the packaged SAEs on a store's held-out tokens, in percent,
 with strict L0 behind it; 1 to 4 steps of conjugate gradients and of fixed sizes, the exact
-solution, and pursuit. Weights are frozen.
+solution, and pursuit. Weights are not trained.
 """
 
 import argparse
@@ -45,7 +45,7 @@ TEACHERS = ("relu", "jumprelu", "topk")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--activations", type=Path, help="a store made by rsae harvest; measures the gain too")
+    add("--activations", type=Path, help="a store made by rsae harvest; measures the gain as well")
     add("--repeats", type=int, default=9)
     add("--batched", action="store_true", help="measure the batched products too (slow)")
     add("--json", type=Path, help="where to write the numbers")

@@ -76,7 +76,7 @@ def main() -> None:
 def one(
     name: str, store: ActivationStore, arm: ArmName, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Train one arm under changed settings; its figures on the held-out tokens."""
+    """Train one variant with changed settings; its metrics on the held-out tokens."""
     teacher = load_teacher(name)
     sample = sample_of(store, str(teacher.metadata["hook_name"]))
     config = merge(UpgradeConfig(), settings, name)

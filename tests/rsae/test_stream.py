@@ -105,7 +105,7 @@ def test_a_position_passes_over_documents_and_a_number_runs_no_model_on_them():
 @pytest.mark.parametrize("content", [None, {}, {"epoch": 0}, {**Position().to_dict(), "batch": -1},
                                      {**Position().to_dict(), "skip": "x"}])  # fmt: skip
 def test_what_is_no_position_is_refused(content):
-    with pytest.raises(ConfigError, match="begin the stream anew"):
+    with pytest.raises(ConfigError, match="start the stream from its beginning"):
         Position.from_dict(content)
 
 

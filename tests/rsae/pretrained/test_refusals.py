@@ -199,7 +199,7 @@ def test_a_tensor_that_claims_more_than_its_file_holds_is_refused(tmp_path):
     ("architecture", "reason"),
     [
         ("gated", "b_gate is missing"),
-        ("abstopk", "negative codes"),
+        ("abstopk", "negative values"),
         ("matching_pursuit", "iteration"),
         ("temporal", "other tokens"),
         ("transcoder", "input of an MLP to its output"),
@@ -246,7 +246,7 @@ def test_a_k_that_is_none(tmp_path, k, format):
     ("changes", "reason"),
     [
         ({"transcode": True}, "transcoder"),
-        ({"signed": True}, "negative codes"),
+        ({"signed": True}, "negative values"),
         ({"activation": "groupmax"}, "groupmax"),
         ({"embed_skip": True}, "embeddings"),
         ({"gram_lookup": True}, "n-grams"),
@@ -275,7 +275,7 @@ def test_openai_activations_that_are_refused(tmp_path, activation):
 
 
 def test_openai_topk_without_relu_after_it_is_refused(tmp_path):
-    refused(formats.openai(tmp_path, PARTS, "TopK", "Identity"), TeacherError, "negative codes")
+    refused(formats.openai(tmp_path, PARTS, "TopK", "Identity"), TeacherError, "negative values")
 
 
 def test_a_gated_sae_without_its_gate_is_refused(tmp_path):

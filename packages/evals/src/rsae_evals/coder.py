@@ -237,7 +237,7 @@ def as_coder(obj: Any) -> Coder:
 def _with_joined_heads(obj: Any) -> Any:
     """A SAELens SAE that takes heads apart, as one that takes (…, d_in); the same tensors.
 
-    The caller's own object goes on as it was.
+    The caller's own object is not changed.
     """
     if not getattr(obj, "hook_z_reshaping_mode", False):
         return obj

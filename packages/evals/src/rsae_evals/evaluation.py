@@ -157,5 +157,5 @@ def _write(path: Path | None, measurement: Measurement) -> None:
 
 
 def _layout(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Names, shapes and types of what is measured, by which another program's file is told."""
+    """Names, shapes and types of what is measured, to recognise files of other programs."""
     return "; ".join(f"{k} {arrays[k].shape} {arrays[k].dtype}" for k in sorted(arrays))

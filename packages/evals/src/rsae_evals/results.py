@@ -1,4 +1,4 @@
-"""What a comparison found: frozen objects, written to JSON and read back without loss.
+"""The results of a comparison: frozen objects, written to JSON and read back without loss.
 
 `rsae_evals.compare` makes them, `rsae_evals.report` shows them.
 """
@@ -286,7 +286,7 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Comparison:
-        """Rebuild a comparison from `to_dict`; ValueError for another schema, or for no arm."""
+        """Rebuild a comparison from `to_dict`; ValueError for another schema or no variant."""
         if plain.get("schema") != SCHEMA:
             raise ValueError(f"a comparison of schema {plain.get('schema')}, this reads {SCHEMA}")
         if not plain["arms"]:

@@ -62,7 +62,7 @@ class HostError(RsaeError):
 
 
 class HookError(RsaeError):
-    """A hook name that the host does not have, or that is no residual stream."""
+    """A hook name that the language model does not have, or that is not supported."""
 
 
 class TextError(RsaeError):

@@ -24,7 +24,7 @@ class Measured:
 
     Attributes:
         mse: squared error summed over d_in.
-        l0: number of codes that are not zero.
+        l0: Mean number of active features per token.
         frac_alive: share of features that fired at all.
         n_tokens: how many tokens that was.
     """
@@ -104,7 +104,7 @@ def _bracket(l0: Callable[[float], float], target: float, step: float) -> tuple[
 
 
 def _step(coder: RSAE, x: Tensor) -> float:
-    """A first shift: a hundredth of the active codes' size."""
+    """A first shift: a hundredth of the active feature activations' size."""
     codes = coder.encode(x[:_CHUNK])
     active = codes[codes != 0]
     return 0.01 * (active.abs().mean().item() if len(active) else 1.0)

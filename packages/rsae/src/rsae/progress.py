@@ -138,7 +138,7 @@ class StepBar:
 
     Args:
         progress: where to draw.
-        steps: of each arm.
+        steps: Steps of each variant.
     """
 
     def __init__(self, progress: Progress, steps: int) -> None:

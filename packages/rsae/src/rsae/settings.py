@@ -13,7 +13,7 @@ _LARGEST = 2**63
 
 
 def check_fields(record: Any) -> None:
-    """Refuse a field of a frozen record that is not of its default's kind.
+    """Refuse a setting whose type is not that of its default.
 
     Whole numbers are below 2^63 in size, other numbers are finite, tuples are of whole numbers.
 

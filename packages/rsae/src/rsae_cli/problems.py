@@ -1,4 +1,4 @@
-"""What is wrong with a command line, told before anything slow is imported.
+"""Errors in a command line, found before anything slow is imported.
 
 The libraries say the same when they meet it, but only after torch, SAELens and a model have been
 loaded, which takes ten seconds and more.
@@ -116,7 +116,7 @@ def _check_sae(name: str) -> None:
 
 
 def _is_release(name: str) -> bool:
-    """Whether SAELens lists a release of that name, whose SAEs can then be told."""
+    """Whether SAELens lists a release of that name, whose SAEs are then known."""
     package = importlib.util.find_spec("sae_lens")
     for folder in (package and package.submodule_search_locations) or ():
         listed = Path(folder) / "pretrained_saes.yaml"
@@ -183,7 +183,7 @@ def _check_toml(path: Path) -> None:
     except (OSError, ValueError, RecursionError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise CommandLineError(
-            f"{path} is no readable TOML file ({first[:200]}); mend it"
+            f"{path} is no readable TOML file ({first[:200]}); correct it"
         ) from error
 
 

@@ -25,13 +25,13 @@ _TOKENS, _BINS, _POINTS = 1024, 24, 240
 class Magnitudes:
     """MSE as a function of the shared magnitude m in z = base · m(u), everything else held fixed.
 
-    With the pre-activations of all codes in the support cut into K bins of equal count, and m
-    constant on each, the error is a quadratic,
+    With the pre-activations of all entries in the support cut into K bins of equal count, and
+    m constant on each, the error is a quadratic,
 
         MSE(m) = c - 2 bᵀm + mᵀGm,   G_kl = E⟨v_k, v_l⟩,  b_k = E⟨v_k, x - b_dec⟩,
 
     v_k the part of the reconstruction that bin k contributes at m = 1. Its minimiser is the best
-    pointwise activation that this dictionary can have on these data.
+    pointwise activation that this SAE can have on these data.
 
     Attributes:
         u: (K,) mean argument of each bin. G: (K, K). b: (K,). c: E‖x - b_dec‖².
@@ -58,7 +58,7 @@ class Magnitudes:
 
 @torch.no_grad()
 def magnitudes(coder: Coder, x: Tensor) -> Magnitudes | None:
-    """Bin the codes of ``x`` (n, d_in); None where fewer than two bins would be filled."""
+    """Bin the feature activations of ``x`` (n, d_in); None for fewer than two bins."""
     h = coder.pre_activations(x).cpu()
     z = coder.activation(h).cpu().float()
     row, feature = torch.nonzero(z, as_tuple=True)
@@ -121,7 +121,7 @@ def activation_curve(
 ) -> ActivationCurve | None:
     """The activation of a feature with the median threshold, over real pre-activations.
 
-    ``metrics``, from codes of about a thousand tokens (see `Magnitudes`):
+    ``metrics``, on about a thousand tokens (see `Magnitudes`):
 
         gate_mse           MSE with the learned magnitude, constant on each bin
         gate_mse_optimal   MSE with the best pointwise magnitude of all
@@ -129,7 +129,7 @@ def activation_curve(
                            rational, or remez has no answer)
         gate_error         energy-weighted rms of m - 1: how far from the teacher's primitive
 
-    None where the coder shows no pre-activations, or normalises its input.
+    None where the SAE shows no pre-activations, or normalises its input.
     """
     if not coder.shows_activation or coder.normalization != "none":
         return None
@@ -212,7 +212,7 @@ def _base(coder: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
 
 
 def _argument(coder: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
-    """What the magnitude is a function of, for each code."""
+    """The argument of the magnitude, for each feature activation."""
     u = h[row, feature].double()
     threshold, scale = coder.weight("threshold"), coder.weight("feature_scale")
     if coder.form == "gate" and threshold is not None:

@@ -32,7 +32,7 @@ __all__ = ["feature_identity", "identities"]
 #: Firings, before or after, from which on a feature's figures are more than chance.
 LEAST_FIRINGS = 10
 
-#: Cosine of decoder rows from which on features of unrelated dictionaries are taken for a pair.
+#: Cosine of decoder rows above which features of unrelated SAEs are matched.
 LEAST_COSINE = 0.7
 
 _EDGES: dict[str, Array] = {
@@ -140,7 +140,7 @@ def identities(
     """`feature_identity` of several SAEs in one pass over the evaluation set.
 
     Args:
-        coders: name → SAE.
+        coders: Name → SAE.
         reference: what they are compared with.
         reference_name: its name.
         heldout: the evaluation set.

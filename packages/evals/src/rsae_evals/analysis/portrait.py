@@ -1,4 +1,4 @@
-"""What numbers alone do not show of an arm: its activation, and where its features went."""
+"""The activation curve of a variant, and the identity of its features."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Portrait = tuple[ActivationCurve | None, FeatureIdentity | None]
 def portray(
     coders: Mapping[str, Coder], heldout: EvaluationSet, progress: Progress | None = None
 ) -> dict[str, Portrait]:
-    """Activation curve and feature identity of each arm, against the first arm as the reference.
+    """Activation curve and feature identity of each variant, against the first as the reference.
 
-    Either is None where the coder does not show what it needs: pre-activations and an activation,
+    Either is None where the SAE does not show what it needs: pre-activations and an activation,
     or decoder rows that match the reference's.
     """
     reference_name, reference = next(iter(coders.items()))

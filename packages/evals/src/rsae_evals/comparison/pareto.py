@@ -16,13 +16,13 @@ MIN_POINTS, L0_RANGE = 4, (20.0, 200.0)
 
 
 def curve(arm: str, metric: str, l0: Sequence[float], value: Sequence[float]) -> ParetoCurve:
-    """The points of one arm, sorted by L0; points without a value are left out."""
+    """The points of one variant, sorted by L0; points without a value are left out."""
     points = sorted((x, y) for x, y in zip(l0, value, strict=True) if math.isfinite(y) and x > 0)
     return ParetoCurve(arm, metric, tuple(x for x, _ in points), tuple(y for _, y in points))
 
 
 def area_between(arm: ParetoCurve, baseline: ParetoCurve) -> ParetoArea | None:
-    """Mean over log L0 of arm - baseline where both curves are defined; None where they are not.
+    """Mean over log L0 of variant - baseline where both curves are defined, else None.
 
     Between its points a curve is linear in log L0, so the integral of the difference is exact
     when the trapezoidal rule has a node at every point of either curve.

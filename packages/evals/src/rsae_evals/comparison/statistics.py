@@ -36,7 +36,7 @@ class Interval:
 def paired_totals(
     arm: Sequence[Measurement], baseline: Sequence[Measurement], seed: int = 0
 ) -> Iterator[tuple[list[Totals], list[Totals]]]:
-    """Resample clusters, the same for every coder, and yield batches of totals, one per coder.
+    """Resample clusters, the same for every SAE, and yield batches of totals, one per SAE.
 
     A cluster is a document (a unit, where no document is known: see `Measurement.clusters`). A
     resample draws as many clusters as there are, with replacement; its totals are counts @ sums.
@@ -61,7 +61,7 @@ def intervals(
 ) -> dict[str, Interval]:
     """Confidence intervals of mean over seeds of figure(arm) - figure(baseline), per figure.
 
-    One measurement per training seed, all on the same units; an arm with a single measurement
+    One measurement per training seed, all on the same units; a variant with a single measurement
     (an untrained one, such as the teacher) stands against every seed of the other. Documents are
     resampled whole, since the sequences of one are correlated; where no document is known, units
     are resampled by themselves and the interval is too narrow as far as they depend on one

@@ -1,4 +1,4 @@
-"""Any coder as an object that SAEBench's core evaluation and its other tasks accept.
+"""Any SAE as an object that SAEBench's core evaluation and its other tasks accept.
 
 SAEBench 0.6 pins numpy < 2 and datasets < 4, so it lives in an environment of its own; this module
 imports nothing of it.
@@ -45,7 +45,7 @@ class SAEBenchConfig:
 
 
 class SAEBenchCoder:
-    """A coder in SAEBench's terms: unit decoder rows, and weights that it can look at.
+    """An SAE with the interface of SAEBench: unit decoder rows, and weights as attributes.
 
     SAEBench asks for ‖W_dec_j‖ = 1, so norms go into the codes: with n_j the norm of row j,
 
@@ -54,13 +54,13 @@ class SAEBenchCoder:
     which leaves reconstruction, strict L0 and the firing of every feature as they are.
 
     Args:
-        coder: anything `as_coder` takes, with ``W_enc``, ``b_enc`` and ``W_dec``.
+        coder: The SAE, anything `as_coder` takes, with ``W_enc``, ``b_enc`` and ``W_dec``.
         model_name: TransformerLens' name of the model.
-        hook_name: where in it the coder lives; must name a layer.
+        hook_name: The hook of the activations; it must name a layer.
         context_size: tokens per sequence.
 
     Raises:
-        EvaluationError: no weights to show, no layer in the hook's name, or a coder that decodes
+        EvaluationError: There are no weights, no layer in the hook's name, or an SAE that decodes
             in another space than it encodes.
 
     Example (in SAEBench's environment)::
@@ -79,8 +79,8 @@ class SAEBenchCoder:
             raise EvaluationError(f"the hook {hook_name!r} names no layer; give one that does")
         if self._coder.normalization in ("layer_norm", "constant_norm_rescale"):
             raise EvaluationError(
-                "SAEBench decodes codes alone, so a coder that normalises its input by the token "
-                "cannot be evaluated there; use rsae_evals.compare"
+                "SAEBench decodes activations alone, so an SAE that normalises its input by "
+                "the token cannot be evaluated there; use rsae_evals.compare"
             )
         self._norms = self._weight("W_dec").float().norm(dim=-1).clamp(min=1e-12)
         self.W_dec = self._weight("W_dec") / self._norms[:, None]
@@ -115,7 +115,7 @@ class SAEBenchCoder:
         return self.decode(self.encode(x))
 
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> Self:
-        """Move in place, as SAEBench expects; a coder whose source cannot move stays."""
+        """Move in place, as SAEBench expects; an SAE that cannot move stays."""
         self._coder = self._coder.to(device, dtype)
         for name in ("W_enc", "W_dec", "b_enc", "b_dec"):
             setattr(self, name, getattr(self, name).to(device=device, dtype=dtype))
@@ -125,5 +125,5 @@ class SAEBenchCoder:
     def _weight(self, name: str) -> Tensor:
         value = self._coder.weight(name)
         if value is None:
-            raise EvaluationError(f"SAEBench looks at {name}, which this coder does not show")
+            raise EvaluationError(f"SAEBench needs {name}, which this SAE does not show")
         return value

@@ -1,4 +1,4 @@
-"""The end of `rsae upgrade`: its arms measured on the same held-out tokens, and the report."""
+"""The end of `rsae upgrade`: its variants measured on the same held-out tokens, and the report."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate_upgrade"]
 
-#: Sequences spliced for each arm: an upgrade ends with an answer in seconds, `rsae compare` takes
-#: more of them and minutes.
+#: Sequences spliced for each variant: an upgrade ends with an answer in seconds, `rsae compare`
+#: takes more of them and minutes.
 SEQUENCES = 24
 
 
@@ -47,22 +47,22 @@ def evaluate_upgrade(
     baseline: str | None = None,
     made_of: Sequence[tuple[str, str]] | None = None,
 ) -> Comparison:
-    """Compare the arms of an upgrade, write the report into `out`, and print its first table.
+    """Compare the variants of an upgrade, write the report into `out`, and print its first table.
 
-    Measurements are kept in ``out/measurements``: a run that was stopped goes on from there.
+    Measurements are kept in ``out/measurements``: an interrupted run continues from there.
 
     Args:
-        arms: name → dictionary, the teacher first, the result last.
-        host: the language model to splice into; None leaves downstream metrics out.
-        hook_name: where in it the dictionaries live.
-        heldout: activations that no arm was trained on.
+        arms: Name → SAE, the teacher first, the result last.
+        host: The language model to splice into; None leaves downstream metrics out.
+        hook_name: The hook of the activations.
+        heldout: Activations that no variant was trained on.
         tokens: the tokens behind them.
         out: the folder of the upgrade.
         provenance: what the upgrade says of itself (seeds, hashes, settings).
         console: where to print.
-        baseline: the arm that the result is measured against in the report's first sentence;
+        baseline: The variant that the result is measured against in the report's first sentence;
             by default see `rsae_evals.report.answer.question`.
-        made_of: (what was added, arm) from the first arm to the last; by default told by names.
+        made_of: Pairs (what was added, variant), first to last; by default inferred from names.
 
     Returns:
         The comparison that report.json holds.

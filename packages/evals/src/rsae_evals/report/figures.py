@@ -81,7 +81,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Series:
-    """Colour, marker and dash of one series, so that none is told apart by colour alone."""
+    """Colour, marker and dash of one series, so that colour alone never tells them apart."""
 
     color: str
     marker: str

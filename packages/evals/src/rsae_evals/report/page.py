@@ -165,7 +165,7 @@ class Piece:
 
 
 def _pieces(context: Context) -> Iterable[Piece]:
-    """The tokens of a context, shaded by their code as a share of the peak's; line ends shown."""
+    """The tokens of a context, shaded by the activation as a share of the peak; line ends shown."""
     top = abs(context.values[context.peak]) or 1.0
     for index, (token, value) in enumerate(zip(context.tokens, context.values, strict=True)):
         shown = token.replace("\r", "").replace("\n", "↵")

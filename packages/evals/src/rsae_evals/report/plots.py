@@ -106,7 +106,7 @@ def activation(arm: Arm, curve: ActivationCurve, colour: int) -> Figure:
             " threshold", (curve.threshold, 1), (2, -2), xycoords=("data", "axes fraction"),
             textcoords="offset points", va="top", color=MUTED, fontsize=9.5,
         )  # fmt: skip
-        axes.set(xlabel="pre-activation h", ylabel="code z")
+        axes.set(xlabel="pre-activation h", ylabel="feature activation z")
         axes.set_xlim(curve.h[0], curve.h[-1])
         legend(axes)
     degree = f" of type ({curve.degree[0]}, {curve.degree[1]})" if curve.degree else ""

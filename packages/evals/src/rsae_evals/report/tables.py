@@ -17,7 +17,7 @@ SIGNS = {
     Verdict.CANNOT_TELL: "≈",
     Verdict.NOT_COMPARABLE: "⊘",
 }
-"""Each verdict's sign, so that none is told by colour alone."""
+"""Each verdict's sign, so that colour alone never tells them apart."""
 
 
 @dataclass(frozen=True)

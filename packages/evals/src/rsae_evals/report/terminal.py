@@ -27,7 +27,7 @@ _COLOURS = {
 def show(comparison: Comparison, console: Console) -> None:
     """Print the sentence, its figures, warnings, the first table, and probing where measured.
 
-    The table stands on its side, an arm a row, so that five arms fit eighty columns.
+    The table is transposed, one variant a row, so that five variants fit eighty columns.
     """
     said = answer(comparison)
     console.print(Text(said.sentence, style="bold"))

@@ -38,7 +38,7 @@ _AT_ONCE = 4096  # samples drawn at a time: 16 MiB of feature activations
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """Known features, and the law by which they fire.
+    """Known features, and the distribution of their activations.
 
     Attributes:
         model: SAELens' generator.

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     coder = load_rsae(args.path)
     hook = coder.cfg.metadata.get("hook_name")
     if not hook:
-        raise HookError(f"{args.path} does not say where it lives; upgrade from such a teacher")
+        raise HookError(f"{args.path} does not name its hook; upgrade a teacher whose metadata do")
     sample = (
         ActivationStore.open(args.activations).split("calibration", hook)
         if args.activations
@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     )
     if sample.d_in != coder.cfg.d_in:
         raise StoreError(
-            f"the activations have {sample.d_in} dimensions, the RSAE codes {coder.cfg.d_in}; "
-            "give those of its own host"
+            f"the activations have width {sample.d_in}, the RSAE has d_in = {coder.cfg.d_in}; "
+            "give those of its own hook"
         )
     export = export_jumprelu(coder, sample)
     show({"out": str(export.save(args.out)), "lost": export.lost, **export.losses()}, args.json)

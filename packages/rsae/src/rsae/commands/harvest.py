@@ -1,4 +1,4 @@
-"""`rsae harvest`: a text through a language model, its activations to a folder."""
+"""`rsae harvest`: cache the activations of a language model on a text in a folder."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from rsae.language_model.names import advice_on_models, model_of
 
 __all__ = ["context_of", "find_hook", "find_host", "open_store", "say_device"]
 
-_CONTEXT = 128  # tokens of a sequence for an SAE that does not say how long its own were
+_CONTEXT = 128  # tokens of a sequence for an SAE whose metadata do not give a context size
 
 
 def find_hook(given: str | None, metadata: Mapping[str, Any], source: str) -> str:
@@ -28,7 +28,7 @@ def find_hook(given: str | None, metadata: Mapping[str, Any], source: str) -> st
     """
     hook = given or metadata.get("hook_name")
     if not hook:
-        raise HookError(f"{source} does not say where it lives; name it with --hook")
+        raise HookError(f"{source} does not name its hook; give it with --hook")
     return str(hook)
 
 

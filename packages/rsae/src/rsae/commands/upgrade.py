@@ -1,4 +1,4 @@
-"""`rsae upgrade`: teacher in, harvest, three stages, report out."""
+"""`rsae upgrade`: load a teacher, cache activations, upgrade it and write the report."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from rsae.train.trackers import JsonLines, external_tracker
 from rsae.upgrading.config import UpgradeConfig, config_from_toml, preset
 from rsae.upgrading.estimate import estimate, peak_memory_gib
 from rsae.upgrading.finetune import trainings
-from rsae.upgrading.pipeline import UpgradeResult, recorded, sample_of, upgrade
+from rsae.upgrading.pipeline import UpgradeResult, recorded, upgrade
 from rsae.upgrading.plan import plan
+from rsae.upgrading.sample import sample_of
 
 __all__ = ["run"]
 

@@ -51,9 +51,9 @@ def harvest(
 
     Raises:
         ConfigError: the model or the tokens are something else.
-        HookError: the host has no such hook.
+        HookError: The language model has no such hook.
         StoreError: the folder holds other activations, the hooks are of several widths, or the
-            host gives NaN.
+            language model gives NaN.
         LockedError: another run is working in the folder, and `wait` was not asked for.
         OutputError: the disk is full, or the folder cannot be written.
     """

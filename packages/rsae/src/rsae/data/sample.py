@@ -87,8 +87,8 @@ class Activations:
 
         Args:
             batch_size: Tokens per batch.
-            seed: Every epoch is shuffled anew from it; None keeps the order.
-            epochs: How often to pass over the sample; None goes on for ever.
+            seed: Random seed of the order, new in every epoch; None keeps the order.
+            epochs: How often to pass over the sample; None has no end.
             start: Batches to leave out at the beginning, to take up an interrupted pass.
             shuffle_rows: Rows that are shuffled together.
         """

@@ -102,7 +102,7 @@ class ActivationStore:
     """Cached activations and their tokens.
 
     Attributes:
-        folder: Where it lies.
+        folder: The folder of the store.
         manifest: What it holds.
     """
 
@@ -212,7 +212,7 @@ class ActivationStore:
         if not self.is_whole(shard):
             raise StoreError(
                 f"{self.folder / shard.file} is missing or damaged; "
-                "run the same rsae harvest again to make it anew"
+                "run the same rsae harvest again to replace it"
             )
         try:
             rows = load_safetensors(self.folder / shard.file)["activations"]

@@ -55,9 +55,13 @@ class Position:
         """
         names = set(asdict(cls()))
         if not isinstance(content, dict) or set(content) != names:
-            raise ConfigError("this is no position in a stream; begin the stream anew")
+            raise ConfigError(
+                "this is no position in a stream; start the stream from its beginning"
+            )
         if not all(type(value) is int and 0 <= value < 2**63 for value in content.values()):
-            raise ConfigError("a position in a stream holds whole numbers; begin the stream anew")
+            raise ConfigError(
+                "a position in a stream holds whole numbers; start the stream from its beginning"
+            )
         return cls(**content)
 
     def to_dict(self) -> dict[str, int]:
@@ -120,7 +124,7 @@ class ActivationStream:
         Args:
             batch_size: Tokens per batch.
             seed: Random seed of the order within blocks; None keeps the order of the text.
-            epochs: How often to pass over the text; None goes on for ever.
+            epochs: How often to pass over the text; None has no end.
             start: Where to begin: the `Position` of an interrupted iteration, whose documents are
                 passed over, or a number of batches to leave out, whose text is tokenized only.
 

@@ -43,7 +43,7 @@ def only(
     Args:
         known: the names that it may have.
         what: the kind, for the message.
-        refused: what to say of them beyond that.
+        refused: A further sentence for the message.
 
     Raises:
         TeacherError: there are others.
@@ -164,7 +164,7 @@ def assemble(
     """Build a `Teacher` from tensors in its layout, or say what is wrong with them.
 
     The widths come from the biases: d_sae is the length of b_enc, d_in that of b_dec. A
-    transposed matrix is refused; where d_in = d_sae it cannot be told, and a note says so.
+    transposed matrix is refused; where d_in = d_sae it cannot be detected, and a note says so.
 
     Args:
         path: the file, for messages and `Teacher.source`.
@@ -191,7 +191,7 @@ def assemble(
     check_finite(values, path)
     if d_in == d_sae:
         notes += (
-            f"d_in = d_sae = {d_in}, so that a transposed matrix cannot be told by its shape; "
+            f"d_in = d_sae = {d_in}, so a transposed matrix cannot be detected by its shape; "
             "both were taken to lie as the format has them",
         )
     return Teacher(

@@ -1,4 +1,4 @@
-"""`load_teacher`: from a file, a folder or a name to a `Teacher`; the format is told by content."""
+"""`load_teacher`: a file, a folder or a name as a `Teacher`; the content tells the format."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a foreign file says of its origin, checked field by field: it is data, not to be trusted."""
+"""The metadata of a foreign file, checked field by field, since it is not trusted."""
 
 import re
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ def read_sketches(folder: Path) -> dict[str, Any]:
     """The entries of the metadata that `write_sketches` kept in a folder; none is no error.
 
     Raises:
-        CorruptFileError: the file is damaged: what the SAE was trained on cannot be told.
+        CorruptFileError: The file is damaged, so the training text of the SAE is unknown.
     """
     file = folder / SKETCHES_FILE
     if not exists(file):

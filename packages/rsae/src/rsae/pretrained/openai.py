@@ -66,7 +66,7 @@ def read(weights: Weights) -> Teacher:
     """Build the teacher.
 
     Raises:
-        TeacherError: the activation keeps negative codes, or the tensors do not fit.
+        TeacherError: The activation keeps negative values, or the tensors do not fit.
     """
     content, path = weights.content, weights.path
     activation = content.get("activation", "ReLU")
@@ -105,7 +105,7 @@ def _k(content: Any, path: Path) -> int:
     postact = state.get("postact_fn", "ReLU")
     if not isinstance(postact, str) or postact != "ReLU":
         raise TeacherError(
-            f"{path}: TopK with {quoted(postact)} after it keeps negative codes, which no "
+            f"{path}: TopK with {quoted(postact)} after it keeps negative values, which no "
             "gate on one side does; use a TopK with ReLU"
         )
     return whole(state["k"], "k", path)

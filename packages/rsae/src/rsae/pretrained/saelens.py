@@ -68,9 +68,9 @@ _THRESHOLDS = {"threshold", "log_threshold", "topk_threshold"}
 _NAMES = {"W_enc", "b_enc", "W_dec", "b_dec", "scaling_factor", "finetuning_scaling_factor"}
 
 _REFUSED = {
-    "abstopk": "it keeps negative codes, which no gate on one side does",
-    "matching_pursuit": "its codes come from an iteration, not from an activation",
-    "temporal": "its codes depend on other tokens",
+    "abstopk": "it keeps negative values, which no gate on one side does",
+    "matching_pursuit": "its feature activations come from an iteration",
+    "temporal": "its feature activations depend on other tokens",
     "rational": "it is a rational SAE already",
     **dict.fromkeys(
         ("transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder"),
@@ -99,7 +99,9 @@ def read(weights: Weights) -> Teacher:
         CorruptFileError: a file is damaged.
     """
     if "cfg.json" not in weights.beside:
-        raise TeacherError(f"{weights.path}: no cfg.json lies beside it; put SAELens' own there")
+        raise TeacherError(
+            f"{weights.path}: there is no cfg.json beside it; put SAELens' own there"
+        )
     teacher = _read(weights.content, weights.beside["cfg.json"], weights.path)
     sketches = read_sketches(weights.path.parent)
     return replace(teacher, metadata={**teacher.metadata, **sketches})
@@ -170,7 +172,7 @@ def _check_activation(config: Mapping[str, Any], family: Family, path: Path) -> 
         )
     if activation == "topk" and family != "topk":
         raise TeacherError(
-            f"{path}: the activation is topk, but cfg.json says no k of activation_fn_kwargs or "
+            f"{path}: the activation is topk, but cfg.json has no k in activation_fn_kwargs or "
             "another architecture; use the cfg.json that belongs to these weights"
         )
 
@@ -219,7 +221,7 @@ def _fold_training_scale(teacher: Teacher, path: Path, by_norm: bool) -> Teacher
 def _fold_finetuning_scale(
     teacher: Teacher, content: Mapping[str, Any], config: Mapping[str, Any], path: Path
 ) -> Teacher:
-    """Fold the scale of the codes before decoding; all ones is SAELens' way to say none."""
+    """Fold the scale of the feature activations into the decoder; SAELens writes ones for none."""
     key = next((k for k in ("scaling_factor", "finetuning_scaling_factor") if k in content), None)
     if key is None:
         return teacher
@@ -230,7 +232,7 @@ def _fold_finetuning_scale(
         return teacher
     if not flag(config, "finetuning_scaling_factor", False, path):
         raise TeacherError(
-            f"{path}: {key} is there, but cfg.json does not say finetuning_scaling_factor; "
+            f"{path}: {key} is there, but cfg.json has no finetuning_scaling_factor; "
             "set it there if the SAE was fine-tuned"
         )
     note = f"{key} is folded into the decoder"
@@ -238,7 +240,7 @@ def _fold_finetuning_scale(
 
 
 def _fold_decoder_norm(teacher: Teacher) -> Teacher:
-    """Fold |row of W_dec| into the encoder: the codes are those that were selected by it."""
+    """Fold |row of W_dec| into the encoder, since features were selected by it."""
     norm = teacher.W_dec.norm(dim=1).clamp(min=1e-8)
     return replace(
         teacher,

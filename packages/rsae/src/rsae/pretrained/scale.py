@@ -27,7 +27,7 @@ def needs_scale(teacher: object) -> bool:
 
 
 def fold_scale(teacher: Teacher, factor: float, note: str) -> Teacher:
-    """The teacher of x whose codes are those that it has of factor * x.
+    """The teacher whose feature activations of x are those of factor * x.
 
     Raises:
         TeacherError: the weights are not finite any more.
@@ -84,7 +84,7 @@ def estimated_factor(d_in: int, batches: Iterable[Tensor], source: str) -> tuple
     if not 1e-30 < factor < 1e30:
         raise TeacherError(
             f"{source}: it was trained on scaled activations, and these have a mean norm "
-            f"of {mean:.3g}, from which no factor can be told; give activations of its hook"
+            f"of {mean:.3g}, from which no factor follows; give activations of its hook"
         )
     note = f"the training factor of x is not in its file; {factor:.4g} was estimated and folded in"
     return factor, note

@@ -33,10 +33,10 @@ _NAMES = {"encoder.weight", "encoder.bias", "W_dec", "b_dec", "W_skip"}
 
 _REFUSED = {
     "transcode": "it is a transcoder, which predicts another site than it reads",
-    "signed": "it keeps negative codes, which no gate on one side does",
+    "signed": "it keeps negative values, which no gate on one side does",
     "embed_skip": "it adds a map of the embeddings to its output",
     "gram_lookup": "it adds a table of n-grams to its output",
-    "matching_pursuit": "its codes come from an iteration, not from an activation",
+    "matching_pursuit": "its feature activations come from an iteration",
 }
 
 
@@ -56,7 +56,7 @@ def read(weights: Weights) -> Teacher:
     """
     content, path = weights.content, weights.path
     if "cfg.json" not in weights.beside:
-        raise TeacherError(f"{path}: no cfg.json lies beside it, which has k; put theirs there")
+        raise TeacherError(f"{path}: there is no cfg.json beside it, which has k; put theirs there")
     config = weights.beside["cfg.json"]
     _refuse(config, content, path)
     teacher = assemble(

@@ -1,4 +1,4 @@
-"""The README.md of a saved RSAE: what a reader of a model hub needs before loading it."""
+"""The README.md of a saved RSAE, its model card on a hub."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Figure(NamedTuple):
     """One row of the card's figures.
 
     Attributes:
-        name: what was measured, with its unit.
-        teacher: its value for the teacher.
-        rsae: its value for this SAE.
-        n_tokens: on how many tokens that no weight was trained on.
+        name: What was measured, with its unit.
+        teacher: Its value for the teacher.
+        rsae: Its value for this SAE.
+        n_tokens: Number of held-out tokens.
     """
 
     name: str
@@ -71,9 +71,9 @@ def model_card(config: Any, degree: tuple[int, int], further: Sequence[Figure] =
     """Markdown with the hub's YAML header: what it is, how it is loaded, whose licence holds.
 
     Args:
-        config: the `RSAEConfig` of the SAE, whose metadata have what `rsae upgrade` measured.
-        degree: the type (m, n) of its rational activation.
-        further: figures beside those, such as of the language model's loss.
+        config: The `RSAEConfig` of the SAE, whose metadata have what `rsae upgrade` measured.
+        degree: The type (m, n) of its rational activation.
+        further: Further figures, such as of the language model's loss.
     """
     metadata = config.metadata.to_dict()
     licence = metadata.get("license")

@@ -27,16 +27,16 @@ _BATCH = 1024
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """A plain SAE and what it loses, both measured on the same tokens.
+    """A plain SAE and its increase in error, measured on the same tokens.
 
     Attributes:
         sae: SAELens' own class.
-        n_tokens: how many tokens the gains and the losses are of.
-        mse: of the plain SAE, the mean over tokens of |x - x_hat|^2.
-        mse_rsae: of the RSAE.
+        n_tokens: Number of tokens for the gains and the errors.
+        mse: MSE of the plain SAE, the mean over tokens of |x - x_hat|^2.
+        mse_rsae: MSE of the RSAE.
         l0: mean number of activations of the plain SAE that are not zero.
         l0_rsae: of the RSAE; another number only where it has a refinement.
-        refinement: the RSAE's, which a plain SAE cannot have, or None.
+        refinement: The refinement of the RSAE, which a plain SAE cannot have, or None.
     """
 
     sae: JumpReLUSAE
@@ -49,7 +49,7 @@ class Export:
 
     @property
     def lost(self) -> str:
-        """What the plain SAE does without, in a sentence."""
+        """A sentence on what the plain SAE lacks."""
         if self.refinement is None:
             return "the rational activation: each feature has one gain instead"
         pursuit = (
@@ -102,8 +102,8 @@ def export_jumprelu(coder: RSAE, activations: Activations) -> Export:
     pass. The gains come as near to the refined activations as one number per feature can.
 
     Args:
-        coder: an RSAE of support "threshold".
-        activations: of its hook, (n, d_in).
+        coder: An RSAE of support "threshold".
+        activations: Activations of its hook, (n, d_in).
 
     Raises:
         ConfigError: the RSAE's support is not given by thresholds, or no feature fires.
@@ -123,7 +123,7 @@ def export_jumprelu(coder: RSAE, activations: Activations) -> Export:
         error_rsae += (x - coder.decode(z_rsae)).square().sum().item()
         count += z.count_nonzero().item()
         count_rsae += z_rsae.count_nonzero().item()
-    if coder.cfg.reshape_activations == "hook_z":  # SAELens takes heads apart, and them alone
+    if coder.cfg.reshape_activations == "hook_z":  # SAELens takes separate heads only
         sae.cfg.reshape_activations = "hook_z"
         sae.turn_on_forward_pass_hook_z_reshaping()
     n = activations.n_tokens
@@ -144,7 +144,9 @@ def _gains(coder: RSAE, activations: Activations) -> Tensor:
         coder.decode(z)  # SAELens keeps what undoes the input's normalisation until it is used
     together = product.sum() / square.sum()
     if not together > 0:
-        raise ConfigError("no feature of this RSAE fires on these activations; take its own hook's")
+        raise ConfigError(
+            "no feature of this RSAE fires on these activations; use those of its own hook"
+        )
     gain = product / square
     return torch.where(gain > 0, gain, together).float()
 

@@ -28,7 +28,7 @@ def describe(path: str | Path) -> dict[str, Any]:
     """Plain data on what a path holds; `kind` is "rsae", "activations" or "teacher".
 
     Args:
-        path: a folder or file, or a name that `load_teacher` knows.
+        path: A folder or file, or a name that `load_teacher` knows.
 
     Raises:
         RsaeError: nothing is there, it is damaged, or it is none of the three.

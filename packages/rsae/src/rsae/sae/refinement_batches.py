@@ -21,14 +21,14 @@ class Batch:
     """The active features of m tokens, padded to k each.
 
     Attributes:
-        tokens: which tokens of the whole.
-        columns: (m, k) indices of features; padding has index 0.
+        tokens: The slice of the tokens.
+        columns: The (m, k) indices of features; padding has index 0.
         inside: (m, k) 1 for an active feature, 0 for padding.
-        rows: (m, k, d) their decoder rows scaled to norm 1, 0 for padding and for zero rows.
-        norms: (m, k) norms of the decoder rows; 1 for zero rows, which keep their activation.
-        z: (m, k) activations of the encoder.
-        target: (m, d).
-        d_sae: number of features.
+        rows: The (m, k, d) decoder rows scaled to norm 1, 0 for padding and for zero rows.
+        norms: The (m, k) norms of the decoder rows; 1 for zero rows, which keep their activation.
+        z: The (m, k) activations of the encoder.
+        target: The target of the refinement, (m, d).
+        d_sae: Number of features.
     """
 
     tokens: slice
@@ -41,7 +41,7 @@ class Batch:
     d_sae: int
 
     def scatter(self, values: Tensor) -> Tensor:
-        """(m, k) → (m, d_sae)."""
+        """Values of active features as a dense matrix, (m, k) → (m, d_sae)."""
         dense = values.new_zeros(len(values), self.d_sae)
         return dense.scatter_add_(1, self.columns, values * self.inside)
 

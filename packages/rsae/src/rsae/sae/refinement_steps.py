@@ -55,13 +55,13 @@ def refine(
     """Refined activations, (…, d_sae), in float32 (float64 if z is).
 
     Args:
-        z: (…, d_sae) activations; those that are not 0 are active.
-        target: (…, d), what the decoder rows are to add up to.
-        decoder: (d_sae, d) rows of any norm, in any floating type.
-        method: "cg", "minimax" or "exact".
-        steps: number of steps K for "cg".
-        sizes: the K step sizes for "minimax".
-        overwrite_z: whether the result may be written over z. Where no gradient is wanted this
+        z: Activations, (…, d_sae); those that are not 0 are active.
+        target: The sum that the decoder rows should approximate, (…, d).
+        decoder: The (d_sae, d) rows of any norm, in any floating type.
+        method: The method, "cg", "minimax" or "exact".
+        steps: Number of steps K for "cg".
+        sizes: The K step sizes for "minimax".
+        overwrite_z: Whether the result may be written over z. Where no gradient is wanted this
             saves allocating and clearing a matrix that is nearly all zeros.
     """
     dtype = torch.promote_types(z.dtype, torch.float32)

@@ -2,9 +2,10 @@
 
 from rsae.upgrading.config import RationalConfig, UpgradeConfig, config_from_toml, preset
 from rsae.upgrading.initial_rational import RationalFit, fit_rational
-from rsae.upgrading.pipeline import Sample, UpgradeResult, sample_of, upgrade
+from rsae.upgrading.pipeline import UpgradeResult, upgrade
 from rsae.upgrading.plan import Plan, plan
 from rsae.upgrading.refining import refine
+from rsae.upgrading.sample import Sample, sample_of
 
 __all__ = [
     "Plan",

@@ -21,12 +21,12 @@ def calibrate(teacher: Teacher, fit: RationalFit, x: Tensor) -> RSAE:
     """An RSAE that reproduces its teacher.
 
     C_in is set from real pre-activations; then C_in, C_out and the coefficients are fitted.
-    Least squares between the codes of both on the teacher's support; a form that is exact
-    already stays as it is.
+    Least squares between the feature activations of both on the teacher's support; a form that is
+    exact already stays as it is.
 
     Args:
-        teacher: the teacher.
-        fit: the rational of stage 1.
+        teacher: The trained SAE.
+        fit: The rational of stage 1.
         x: (n, d_in) calibration activations, a few thousand tokens.
     """
     support: Support = "topk" if teacher.family == "topk" else "threshold"
@@ -53,7 +53,7 @@ def _quantile(values: Tensor, share: float) -> float:
 
 
 def _least_squares(coder: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> None:
-    """L-BFGS on the rational's numbers; kept only if the error falls."""
+    """L-BFGS on the rational's parameters; kept only if the error falls."""
     parameters = list(coder.rational.parameters())
     start = [p.detach().clone() for p in parameters]
 
@@ -81,7 +81,7 @@ def _least_squares(coder: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> 
 
 @torch.no_grad()
 def with_trainable_thresholds(coder: RSAE, teacher: Teacher, x: Tensor) -> RSAE:
-    """The coder from which threshold arms are trained, at the teacher's mean L0.
+    """The RSAE from which variants with thresholds are trained, at the teacher's mean L0.
 
     - JumpReLU: as it is.
     - TopK: the order statistic gives way to one common threshold, the quantile of the

@@ -1,4 +1,4 @@
-"""What an upgrade will cost, before it is begun; and the memory it took, after."""
+"""An estimate of the time and memory of an upgrade, and the peak memory afterwards."""
 
 from __future__ import annotations
 

@@ -34,12 +34,12 @@ class Trained:
     """One trained variant.
 
     Attributes:
-        name: "control" (the teacher, by its own family's objective, at the better of two rates),
-            "threshold_only" (trained thresholds and an L0 penalty, no rational) or "rational" (the
-            same with a trained rational).
-        coder: the result, at the target L0.
-        training: what the loop reported.
-        shift: the common shift of its thresholds that matched L0 after training.
+        name: The variant: "control" (the teacher, by its own family's objective, at the better of
+            two rates), "threshold_only" (trained thresholds and an L0 penalty, no rational) or
+            "rational" (the same with a trained rational).
+        coder: The result, at the target L0.
+        training: What the training loop reported.
+        shift: The common shift of its thresholds that matched L0 after training.
     """
 
     name: TrainedName
@@ -49,7 +49,7 @@ class Trained:
 
 
 def trainings(name: str) -> int:
-    """How often a variant is trained: the control at each of its rates, the others once."""
+    """How often a variant is trained: "control" at each of its rates, the others once."""
     return len(_CONTROL_RATES) if name == "control" else 1
 
 
@@ -75,16 +75,16 @@ def finetune(
     by rates that suit a new objective, and an undertrained baseline would bias the comparison.
 
     Args:
-        name: which variant.
-        teacher: the teacher.
-        start: stage 2's result.
-        train_on, calibration: activations, the same for every variant.
-        config: the upgrade's configuration.
-        keep: with "directions" the decoder is not trained, and the kernel of the thresholds'
+        name: The variant.
+        teacher: The trained SAE.
+        start: The result of stage 2.
+        train_on, calibration: Activations, the same for every variant.
+        config: The upgrade's settings.
+        keep: With "directions" the decoder is not trained, and the kernel of the thresholds'
             gradient is a sixth as wide, since a wide one moves firings from frequent features to
             rare ones.
-        checkpoint: where the loop keeps its state; a second training's is beside it.
-        on_step: called after each step, with the factor on the rates as `rates`.
+        checkpoint: The file of the training state; a second training's is beside it.
+        on_step: Called after each step, with the factor on the rates as `rates`.
     """
     x = spread(calibration.tensor(), config.calibration_tokens).to(teacher.device)
     target = measure(start, x).l0

@@ -1,4 +1,4 @@
-"""Stage 1: the rational, from remez, with evidence that it is what it should be."""
+"""Stage 1: the rational, from remez, with a bound on its error."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class RationalFit:
     """A rational on [-1, 1] and its certificate.
 
     Attributes:
-        form: what it stands for: the magnitude 1, the unit step, or max(t, 0).
-        rational: the numbers of a `RationalActivation` with C_in = C_out = 1.
-        delta: half the gap around 0 that is left out of the error; 0 for none.
-        error: proven bound on |r - target| outside the gap: 0 for the magnitude, Zolotarev's
+        form: What it approximates: the magnitude 1, the unit step, or max(t, 0).
+        rational: The parameters of a `RationalActivation` with C_in = C_out = 1.
+        delta: Half the gap around 0 that is left out of the error; 0 for none.
+        error: Proven bound on |r - target| outside the gap: 0 for the magnitude, Zolotarev's
             closed form for a gate, the verified error of `remez.fit` for a direct fit.
-        kernel_error: the same, measured through the float32 kernel on a grid of 4001 points.
-        source: where the numbers come from, in words.
+        kernel_error: The same, measured through the float32 kernel on a grid of 4001 points.
+        source: The origin of the parameters, in words.
     """
 
     form: Form

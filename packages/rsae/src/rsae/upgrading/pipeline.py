@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from sae_lens.constants import SAE_CFG_FILENAME
 from torch import Tensor
@@ -33,26 +32,16 @@ from rsae.upgrading.initial_rational import RationalFit, fit_rational
 from rsae.upgrading.plan import Plan, TrainedName, is_nested, plan
 from rsae.upgrading.pursuit import LEAST_TOKENS
 from rsae.upgrading.refining import as_rsae
+from rsae.upgrading.sample import PARTS, Array, Sample, sample_of
 from rsae.upgrading.variants import all_variants, pursuit_tokens, worse_than_teacher
 
-__all__ = ["Sample", "UpgradeResult", "recorded", "sample_of", "upgrade"]
+__all__ = ["UpgradeResult", "recorded", "upgrade"]
 
 _RUN_FILE = "upgrade.json"
 _METRICS_FILE = "metrics.json"
 _BATCH = 4096
 _LEAST_VARIANCE = 1e-24  # squares of a thousandth of the spread are still normal in float32
-_PARTS = ("train", "calibration", "heldout")
-Array = Tensor | np.ndarray
 Report = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Activations in three disjoint parts."""
-
-    train: Activations
-    calibration: Activations
-    heldout: Activations
 
 
 @dataclass(frozen=True)
@@ -83,58 +72,6 @@ class UpgradeResult:
     worse: str
     certificate: RationalFit
     seconds: Mapping[str, float]
-
-
-def sample_of(
-    activations: Activations | ActivationStore | Array | Iterable[Array],
-    hook_name: str | None = None,
-) -> Sample:
-    """Three parts of whatever holds activations.
-
-    A store has them already, at `hook_name` where it holds several hooks. Of a tensor or array
-    (…, d_in), or the batches of an iterator, the last tenth is held out, the tenth before it
-    calibrates.
-
-    Raises:
-        ConfigError: there are fewer than 100 activations, or they are no numbers.
-    """
-    if isinstance(activations, ActivationStore):
-        return Sample(*(activations.split(name, hook_name) for name in _PARTS))
-    x = activations.tensor() if isinstance(activations, Activations) else _rows(activations)
-    if len(x) < 100:
-        raise ConfigError(f"{len(x)} activations are too few to split; give 100 at the very least")
-    tenth = len(x) // 10
-    parts = x.split([len(x) - 2 * tenth, tenth, tenth])
-    return Sample(*map(Activations.from_tensor, parts))
-
-
-def _rows(activations: Array | Iterable[Array]) -> Tensor:
-    """(n, d_in) rows of an array of two or more dimensions, or of batches of such."""
-    if isinstance(activations, Tensor | np.ndarray):
-        batches = [activations]
-    elif isinstance(activations, Iterable):
-        batches = list(activations)
-    else:
-        raise ConfigError(f"activations are a {type(activations).__name__}; give a tensor or array")
-    tensors = [_tensor(batch) for batch in batches]
-    if len({tensor.shape[-1] for tensor in tensors}) != 1:
-        raise ConfigError(
-            "there are no batches of activations, or batches of several widths; "
-            "give (…, d_in) of one d_in"
-        )
-    return torch.cat([tensor.reshape(-1, tensor.shape[-1]) for tensor in tensors])
-
-
-def _tensor(batch: Any) -> Tensor:
-    if isinstance(batch, np.ndarray) and batch.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what is infinite in float32 is refused as such
-            batch = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
-    if not isinstance(batch, Tensor) or batch.ndim < 2 or not batch.is_floating_point():
-        what = f"{batch.dtype} of {batch.ndim} dimensions" if hasattr(batch, "dtype") else ""
-        raise ConfigError(
-            f"activations are {what or type(batch).__name__}; give floating-point (…, d_in)"
-        )
-    return batch.detach().float().cpu()
 
 
 def recorded(teacher: Teacher, store: ActivationStore) -> Teacher:
@@ -413,7 +350,7 @@ def _folder_of(folder: Path, name: str, variants: Mapping[str, RSAE]) -> Path:
 
 def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
     """What makes two runs the same run."""
-    parts = {name: getattr(sample, name).sha256 for name in _PARTS}
+    parts = {name: getattr(sample, name).sha256 for name in PARTS}
     tensors = (teacher.W_enc, teacher.b_enc, teacher.W_dec, teacher.b_dec, teacher.threshold)
     weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
     return {

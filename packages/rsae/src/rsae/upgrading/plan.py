@@ -24,7 +24,7 @@ _CHANGES = {
 _STEPS = {
     "none": "not refined",
     "refined": "then activations are refined on the features that fire",
-    "pursued": "then features are chosen anew once, each firing as often as before, and refined",
+    "pursued": "then active features are chosen once more, each as often as before, and refined",
 }
 _PARTS = {"control": "training", "threshold_only": "thresholds", "rational": "the rational"}
 
@@ -34,12 +34,12 @@ class Plan:
     """One upgrade, decided before anything is computed.
 
     Attributes:
-        keep: what stays: "features", "directions" or "nothing".
-        base: the variant that the result is made from: "teacher" or a trained one.
-        step: what follows it: "refined" (conjugate gradients), "pursued" (pursuit first) or "none".
-        trained: the variants to train, in the order of the table.
-        family: of the teacher.
-        chosen: whether `keep` was chosen for the family, and not by the user.
+        keep: What is not trained: "features", "directions" or "nothing".
+        base: The variant that the result is made from: "teacher" or a trained one.
+        step: The next step: "refined" (conjugate gradients), "pursued" (pursuit first) or "none".
+        trained: The variants to train, in the order of the table.
+        family: The family of the teacher.
+        chosen: Whether `keep` was chosen for the family, and not by the user.
     """
 
     keep: Kept

@@ -32,11 +32,11 @@ class CalibratedPursuit:
     """A refinement with pursuit, its thresholds, and what they gave on the calibration tokens.
 
     Attributes:
-        refinement: with its `Pursuit`.
+        refinement: The refinement with its `Pursuit`.
         threshold: (d_sae,) t_j; -1 for features that did not fire.
-        n_tokens: how many tokens they were calibrated on.
+        n_tokens: Number of tokens they were calibrated on.
         l0_before: mean L0 of the encoder on them.
-        mse: squared error summed over d_in, in units of the normalised input, with the pursuit.
+        mse: Squared error summed over d_in, in units of the normalised input, with the pursuit.
         l0: mean L0 with the pursuit.
     """
 
@@ -52,7 +52,7 @@ class CalibratedPursuit:
 def calibrate_pursuit(
     coder: RSAE, x: Tensor, refinement: Refinement, *, exact_k: bool = False
 ) -> CalibratedPursuit:
-    """Set eta, the thresholds t_j and kappa from activations; no weight moves.
+    """Set eta, the thresholds t_j and kappa from activations; no weight changes.
 
     Every feature's threshold is the value that u exceeds on as many tokens as the encoder made the
     feature fire; kappa makes up for activations that the last refinement drops, so that the mean L0
@@ -60,10 +60,10 @@ def calibrate_pursuit(
     because the larger it is, the more firings move.
 
     Args:
-        coder: an SAE; its own refinement, if any, is not looked at.
+        coder: The SAE; its own refinement, if any, is ignored.
         x: (n, d_in) activations of its hook, at least 4,000.
-        refinement: the steps after the pursuit.
-        exact_k: keep exactly k features per token, for an SAE of support "topk".
+        refinement: The steps after the pursuit.
+        exact_k: Whether to keep exactly k features per token, for an SAE of support "topk".
 
     Raises:
         ConfigError: fewer than 4,000 tokens, no feature fires, or `exact_k` without a k.
@@ -77,7 +77,7 @@ def calibrate_pursuit(
         raise ConfigError("exactly k features per token needs an SAE of support 'topk'")
     first = _FirstPass.of(coder, x, refinement)
     if not first.fired.any():
-        raise ConfigError("no feature fires on these activations; take those of the SAE's own hook")
+        raise ConfigError("no feature fires on these activations; use those of the SAE's own hook")
     few = first.sample(_SAMPLE)
     k = coder.cfg.k if exact_k else None
     tried: list[tuple[float, float, Tensor]] = []

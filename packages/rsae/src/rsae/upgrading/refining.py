@@ -83,7 +83,7 @@ def refine(
     """
     coder = copy.deepcopy(as_rsae(source, activations))
     if exact_k and not pursuit:
-        raise ConfigError("exactly k features per token is a matter of pursuit; ask for both")
+        raise ConfigError("exactly k features per token need pursuit; ask for both")
     if not pursuit and method != "minimax":
         return coder.set_refinement(Refinement(method, steps, gradient=gradient))
     if activations is None:

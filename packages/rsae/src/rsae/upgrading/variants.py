@@ -35,8 +35,9 @@ def all_variants(plan: Plan, bases: Mapping[str, RSAE], tokens: Tensor | None) -
     """Every variant in the order of the table, the result last, as "rsae".
 
     Args:
-        plan: the plan; its step needs `tokens` where it is "pursued".
-        bases: "teacher", "rsae_init" where that differs, and what was trained.
+        plan: The plan; its step needs `tokens` where it is "pursued".
+        bases: The SAEs before any refinement: "teacher", "rsae_init" where that differs,
+            and what was trained.
         tokens: (n, d_in) activations to calibrate pursuits on; None for no pursuit.
     """
     found: dict[str, RSAE] = {}

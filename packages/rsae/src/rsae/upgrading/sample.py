@@ -1,0 +1,83 @@
+"""Activations in three disjoint parts, from whatever holds them.
+
+Shapes: n tokens, d_in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsae.data import Activations, ActivationStore
+from rsae.errors import ConfigError
+
+__all__ = ["PARTS", "Array", "Sample", "sample_of"]
+
+PARTS = ("train", "calibration", "heldout")
+Array = Tensor | np.ndarray
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Activations in three disjoint parts."""
+
+    train: Activations
+    calibration: Activations
+    heldout: Activations
+
+
+def sample_of(
+    activations: Activations | ActivationStore | Array | Iterable[Array],
+    hook_name: str | None = None,
+) -> Sample:
+    """Three parts of whatever holds activations.
+
+    A store has them already, at `hook_name` where it holds several hooks. Of a tensor or array
+    (…, d_in), or the batches of an iterator, the last tenth is held out, the tenth before it
+    calibrates.
+
+    Raises:
+        ConfigError: there are fewer than 100 activations, or they are no numbers.
+    """
+    if isinstance(activations, ActivationStore):
+        return Sample(*(activations.split(name, hook_name) for name in PARTS))
+    x = activations.tensor() if isinstance(activations, Activations) else _rows(activations)
+    if len(x) < 100:
+        raise ConfigError(f"{len(x)} activations are too few to split; give 100 at the very least")
+    tenth = len(x) // 10
+    parts = x.split([len(x) - 2 * tenth, tenth, tenth])
+    return Sample(*map(Activations.from_tensor, parts))
+
+
+def _rows(activations: Array | Iterable[Array]) -> Tensor:
+    """(n, d_in) rows of an array of two or more dimensions, or of batches of such."""
+    if isinstance(activations, Tensor | np.ndarray):
+        batches = [activations]
+    elif isinstance(activations, Iterable):
+        batches = list(activations)
+    else:
+        raise ConfigError(f"activations are a {type(activations).__name__}; give a tensor or array")
+    tensors = [_tensor(batch) for batch in batches]
+    if len({tensor.shape[-1] for tensor in tensors}) != 1:
+        raise ConfigError(
+            "there are no batches of activations, or batches of several widths; "
+            "give (…, d_in) of one d_in"
+        )
+    return torch.cat([tensor.reshape(-1, tensor.shape[-1]) for tensor in tensors])
+
+
+def _tensor(batch: Any) -> Tensor:
+    if isinstance(batch, np.ndarray) and batch.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what is infinite in float32 is refused as such
+            batch = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
+    if not isinstance(batch, Tensor) or batch.ndim < 2 or not batch.is_floating_point():
+        what = f"{batch.dtype} of {batch.ndim} dimensions" if hasattr(batch, "dtype") else ""
+        raise ConfigError(
+            f"activations are {what or type(batch).__name__}; give floating-point (…, d_in)"
+        )
+    return batch.detach().float().cpu()
