@@ -7,7 +7,8 @@ One row per teacher: strict L0 of teacher, control and RSAE; MSE of the original
 fine-tuned copy ("control"), of trained thresholds without a rational, and of the RSAE, as means
 over seeds; then the RSAE's difference to the last two in percent, with a 95 % Student interval over
 the seeds. Then what each stage took: seconds, tokens per second of training (the control is trained
-twice), and the peak memory of the process. Seeds that are in the JSON file are not run again."""
+twice), and the peak memory of the process. Seeds that are in the JSON file are not run again.
+"""
 
 import argparse
 import copy
