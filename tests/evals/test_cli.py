@@ -105,7 +105,7 @@ def test_several_l0s_of_an_arm_make_a_curve(rsae, teacher, better, tmp_path, cap
 
 
 def test_two_arms_of_one_name_are_refused(rsae, teacher):
-    with pytest.raises(RsaeError, match="name them apart"):
+    with pytest.raises(RsaeError, match="two variants are called"):
         rsae("compare", teacher, teacher)
 
 
