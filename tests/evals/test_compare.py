@@ -110,7 +110,7 @@ def test_evaluation_on_training_tokens_is_refused(teacher, small_host, tokens):
     x = torch.randn(int((~tokens.special).sum()), teacher.d_in)
     heldout = evaluation_set(x, tokens)
     trained = replace(teacher, metadata={"training_tokens_sha256": tokens.sha256})
-    with pytest.raises(ComparisonRefused, match="these very tokens"):
+    with pytest.raises(ComparisonRefused, match="was trained on these tokens"):
         compare({"teacher": teacher, "damaged": trained}, heldout)
     few = replace(tokens, ids=tokens.ids[6:12], special=tokens.special[6:12],
                   document=tokens.document[6:12])  # fmt: skip
