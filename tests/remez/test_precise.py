@@ -146,8 +146,10 @@ def test_two_prescribed_values_are_kept():
 def test_a_symmetric_target_with_one_sided_conditions_is_not_even():
     # r(1/2) is demanded, r(-1/2) is not: the even answer would be worse
     pin = [(0.5, 0.877581)]
-    free = remez.fit(remez.targets.cos, (2, 2), precision=20, interpolate=pin)
-    even = remez.fit(remez.targets.cos, (2, 2), precision=20, interpolate=pin, parity="even")
+    free = remez.fit(remez.targets.cos, (2, 2), (-1, 1), precision=20, interpolate=pin)
+    even = remez.fit(
+        remez.targets.cos, (2, 2), (-1, 1), precision=20, interpolate=pin, parity="even"
+    )
     assert free.error < even.error * (1 - mp.mpf(10) ** -6)
 
 
@@ -272,3 +274,22 @@ def test_a_lower_type_that_alternates_too_seldom_is_not_the_best():
     search = Search(reduce(problem, arithmetic), arithmetic, 40, None)
     fit = finish(search, search.climb((2, 2)), 20, "lower type")
     assert fit.status is remez.Status.NO_ALTERNATION
+
+
+@pytest.mark.parametrize(
+    ("text", "fn", "degree", "digits"),
+    [
+        ("exp(x)", mp.exp, (5, 5), 5),
+        ("exp(x)", mp.exp, (8, 8), 15),
+        ("cos(x)", mp.cos, (8, 8), 10),
+        ("sin(x)", mp.sin, (9, 4), 10),
+    ],
+)
+@pytest.mark.parametrize("weight", [None, "relative"])
+def test_values_are_accurate_enough_for_the_error(text, fn, degree, digits, weight):
+    """An error below ten to the minus digits shows in the values of r, not only in its limit."""
+    fit = remez.fit(text, degree, (-0.9, 1), precision=digits, weight=weight)
+    with mp.workdps(60):
+        x = [mp.mpf(k) / 100 for k in range(-90, 101) if k]
+        error = max(abs(fn(v) - fit(v)) / (abs(fn(v)) if weight else 1) for v in x)
+        assert 0.9 * fit.error < error < fit.error * (1 + mp.mpf(10) ** (2 - digits))

@@ -15,7 +15,21 @@ from remez.code.generate import generate_code
 from remez.code.languages import LANGUAGES, commented
 
 TAKEN = {
-    "c": ["double", "restrict", "main", "exp", "sinf", "bool", "class", "x", "é", "a b", ""],
+    "c": [
+        "double",
+        "restrict",
+        "main",
+        "_Bool",
+        "__asm__",
+        "exp",
+        "sinf",
+        "bool",
+        "class",
+        "x",
+        "é",
+        "a b",
+        "",
+    ],
     "python": ["def", "None", "asarray", "f32", "match", "x", "1a"],
     "numba": ["lambda", "numba", "f32"],
     "torch": ["torch", "dtype", "is"],

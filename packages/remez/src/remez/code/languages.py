@@ -90,7 +90,9 @@ def commented(text: str) -> str:
 
 def is_function_name(name: str, language: str) -> bool:
     """Whether a function of the language may have that name."""
-    plain = name.isidentifier() and (language != "c" or name.isascii())
+    plain = name.isidentifier()
+    if language == "c":  # names with such a start are the compiler's: _Bool, _Complex, __asm__
+        plain = plain and name.isascii() and not re.match("__|_[A-Z]", name)
     return plain and name not in LANGUAGES[language].reserved
 
 

@@ -197,7 +197,7 @@ def finish(search: Search, found: Found, asked: int, method: str) -> Solution:
                 points = [maxima[i] for i in alternation(curve, maxima, errors, curve.size)]
     # the rational in powers of u, and the verdict of the judge on it
     with arithmetic.digits(digits):
-        rational, _ = _rational(reduction, curve, reference, asked, exact)
+        rational, _ = _rational(reduction, curve, reference, asked, lost, exact)
         hints = reduction.to_x([arithmetic.mpf(curve.place(s)) for s in maxima])
         verdict = judge_precise(
             reduction.problem, rational, hints, asked, list(map(to_mpf, reduction.rough))
@@ -228,11 +228,17 @@ def _crowding(arithmetic: Arithmetic, points: Sequence[Number]) -> int:
 
 
 def _rational(
-    reduction: Reduction, curve: Curve, reference: Reference, asked: int, exact: bool
+    reduction: Reduction,
+    curve: Curve,
+    reference: Reference,
+    asked: int,
+    lost: int,
+    exact: bool,
 ) -> tuple[MultiprecisionRational, Number]:
     """Coefficients in u = (t - origin)/scale, with digits raised until they give r back.
 
-    Also by how much they do not, weighted, at most.
+    Also by how much they do not, weighted, at most. Values of r have ``lost`` digits more than
+    asked for, so that the error, by so many digits smaller than f, has those asked for.
     """
     arithmetic, levelled = curve.arithmetic, reference.levelled
     ts = levelled.points
@@ -277,7 +283,7 @@ def _rational(
         tuple(map(arithmetic.mpf, p)),
         tuple(map(arithmetic.mpf, q)),
         reduction.type_in_x(curve.degree),
-        asked,
+        asked + lost,
         digits,
         reduction.power,
         odd,

@@ -122,7 +122,7 @@ class PreciseDivision:
         with working_digits(rational.working_digits + 2 * rational.size + 10):
             product = _multiplied(rational, [(z.place(), z.double.order) for z in self.zeros])
         with working_digits(rational.digits):
-            apart = mp.mpf(10) ** -rational.digits
+            apart = mp.mpf(10) ** -(solution.precision or rational.digits)
             reference = solution.reference.copy()
             for zero in self.zeros:  # where the error is a limit
                 place = zero.place()
