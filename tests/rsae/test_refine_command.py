@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import types
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from rsae_cli import main
 
 command = importlib.import_module("rsae.commands.refine")
 inputs = importlib.import_module("rsae.commands.inputs")
+EVALUATE = command._evaluate
 
 
 @pytest.fixture
@@ -58,6 +60,21 @@ def test_it_leaves_a_refined_sae_that_saelens_loads(refine, capsys):
     assert torch.equal(coder.first_pass(x)[0], plain.encode(x))
     assert main(["info", str(refine.folder / "out"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["refinement"]["method"] == "cg"
+
+
+def test_the_report_is_not_told_where_its_folder_lies(refine, monkeypatch):
+    told = {}
+
+    def evaluate(variants, *, provenance, **_):
+        told.update(provenance)
+
+    monkeypatch.setattr(command, "_evaluate", EVALUATE)
+    entry = types.SimpleNamespace(load=lambda: evaluate)
+    monkeypatch.setattr(command, "entry_points", lambda group: [entry])
+    assert refine() == 0
+    assert told["refinement"]["steps"] == 3
+    assert str(refine.folder) not in json.dumps(told)
+    assert str(refine.folder) not in (refine.folder / "out" / "summary.json").read_text()
 
 
 def test_pursuit_is_calibrated_on_documents_that_are_not_evaluated(refine):

@@ -101,6 +101,14 @@ def test_warnings_name_the_arms_of_an_upgrade_as_the_page_does(comparison):
     )
 
 
+@pytest.mark.parametrize("name", ["a", "demo:topk", "mine"])
+def test_a_name_that_the_user_gave_keeps_its_small_letter(make_comparison, name):
+    comparison = make_comparison((name, "other"))
+    note = f"{name}: the norms of the decoder's rows are folded into the encoder"
+    assert readable(comparison, note) == note
+    assert readable(comparison, "the set is small") == "The set is small"
+
+
 def test_the_gain_over_trained_thresholds_is_said_beside(comparison, make_comparison):
     assert "Against the threshold-only baseline: better (MSE −1.9" in answer(comparison).evidence
     without = make_comparison(("teacher", "control", "rsae"))

@@ -48,8 +48,13 @@ def arm_label(name: str) -> str:
 
 
 def readable(comparison: Comparison, text: str, capital: bool = True) -> str:
-    """A sentence with the names of an upgrade's variants spelled out, and a capital."""
+    """A sentence with the names of an upgrade's variants spelled out, and a capital.
+
+    A name that the user gave stays as it is, at the start too.
+    """
     names = [arm.name for arm in comparison.arms if arm_label(arm.name) != arm.name]
+    given = tuple(f"{arm.name}:" for arm in comparison.arms if arm.name not in names)
+    capital = capital and not text.startswith(given)
     if names:
         pattern = rf"\b({'|'.join(names)})\b"
         text = re.sub(pattern, lambda found: arm_label(found[0]), text)

@@ -17,7 +17,7 @@ from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.devices import resolve_device
 from rsae.errors import ConfigError
-from rsae.files import make_folder, write_json
+from rsae.files import make_folder, public_name, write_json
 from rsae.language_model.host import Host
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import needs_scale
@@ -54,12 +54,13 @@ def run(args: argparse.Namespace) -> int:
     last.save_model(args.out)
     summary = {
         **plan,
-        "host": host.name,
+        "sae": public_name(args.path),
+        "host": public_name(host.name),
         "hook_name": hook,
         "refinement": last.cfg.refinement,
         "seconds": round(seconds, 2),
     }
-    write_json(args.out / "summary.json", summary)
+    write_json(args.out / "summary.json", {**summary, "out": args.out.name})
     _evaluate(args.out, variants, host, hook, store, summary, console)
     if args.json:
         Console().print_json(data=summary)
@@ -154,6 +155,6 @@ def _evaluate(
         heldout=store.split("heldout", hook),
         tokens=store.tokens("heldout"),
         out=out,
-        provenance=summary,
+        provenance={name: value for name, value in summary.items() if name != "out"},
         console=console,
     )
