@@ -80,3 +80,10 @@ def test_second_derivative():
 def test_multiprecision_stays_so():
     r = remez.fit(remez.targets.exp, (3, 3), precision=30)
     assert abs((r * r - r**2)(0.25)) < 1e-28
+
+
+def test_a_float_divided_by_a_rational_of_many_digits():
+    r = remez.fit("exp", (5, 5), precision=20)
+    assert float((1 / r)(0.5) * r(0.5)) == pytest.approx(1, abs=1e-15)
+    assert [float(v) for v in (1 / r)([0.5, 0.25])] == pytest.approx(np.exp([-0.5, -0.25]))
+    assert float((r**-2)(0.5)) == pytest.approx(np.exp(-1))

@@ -162,7 +162,7 @@ class Combination(Combinable):
         with np.errstate(all="ignore"):
             a, b = self.left(x), self.right(x)
             if self.operation == "/":
-                return np.divide(a, b)[()] if _is_float(a) else a / b
+                return np.divide(a, b)[()] if _is_float(a) and _is_float(b) else a / b
             return a * b if self.operation == "*" else a + b if self.operation == "+" else a - b
 
     def parts_at(self, x: Real) -> tuple[Real, Real]:
