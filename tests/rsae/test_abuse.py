@@ -118,6 +118,8 @@ WRONG = (math.nan, math.inf, -math.inf, None, "x", [1.5], {}, 1e400, -(10**400),
 @pytest.mark.parametrize("value", WRONG, ids=range(len(WRONG)))
 def test_no_setting_is_of_another_kind(kind, value):
     for field in fields(kind):
+        if value is True and field.type == "bool":
+            continue
         with pytest.raises(ConfigError) as caught:
             kind(**{field.name: value})
         assert "\n" not in str(caught.value)
@@ -133,6 +135,8 @@ def test_no_setting_of_a_file_is_of_another_kind(tmp_path, value):
             head = f"[{table}]\n" if table else ""
             (tmp_path / "x.toml").write_text(f"{head}{field.name} = {value}\n")
             if value == "{}" and field.name in ("rational", "train", "controller"):
+                continue
+            if value == "true" and field.type == "bool":
                 continue
             with pytest.raises(ConfigError):
                 config_from_toml(tmp_path / "x.toml", UpgradeConfig())

@@ -7,7 +7,8 @@ import torch
 from tests.rsae.tiny_model import save_tiny_model
 
 from rsae.commands.inputs import context_of
-from rsae.data.text import Document, tokenize
+from rsae.data.document import Document
+from rsae.data.text import tokenize
 from rsae.errors import HostError, TeacherError, TextError
 from rsae.language_model.host import load_host
 from rsae.pretrained.metadata import checked_metadata

@@ -10,7 +10,8 @@ from transformer_lens import HookedTransformerConfig
 
 from rsae import RSAE
 from rsae.data import Activations, harvest
-from rsae.data.text import Document, tokenize
+from rsae.data.document import Document
+from rsae.data.text import tokenize
 from rsae.errors import HookError, StoreError
 from rsae.language_model.host import hook_width, load_host
 from rsae.sae.activation import RationalActivation

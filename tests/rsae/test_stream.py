@@ -10,8 +10,9 @@ import torch
 
 from rsae.data import ActivationStream, harvest
 from rsae.data import harvesting as harvesting_module
+from rsae.data.document import Document
 from rsae.data.stream import Position
-from rsae.data.text import Document, tokenize
+from rsae.data.text import tokenize
 from rsae.errors import ConfigError, HookError, StoreError, TextError
 
 from .fake_host import HOOKS, FakeHost

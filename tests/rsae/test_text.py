@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rsae.fake_host import FakeHost, tokens
 
-from rsae.data.text import Document, documents, split, tokenize
+from rsae.data.document import Document
+from rsae.data.text import documents, split, tokenize
 from rsae.errors import TextError
 
 

@@ -72,7 +72,7 @@ def evaluate(
         >>> float(found.measurements["reconstruction-2"].totals()["error"])
         0.0
     """
-    seen = [as_coder(at_scale(one, heldout)) for one in coders]
+    seen = [as_coder(at_scale(one, heldout.activations)) for one in coders]
     found: list[dict[str, Measurement]] = [{} for _ in seen]
     keys = [coder.fingerprint or f"no tensors, coder {i}" for i, coder in enumerate(seen)]
     distinct = dict(zip(keys, seen, strict=True))

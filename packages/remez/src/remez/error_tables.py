@@ -33,7 +33,7 @@ class ErrorTable:
     errors: np.ndarray
 
     def _repr_html_(self) -> str:
-        from remez.html import table_to_html
+        from remez.pictures.html import table_to_html
 
         return table_to_html(self.errors)
 
@@ -43,7 +43,7 @@ class ErrorTable:
         Args:
             ax: The axes to draw on; a new figure by default.
         """
-        from remez.plotting import plot_table
+        from remez.pictures.plotting import plot_table
 
         return plot_table(self.errors, ax)
 

@@ -200,12 +200,12 @@ class Fit(Solution, Combinable):
         Path(path).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        from remez.html import fit_to_html
+        from remez.pictures.html import fit_to_html
 
         return fit_to_html(self)
 
     def _repr_latex_(self) -> str:
-        from remez.html import fit_to_latex
+        from remez.pictures.html import fit_to_latex
 
         return fit_to_latex(self)
 
@@ -215,7 +215,7 @@ class Fit(Solution, Combinable):
         Args:
             ax: The axes to draw on; a new figure by default.
         """
-        from remez.plotting import plot_error
+        from remez.pictures.plotting import plot_error
 
         return plot_error(self, ax)
 

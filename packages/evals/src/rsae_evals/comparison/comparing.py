@@ -103,8 +103,8 @@ def compare(
         raise EvaluationError("give at least one variant, and Reconstruction as the first metric")
     if not 0 < level < 1:
         raise EvaluationError(f"the level {level} is not between 0 and 1; 0.95 is usual")
-    arms = {name: at_scale(given, heldout) for name, given in arms.items()}
-    pareto = {name: at_scale(given, heldout) for name, given in (pareto or {}).items()}
+    arms = {name: at_scale(given, heldout.activations) for name, given in arms.items()}
+    pareto = {name: at_scale(given, heldout.activations) for name, given in (pareto or {}).items()}
     seeds = {name: _seeds(name, given, heldout) for name, given in arms.items()}
     _check_seeds(seeds)
     coders = {name: [_coder(one) for one in given] for name, given in seeds.items()}

@@ -8,16 +8,16 @@ from typing import Any
 
 from sae_lens import SAE
 
+from rsae.data import Activations
 from rsae.pretrained.scale import estimated_factor, needs_scale, with_estimated_scale
 from rsae_evals.coder import Coder
-from rsae_evals.data.evaluation_set import EvaluationSet
 
 __all__ = ["at_scale", "loader_notes"]
 
 _BATCH = 4096
 
 
-def at_scale(given: Any, heldout: EvaluationSet) -> Any:
+def at_scale(given: Any, activations: Activations) -> Any:
     """An SAE, or a list of several seeds, with a missing scale of the training input estimated.
 
     SAELens' own objects are scaled in a copy, and an SAE that has its scale stays as it is.
@@ -25,10 +25,10 @@ def at_scale(given: Any, heldout: EvaluationSet) -> Any:
     Raises:
         TeacherError: It cannot be estimated from these activations.
     """
-    if isinstance(given, Sequence):
-        return [at_scale(one, heldout) for one in given]
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return [at_scale(one, activations) for one in given]
     source = given.source if isinstance(given, Coder) else given
-    batches = heldout.activations.batches(_BATCH)
+    batches = activations.batches(_BATCH)
     if isinstance(source, SAE):
         if source.cfg.normalize_activations != "expected_average_only_in":
             return given

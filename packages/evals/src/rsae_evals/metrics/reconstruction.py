@@ -17,6 +17,7 @@ from rsae.data import Activations
 from rsae_evals.coder import Coder, SparseCoder, as_coder
 from rsae_evals.data.blocks import blocks, rows_for
 from rsae_evals.data.evaluation_set import EvaluationSet
+from rsae_evals.data.loading import at_scale
 from rsae_evals.errors import EvaluationError
 from rsae_evals.metrics.measurement import Array, Measurement, Progress, Totals
 from rsae_evals.metrics.sparsity import firing, l1
@@ -74,6 +75,8 @@ def reconstruction(
         >>> found["mse"], found["l0"], found["frac_alive"]
         (0.5, 0.5, 0.5)
     """
+    if isinstance(activations, Activations):
+        coder = at_scale(coder, activations)
     seen = as_coder(coder)
     sums = _Sums(seen, n_units=1)
     for block in blocks(activations, batch_size or rows_for(seen.d_sae)):

@@ -22,6 +22,7 @@ from remez.points import distinct, sign_of_product
 from remez.problem import Problem
 from remez.rational.protocol import RationalFunction as Rational
 from remez.solution import Status
+from remez.verification.judge_grid import EVEN, TINY, grid, near_roots
 
 __all__ = ["Curve", "Verdict", "alternation", "count_of", "grid", "judge", "keeps_sign"]
 
@@ -31,13 +32,6 @@ AGREE = 1e-3  # relative difference allowed between the upper and lower bound
 UNDERFLOW = 1e-290  # smaller numbers lose relative accuracy
 PROMISE = 1e-6  # smallest relative increase of the maximum for which points are added
 ROUNDING = 64  # tolerated rounding error of fn and r, in units of eps |f|
-# evenly spaced points in every interval, for features of f far from all hints
-EVEN = np.linspace(0, 1, 257)
-GAP = np.linspace(0, 1, 13)[1:-1]  # points between two hints
-BEND = 0.5 * (1 - np.cos(np.pi * GAP))
-TAIL = np.geomspace(1e-16, 0.5, 20)
-NEAR = np.geomspace(1e-18, 1, 40)  # relative distances from a centre of clustering
-TINY = np.geomspace(1e-300, 1e-18, 48)  # smaller distances from 0, down to float64's range
 UNDERFLOWS = 1e-150  # x * x underflows for smaller x, so that a NaN of fn there is ignored
 BENT = 0.04  # deviation from linear interpolation, relative to the maximum, that is resolved
 STEADY = 6  # halvings that suffice at a kink
@@ -48,7 +42,6 @@ TYPICAL = 0.9  # quantile of |w f| that counts as its typical size
 SEEN = 1000  # additional points at which the rounding error is sampled
 UNSEEN = 0.5  # safety margin for unsampled points, as a share of the sampled rounding error
 ULPS = 2  # further safety margin, in ulps of |w f|
-FAR = 1e15  # infinity is represented by this multiple of the farthest hint
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +151,7 @@ def _explored(
     """
     if problem.samples is not None:
         curve = _curve(problem, rational, target, problem.samples.x)
-        between = np.sort(_near_roots(rational, np.ptp(problem.samples.x)))
+        between = np.sort(near_roots(rational, np.ptp(problem.samples.x)))
         between = between[problem.domain.contains(between)]  # q may vanish here, without a sample
         none = np.zeros(between.size)
         return curve.merge(Curve(between, none, none, rational.with_sign(between)[1])), None
@@ -277,58 +270,6 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
             return curve
         side, kept = target.fn.side(x), np.abs(f) > UNDERFLOW
         return Curve(x[kept], (side * curve.f)[kept], (side * error)[kept], sign[kept])
-
-
-def grid(
-    problem: Problem, rational: Rational, hints: np.ndarray, centres: Sequence[float]
-) -> np.ndarray:
-    """The initial grid, increasing.
-
-    It has points between neighbouring hints, spaced both as Chebyshev points and geometrically
-    about the focus of the rational, and geometric sequences towards every end, every centre and
-    infinity.
-    """
-    if not problem.domain.is_finite:
-        hints = hints[np.abs(hints) < 1e60]
-    origin = rational.focus
-    reach = np.abs(hints - origin).max(initial=1.0)
-    parts = [_near_roots(rational, reach)]
-    for low, high in problem.domain.intervals:
-        a, b = max(low, origin - FAR * reach), min(high, origin + FAR * reach)
-        marks = np.concatenate([[a, b], hints[(hints > a) & (hints < b)]])
-        marks.sort()
-        width = np.diff(marks)
-        offset = marks - origin
-        with np.errstate(all="ignore"):
-            ratio = offset[1:] / offset[:-1]
-        wide = ((ratio > 3) & (ratio < np.inf)) | ((ratio > 0) & (ratio < 1 / 3))
-        bent = offset[:-1][wide, None] * ratio[wide, None] ** GAP
-        parts += [
-            marks,
-            a + (b - a) * EVEN,
-            (marks[:-1, None] + width[:, None] * BEND).ravel(),
-            origin + bent.ravel(),
-            a + width[0] * TAIL,
-            b - width[-1] * TAIL,
-        ]
-        for centre in {c for c in centres if a <= c <= b}:
-            near = min(b - a, reach) * NEAR
-            parts += [centre + near, centre - near, _neighbours(centre)]
-            if centre == 0:
-                parts += [min(b - a, reach) * TINY, -min(b - a, reach) * TINY]
-        if np.isinf([low, high]).any():
-            far = reach * np.geomspace(1, FAR, 60)
-            parts += [origin + far, origin - far]
-    x = np.concatenate(parts)
-    x.sort()
-    kept = distinct(x) & problem.domain.contains(x) & ((x == 0) | (np.abs(x) >= TINY[0]))
-    points: np.ndarray = x[kept]
-    return points
-
-
-def _neighbours(x: float) -> np.ndarray:
-    """The point and the float64 next to it on both sides."""
-    return np.array([np.nextafter(x, -np.inf), x, np.nextafter(x, np.inf)])
 
 
 def _straightened(problem: Problem, rational: Rational, target: Target, curve: Curve) -> Curve:
@@ -455,15 +396,3 @@ def _conditions(problem: Problem) -> list[float]:
         points |= {2 * centre - x for x in points}
         points -= {centre} if problem.parity == "odd" else set()
     return sorted(points)
-
-
-def _near_roots(rational: Rational, size: float) -> np.ndarray:
-    """Real parts of the roots of q, and points beside them at the scale of the imaginary parts."""
-    try:
-        roots = np.asarray(rational.estimated_poles(), complex)
-    except (ValueError, ArithmeticError):  # the roots are not resolved
-        return np.empty(0)
-    reach = np.maximum(np.abs(roots.imag), 1e-14 * size)
-    offsets = np.array([-8.0, -1.0, -0.125, 0.0, 0.125, 1.0, 8.0])
-    near: np.ndarray = (roots.real[:, None] + reach[:, None] * offsets).ravel()
-    return near

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from rsae.data.text import Document
+from rsae.data.document import Document
 from rsae.errors import TextError, quoted
 from rsae.files import exists
 

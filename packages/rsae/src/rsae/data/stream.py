@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rsae.data.document import Document
 from rsae.data.harvesting import activations_at, sequences_per_shard, storable
 from rsae.data.order import SHUFFLE_ROWS, block_rows, permutation
-from rsae.data.text import Document, tokenize
+from rsae.data.text import tokenize
 from rsae.errors import ConfigError, TextError
 from rsae.language_model.host import Host, hook_width
 from rsae.language_model.matmul import fast_products

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rsae.data.document import Document
 from rsae.errors import CorruptFileError, TextError
 from rsae.files import existing_file, exists, sha256
 from rsae.language_model.host import Host
@@ -25,14 +26,6 @@ _DIGITS = 12  # hexadecimal digits kept of a hash
 _SKETCH = 1024  # hashes kept of a text
 _MISSED = 0.02  # share of used sequences that may go unnoticed
 _PIECE = 20_000  # characters: what a lone text is cut into, so that a part of it can be held out
-
-
-@dataclass(frozen=True)
-class Document:
-    """A text that is trained on or held out as a whole."""
-
-    title: str
-    text: str
 
 
 def documents(path: Path | str | None = None) -> list[Document]:

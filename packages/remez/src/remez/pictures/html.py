@@ -44,7 +44,7 @@ def _curve(fit: Solution) -> str:
         return ""
     from matplotlib.figure import Figure
 
-    from remez.plotting import plot_error
+    from remez.pictures.plotting import plot_error
 
     figure = Figure(figsize=(6, 2.6), layout="constrained")
     try:

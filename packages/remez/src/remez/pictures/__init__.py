@@ -1,0 +1,1 @@
+"""Plots, and results as HTML and LaTeX for notebooks."""

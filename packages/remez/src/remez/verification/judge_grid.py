@@ -1,0 +1,86 @@
+"""The initial grid of the judge: dense at hints, ends, centres of clustering and poles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from remez.points import distinct
+from remez.problem import Problem
+from remez.rational.protocol import RationalFunction as Rational
+
+__all__ = ["EVEN", "GAP", "TINY", "grid", "near_roots"]
+
+# evenly spaced points in every interval, for features of f far from all hints
+EVEN = np.linspace(0, 1, 257)
+GAP = np.linspace(0, 1, 13)[1:-1]  # points between two hints
+BEND = 0.5 * (1 - np.cos(np.pi * GAP))
+TAIL = np.geomspace(1e-16, 0.5, 20)
+NEAR = np.geomspace(1e-18, 1, 40)  # relative distances from a centre of clustering
+TINY = np.geomspace(1e-300, 1e-18, 48)  # smaller distances from 0, down to float64's range
+FAR = 1e15  # infinity is represented by this multiple of the farthest hint
+
+
+def grid(
+    problem: Problem, rational: Rational, hints: np.ndarray, centres: Sequence[float]
+) -> np.ndarray:
+    """The initial grid, increasing.
+
+    It has points between neighbouring hints, spaced both as Chebyshev points and geometrically
+    about the focus of the rational, and geometric sequences towards every end, every centre and
+    infinity.
+    """
+    if not problem.domain.is_finite:
+        hints = hints[np.abs(hints) < 1e60]
+    origin = rational.focus
+    reach = np.abs(hints - origin).max(initial=1.0)
+    parts = [near_roots(rational, reach)]
+    for low, high in problem.domain.intervals:
+        a, b = max(low, origin - FAR * reach), min(high, origin + FAR * reach)
+        marks = np.concatenate([[a, b], hints[(hints > a) & (hints < b)]])
+        marks.sort()
+        width = np.diff(marks)
+        offset = marks - origin
+        with np.errstate(all="ignore"):
+            ratio = offset[1:] / offset[:-1]
+        wide = ((ratio > 3) & (ratio < np.inf)) | ((ratio > 0) & (ratio < 1 / 3))
+        bent = offset[:-1][wide, None] * ratio[wide, None] ** GAP
+        parts += [
+            marks,
+            a + (b - a) * EVEN,
+            (marks[:-1, None] + width[:, None] * BEND).ravel(),
+            origin + bent.ravel(),
+            a + width[0] * TAIL,
+            b - width[-1] * TAIL,
+        ]
+        for centre in {c for c in centres if a <= c <= b}:
+            near = min(b - a, reach) * NEAR
+            parts += [centre + near, centre - near, _neighbours(centre)]
+            if centre == 0:
+                parts += [min(b - a, reach) * TINY, -min(b - a, reach) * TINY]
+        if np.isinf([low, high]).any():
+            far = reach * np.geomspace(1, FAR, 60)
+            parts += [origin + far, origin - far]
+    x = np.concatenate(parts)
+    x.sort()
+    kept = distinct(x) & problem.domain.contains(x) & ((x == 0) | (np.abs(x) >= TINY[0]))
+    points: np.ndarray = x[kept]
+    return points
+
+
+def _neighbours(x: float) -> np.ndarray:
+    """The point and the float64 next to it on both sides."""
+    return np.array([np.nextafter(x, -np.inf), x, np.nextafter(x, np.inf)])
+
+
+def near_roots(rational: Rational, size: float) -> np.ndarray:
+    """Real parts of the roots of q, and points beside them at the scale of the imaginary parts."""
+    try:
+        roots = np.asarray(rational.estimated_poles(), complex)
+    except (ValueError, ArithmeticError):  # the roots are not resolved
+        return np.empty(0)
+    reach = np.maximum(np.abs(roots.imag), 1e-14 * size)
+    offsets = np.array([-8.0, -1.0, -0.125, 0.0, 0.125, 1.0, 8.0])
+    near: np.ndarray = (roots.real[:, None] + reach[:, None] * offsets).ravel()
+    return near
