@@ -80,7 +80,7 @@ def add_refine(subparsers: _SubParsersAction[Any]) -> None:
         "refine",
         help="lower a trained SAE's error by a few steps after its encoder; nothing is trained",
         description="Conjugate-gradient steps bring the activations of any trained SAE close to "
-        "least squares on its active features: the same features fire. With "
+        "least squares on its active features: no other feature fires, and some may stop. With "
         "--pursuit the features are chosen anew once, each as often as before. Ends with a report.",
         example="rsae refine demo:topk --pursuit --out runs/refined",
     )
