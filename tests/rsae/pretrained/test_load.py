@@ -136,7 +136,7 @@ def test_a_teacher_moves_and_keeps_its_meaning():
     assert teacher.to(dtype=torch.float64).encode(x).dtype is torch.float64
     assert teacher.encode(x).tolist() == [[0.0, 3.0, 0.0]]
     assert "topk, k=1" in repr(teacher)
-    with pytest.raises(TeacherError, match="vectors of 3"):
+    with pytest.raises(TeacherError, match="d_in = 3"):
         teacher.encode(torch.zeros(2, 4))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from rsae.errors import DeviceError
 __all__ = ["DTYPES", "own_random_numbers", "resolve_device", "resolve_dtype", "widest_dtype"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_RANDOM_NUMBERS = threading.RLock()  # global to the process: restored by one thread at a time
 _NAME = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
 
 
@@ -101,5 +103,6 @@ def own_random_numbers(device: torch.device) -> Iterator[None]:
         >>> torch.equal(before, torch.random.get_rng_state())
         True
     """
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    cuda = [device] if device.type == "cuda" else []
+    with _RANDOM_NUMBERS, torch.random.fork_rng(cuda):
         yield
