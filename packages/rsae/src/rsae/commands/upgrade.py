@@ -182,7 +182,7 @@ def _dead(summary: dict[str, Any]) -> list[str]:
         return []
     return [
         f"{after} of {summary['features']} features fire on no held-out token, {before} before; "
-        "an upgrade revives few of them"
+        "an upgrade does not aim to revive them"
     ]
 
 
