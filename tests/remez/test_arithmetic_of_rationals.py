@@ -87,3 +87,11 @@ def test_a_float_divided_by_a_rational_of_many_digits():
     assert float((1 / r)(0.5) * r(0.5)) == pytest.approx(1, abs=1e-15)
     assert [float(v) for v in (1 / r)([0.5, 0.25])] == pytest.approx(np.exp([-0.5, -0.25]))
     assert float((r**-2)(0.5)) == pytest.approx(np.exp(-1))
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0, np.float64(0), Polynomial([0.0, 0.0])])
+def test_division_by_zero_is_refused(pair, zero):
+    with pytest.raises(remez.TargetError, match="divided by zero"):
+        pair[0].rational / zero
+    with pytest.raises(remez.TargetError, match="divided by zero"):
+        pair[0] / zero

@@ -219,6 +219,15 @@ def test_a_bad_weight(weight):
         remez.fit(np.exp, (2, 2), weight=weight)
 
 
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"[1, 2]", b"{"])
+def test_a_file_without_a_fit(tmp_path, content):
+    path = tmp_path / "fit.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RemezError, match=r"Fit\.save"):
+        remez.load(path)
+
+
 def test_all_raise_is_not_felt():
     """With NumPy told to raise on everything, the same answer."""
     expected = remez.fit(np.abs, (8, 8)).error

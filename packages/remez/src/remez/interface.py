@@ -378,7 +378,7 @@ def load(path: str | Path, fn: Function | str | None = None, weight: Function | 
         weight: The weight, where it was a callable.
 
     Raises:
-        RemezError: The file holds no fit.
+        RemezError: The file cannot be read or holds no fit.
 
     >>> import tempfile, pathlib, remez
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "gelu.json"
@@ -386,7 +386,14 @@ def load(path: str | Path, fn: Function | str | None = None, weight: Function | 
     >>> remez.load(path).domain.hull
     (-6.0, 6.0)
     """
-    text = Path(path).read_text(encoding="utf-8")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as cause:
+        raise RemezError(
+            f"{path} cannot be read ({cause.strerror}): give a file that Fit.save wrote"
+        ) from cause
+    except UnicodeError as cause:
+        raise RemezError(f"{path} holds no fit: give a file that Fit.save wrote") from cause
     try:
         record = json.loads(text)
         known = record.get("expression") if fn is None else fn

@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 
+from remez.errors import TargetError
 from remez.functions.working_precision import working_digits
 from remez.number_types import Real, horner
 
@@ -260,7 +261,14 @@ class Combination(Combinable):
 
 
 def _combined(operation: str, left: Any, right: Any) -> Combination:
+    """Combine two operands.
+
+    Raises:
+        TargetError: The operation divides by the polynomial zero.
+    """
     a, b = _operand(left), _operand(right)
+    if operation == "/" and isinstance(b, PolynomialTerm) and not b.polynomial.coef.any():
+        raise TargetError("a rational cannot be divided by zero: give a divisor that is not 0")
     return NotImplemented if a is None or b is None else Combination(operation, a, b)
 
 
