@@ -387,13 +387,11 @@ def load(path: str | Path, fn: Function | str | None = None, weight: Function | 
     (-6.0, 6.0)
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes()
     except OSError as cause:
         raise RemezError(
             f"{path} cannot be read ({cause.strerror}): give a file that Fit.save wrote"
         ) from cause
-    except UnicodeError as cause:
-        raise RemezError(f"{path} holds no fit: give a file that Fit.save wrote") from cause
     try:
         record = json.loads(text)
         known = record.get("expression") if fn is None else fn
