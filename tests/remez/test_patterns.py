@@ -28,7 +28,8 @@ def test_the_reciprocal_of_zolotarevs_approximant_is_best_in_type_even_over_odd(
 def test_a_rational_with_a_pole_in_a_gap_is_recovered():
     fit = remez.fit(lambda x: (x + 2) / (x * x - 0.0025), (2, 3), GAPPED)
     assert fit.converged
-    assert fit.error < 1e-12
+    largest = 2.1 / 0.0075  # |f(0.1)|
+    assert fit.error < 32 * np.finfo(float).eps * largest
     assert np.sort(fit.poles().real) == pytest.approx([-0.05, 0.05])
 
 
