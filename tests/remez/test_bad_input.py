@@ -219,6 +219,37 @@ def test_a_bad_weight(weight):
         remez.fit(np.exp, (2, 2), weight=weight)
 
 
+NEGATIVE = [lambda x: x, lambda x: -1 - x * x, lambda x: 0.9 - x]
+
+
+@pytest.mark.parametrize("weight", NEGATIVE)
+@pytest.mark.parametrize("options", [{}, {"precision": 20}, {"parity": None}, {"tol": 1e-3}])
+def test_a_negative_weight_is_refused(weight, options):
+    with pytest.raises(TargetError, match=r"weight is -.* at x = .*: return a number >= 0"):
+        remez.fit(remez.targets.exp, (2, 2), (-1, 1), weight=weight, **options)
+
+
+@given(st.floats(-0.9, 0.9), st.floats(0.05, 1), st.sampled_from([(2, 2), (3, 0), (0, 2)]))
+@settings(max_examples=40, deadline=None)
+def test_a_weight_that_is_negative_somewhere(place, width, degree):
+    """Negative on an interval of length ``width``: the sampling of every fit meets it."""
+    with pytest.raises(TargetError, match="weight is -"):
+        remez.fit(np.exp, degree, weight=lambda x: np.abs(x - place) - 0.5 * width)
+
+
+def test_a_weight_of_zero_is_no_negative_weight():
+    assert remez.fit(np.sqrt, (4, 4), (0, 1), weight=lambda x: x).converged
+    assert remez.fit(np.exp, (3, 3), weight=np.abs).converged
+
+
+def test_a_negative_weight_of_monomials_and_samples_is_refused():
+    with pytest.raises(TargetError, match="weight is -"):
+        remez.fit_monomials("exp(x)", [0, 1, 2], weight=lambda x: x)
+    x = np.linspace(-1, 1, 21)
+    with pytest.raises(TargetError, match=r"weight is -1 at x = -1.*leave that sample out"):
+        remez.fit_samples(x, np.exp(x), (2, 2), weight=x)
+
+
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"[1, 2]", b"{"])
 def test_a_file_without_a_fit(tmp_path, content):
     path = tmp_path / "fit.json"

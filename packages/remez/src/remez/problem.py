@@ -43,7 +43,7 @@ class Problem:
         fn: A real function of a real variable, vectorised or not.
         degree: The type ``(m, n)``.
         domain: A union of intervals, see `Domain.of`.
-        weight: A positive function (zero at an end is allowed), ``"relative"`` for
+        weight: A function that is positive, or 0 at some points such as an end, ``"relative"`` for
             ``1/|fn|``, or None for 1.
         parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to detect it.
         interpolate: Pairs ``(x, y)`` at which ``r(x) = y`` is required.
@@ -137,6 +137,9 @@ class Problem:
         Args:
             x: The points, shape (K,).
             fx: The values of fn at the points, shape (K,), for a relative weight.
+
+        Raises:
+            TargetError: A weight is negative or NaN.
         """
         if self.samples is not None:
             known: np.ndarray = self.samples.weight[self.samples.nearest(x)]
@@ -147,11 +150,12 @@ class Problem:
             with np.errstate(divide="ignore"):
                 inverse: np.ndarray = 1 / np.abs(fx)
             return inverse
-        weight: np.ndarray = np.abs(self._weight_target.raw(x))
-        if np.isnan(weight).any():
-            where = x[np.isnan(weight)][0]
+        weight: np.ndarray = self._weight_target.raw(x)
+        if not (weight >= 0).all():  # negative or NaN
+            first = int(np.argmin(weight >= 0))
             raise TargetError(
-                f"weight is nan at x = {where:.17g}: return a number >= 0 on all of the domain"
+                f"weight is {weight[first]:g} at x = {x[first]:.17g}: return a number >= 0 on all "
+                "of the domain"
             )
         return weight
 

@@ -45,7 +45,11 @@ class SampleSet:
                 f"x, y and weight have {x.size}, {y.size} and {w.size} entries: match them"
             )
         if not (w > 0).all():
-            raise TargetError("a weight is zero or negative: leave that sample out")
+            first = int(np.argmin(w > 0))
+            raise TargetError(
+                f"weight is {w[first]:g} at x = {x[first]:.17g}: give a positive number, or leave "
+                "that sample out"
+            )
         order = np.lexsort((-w, x))
         x, y, w = x[order], y[order], w[order]
         first = np.append(True, x[1:] > x[:-1])[: x.size]

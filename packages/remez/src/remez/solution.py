@@ -171,7 +171,7 @@ class Solution:
             return f  # both vanish
         if weight is None:
             return f - p / q
-        return (1 / abs(f) if isinstance(weight, str) else abs(weight(x))) * (f - p / q)
+        return (1 / abs(f) if isinstance(weight, str) else weight(x)) * (f - p / q)
 
     def to_dict(self) -> Record:
         """The fit as plain types that JSON keeps exactly, without callables and history."""

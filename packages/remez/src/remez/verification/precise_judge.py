@@ -125,7 +125,12 @@ class _Sampler:
             if f == 0:
                 return mp.zero, mp.zero if p == 0 else mp.inf, sign
             return mp.sign(f), mp.sign(f) * (1 - p / q / f) if q else mp.inf, sign
-        weight = mp.one if self.weight is None else abs(self.weight(x))
+        weight = mp.one if self.weight is None else self.weight(x)
+        if weight < 0:
+            raise TargetError(
+                f"weight is {mp.nstr(weight, 5)} at x = {mp.nstr(x, 17)}: return a number >= 0 on "
+                "all of the domain"
+            )
         error = weight * (f - p / q) if q else mp.inf
         return weight * f, error if weight else mp.zero, sign
 

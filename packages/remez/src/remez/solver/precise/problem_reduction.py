@@ -174,7 +174,7 @@ class Reduction:
         if weight == "relative":
             fn = arithmetic.function(self.problem.fn)  # type: ignore[arg-type]
             return lambda x: one / fn(x)
-        return arithmetic.function(weight)  # type: ignore[arg-type]
+        return _not_negative(arithmetic.function(weight))  # type: ignore[arg-type]
 
     def _fixed(self, arithmetic: Arithmetic, unplace: Function) -> Iterator[tuple[Number, Number]]:
         number, seen = arithmetic.number, set()
@@ -257,7 +257,22 @@ def _checked(fn: Callable[[Number], Number]) -> Callable[[Number], Number]:
     def value(x: Number) -> Number:
         y = fn(x)
         if not (y - y == 0):  # NaN or infinity; a NaN ball is neither equal nor unequal
-            raise TargetError(f"fn is {y} at x = {x}: leave that point out of the domain")
+            raise TargetError(
+                f"fn is {float(y):g} at x = {float(x):.17g}: leave that point out of the domain"
+            )
+        return y
+
+    return value
+
+
+def _not_negative(weight: Callable[[Number], Number]) -> Callable[[Number], Number]:
+    def value(x: Number) -> Number:
+        y = weight(x)
+        if not y >= 0:  # negative or NaN
+            raise TargetError(
+                f"weight is {float(y):g} at x = {float(x):.17g}: return a number >= 0 on all of "
+                "the domain"
+            )
         return y
 
     return value
