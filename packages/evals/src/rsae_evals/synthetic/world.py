@@ -185,7 +185,9 @@ def load_world(folder: Path | str | None = None) -> World:
 
 def _rebuild(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> SyntheticModel:
     config = SyntheticModelConfig.from_dict(recipe["config"])
-    dictionary = FeatureDictionary(config.num_features, config.hidden_dim, bias=config.bias)
+    dictionary = FeatureDictionary(  # its own initializer would orthogonalise for seconds
+        config.num_features, config.hidden_dim, bias=config.bias, initializer=None
+    )
     dictionary.feature_vectors.data = tensors["feature_vectors"]
     dictionary.bias.data = tensors["bias"]
     correlation = LowRankCorrelationMatrix(
