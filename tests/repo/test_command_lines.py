@@ -59,6 +59,12 @@ def test_every_option_has_a_help_with_its_default(name):
         (["rsae", "teacher", "inspct", "a"], "inspect"),
         (["rsae", "upgrade", "--preset", "papr"], "paper"),
         (["rsae", "upgrde"], "upgrade"),
+        (["rsae", "--versoin"], "--version"),  # rather than that a command is missing
+        (["remez", "--print-completoin=bash"], "--print-completion"),
+        (["rsae", "teacher", "--hepl"], "--help"),
+        (["rsae", "refine", "demo:topk", "--outt", "x"], "--out"),  # or that --out is missing
+        (["rsae", "refine", "demo:topk", "--pursit"], "--pursuit"),
+        (["remez", "fit", "exp", "--degre", "2", "2"], "--degree"),
     ],
 )
 def test_a_mistyped_option_or_command_is_one_line_with_the_right_one(capsys, arguments, suggestion):
@@ -103,11 +109,18 @@ def test_completion_without_shtab_names_the_package(capsys, monkeypatch):
     assert "pip install shtab" in capsys.readouterr().err
 
 
-def test_python_m_runs_the_command():
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_python_m_runs_the_command(name):
     done = subprocess.run(
-        [sys.executable, "-m", "remez", "--version"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", name, "--version"], capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("remez")
+    assert done.stdout.startswith(name)
+
+
+def test_a_value_that_looks_like_an_option_is_not_called_mistyped(capsys):
+    with pytest.raises(SystemExit):
+        remez(["fit", "--degree", "-1", "2"])
+    assert "arguments are required" in capsys.readouterr().err
 
 
 def test_doctor_finds_what_is_missing_and_what_to_do(monkeypatch, capsys):

@@ -31,11 +31,13 @@ class Parser(argparse.ArgumentParser):
             options["epilog"] = f"example: {example}".replace("%", "%%")
         super().__init__(**{"allow_abbrev": False, **options})
         self.example = example
+        self._given: list[str] = []
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse the arguments; an unknown one is reported by the subcommand that received it."""
+        self._given = list(sys.argv[1:] if args is None else args)
         known, extra = super().parse_known_args(args, namespace)
         unknown = [one for one in extra if one.startswith("-")] or extra
         if unknown:
@@ -44,12 +46,22 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line that suggests the nearest option or command; exit with code 2."""
+        mistyped = self._mistyped() if "arguments are required" in message else None
+        if mistyped:  # it may be what was required
+            message = f"unrecognized argument: {mistyped}"
         found = re.search(r"unrecognized argument: (\S+)|invalid choice: '([^']*)'", message)
         near = self._nearest(found[1] or found[2]) if found else None
         hint = f"; did you mean {near}?" if near else ""
         message = re.sub(r" \(choose from .*\)$", "", message) if near else message
         sys.stderr.write(f"{self.prog}: error: {message}{hint} ({self.prog} --help)\n")
         sys.exit(2)
+
+    def _mistyped(self) -> str | None:
+        """The first option that was given and is none, if an option or a command is like it."""
+        options = self._given[: self._given.index("--")] if "--" in self._given else self._given
+        names = [one.partition("=")[0] for one in options if re.match(r"-[^\d.]", one)]
+        unknown = [one for one in names if one not in self._option_string_actions]
+        return next((one for one in unknown if self._nearest(one)), None)
 
     def _nearest(self, given: str) -> str | None:
         known = [*self._option_string_actions, *map(str, self._choices())]
