@@ -4,6 +4,7 @@
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -59,3 +60,21 @@ def oldest(session: nox.Session, package: str) -> None:
 def newest(session: nox.Session, package: str) -> None:
     """The same with the newest versions that the index has."""
     test_wheels(session, package, "--upgrade")
+
+
+@nox.session(python="3.11")
+def dashboard(session: nox.Session) -> None:
+    """Load a plain export with the package sae-dashboard, in an environment of its own.
+
+    Its requirements (transformers below 4.57, TransformerLens 2) exclude rsae's, so that the
+    export is written by the environment that nox runs in. numpy 1.26, which it brings, needs an
+    older pyarrow; torchvision, which nothing here uses, is only loaded where it is installed.
+    """
+    folder = Path(session.create_tmp()) / "export"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    session.install("torch==2.13.0", "sae-dashboard==0.8.0", "pyarrow<22")
+    session.run("python", "-m", "pip", "uninstall", "-y", "-q", "torchvision")
+    script = "tests/integration/dashboard.py"
+    session.run(sys.executable, script, "export", str(folder), external=True)
+    session.run("python", script, "check", str(folder), env={"HF_HUB_OFFLINE": "1"})

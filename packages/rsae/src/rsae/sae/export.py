@@ -158,7 +158,11 @@ def _plain(coder: RSAE, gain: Tensor) -> JumpReLUSAE:
         apply_b_dec_to_input=coder.cfg.apply_b_dec_to_input,
         normalize_activations=coder.cfg.normalize_activations,
         metadata=SAEMetadata(
-            **{**coder.cfg.metadata.to_dict(), "sae_lens_version": sae_lens.__version__}
+            **{
+                "prepend_bos": True,  # as in `rsae.data.text.tokenize`; Neuronpedia's runner asks
+                **{key: v for key, v in coder.cfg.metadata.to_dict().items() if v is not None},
+                "sae_lens_version": sae_lens.__version__,
+            }
         ),
     )
     with own_random_numbers(coder.device):  # SAELens draws weights that are replaced here
