@@ -37,6 +37,7 @@ def test_a_teacher_is_described(capsys, name):
     found = json.loads(capsys.readouterr().out)
     assert found["family"] == name.removeprefix("demo:")
     assert (found["format"], found["d_in"]) == ("saelens", 576)
+    assert found["source"] == name
     assert found["metadata"]["hook_name"] == "blocks.12.hook_resid_post"
     assert "training_sketches" not in found["metadata"]
 

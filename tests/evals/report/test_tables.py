@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, question, readable, scope
+from rsae_evals.report.answer import answer, question, readable, scope, variant_meaning
 from rsae_evals.report.numbers import MINUS, number, percent, signed
 from rsae_evals.report.tables import SIGNS, Change, Table, text
 from rsae_evals.results import Verdict
@@ -128,3 +128,11 @@ def test_a_notebook_shows_a_comparison_in_one_table(make_comparison):
     assert "&lt;b&gt;rsae&lt;/b&gt; against teacher: better" in shown
     assert f"<td>mse</td><td>{made.arms[0].metrics['mse']:.4g}</td>" in shown
     assert len(repr(made)) < 200
+
+
+@pytest.mark.parametrize("step", ["", "_refined", "_pursued"])
+@pytest.mark.parametrize("base", ["teacher", "control", "threshold_only", "rational"])
+def test_every_variant_of_an_upgrade_is_explained(base, step):
+    assert variant_meaning(base + step)
+    if step and base == "teacher":  # as `rsae refine` calls them
+        assert variant_meaning(step[1:]) == variant_meaning(base + step)

@@ -21,9 +21,13 @@ _LABELS = {
 }
 
 
-_STEPS = ("refined", "pursued")
+_STEPS = {
+    "refined": "its activations refined on the features that fire; no weight changed",
+    "pursued": "its active features chosen once more, each as often as before, and their "
+    "activations refined; no weight changed",
+}
 
-MEANINGS = {
+_MEANINGS = {
     "teacher": "the SAE as it was trained.",
     "control": "the teacher, trained on with its own loss and the same tokens.",
     "threshold_only": "the teacher with its weights and thresholds trained on, without a rational; "
@@ -32,7 +36,20 @@ MEANINGS = {
     "rsae_init": "the RSAE before training, which computes what the teacher does.",
     "rsae": "the result.",
 }
-"""What the variants of an upgrade are, for the reader of a table."""
+
+
+def variant_meaning(name: str) -> str:
+    """What a variant of an upgrade or a refinement is, for the reader of a table; "" for others.
+
+    >>> variant_meaning("control_refined")
+    'the fine-tuned teacher, its activations refined on the features that fire; no weight changed.'
+    >>> variant_meaning("mine")
+    ''
+    """
+    base, _, step = name.rpartition("_")
+    if step in _STEPS and (base or "teacher") in _LABELS:
+        return f"the {_LABELS[base or 'teacher']}, {_STEPS[step]}."
+    return _MEANINGS.get(name, "")
 
 
 def arm_label(name: str) -> str:

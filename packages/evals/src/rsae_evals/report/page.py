@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from rsae_evals.report import summary
-from rsae_evals.report.answer import MEANINGS, answer, arm_label, question, readable, scope
+from rsae_evals.report.answer import answer, arm_label, question, readable, scope, variant_meaning
 from rsae_evals.report.numbers import number, signed
 from rsae_evals.report.plots import plots
 from rsae_evals.report.tables import SIGNS, Cell, Change, Table, text
@@ -56,9 +56,9 @@ def html(comparison: Comparison) -> str:
         warnings=[readable(comparison, warning) for warning in comparison.warnings],
         headline=_subject_first(summary.headline(comparison, asked)),
         meanings=[
-            (arm_label(arm.name), MEANINGS[arm.name])
+            (arm_label(arm.name), variant_meaning(arm.name))
             for arm in comparison.arms
-            if arm.name in MEANINGS
+            if variant_meaning(arm.name)
         ],
         figures=plots(comparison, asked),
         areas=summary.areas(comparison),

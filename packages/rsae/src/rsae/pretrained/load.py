@@ -1,6 +1,7 @@
 """`load_teacher`: a file, a folder or a name as a `Teacher`; the content tells the format."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,12 +68,11 @@ def load_teacher(path_or_release: str | Path, format: str | None = None) -> Teac
             raise TeacherError(f"unknown format {format!r}; use one of {', '.join(FORMATS)}")
         adapters = {format: _ADAPTERS[format]}
     name = str(path_or_release)
-    if name.startswith("demo:"):
-        return _load(_demo_folder(name), adapters)
-    if exists(name):
+    if not name.startswith("demo:") and exists(name):
         return _load(Path(name), adapters)
-    found = hub.fetch(name)
-    return found if isinstance(found, Teacher) else _load(found, adapters)
+    found = _demo_folder(name) if name.startswith("demo:") else hub.fetch(name)
+    teacher = found if isinstance(found, Teacher) else _load(found, adapters)
+    return replace(teacher, source=name)  # rather than where this machine keeps it
 
 
 def _load(path: Path, adapters: Mapping[str, _Adapter]) -> Teacher:
