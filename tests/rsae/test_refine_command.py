@@ -16,7 +16,7 @@ from rsae_cli import main
 
 command = importlib.import_module("rsae.commands.refine")
 inputs = importlib.import_module("rsae.commands.inputs")
-EVALUATE = command._evaluate
+report = importlib.import_module("rsae.commands.report")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def refine(tmp_path, monkeypatch):
     (tmp_path / "text.jsonl").write_text("\n".join(map(json.dumps, documents)))
     monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost())
     handed = {}
-    monkeypatch.setattr(command, "_evaluate", lambda out, variants, *_: handed.update(variants))
+    monkeypatch.setattr(command, "write_report", lambda variants, *_, **__: handed.update(variants))
 
     def run(*flags: str, sae: str | None = None) -> int:
         fixed = ["--out", str(tmp_path / "out"), "--text", str(tmp_path / "text.jsonl")]
@@ -68,9 +68,9 @@ def test_the_report_is_not_told_where_its_folder_lies(refine, monkeypatch):
     def evaluate(variants, *, provenance, **_):
         told.update(provenance)
 
-    monkeypatch.setattr(command, "_evaluate", EVALUATE)
+    monkeypatch.setattr(command, "write_report", report.write_report)
     entry = types.SimpleNamespace(load=lambda: evaluate)
-    monkeypatch.setattr(command, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(report, "entry_points", lambda group: [entry])
     assert refine() == 0
     assert told["refinement"]["steps"] == 3
     assert str(refine.folder) not in json.dumps(told)
@@ -94,8 +94,10 @@ def test_other_methods(refine, method):
 
 
 def test_a_dry_run_writes_nothing(refine, capsys):
-    assert refine("--dry-run", "--pursuit") == 0
+    assert refine("--dry-run", "--pursuit", "--json") == 0
     assert json.loads(capsys.readouterr().out)["calibration_tokens"] == 8192
+    assert refine("--dry-run", "--pursuit") == 0
+    assert "calibration_tokens  8192" in capsys.readouterr().out
     assert not (refine.folder / "out").exists()
 
 
@@ -106,11 +108,27 @@ def test_a_dry_run_writes_nothing(refine, capsys):
         (["--exact-k"], "--pursuit"),
         (["--pursuit", "--tokens", "300"], "at least 4,000"),
         (["--pursuit", "--exact-k"], "topk"),
+        (["--eval-tokens", "0"], "at least 1"),
+        (["--eval-tokens", "90000"], "fewer with --eval-tokens"),
     ],
 )
 def test_what_cannot_be_is_one_line(refine, capsys, flags, said):
     assert refine(*flags) == 2
     assert said in error(capsys)
+
+
+def test_held_out_tokens_are_as_many_as_wanted_and_all_are_spliced(refine, monkeypatch):
+    told = []
+
+    def write_report(variants, out, *, store, **options):
+        told.append((store.split("heldout", HOOKS[0]).n_tokens, options.get("sequences", 24)))
+
+    monkeypatch.setattr(command, "write_report", write_report)
+    assert refine() == 0
+    assert refine("--eval-tokens", "100", "--out", str(refine.folder / "few")) == 0
+    (usual, some), (few, everything) = told
+    assert 100 <= few < 116 < usual
+    assert (some, everything) == (24, None)
 
 
 def test_a_folder_with_an_sae_is_not_overwritten(refine, capsys):

@@ -29,7 +29,7 @@ def world(tmp_path, monkeypatch):
     documents = [{"title": str(i), "text": " ".join([words] * (9 + i))} for i in range(30)]
     (tmp_path / "text.jsonl").write_text("\n".join(map(json.dumps, documents)))
     monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost())
-    monkeypatch.setattr(command, "_evaluate", lambda *args: None)
+    monkeypatch.setattr(command, "write_report", lambda *_, **__: None)
 
     def upgrade(*flags: str) -> int:
         fixed = ["--out", str(tmp_path / "out"), "--text", str(tmp_path / "text.jsonl")]
@@ -90,10 +90,12 @@ def test_a_second_run_needs_resume(world, capsys):
 def test_a_dry_run_estimates_and_writes_nothing(world, capsys):
     folder, upgrade = world
     assert upgrade("--dry-run") == 0
+    assert "peak_memory_gib" in capsys.readouterr().out
+    assert upgrade("--dry-run", "--json") == 0
     (estimate,) = json.loads(capsys.readouterr().out)
     assert estimate["keep"] == "features"
     assert estimate["trained"] == []
-    assert upgrade("--dry-run", "--keep", "nothing", "--baselines") == 0
+    assert upgrade("--dry-run", "--keep", "nothing", "--baselines", "--json") == 0
     (estimate,) = json.loads(capsys.readouterr().out)
     assert estimate["trained"] == ["threshold_only", "rational"]
     assert estimate["peak_memory_gib"] > 0

@@ -102,6 +102,13 @@ def add_refine(subparsers: _SubParsersAction[Any]) -> None:
         default=_CALIBRATION_TOKENS,
         help="tokens to calibrate pursuit or fixed steps on (%(default)s)",
     )
+    add(
+        "--eval-tokens",
+        type=int,
+        metavar="N",
+        help="held-out tokens to evaluate on, all of them for the model's loss too (default: about "
+        "5,500, and 24 sequences for the loss)",
+    )
     add("--model", help="language model; by default the one the SAE names")
     add("--hook", help="hook of the activations; by default the one the SAE names")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")

@@ -79,6 +79,11 @@ def check(args: argparse.Namespace) -> None:
 def _check_refine(args: argparse.Namespace) -> None:
     if args.steps < 1:
         raise CommandLineError(f"--steps {args.steps} refines nothing; 3 are usual")
+    if args.activations and args.eval_tokens is not None:
+        raise CommandLineError(
+            "--eval-tokens chooses from a text; with --activations the store's held-out tokens are "
+            "evaluated, so leave one out"
+        )
     if args.exact_k and not args.pursuit:
         raise CommandLineError("--exact-k says how pursuit chooses features; add --pursuit")
     if args.pursuit and not args.activations and args.tokens < _PURSUIT_TOKENS:
@@ -165,7 +170,8 @@ def _layers_of(config: Path) -> int | None:
 
 
 def _check_numbers(given: dict[str, Any]) -> None:
-    least = {"steps": 0, "tokens": 1, "seed": 0, "context_size": _SINK_POSITIONS + 1}
+    least = {"steps": 0, "tokens": 1, "eval_tokens": 1, "seed": 0}
+    least |= {"context_size": _SINK_POSITIONS + 1}
     for name, bound in least.items():
         value = given.get(name)
         if value is not None and value < bound:

@@ -46,6 +46,7 @@ def evaluate_upgrade(
     console: Console,
     baseline: str | None = None,
     made_of: Sequence[tuple[str, str]] | None = None,
+    sequences: int | None = SEQUENCES,
 ) -> Comparison:
     """Compare the variants of an upgrade, write the report into `out`, and print its first table.
 
@@ -63,6 +64,7 @@ def evaluate_upgrade(
         baseline: The variant that the result is measured against in the report's first sentence;
             by default see `rsae_evals.report.answer.question`.
         made_of: Pairs (what was added, variant), first to last; by default inferred from names.
+        sequences: The number of sequences for downstream metrics; None takes all.
 
     Returns:
         The comparison that report.json holds.
@@ -73,7 +75,7 @@ def evaluate_upgrade(
         found = compare(
             arms,
             frozen,
-            metrics=[Reconstruction(), *([Splicing(SEQUENCES)] if host and tokens else [])],
+            metrics=[Reconstruction(), *([Splicing(sequences)] if host and tokens else [])],
             cache=Path(out) / "measurements",
             provenance=known | of_this_process() | dict(provenance),
             progress=progress,

@@ -8,11 +8,17 @@ from rich.table import Table
 __all__ = ["show"]
 
 
-def show(content: dict[str, Any], as_json: bool) -> None:
-    """Print plain data on stdout, as JSON or as a table of two columns."""
+def show(content: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:
+    """Print plain data on stdout, as JSON or as a table of two columns; a list as several."""
     console = Console()
     if as_json:
         console.print_json(data=content)
+        return
+    if isinstance(content, list):
+        for index, part in enumerate(content):
+            if index:
+                console.print()
+            show(part, as_json)
         return
     table = Table(show_header=False, box=None)
     table.add_column()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from rsae.commands.inputs import context_of, find_hook, find_host, open_store, say_device
+from rsae.commands.output import show
+from rsae.commands.report import write_report
 from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.devices import resolve_device
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     source = source.to(device)
     plan = _plan(args, source)
     if args.dry_run:
-        Console().print_json(data=plan)
+        show(plan, args.json)
         return 0
     metadata = _metadata(source)
     hook = find_hook(args.hook, metadata, args.path)
@@ -61,7 +61,18 @@ def run(args: argparse.Namespace) -> int:
         "seconds": round(seconds, 2),
     }
     write_json(args.out / "summary.json", {**summary, "out": args.out.name})
-    _evaluate(args.out, variants, host, hook, store, summary, console)
+    sequences = {"sequences": None} if args.eval_tokens else {}
+    write_report(
+        variants,
+        args.out,
+        host=host,
+        hook=hook,
+        store=store,
+        summary=summary,
+        console=console,
+        command="rsae compare",
+        **sequences,
+    )
     if args.json:
         Console().print_json(data=summary)
     return 0
@@ -100,7 +111,9 @@ def _store(
         return open_store(args.activations, host)
     with console.status("reading the text"):
         context = context_of(metadata, host, args.path)
-        splits = token_splits(host, args.text, args.tokens, context)
+        splits = token_splits(
+            host, args.text, args.tokens, context, heldout_tokens=args.eval_tokens
+        )
     # Nothing is trained, so calibration has the documents that training would have had.
     tokens = {"heldout": splits["heldout"]}
     if plan["calibration_tokens"]:
@@ -132,29 +145,3 @@ def _variants(
             pursuit = {"pursuit": True, "exact_k": args.exact_k}
             found["pursued"] = refine(plain, calibration, **settings, **pursuit)
     return found
-
-
-def _evaluate(
-    out: Path,
-    variants: dict[str, RSAE],
-    host: Host,
-    hook: str,
-    store: ActivationStore,
-    summary: dict[str, Any],
-    console: Console,
-) -> None:
-    evaluators = list(entry_points(group="rsae.evaluators"))
-    if not evaluators:
-        console.print("No table: pip install rsae-evals, then rsae compare.")
-        return
-    evaluate: Callable[..., Any] = evaluators[0].load()
-    evaluate(
-        variants,
-        host=host,
-        hook_name=hook,
-        heldout=store.split("heldout", hook),
-        tokens=store.tokens("heldout"),
-        out=out,
-        provenance={name: value for name, value in summary.items() if name != "out"},
-        console=console,
-    )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from rsae.commands.inputs import context_of, find_hook, find_host, open_store, say_device
+from rsae.commands.output import show
+from rsae.commands.report import write_report
 from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.devices import resolve_device
@@ -44,8 +44,7 @@ def run(args: argparse.Namespace) -> int:
     names = [args.teacher] if args.teacher else list(_DEMO)
     jobs = [_job(args, name, alone=len(names) == 1) for name in names]
     if args.dry_run:
-        content = [estimate(job.teacher, job.config, args.tokens) for job in jobs]
-        Console().print_json(data=content)
+        show([estimate(job.teacher, job.config, args.tokens) for job in jobs], args.json)
         return 0
     teacher = jobs[0].teacher
     hook = find_hook(args.hook, teacher.metadata, teacher.source)
@@ -143,7 +142,18 @@ def _upgrade(
         console.print(f"Note: {note}.", markup=False, highlight=False)
     log.log({"arm": "all", **summary, "out": job.out.name})
     write_json(job.out / "summary.json", {**summary, "out": job.out.name})
-    _evaluate(job, result, host, store, hook, summary, console)
+    write_report(
+        {**result.variants, "teacher": job.teacher},
+        job.out,
+        host=host,
+        hook=hook,
+        store=store,
+        summary=summary,
+        console=console,
+        command="the same command with --resume",
+        baseline=result.plan.baseline,
+        made_of=result.plan.made_of(tuple(result.variants)),
+    )
     console.print(_costs(summary))
     return summary
 
@@ -191,32 +201,3 @@ def _costs(summary: dict[str, Any]) -> str:
     rates = summary["training_tokens_per_second"].values()
     rate = f"; training {min(rates):,.0f} tokens/s" if rates else ""
     return f"stages: {stages}{rate}; peak memory {peak_memory_gib()} GiB"
-
-
-def _evaluate(
-    job: _Job,
-    result: UpgradeResult,
-    host: Host,
-    store: ActivationStore,
-    hook: str,
-    summary: dict[str, Any],
-    console: Console,
-) -> None:
-    evaluators = list(entry_points(group="rsae.evaluators"))
-    if not evaluators:
-        console.print("No table: pip install rsae-evals, then the same command with --resume.")
-        return
-    arms = {**result.variants, "teacher": job.teacher}
-    evaluate: Callable[..., Any] = evaluators[0].load()
-    evaluate(
-        arms,
-        host=host,
-        hook_name=hook,
-        heldout=store.split("heldout", hook),
-        tokens=store.tokens("heldout"),
-        out=job.out,
-        provenance={name: value for name, value in summary.items() if name != "out"},
-        console=console,
-        baseline=result.plan.baseline,
-        made_of=result.plan.made_of(tuple(result.variants)),
-    )

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from rsae.data.text import Tokens, documents, split, tokenize
+from rsae.errors import TextError
 from rsae.language_model.host import Host, check_loaded
 
 __all__ = ["token_splits"]
@@ -14,7 +15,12 @@ _HELDOUT_EVERY = 3
 
 
 def token_splits(
-    host: Host, text: Path | None, n_tokens: int, context_size: int
+    host: Host,
+    text: Path | None,
+    n_tokens: int,
+    context_size: int,
+    *,
+    heldout_tokens: int | None = None,
 ) -> dict[str, Tokens]:
     """Tokens by split: held-out documents give "heldout" and "calibration", the others "train".
 
@@ -23,6 +29,8 @@ def token_splits(
         text: A file or folder of text; None takes the packaged text.
         n_tokens: Number of tokens to train on, special tokens not counted.
         context_size: Tokens per sequence, BOS included.
+        heldout_tokens: Least number of held-out tokens; None takes a third of the held-out
+            documents' first 16,384 tokens, or of all where they have fewer.
 
     Raises:
         ConfigError: the model is something else.
@@ -31,14 +39,22 @@ def token_splits(
     check_loaded(host)
     train, rest = split(documents(text), heldout=0.1, seed=0)
     pool = tokenize(host, rest, context_size)
-    pool = pool.sample(min(_POOL_TOKENS, pool.n_tokens))
+    wanted = _HELDOUT_EVERY * (heldout_tokens or 0)
+    pool = pool.sample(min(max(_POOL_TOKENS, wanted), pool.n_tokens))
     # Every third sequence is held out: both parts then speak of the same documents, so that an
     # L0 matched on one holds on the other. Nothing but scales and one shift is fitted on either.
     held = torch.arange(len(pool.ids)) % _HELDOUT_EVERY == 0
+    heldout = _rows(pool, held)
+    if heldout_tokens is not None and heldout_tokens > heldout.n_tokens:
+        raise TextError(
+            f"{heldout_tokens:,} held-out tokens are wanted and the text has {heldout.n_tokens:,} "
+            "(a third of a tenth of its documents); give a longer text with --text or ask for "
+            "fewer with --eval-tokens"
+        )
     return {
         "train": tokenize(host, train, context_size).sample(n_tokens),
         "calibration": _rows(pool, ~held),
-        "heldout": _rows(pool, held),
+        "heldout": heldout if heldout_tokens is None else heldout.sample(heldout_tokens),
     }
 
 
