@@ -4,9 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rsae_evals import compare, evaluation_set
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question, readable, scope, variant_meaning
 from rsae_evals.report.numbers import MINUS, number, percent, signed
@@ -61,6 +63,18 @@ def test_the_sentence_says_the_verdict_against_the_control(make_comparison, verd
     assert said.verdict is verdict
     assert words in said.sentence
     assert "30\N{NARROW NO-BREAK SPACE}208 held-out tokens" in said.evidence
+
+
+def test_where_sparsity_differs_the_sentence_says_so_and_once():
+    eye, zero = torch.eye(6), torch.zeros(6)
+    given = {"W_enc": eye, "b_enc": zero, "W_dec": 0.5 * eye, "b_dec": zero}
+    denser = {**given, "b_enc": zero + 0.5, "W_dec": 0.9 * eye}
+    x = torch.randn(1024, 6, generator=torch.Generator().manual_seed(1))
+    said = answer(compare({"old": given, "new": denser}, evaluation_set(x)))
+    assert said.verdict is Verdict.NOT_COMPARABLE
+    assert "not comparable, for strict L0 is 4." in said.sentence
+    assert "strict l0" not in said.evidence.lower()
+    assert "Measured on" in said.evidence
 
 
 def test_without_a_control_the_first_arm_is_the_baseline(make_comparison):

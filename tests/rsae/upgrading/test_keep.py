@@ -9,7 +9,7 @@ from tests.rsae.coders import FAMILIES, sparse_world, world_teacher
 import rsae
 from rsae import RationalConfig, UpgradeConfig
 from rsae.errors import ConfigError
-from rsae.metrics import Measured
+from rsae.metrics import Measured, measure, spread
 from rsae.train import TrainConfig
 from rsae.upgrading import plan
 from rsae.upgrading.plan import is_nested
@@ -43,6 +43,31 @@ def test_the_default_is_by_family():
     kept = {family: plan(world_teacher(family), UpgradeConfig()).keep for family in FAMILIES}
     assert kept == {"relu": "nothing", "jumprelu": "features", "topk": "features"}
     assert "default for topk" in plan(world_teacher("topk"), UpgradeConfig()).sentence
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("keep", ["directions", "nothing"])
+def test_the_baseline_of_a_trained_sae_is_refined_as_the_result_is(family, keep):
+    made = plan(world_teacher(family), replace(CONFIG, keep=keep))
+    # Training a JumpReLU SAE by its own objective is the result itself, so what it is worth
+    # beyond refinement is seen beside the refined teacher.
+    base = "teacher" if family == "jumprelu" else "control"
+    assert made.baseline == f"{base}_{made.step}"
+
+
+@pytest.mark.parametrize("family", ["relu", "jumprelu"])
+def test_trained_and_refined_variants_have_the_teachers_l0(family):
+    config = replace(CONFIG, keep="nothing", baselines=True)
+    result = rsae.upgrade(world_teacher(family), X, config)
+    sample = rsae.upgrading.sample_of(X)
+    x = spread(sample.calibration.tensor(), config.calibration_tokens)
+    target = measure(result.variants["teacher"], x).l0
+    trained = [n for n in result.variants if n == "rsae" or n[:7] in ("control", "rationa")]
+    assert len(trained) == (5 if family == "relu" else 3)
+    for name in trained:
+        assert measure(result.variants[name], x).l0 == pytest.approx(target, rel=2e-3), name
+    # The teacher's own copy only loses activations.
+    assert measure(result.variants["teacher_refined"], x).l0 <= target
 
 
 def test_baselines_are_added_to_a_finished_run(tmp_path):

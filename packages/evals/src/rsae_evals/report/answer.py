@@ -128,8 +128,8 @@ def answer(comparison: Comparison) -> Answer:
         Verdict.WORSE: f"No: {subject} is worse than {baseline}.",
         Verdict.TRADE_OFF: f"Yes and no: against {baseline}, {subject} is {reason}.",
         Verdict.EQUAL: f"These data show no difference at all: {subject} equals {baseline}.",
-        Verdict.NOT_COMPARABLE: f"No verdict: {subject} and {baseline} are not comparable as "
-        "they were measured.",
+        Verdict.NOT_COMPARABLE: f"No verdict: {subject} and {baseline} are not comparable, for "
+        f"{reason}.",
     }.get(overall.verdict, f"These data cannot tell {subject} from {baseline}.")
     return Answer(overall.verdict, sentence, _evidence(comparison, asked, overall))
 
@@ -158,7 +158,8 @@ def _description(comparison: Comparison) -> Answer:
 
 def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> str:
     reason = readable(comparison, overall.reason.rstrip("."))
-    told = overall.verdict is Verdict.TRADE_OFF  # in the sentence itself
+    unmatched = overall.verdict is Verdict.NOT_COMPARABLE
+    told = unmatched or overall.verdict is Verdict.TRADE_OFF  # in the sentence itself
     parts = [f"{reason}."] * bool(reason and not told)
     for metric in ("mse", "delta_ce"):
         parts += [
@@ -167,14 +168,19 @@ def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> s
             if (found.metric, found.arm, found.baseline) == (metric, asked.subject, asked.baseline)
             and found.value is not None
         ]
-    assert asked.baseline is not None
-    after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
-    matched = " (matched)" if _is_matched(after, before) else ""
-    parts.append(
-        f"Strict L0 {number(after)} against {number(before)}{matched}, on {held_out(comparison)}."
-    )
+    parts.append(f"{_sparsity(comparison, asked, unmatched)} {held_out(comparison)}.")
     more = (_made_of, _features, _beside, _weak)
     return " ".join(parts + [said for say in more for said in say(comparison, asked)])
+
+
+def _sparsity(comparison: Comparison, asked: Question, told: bool) -> str:
+    """Both strict L0s, unless the sentence has told them, and where they were measured."""
+    assert asked.baseline is not None
+    if told:
+        return "Measured on"
+    after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
+    matched = " (matched)" if _is_matched(after, before) else ""
+    return f"Strict L0 {number(after)} against {number(before)}{matched}, on"
 
 
 def _is_matched(after: float | None, before: float | None) -> bool:

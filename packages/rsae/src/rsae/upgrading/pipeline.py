@@ -180,7 +180,7 @@ class _Run:
             bases = {"teacher": as_rsae(self.teacher), "rsae_init": start}
         for name in self.plan.trained:
             bases[name] = self._timed(name, partial(self._trained, folder, name, start))
-        variants = self._timed("refine", lambda: self._variants(folder, bases))
+        variants = self._timed("refine", lambda: self._variants(folder, bases, x))
         heldout = self.sample.heldout.tensor().to(self.teacher.device)
         metrics = self._timed("measure", lambda: _measured(folder, variants, heldout))
         return UpgradeResult(
@@ -237,7 +237,9 @@ class _Run:
                 file.unlink()
         return found.coder
 
-    def _variants(self, folder: Path | None, bases: Mapping[str, RSAE]) -> dict[str, RSAE]:
+    def _variants(
+        self, folder: Path | None, bases: Mapping[str, RSAE], x: Tensor
+    ) -> dict[str, RSAE]:
         """All variants; the result is read back where it is there, and kept where it is not."""
         tokens = pursuit_tokens(
             self.sample.calibration, self.sample.train, self.config.calibration_tokens
@@ -248,7 +250,7 @@ class _Run:
                 f"pursuit needs {LEAST_TOKENS:,} tokens to set its thresholds on, and there are "
                 "fewer; activations are refined on the features that fire instead"
             )
-        variants = all_variants(self.plan, bases, tokens)
+        variants = all_variants(self.plan, bases, x.to(self.teacher.device), tokens)
         if folder and (folder / SAE_CFG_FILENAME).exists():
             variants["rsae"] = load_rsae(folder).to(self.teacher.device)
         elif folder:

@@ -67,12 +67,15 @@ class Plan:
     def baseline(self) -> str:
         """The variant that the result is measured against.
 
-        The teacher, fine-tuned and refined as the result is; the teacher itself where the result
-        is not trained.
+        The teacher itself where the result is not trained; else the teacher, fine-tuned by its own
+        family's objective, and refined as the result is. Where that training is the result itself
+        (JumpReLU), the teacher that is only refined.
         """
-        control = "control" if "control" in self.trained else "threshold_only"
-        if self.base in ("teacher", control):
+        if self.base == "teacher":
             return "teacher"
+        control = "control" if "control" in self.trained else "threshold_only"
+        if self.base == control:
+            control = "teacher"
         return control if self.step == "none" else f"{control}_{self.step}"
 
     def made_of(self, variants: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

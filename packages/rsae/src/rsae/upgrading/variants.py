@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rsae.data import Activations
-from rsae.metrics import Measured, spread
+from rsae.metrics import Measured, match_l0, measure, spread
 from rsae.sae.model import RSAE
 from rsae.upgrading.plan import Plan, Step
 from rsae.upgrading.pursuit import LEAST_TOKENS
@@ -31,13 +31,20 @@ def pursuit_tokens(calibration: Activations, train: Activations, most: int) -> T
     return rows if len(rows) >= LEAST_TOKENS else None
 
 
-def all_variants(plan: Plan, bases: Mapping[str, RSAE], tokens: Tensor | None) -> dict[str, RSAE]:
+def all_variants(
+    plan: Plan, bases: Mapping[str, RSAE], x: Tensor, tokens: Tensor | None
+) -> dict[str, RSAE]:
     """Every variant in the order of the table, the result last, as "rsae".
+
+    Refinement drops activations at or below 0, and more of some variants than of others. So the
+    thresholds of a trained variant are shifted once more after it, by one number that brings its
+    L0 on `x` to the teacher's. Copies of the teacher stay as they are: no other feature fires.
 
     Args:
         plan: The plan; its step needs `tokens` where it is "pursued".
         bases: The SAEs before any refinement: "teacher", "rsae_init" where that differs,
             and what was trained.
+        x: (n, d_in) activations on which L0 is matched.
         tokens: (n, d_in) activations to calibrate pursuits on; None for no pursuit.
     """
     found: dict[str, RSAE] = {}
@@ -49,7 +56,10 @@ def all_variants(plan: Plan, bases: Mapping[str, RSAE], tokens: Tensor | None) -
         if name == "teacher":
             steps = ["refined", "pursued"] if tokens is not None else ["refined"]
         for step in steps:
-            found[f"{name}_{step}"] = _refined(coder, step, tokens)
+            refined = _refined(coder, step, tokens)
+            if name != "teacher" and step == "refined":
+                match_l0(refined, x, measure(bases["teacher"], x).l0)
+            found[f"{name}_{step}"] = refined
     result = plan.base if plan.step == "none" else f"{plan.base}_{plan.step}"
     found["rsae"] = found.pop(result)
     return found
