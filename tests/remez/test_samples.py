@@ -124,6 +124,104 @@ def test_samples_survive_a_file():
 
 
 def test_a_pole_between_two_samples_is_no_answer():
-    """Six numbers without pattern: the best of type (2, 2) on the set has real poles."""
-    fit = remez.fit_samples(np.arange(6.0), [1, 2, 0, 4, 1, 1], (2, 2), throw=False)
-    assert not fit.converged or np.abs(fit.poles().imag).min() > 0
+    """Six numbers without pattern: among all rationals the best of type (2, 2) has real poles."""
+    x, y = np.arange(6.0), np.array([1, 2, 0, 4, 1, 1.0])
+    fit = remez.fit_samples(x, y, (2, 2))
+    assert np.abs(fit.poles().imag).min() > 0
+    assert attainable(x, y, (2, 2), 1.002 * fit.error, np.linspace(0, 5, 1001))
+    assert not attainable(x, y, (2, 2), 0.997 * fit.error, np.linspace(0, 5, 1001))
+
+
+@pytest.mark.parametrize("shape", [(50, 1), (1, 50), (5, 10), ()])
+def test_points_and_values_have_one_dimension(shape):
+    x = np.linspace(-1, 1, 50)
+    wrong = x.reshape(shape) if shape else 1.0
+    for one, other in ((wrong, np.exp(x)), (x, wrong)):
+        with pytest.raises(remez.TargetError, match=r"shape is .*ravel"):
+            remez.fit_samples(one, other, (2, 2))
+    with pytest.raises(remez.TargetError, match=r"weight .*shape is"):
+        remez.fit_samples(x, np.exp(x), (2, 2), weight=wrong)
+
+
+def attainable(x, y, degree, error, places):
+    """Whether ``|y q - p| <= error q`` and q >= 0 at the places hold for some p/q, q of mean 1.
+
+    One linear program in Chebyshev's basis, solved independently of the package.
+    """
+    m, n = degree
+    t = np.interp(x, [x.min(), x.max()], [-1, 1])
+    s = np.interp(places, [x.min(), x.max()], [-1, 1])
+    p = np.polynomial.chebyshev.chebvander(t, m)
+    q = np.polynomial.chebyshev.chebvander(t, n)
+    everywhere = np.polynomial.chebyshev.chebvander(s, n)
+    rows = np.vstack(
+        [
+            np.hstack([p, -(y + error)[:, None] * q]),
+            np.hstack([-p, (y - error)[:, None] * q]),
+            np.hstack([np.zeros((s.size, m + 1)), -everywhere]),
+        ]
+    )
+    scale = np.abs(rows).max(1)
+    one = np.append(np.zeros(m + 1), everywhere.mean(0))[None]
+    found = linprog(
+        np.zeros(m + n + 2),
+        A_ub=rows / scale[:, None],
+        b_ub=np.zeros(len(rows)),
+        A_eq=one,
+        b_eq=[1.0],
+        bounds=(None, None),
+        options={"primal_feasibility_tolerance": 1e-10},
+    )
+    return found.status == 0
+
+
+NOISY = {
+    "exp and noise of 1e-3": lambda x, rng: np.exp(x) + 1e-3 * rng.standard_normal(x.size),
+    "Runge and noise of 1e-2": lambda x, rng: 1 / (1 + 25 * x * x) + 1e-2 * rng.normal(size=x.size),
+    "noise": lambda x, rng: rng.standard_normal(x.size),
+    "two decimals of sin 5x": lambda x, rng: np.round(np.sin(5 * x), 2),
+    "a step": lambda x, rng: np.sign(x - 0.05),
+}
+
+
+@pytest.mark.parametrize("kind", NOISY)
+@pytest.mark.parametrize("degree", [(1, 1), (2, 2), (3, 2), (2, 4), (4, 4), (0, 3)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_noisy_samples_agree_with_a_linear_program(kind, degree, seed):
+    """Also where no best approximation exists: the error is then close to the infimum."""
+    rng = np.random.default_rng(seed)
+    x = np.sort(rng.uniform(-1, 1, 60))
+    y = NOISY[kind](x, rng)
+    fit = remez.fit_samples(x, y, degree)
+    assert np.abs(y - fit(x)).max() == pytest.approx(fit.error, rel=1e-9)
+    dense = np.linspace(x[0], x[-1], 1501)
+    assert attainable(x, y, degree, 1.002 * fit.error, dense)
+    assert not attainable(x, y, degree, 0.997 * fit.error, dense)
+    _, sign = fit.rational.with_sign(dense)
+    assert abs(sign.sum()) == dense.size  # no pole between the samples
+
+
+@pytest.mark.parametrize("degree", [(3, 3), (4, 4), (5, 5), (6, 6), (5, 2), (2, 5)])
+@pytest.mark.parametrize("fn", [np.exp, lambda x: np.sin(5 * x), np.abs], ids=["exp", "sin", "abs"])
+def test_values_in_float32(fn, degree):
+    """Their rounding is noise of at most 1.2e-7, more than which no fit can differ."""
+    exact = remez.fit_samples(GRID, fn(GRID), degree).error
+    fit = remez.fit_samples(GRID, fn(GRID).astype(np.float32), degree)
+    assert fit.error <= exact + 1.2e-7
+    assert fit.error >= exact - 1.2e-7
+
+
+def test_no_better_than_nothing():
+    """sin 5x, type (2, 9): r = 0 alternates on four samples, as many as its defect of 9 leaves."""
+    x = np.linspace(-1, 1, 401)
+    fit = remez.fit_samples(x, np.sin(5 * x), (2, 9))
+    assert fit.error == pytest.approx(1, rel=1e-4)
+    assert (fit.status, fit.defect) == (Status.CONVERGED, 9)
+
+
+@pytest.mark.parametrize("degree", [(5, 5), (2, 6)])
+def test_a_hundred_thousand_noisy_samples(degree):
+    x = np.linspace(-1, 1, 100_000)
+    y = np.exp(x) + 1e-3 * np.random.default_rng(0).uniform(-1, 1, x.size)
+    fit = remez.fit_samples(x, y, degree)
+    assert 0.99e-3 < fit.error < 1.001e-3

@@ -340,6 +340,11 @@ def fit_samples(
 ) -> Fit:
     """The best rational approximation of samples: minimise ``max_i w_i |y_i - r(x_i)|``.
 
+    The minimum is over r whose denominator has no zero between the first and the last point. For
+    noisy samples it may be an infimum that no r attains. The result is then an r whose error is
+    within 0.1 % of the infimum, which a linear program bounds from below; its ``reference`` has
+    fewer than m + n + 2 points.
+
     Args:
         x: The points, shape (N,), in any order; at least m + n + 2 distinct ones. Samples that
             are equal in x and y are merged.
@@ -351,10 +356,10 @@ def fit_samples(
             returned with its status.
 
     Returns:
-        A `Fit` whose error is over the samples; its denominator has no zero in their hull.
+        A `Fit` whose error is the maximum over the samples.
 
     Raises:
-        TargetError: The shapes differ, a value is not finite, a weight is not positive, or a
+        TargetError: The shapes are not (N,), a value is not finite, a weight is not positive, or a
             point is given with two different values.
         DegreeError: There are so few samples that r of this type interpolates them.
         ConvergenceError: No result was accepted; ``.fit`` holds the best one.

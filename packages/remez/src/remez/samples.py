@@ -35,8 +35,8 @@ class SampleSet:
         """Sort and check the samples; equal samples are merged and keep their largest weight.
 
         Raises:
-            TargetError: The shapes differ, a value is not finite, a weight is not positive, or a
-                point is given with two different values.
+            TargetError: The shapes are not (N,), a value is not finite, a weight is not positive,
+                or a point is given with two different values.
         """
         x, y = _column("x", x), _column("y", y)
         w = np.ones_like(x) if weight is None else _column("weight", weight)
@@ -89,12 +89,15 @@ def _column(name: str, values: Any) -> np.ndarray:
     """The values as a vector of finite floats.
 
     Raises:
-        TargetError: A value is complex, masked, NaN, infinite or not a number.
+        TargetError: The shape is not (N,), or a value is complex, masked, NaN, infinite or not a
+            number.
     """
     try:
         if isinstance(values, list | tuple) and any(v is np.ma.masked for v in values):
             raise TypeError("an entry is masked")
         found = np.ma.asarray(values)
+        if found.ndim != 1:
+            raise TypeError(f"its shape is {found.shape}, not (N,): pass {name}.ravel()")
         if found.dtype.kind not in "fiub":  # neither float, integer nor boolean
             found = np.ma.filled(found.astype(object), np.nan).ravel()
             if any(isinstance(v, str | bytes | complex) or np.iscomplexobj(v) for v in found):

@@ -95,8 +95,9 @@ class Solution:
         problem: The problem that was solved.
         error: The verified maximum of ``weight * |fn - r|`` over the domain.
         lower_bound: The lower bound on the best error (de la Vallée Poussin): the smallest
-            extremum on ``reference``.
-        reference: The alternation points, increasing, m + n + 2 - defect of them.
+            extremum on ``reference``. For samples, it may come from a linear program instead.
+        reference: The alternation points, increasing, m + n + 2 - defect of them; fewer for samples
+            of which no best approximation exists.
         status: Whether the answer is accepted, and why or why not, see `Status`.
         iterations: The number of exchange steps of the start that led to the answer.
         evaluations: The number of points at which ``fn`` was evaluated.

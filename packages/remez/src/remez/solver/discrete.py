@@ -15,10 +15,12 @@ from remez.samples import SampleSet
 from remez.solution import Solution
 from remez.solver.degree_stepping import step_degrees
 from remez.solver.driver import Candidate, accepted, best_of
-from remez.solver.exchange import ExchangeOptions, exchange
+from remez.solver.exchange import ExchangeOptions, Outcome, exchange
 from remez.solver.history import History
 from remez.solver.problem_reduction import Reduced, Samples, reduce
+from remez.solver.starts.closed_form import zero
 from remez.solver.starts.resampling import resample
+from remez.solver.starts.sample_programs import programmed
 from remez.solver.survey import Survey
 
 __all__ = ["samples_problem", "solve_samples"]
@@ -103,7 +105,7 @@ def _discrete(reduced: Reduced, samples: SampleSet) -> Discrete:
 
 
 def _chain(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
-    """Two first references, then degree stepping, with linear programs on some of the samples."""
+    """Two first references, r = 0, degree stepping, and linear programs on some of the samples."""
     points = reduced.points
     assert points is not None
     share = 0.5 - 0.5 * np.cos(np.pi * np.arange(reduced.size) / (reduced.size - 1))
@@ -114,11 +116,21 @@ def _chain(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
     ]
     starts = [_enough(reduced, place) for place in places]
     yield reduced, exchange(reduced, starts, points, options), "chebyshev"
+    if reduced.problem.degree[0] < reduced.problem.degree[1]:
+        yield *zero(reduced, points), "zero"
+    for small, outcome in step_degrees(reduced, points, None, options):
+        yield small, outcome, "degree stepping"
+    if reduced.degree[1] == 0:  # the exchange of polynomials converges from every start
+        return
     count = min(THIN * reduced.size, points.u.size)
     index = np.rint(np.linspace(0, points.u.size - 1, count)).astype(int)
     thin = points[index].merge(reduced.sample(resample(reduced, low + (high - low) * share)))[0]
-    for small, outcome in step_degrees(reduced, points, thin, options):
-        yield small, outcome, "differential correction"
+    state = programmed(reduced, points, thin)
+    if state is not None:
+        if state.reference.u.size == reduced.size:
+            outcome = exchange(reduced, [state.reference.u], points, options)
+            yield reduced, outcome, "linear programs"
+        yield reduced, Outcome(state, state.iteration), "linear programs"
 
 
 def _enough(reduced: Discrete, u: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@
 returns a `Verdict`: a lower bound on the best error (de la Vallée Poussin: the smallest of
 m + n + 2 - defect errors of alternating sign), the maximum found on a grid that resolves the
 error curve, and whether the denominator vanishes in the domain. This is evidence in floating
-point, not a proof; `remez.verification.certificate` proves bounds. The module imports nothing of
+point, not a proof; `remez.verification.certificate` proves bounds. For samples the lower bound may
+come from a linear program (`remez.verification.sample_bound`). The module imports nothing of
 `remez.solver`.
 """
 
@@ -129,13 +130,28 @@ def judge(
     points = alternation(problem, curve, count)
     lower = float(size[points].min()) if points.size >= count else 0.0
     poles = rational.degree[1] > 0 and not keeps_sign(problem, curve)
+    if problem.samples is not None and not poles and np.isfinite(error):
+        lower = max(lower, _excluded(problem, rational, curve, error, lower))
     noise = _noise(curve, error)
     status = _status(problem, curve, error, lower, resolved, poles, noise)
     if status is Status.NOISE_FLOOR and problem.samples is None:
         error = max(error, _seen(problem, rational, target, curve))
         error += UNSEEN * (error - lower) + ULPS * float(noise[top])
-    reference = curve.x[points] if points.size >= count else hints
+    complete = points.size >= count or problem.samples is not None
+    reference = curve.x[points] if complete else hints
     return Verdict(status, error, min(lower, error), reference, defect, worst)
+
+
+def _excluded(
+    problem: Problem, rational: Rational, curve: Curve, error: float, lower: float
+) -> float:
+    """A lower bound on the best error on samples by a linear program, 0 where there is none."""
+    close = (1 - 0.9 * AGREE) * error
+    if lower >= close or problem.degree[1] == 0:
+        return 0.0
+    from remez.verification.sample_bound import excludes
+
+    return close if excludes(problem, rational, curve.x, close) else 0.0
 
 
 def _explored(
