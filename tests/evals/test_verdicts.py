@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsae_evals.comparison.pareto import area_between, curve, curve_warnings
-from rsae_evals.comparison.statistics import Interval
 from rsae_evals.comparison.verdicts import conclude, judge, l0_warnings
-from rsae_evals.results import ParetoCurve, Verdict
+from rsae_evals.results import Interval, ParetoCurve, Verdict
 
 PAIR = ("control", "rsae")
 LESS, MORE, MAYBE = Interval(-1, -2, -0.5), Interval(1, 0.5, 2), Interval(0.1, -1, 1)

@@ -63,6 +63,7 @@ def start(
         sys.modules[name].load_host = lambda *args, **more: Slow(**small)
     with open(os.devnull, "w") as null, open(log or os.devnull, "w", buffering=1) as errors:
         before()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
         code = 70
         sys.stdout, sys.stderr = null, errors
         with contextlib.suppress(BaseException):

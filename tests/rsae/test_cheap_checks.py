@@ -120,7 +120,14 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(number):
         "raise SystemExit(program.main([]))"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # The tests themselves may run under nohup, whose ignored SIGHUP a child inherits.
+        preexec_fn=lambda: signal.signal(
+            number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        ),
     ) as process:
         assert process.stdout.readline() == "at work\n"
         process.send_signal(number)

@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 
 from rsae_evals.comparison.gain import gain_parts
-from rsae_evals.comparison.statistics import Interval
 from rsae_evals.comparison.verdicts import conclude, identity_loss, judge, known_loss
 from rsae_evals.report import markdown
 from rsae_evals.report.answer import answer
-from rsae_evals.results import FeatureIdentity, Histogram, IdentityFigure, Verdict
+from rsae_evals.results import FeatureIdentity, Histogram, IdentityFigure, Interval, Verdict
 
 PAIR = ("teacher", "rsae")
 LESS = Interval(-1, -2, -0.5)

@@ -1,33 +1,9 @@
-"""Is the upgraded sparse autoencoder better? Every metric, on the same evaluation set."""
+"""Is the upgraded sparse autoencoder better? Every metric, on the same evaluation set.
 
-from rsae_evals.analysis.feature_identity import feature_identity
-from rsae_evals.coder import SparseCoder, as_coder
-from rsae_evals.comparison.comparing import compare
-from rsae_evals.comparison.known import known_features
-from rsae_evals.data.evaluation_set import evaluation_set
-from rsae_evals.errors import ComparisonRefused, EvaluationError
-from rsae_evals.evaluation import evaluate
-from rsae_evals.metrics.downstream import Splicing, downstream
-from rsae_evals.metrics.probing import Probing, probe
-from rsae_evals.metrics.reconstruction import Reconstruction, reconstruction
-from rsae_evals.results import Comparison, Verdict
+The public names are listed in ``__init__.pyi``; each is imported when it is first used (SPEC 1 of
+Scientific Python), so that reading a report does not wait for torch.
+"""
 
-__all__ = [
-    "Comparison",
-    "ComparisonRefused",
-    "EvaluationError",
-    "Probing",
-    "Reconstruction",
-    "SparseCoder",
-    "Splicing",
-    "Verdict",
-    "as_coder",
-    "compare",
-    "downstream",
-    "evaluate",
-    "evaluation_set",
-    "feature_identity",
-    "known_features",
-    "probe",
-    "reconstruction",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -29,6 +29,15 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
+class Interval:
+    """An estimate and its two-sided confidence interval (NaN where there is none)."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Histogram:
     """``counts[i]`` values lie in ``[edges[i], edges[i+1])``; len(edges) = len(counts) + 1."""
 

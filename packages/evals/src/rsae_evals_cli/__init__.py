@@ -1,6 +1,6 @@
 """The options of `rsae eval`, `compare`, `probe` and `report`, plugged into the command `rsae`.
 
-It is apart from `rsae_evals`, whose import loads torch and SAELens, so that help is fast.
+What a command does, and with it torch and SAELens, is imported when it runs.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _add_report(subparsers: Any) -> None:
     command.add_argument("path", type=Path, help="report.json, or a folder that holds one")
     command.add_argument("--out", type=Path, help="folder of the report (default: the same folder)")
     add_habits(command, "print the comparison as JSON")
-    command.set_defaults(run=when_run(_COMMANDS, "run_report"))
+    command.set_defaults(run=when_run("rsae_evals.commands.report", "run_report"))
 
 
 def _add_setting(command: argparse.ArgumentParser) -> None:

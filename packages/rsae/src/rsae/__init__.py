@@ -1,37 +1,19 @@
 """Rational sparse autoencoders: a trained SAE's activation, made a trainable rational function.
 
-Importing this package registers the architecture "rational" with SAELens.
+Importing this package registers the architecture "rational" with SAELens, as soon as SAELens itself
+is imported. The public names are listed in ``__init__.pyi``; each is imported when it is first used
+(SPEC 1 of Scientific Python), so that what needs no torch does not wait for it.
 """
 
-from rsae.data import ActivationStore, harvest
-from rsae.data.splits import token_splits
-from rsae.language_model.host import Host, load_host
-from rsae.pretrained import Teacher, load_teacher
-from rsae.sae.activation import RationalActivation
-from rsae.sae.load import load_rsae
-from rsae.sae.model import RSAE, RSAEConfig
-from rsae.sae.refinement import Pursuit, Refinement
-from rsae.train import TrainConfig
-from rsae.upgrading import RationalConfig, UpgradeConfig, UpgradeResult, refine, upgrade
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "RSAE",
-    "ActivationStore",
-    "Host",
-    "Pursuit",
-    "RSAEConfig",
-    "RationalActivation",
-    "RationalConfig",
-    "Refinement",
-    "Teacher",
-    "TrainConfig",
-    "UpgradeConfig",
-    "UpgradeResult",
-    "harvest",
-    "load_host",
-    "load_rsae",
-    "load_teacher",
-    "refine",
-    "token_splits",
-    "upgrade",
-]
+import lazy_loader
+from wrapt import when_imported
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+@when_imported("sae_lens")
+def _register(_: Any) -> None:
+    import_module("rsae.sae.model")  # registers its class when it is imported

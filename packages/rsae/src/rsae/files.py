@@ -3,7 +3,12 @@
 Nothing here unpickles. Every failure of the disk is an :class:`~rsae.errors.OutputError`, every
 failure of a file's content a :class:`~rsae.errors.CorruptFileError`, in one line. What a file
 declares is bounded before anything is read: its kind, its size, the size of its header.
+
+torch is imported by the functions that read and write tensors, since what handles no tensor, such
+as `rsae report`, should not wait seconds for it.
 """
+
+from __future__ import annotations
 
 import errno
 import hashlib
@@ -16,15 +21,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import safetensors.torch
-import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from rsae.errors import CorruptFileError, LockedError, OutputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "RunLock",
@@ -168,6 +172,8 @@ def save_safetensors(
     The file is serialised in memory first: the library's own writer maps the file, and a full
     disk would then be a signal instead of an error.
     """
+    import safetensors.torch
+
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     said = dict(metadata or {})
     content = safetensors.torch.save(kept, {**said, _CHECKSUM: _checksum(kept, said)})
@@ -192,6 +198,9 @@ def load_safetensors(path: Path | str) -> dict[str, Tensor]:
 
 def load_safetensors_and_metadata(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """As `load_safetensors`, and the strings of the header beside the tensors."""
+    import safetensors.torch
+    from safetensors import SafetensorError, safe_open
+
     source = existing_file(path)
     try:
         _check_header(source)
@@ -274,7 +283,9 @@ def sha256(source: Path | str | Tensor) -> str:
         '15ec7bf0'
     """
     digest = hashlib.sha256()
-    if isinstance(source, Tensor):
+    if not isinstance(source, (str, Path)):
+        import torch
+
         values = source.detach().cpu().contiguous().flatten()
         digest.update(values.view(torch.uint8).numpy().data)
         return digest.hexdigest()

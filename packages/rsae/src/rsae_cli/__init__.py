@@ -1,8 +1,7 @@
-"""The command `rsae`, apart from the package of that name, whose import takes seconds.
+"""The command `rsae`: its parsers, and what is wrong with a command line.
 
-`import rsae` registers an architecture with SAELens, and so loads torch and SAELens. Here are only
-parsers: help and a mistyped option are answered at once, and what a command does is imported when
-it runs.
+Help and a mistyped option are answered at once: what a command does, and with it torch, SAELens and
+a language model, is imported when it runs.
 """
 
 from rsae_cli.program import build_parser, main

@@ -1,9 +1,8 @@
-"""What `rsae eval`, `compare`, `probe` and `report` do; their options are in `rsae_evals_cli`."""
+"""What `rsae eval`, `compare` and `probe` do; their options are in `rsae_evals_cli`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from rsae.commands.inputs import say_device
 from rsae.devices import resolve_device
 from rsae.files import make_folder, public_name
+from rsae_evals.commands.report import hand_over, write_report
 from rsae_evals.comparison.comparing import compare, default_metrics
 from rsae_evals.comparison.known import known_features
 from rsae_evals.data.evaluation_set import EvaluationSet
@@ -25,17 +25,17 @@ from rsae_evals.metrics.probing import read as read_labels
 from rsae_evals.metrics.reconstruction import Reconstruction
 from rsae_evals.progress import bars, progress_on
 from rsae_evals.provenance import provenance
-from rsae_evals.report import read, show, show_probing, write
+from rsae_evals.report import show_probing
 from rsae_evals.results import Comparison
 from rsae_evals.synthetic import load_world
 
-__all__ = ["run_compare", "run_eval", "run_probe", "run_report"]
+__all__ = ["run_compare", "run_eval", "run_probe"]
 
 
 def run_eval(args: argparse.Namespace) -> int:
     """Measure one SAE, print its metrics, and write a report if asked to."""
     found = _measure(args, {_name(args.path): [_load(args.path, args)]}, {}, 0.95)
-    return _hand_over(found, args)
+    return hand_over(found, args)
 
 
 def run_compare(args: argparse.Namespace) -> int:
@@ -44,13 +44,13 @@ def run_compare(args: argparse.Namespace) -> int:
     if args.known_features is not None:
         known = _known_features(args)
         if not args.arms:
-            return _hand_over(known, args)
+            return hand_over(known, args)
     if not args.arms:
         raise EvaluationError(
             "name the SAEs to compare, the teacher first; see rsae compare --help"
         )
     arms, pareto = _arms(args.arms, args), _arms(args.pareto, args)
-    return _hand_over(_measure(args, arms, pareto, args.level, known), args)
+    return hand_over(_measure(args, arms, pareto, args.level, known), args)
 
 
 def _known_features(args: argparse.Namespace) -> Comparison:
@@ -72,21 +72,14 @@ def run_probe(args: argparse.Namespace) -> int:
     """Probe SAEs for labelled concepts, and print the accuracies."""
     found = _measure(args, _arms(args.arms, args), {}, args.level)
     if args.json:
-        return _hand_over(found, args)
+        return hand_over(found, args)
     console = Console()
     for warning in found.warnings:
         console.print(f"Note: {warning}", markup=False)
     show_probing(found, console)
     if args.out:
-        _write(found, args.out, Console())
+        write_report(found, args.out, console)
     return 0
-
-
-def run_report(args: argparse.Namespace) -> int:
-    """Write report.html and report.md again from report.json, and print the table."""
-    found = read(args.path)
-    args.out = args.out or (args.path if args.path.is_dir() else args.path.parent)
-    return _hand_over(found, args)
 
 
 def _measure(
@@ -144,25 +137,6 @@ def _metrics(args: argparse.Namespace, heldout: EvaluationSet) -> list[Metric]:
     if args.probe or args.labels:
         metrics.append(Probing(read_labels(args.labels) if args.labels else None))
     return metrics
-
-
-def _hand_over(found: Comparison, args: argparse.Namespace) -> int:
-    """Write the report if asked to; print JSON, or else the table and the path."""
-    if args.json:
-        if args.out:
-            write(found, args.out)
-        print(json.dumps(found.to_dict(), ensure_ascii=False))
-        return 0
-    console = Console()
-    show(found, console)
-    if args.out:
-        _write(found, args.out, console)
-    return 0
-
-
-def _write(found: Comparison, out: Path, console: Console) -> None:
-    path = write(found, out) / "report.html"
-    console.print(f"Report: {path}", soft_wrap=True, highlight=False)
 
 
 def _load(path: str, args: argparse.Namespace) -> Any:

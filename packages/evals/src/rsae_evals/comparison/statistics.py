@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from rsae_evals.metrics.measurement import Array, Measurement, Totals
+from rsae_evals.results import Interval
 
-__all__ = ["Interval", "interval_over_seeds", "intervals", "paired_totals"]
+__all__ = ["interval_over_seeds", "intervals", "paired_totals"]
 
 Figures = Callable[[Totals], Mapping[str, Array]]
 
@@ -22,15 +22,6 @@ RESAMPLES = 2000
 MIN_DOCUMENTS = 10
 
 _BYTES = 1 << 27  # resamples are drawn in batches whose totals stay below this
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate and its two-sided confidence interval (NaN where there is none)."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 def paired_totals(

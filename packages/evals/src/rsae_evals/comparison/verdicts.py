@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from rsae_evals.comparison.statistics import Interval
 from rsae_evals.metrics.catalogue import METRICS
-from rsae_evals.results import Comparison, Difference, FeatureIdentity, Verdict
+from rsae_evals.results import Comparison, Difference, FeatureIdentity, Interval, Verdict
 
 __all__ = ["L0_TOLERANCE", "conclude", "identity_loss", "judge", "known_loss", "matched"]
 
