@@ -1,4 +1,4 @@
-"""The options of `rsae eval`, `compare`, `probe` and `report`, plugged into the command `rsae`.
+"""The options of `rsae eval`, `compare`, `probe`, `report` and `sweep`, for the command `rsae`.
 
 What a command does, and with it torch and SAELens, is imported when it runs.
 """
@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rsae_cli.parsers import add_device, add_habits, when_run
+from rsae_cli.parsers import add_device, add_habits, add_upgrade_settings, when_run
 
 __all__ = ["register"]
 
@@ -22,6 +22,7 @@ def register(subparsers: Any) -> None:
     _add_compare(subparsers)
     _add_probe(subparsers)
     _add_report(subparsers)
+    _add_sweep(subparsers)
 
 
 def _add_eval(subparsers: Any) -> None:
@@ -153,3 +154,38 @@ def _add_labels(command: argparse.ArgumentParser) -> None:
         help="labelled texts to probe with, csv or jsonl with a column `text` and one for each "
         "task (default: packaged reviews and news, by domain and sentiment)",
     )
+
+
+def _add_sweep(subparsers: Any) -> None:
+    command = subparsers.add_parser(
+        "sweep",
+        help="upgrade, evaluate and report many SAEs, with one page that compares them",
+        description="Upgrade every SAE of a release, a folder or a list. Those of one width, "
+        "language model and context size share one pass of the model. One that fails is a row "
+        "with its cause, and the same command does only what is missing. The exit code is 4 where "
+        "one failed.",
+        example="rsae sweep demo:relu demo:topk --out runs/sweep",
+    )
+    command.add_argument(
+        "saes",
+        nargs="+",
+        metavar="SAE",
+        help="a folder of SAEs, a pattern of paths, a text file with one SAE a line, a release of "
+        "SAELens with a pattern (RELEASE/layer_1*), or one SAE",
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder for everything")
+    command.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="where groups run: one after another here, or as tasks of Ray (%(default)s)",
+    )
+    command.add_argument(
+        "--workers",
+        type=int,
+        help="groups at once on a Ray that is started here (default: one per CPU)",
+    )
+    add_upgrade_settings(command)
+    command.add_argument("--hook", help="hook of SAEs that name none")
+    add_habits(command, "the rows as JSON on stdout")
+    command.set_defaults(run=when_run("rsae_evals.commands.sweep"))

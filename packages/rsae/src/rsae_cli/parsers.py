@@ -31,6 +31,17 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add(
         "--out", type=Path, default=Path("runs/upgrade"), help="folder for everything (%(default)s)"
     )
+    add_upgrade_settings(parser)
+    add("--hook", help="hook of the activations; by default the one the teacher names")
+    add("--activations", type=Path, help="a store of activations that rsae harvest wrote")
+    add("--resume", action="store_true", help="continue the run in OUT")
+    add_habits(parser, "a summary as JSON on stdout")
+    parser.set_defaults(run=when_run("rsae.commands.upgrade"))
+
+
+def add_upgrade_settings(parser: argparse.ArgumentParser) -> None:
+    """What may be chosen for an upgrade of any number of SAEs."""
+    add = parser.add_argument
     add(
         "--family",
         choices=["auto", "relu", "jumprelu", "topk"],
@@ -51,9 +62,7 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add("--steps", type=int, help="optimiser steps per variant (default: that of the preset)")
     add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
     add("--model", help="language model; by default the one the teacher names")
-    add("--hook", help="hook of the activations; by default the one the teacher names")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
-    add("--activations", type=Path, help="a store of activations that rsae harvest wrote")
     add("--seed", type=int, help="random seed for the batch order (default: 0)")
     add(
         "--preset",
@@ -69,9 +78,6 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
         action="store_true",
         help="print the plan and an estimate of time and memory, then stop",
     )
-    add("--resume", action="store_true", help="continue the run in OUT")
-    add_habits(parser, "a summary as JSON on stdout")
-    parser.set_defaults(run=when_run("rsae.commands.upgrade"))
 
 
 def add_refine(subparsers: _SubParsersAction[Any]) -> None:

@@ -103,6 +103,7 @@ def _sae_names(given: dict[str, Any]) -> Iterator[str]:
         yield given["teacher"]
     if given.get("path"):
         yield given["path"]
+    yield from (name for name in given.get("saes", ()) if not re.search(r"[*?\[]", name))
     for argument in (*given.get("arms", ()), *given.get("pareto", ())):
         yield from filter(None, argument.rpartition("=")[2].split(","))
 
@@ -171,7 +172,7 @@ def _layers_of(config: Path) -> int | None:
 
 def _check_numbers(given: dict[str, Any]) -> None:
     least = {"steps": 0, "tokens": 1, "eval_tokens": 1, "seed": 0}
-    least |= {"context_size": _SINK_POSITIONS + 1}
+    least |= {"context_size": _SINK_POSITIONS + 1, "workers": 1}
     for name, bound in least.items():
         value = given.get(name)
         if value is not None and value < bound:

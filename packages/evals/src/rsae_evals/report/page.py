@@ -10,7 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from rsae_evals.report import summary
@@ -46,10 +46,9 @@ def html(comparison: Comparison) -> str:
     """
     asked = question(comparison)
     subject = comparison.arm(asked.subject)
-    script = _asset("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     identity = subject.identity
-    return _environment().from_string(_asset("report.html.j2")).render(
+    return rendered(
+        "report.html.j2",
         answer=answer(comparison),
         scope=scope(comparison) if asked.baseline else "",
         eyebrow=_eyebrow(comparison),
@@ -78,10 +77,19 @@ def html(comparison: Comparison) -> str:
         undefined=sorted(comparison.undefined.items()),
         details=summary.details(comparison),
         provenance=summary.provenance(comparison),
+    )  # fmt: skip
+
+
+def rendered(template: str, **content: object) -> str:
+    """A page from a template of this folder, with the style and the one script of every page."""
+    script = _asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _environment().get_template(template).render(
         version=version("rsae-evals"),
         css=Markup(_asset("report.css")),
         script=Markup(script),
         script_hash=Markup(f"sha256-{digest}"),
+        **content,
     )  # fmt: skip
 
 
@@ -96,7 +104,11 @@ def _subject_first(table: Table) -> Table:
 
 def _environment() -> Environment:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("rsae_evals.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., object]] = {
         "text": text,

@@ -170,8 +170,8 @@ def features(changed: Iterable[FeatureChange], caption: str) -> Table:
         "feature", "was", "decoder cosine", "firing Jaccard", "correlation", "density before",
         "density after", "norm ratio",
     )  # fmt: skip
-    anchors = tuple(f"feature-{f.feature}" for f in listed)
-    return Table(caption, columns, tuple(rows), sortable=True, anchors=anchors)
+    links = tuple(f"#feature-{f.feature}" for f in listed)
+    return Table(caption, columns, tuple(rows), sortable=True, links=links)
 
 
 def floors(comparison: Comparison) -> Table:

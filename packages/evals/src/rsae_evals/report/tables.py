@@ -49,7 +49,7 @@ class Table:
         rows: as many cells as columns in each; None is a cell that does not apply.
         subject: the column that the report is about, if any.
         sortable: whether a reader may want another order.
-        anchors: for each row, the id of the part of the page that its heading links to.
+        links: for each row, where its heading leads, such as a part of the page; "" for nowhere.
         notes: for each row, what stands small under its heading, such as a definition.
     """
 
@@ -58,7 +58,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     subject: int | None = None
     sortable: bool = False
-    anchors: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ from rsae.upgrading.pipeline import UpgradeResult, recorded, upgrade
 from rsae.upgrading.plan import plan
 from rsae.upgrading.sample import sample_of
 
-__all__ = ["run"]
+__all__ = ["Job", "job_of", "run", "upgrade_job"]
 
 _DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
 _BATCH = 4096
@@ -42,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=args.json)
     device = resolve_device(args.device)
     names = [args.teacher] if args.teacher else list(_DEMO)
-    jobs = [_job(args, name, alone=len(names) == 1) for name in names]
+    jobs = [
+        job_of(args, name, args.out / name.removeprefix("demo:") if len(names) > 1 else args.out)
+        for name in names
+    ]
     if args.dry_run:
         show([estimate(job.teacher, job.config, args.tokens) for job in jobs], args.json)
         return 0
@@ -51,21 +54,28 @@ def run(args: argparse.Namespace) -> int:
     host = find_host(args, teacher.metadata, hook, teacher.d_in, device)
     say_device(console, device, args.dtype)
     store = _store(args, host, teacher, hook, console)
-    summaries = [_upgrade(args, job, host, store, hook, console) for job in jobs]
+    summaries = [upgrade_job(args, job, host, store, hook, console) for job in jobs]
     if args.json:
         Console().print_json(data=summaries)
     return _WORSE if any(summary["worse"] for summary in summaries) else 0
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
+class Job:
+    """One SAE to upgrade: how it was named, the SAE, the settings and the folder."""
+
     name: str
     teacher: Teacher
     config: UpgradeConfig
     out: Path
 
 
-def _job(args: argparse.Namespace, name: str, alone: bool) -> _Job:
+def job_of(args: argparse.Namespace, name: str, out: Path) -> Job:
+    """Load the SAE, and take the settings from the options.
+
+    Raises:
+        TeacherError, CorruptFileError, ConfigError: see `load_teacher` and `config_from_toml`.
+    """
     teacher = load_teacher(name).to(resolve_device(args.device))
     if args.family not in ("auto", teacher.family):
         raise TeacherError(f"{name} is a {teacher.family} SAE; leave out --family {args.family}")
@@ -80,7 +90,7 @@ def _job(args: argparse.Namespace, name: str, alone: bool) -> _Job:
         config = replace(config, baselines=True)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
-    return _Job(name, teacher, config, args.out if alone else args.out / name.removeprefix("demo:"))
+    return Job(name, teacher, config, out)
 
 
 def _store(
@@ -100,14 +110,15 @@ def _store(
     return store
 
 
-def _upgrade(
+def upgrade_job(
     args: argparse.Namespace,
-    job: _Job,
+    job: Job,
     host: Host,
     store: ActivationStore,
     hook: str,
     console: Console,
 ) -> dict[str, Any]:
+    """Upgrade one SAE, evaluate the result, write both into its folder; what was done."""
     sample = sample_of(store, hook)
     teacher = with_estimated_scale(job.teacher, sample.calibration.batches(_BATCH))
     job = replace(job, teacher=teacher)
@@ -158,7 +169,7 @@ def _upgrade(
     return summary
 
 
-def _summary(job: _Job, result: UpgradeResult, hook: str, host: Host) -> dict[str, Any]:
+def _summary(job: Job, result: UpgradeResult, hook: str, host: Host) -> dict[str, Any]:
     tokens = job.config.train.steps * job.config.train.batch_size
     trained = {name: s for name, s in result.seconds.items() if name in result.metrics and s > 1}
     return {

@@ -1,0 +1,1 @@
+"""Many SAEs: each upgraded, evaluated and reported, and one page that compares them all."""

@@ -1,0 +1,166 @@
+"""Groups of a sweep: SAEs that learn from one pass of one language model, and what is done to one.
+
+A group is the unit of work of every engine. What it has finished is on disk, so that a group which
+is run again, after a crash or by a second call, does only what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rsae.commands.inputs import context_of, find_hook, find_host
+from rsae.commands.upgrade import job_of, upgrade_job
+from rsae.data import harvest
+from rsae.data.splits import token_splits
+from rsae.devices import resolve_device
+from rsae.errors import RsaeError
+from rsae.files import make_folder, public_name, write_json
+from rsae.language_model.names import model_of
+from rsae.progress import progress_on
+from rsae.upgrading.estimate import estimate
+from rsae_evals.sweep.members import Member
+
+__all__ = ["Group", "Placed", "SweepPlan", "is_finished", "plan_of", "run_group", "write_failure"]
+
+_FAILURE = "failure.json"
+_LAST_WRITTEN = ("summary.json", "report.json")  # by an upgrade and by its report
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A member, and the hook that it reads."""
+
+    member: Member
+    hook: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """SAEs of one width on one language model with one context size.
+
+    Attributes:
+        model: The language model's name or path; None for the packaged one.
+        context: Tokens per sequence; None where the SAEs do not say.
+        d_in: Width of the activations.
+        placed: The SAEs.
+    """
+
+    model: str | None
+    context: int | None
+    d_in: int
+    placed: tuple[Placed, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder of its activations: what is left of a group reads fewer hooks."""
+        model = re.sub(r"[^\w.=-]+", "_", public_name(self.model or "packaged"))[-80:]
+        hooks = hashlib.sha256(" ".join(self.hooks).encode()).hexdigest()[:8]
+        return f"{model}-{self.context or 'any'}-{self.d_in}-{hooks}"
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """Every hook that is read, once."""
+        return tuple(dict.fromkeys(placed.hook for placed in self.placed))
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """What is left to do.
+
+    Attributes:
+        groups: The members that can be upgraded.
+        estimates: By member, time and memory of its upgrade.
+        failures: By member, why it cannot be.
+    """
+
+    groups: tuple[Group, ...]
+    estimates: Mapping[str, dict[str, Any]]
+    failures: Mapping[str, Exception]
+
+
+def plan_of(members: Iterable[Member], args: argparse.Namespace, out: Path) -> SweepPlan:
+    """Group the members that are not finished, by what their files say of their language model."""
+    found: dict[tuple[Any, ...], list[Placed]] = {}
+    estimates, failures = {}, {}
+    for member in members:
+        if is_finished(out / member.name):
+            continue
+        try:
+            job = job_of(args, member.source, out / member.name)
+            metadata = job.teacher.metadata
+            hook = find_hook(args.hook, metadata, member.source)
+            key = (args.model or model_of(metadata), metadata.get("context_size"), job.teacher.d_in)
+            estimates[member.name] = estimate(job.teacher, job.config, args.tokens)
+        except Exception as error:  # noqa: BLE001 - one SAE must not end the sweep
+            failures[member.name] = error
+            continue
+        found.setdefault(key, []).append(Placed(member, hook))
+    groups = tuple(
+        Group(model, context, d_in, tuple(placed))
+        for (model, context, d_in), placed in found.items()
+    )
+    return SweepPlan(groups, estimates, failures)
+
+
+def run_group(group: Group, args: argparse.Namespace, out: Path, console: Console) -> None:
+    """Upgrade the members that are not finished; where one fails its cause is kept."""
+    left = [placed for placed in group.placed if not is_finished(out / placed.member.name)]
+    if not left:
+        return
+    try:
+        host, store = _prepared(group, args, out, left, console)
+    except Exception as error:  # noqa: BLE001 - nor one language model
+        for placed in left:
+            write_failure(out / placed.member.name, error)
+        return
+    for placed in left:
+        folder = out / placed.member.name
+        try:
+            job = job_of(args, placed.member.source, folder)
+            upgrade_job(args, job, host, store, placed.hook, console)
+            (folder / _FAILURE).unlink(missing_ok=True)
+        except Exception as error:  # noqa: BLE001 - nor one upgrade
+            write_failure(folder, error)
+            console.print(f"{placed.member.name}: {error}", style="red", markup=False)
+
+
+def _prepared(
+    group: Group, args: argparse.Namespace, out: Path, left: Sequence[Placed], console: Console
+) -> Any:
+    """The language model, and its activations at all hooks of the group."""
+    source = left[0].member.source
+    metadata = {"model_name": group.model, "context_size": group.context}
+    device = resolve_device(args.device)
+    host = find_host(args, metadata, left[0].hook, group.d_in, device)
+    tokens = token_splits(host, args.text, args.tokens, context_of(metadata, host, source))
+    with progress_on(console) as progress:
+        store = harvest(
+            host, tokens, group.hooks, out / "activations" / group.name, progress=progress
+        )
+    return host, store
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a member's upgrade and its report are there."""
+    return all((folder / name).is_file() for name in _LAST_WRITTEN)
+
+
+def write_failure(folder: Path, error: BaseException) -> None:
+    """Keep why a member failed: a sentence, and for what no user can mend the traceback too."""
+    known = isinstance(error, RsaeError)
+    write_json(
+        make_folder(folder) / _FAILURE,
+        {
+            "cause": str(error) if known else f"{type(error).__name__}: {error}",
+            "traceback": None if known else "".join(traceback.format_exception(error)),
+        },
+    )
