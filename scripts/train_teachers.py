@@ -19,6 +19,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from sae_lens import (
+    BatchTopKTrainingSAE,
+    BatchTopKTrainingSAEConfig,
     JumpReLUTrainingSAE,
     JumpReLUTrainingSAEConfig,
     StandardTrainingSAE,
@@ -42,7 +44,7 @@ from rsae.pretrained import load_teacher
 from rsae.pretrained.metadata import write_sketches
 from rsae_evals import reconstruction
 
-FAMILIES = ("relu", "jumprelu", "topk")
+FAMILIES = ("relu", "jumprelu", "topk")  # that the package ships
 DEMO = Path(__file__).resolve().parents[1] / "packages/rsae/src/rsae/demo/teachers"
 
 
@@ -106,7 +108,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--model", default="smollm2")
     add("--hook", nargs="+", default=["blocks.12.hook_resid_post"])
-    add("--family", nargs="+", choices=FAMILIES, default=FAMILIES)
+    add("--family", nargs="+", choices=(*FAMILIES, "batchtopk"), default=FAMILIES)
     add("--d-sae", type=int, default=1024)
     add("--l0", type=int, default=48, help="k of TopK, and what JumpReLU is held at (%(default)s)")
     add("--l1", type=float, default=1.0, help="L1 coefficient of ReLU (%(default)s)")
@@ -196,6 +198,8 @@ def untrained(settings: Settings, d_in: int) -> TrainingSAE:
             **common,
         )
         return JumpReLUTrainingSAE(cfg)
+    if settings.family == "batchtopk":
+        return BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(k=settings.l0, **common))
     return TopKTrainingSAE(TopKTrainingSAEConfig(k=settings.l0, **common))
 
 
