@@ -71,9 +71,13 @@ def test_conclusions_weigh_the_headlines():
 
 
 def test_l0_warnings_name_the_pair():
-    (warning,) = l0_warnings({"a": 50.0, "b": 50.4, "c": 51.0, "d": 50.9})[:1]
-    assert "c" in warning
-    assert l0_warnings({"a": 50.0, "b": 50.4}) == []
+    (warning,) = l0_warnings({"one": 50.0, "two": 50.4, "three": 51.0, "four": 50.9})
+    assert "three (51) and four (50.9)" in warning
+    assert "that of one (50)" in warning
+    assert "two" not in warning
+    assert l0_warnings({"one": 50.0, "two": 50.4}) == []
+    (warning,) = l0_warnings({"one": 50.0, "two": 49.7, "three": 50.4})  # each near the first
+    assert "three (50.4) differs by more than 1 % from that of two (49.7)" in warning
 
 
 positive = st.floats(0.1, 10)

@@ -166,14 +166,21 @@ def known_loss(pair: tuple[str, str], known: Comparison | None) -> list[str]:
 
 
 def l0_warnings(l0: Mapping[str, float]) -> list[str]:
-    """One sentence where strict L0s of variants differ by more than 1 %."""
-    values = sorted(l0.values())
-    if not values or all(matched(b, a) for a, b in combinations(values, 2)):
+    """One sentence where strict L0s of variants differ by more than 1 %.
+
+    It names those that differ from the first, or else the two that differ most.
+    """
+    if all(matched(b, a) for a, b in combinations(sorted(l0.values()), 2)):
         return []
-    said = ", ".join(f"{name} {value:.4g}" for name, value in l0.items())
+    reference = next(iter(l0))
+    others = [name for name, value in l0.items() if not matched(value, l0[reference])]
+    if not others:
+        reference, others = min(l0, key=l0.__getitem__), [max(l0, key=l0.__getitem__)]
+    said = _and([f"{name} ({l0[name]:.4g})" for name in others])
     return [
-        f"strict L0 differs by more than 1 % ({said}), so differences may come from sparsity; "
-        "match them or compare whole Pareto curves"
+        f"strict L0 of {said} differs by more than 1 % from that of {reference} "
+        f"({l0[reference]:.4g}), so differences between them may come from sparsity; match them "
+        "or compare whole Pareto curves"
     ]
 
 

@@ -207,7 +207,9 @@ def _features(comparison: Comparison, asked: Question) -> list[str]:
     if identity is None or identity.matched_by != "index":
         return []
     jaccard = identity.figures["firing_jaccard"]
-    if jaccard.median is None:
+    assert asked.baseline is not None
+    overall = comparison.difference("overall", asked.subject, asked.baseline)
+    if jaccard.median is None or "firing Jaccard" in overall.reason:  # told in the sentence
         return []
     return [
         f"Its features and those of {_the(identity.reference)} have a median firing Jaccard of "
