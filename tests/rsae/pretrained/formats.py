@@ -1,4 +1,4 @@
-"""Write SAEs in the five formats, in the originals' own keys, layouts and libraries.
+"""Write SAEs in the formats that are read, in the originals' own keys, layouts and libraries.
 
 `Parts` are the tensors in the layout of `Teacher`; each writer stores them as its format does and
 returns the folder. `convert` writes an existing teacher into another format, where that can hold
@@ -182,6 +182,50 @@ def sparsify(folder: Path, p: Parts, W_skip: Tensor | None = None, **config: Any
     return folder
 
 
+def llama_scope(folder: Path, p: Parts, norm: float = 3.0, threshold: float = 0.4) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    d_in, d_sae = p.W_enc.shape
+    hook = "blocks.15.hook_resid_post"
+    config = {
+        "hook_point_in": hook,
+        "hook_point_out": hook,
+        "act_fn": "jumprelu",
+        "jump_relu_threshold": threshold,
+        "d_model": d_in,
+        "d_sae": d_sae,
+        "norm_activation": "dataset-wise",
+        "dataset_average_activation_norm": {"in": norm, "out": norm},
+    }
+    save_file(contiguous(linear(p)), folder / "final.safetensors")
+    (folder / "hyperparams.json").write_text(json.dumps(config))
+    return folder
+
+
+def goodfire(folder: Path, p: Parts) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name.replace(".", "_linear."): tensor for name, tensor in linear(p).items()}
+    torch.save(contiguous(state), folder / "Llama-3.1-8B-Instruct-SAE-l19.pth")
+    return folder
+
+
+def qwen_scope(folder: Path, p: Parts) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {"W_enc": p.W_enc.T, "b_enc": p.b_enc, "W_dec": p.W_dec.T, "b_dec": p.b_dec}
+    torch.save(contiguous(state), folder / "layer7.sae.pt")
+    (folder / "config.json").write_text(json.dumps({"k": p.k}))
+    return folder
+
+
+def linear(p: Parts) -> dict[str, Tensor]:
+    """As two `nn.Linear` have them."""
+    return {
+        "encoder.weight": p.W_enc.T,
+        "encoder.bias": p.b_enc,
+        "decoder.weight": p.W_dec.T,
+        "decoder.bias": p.b_dec,
+    }
+
+
 def convert(teacher: Teacher, format: str, folder: Path) -> Path | None:
     """Write a teacher in another format; None where that format has no such function.
 
@@ -211,6 +255,10 @@ def convert(teacher: Teacher, format: str, folder: Path) -> Path | None:
         return openai(folder, unshifted, "ReLU")
     if format == "gemma_scope" and family != "topk":
         return gemma_scope(folder, shifted)
+    if format == "goodfire" and family == "relu":
+        return goodfire(folder, shifted)
+    if format == "qwen_scope" and family != "jumprelu":
+        return qwen_scope(folder, shifted)
     if format == "sparsify" and family != "jumprelu":
         return sparsify(folder, unshifted)  # all of relu(h) are its d_sae largest
     if format == "dictionary_learning":

@@ -27,6 +27,9 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "dictionary_learning": lambda f: formats.dictionary_learning(f, PARTS, "BatchTopKSAE"),
     "openai": lambda folder: formats.openai(folder, PARTS, "TopK"),
     "sparsify": lambda folder: formats.sparsify(folder, PARTS),
+    "llama_scope": lambda folder: formats.llama_scope(folder, PARTS),
+    "goodfire": lambda folder: formats.goodfire(folder, PARTS),
+    "qwen_scope": lambda folder: formats.qwen_scope(folder, PARTS),
 }
 
 
@@ -67,8 +70,8 @@ def matrices(tensors: dict) -> list[str]:
 
 
 def vectors(tensors: dict) -> list[str]:
-    own = ("b_enc", "b_dec", "encoder.bias", "latent_bias", "pre_bias", "threshold")
-    return [name for name in tensors if name in own]
+    own = ("b_enc", "b_dec", "latent_bias", "pre_bias", "threshold")
+    return [name for name in tensors if name in own or name.endswith(("coder.bias", "linear.bias"))]
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -12,6 +12,12 @@ IMPOSSIBLE = {
     ("openai", "jumprelu"),
     ("openai", "topk"),  # its TopK standardises its input
     ("sparsify", "jumprelu"),
+    ("goodfire", "jumprelu"),
+    ("goodfire", "topk"),
+    ("qwen_scope", "jumprelu"),
+    ("llama_scope", "relu"),  # one positive threshold for all features
+    ("llama_scope", "jumprelu"),
+    ("llama_scope", "topk"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Trained sparse autoencoders of five file formats, read into one `Teacher`."""
+"""Trained sparse autoencoders of eight file formats, read into one `Teacher`."""
 
 from rsae.pretrained.base import Teacher
 from rsae.pretrained.load import FORMATS, load_teacher

@@ -9,7 +9,16 @@ from torch import Tensor
 
 from rsae.errors import CorruptFileError, TeacherError
 from rsae.files import exists
-from rsae.pretrained import dictionary_learning, gemma_scope, hub, openai, saelens, sparsify
+from rsae.pretrained import (
+    dictionary_learning,
+    gemma_scope,
+    hub,
+    llama_scope,
+    openai,
+    released,
+    saelens,
+    sparsify,
+)
 from rsae.pretrained.base import Teacher
 from rsae.pretrained.checks import named
 from rsae.pretrained.files import Weights, read_weights
@@ -24,6 +33,9 @@ class _Adapter(NamedTuple):
 _ADAPTERS = {
     saelens.FORMAT: _Adapter(saelens.claims, saelens.read),
     gemma_scope.FORMAT: _Adapter(gemma_scope.claims, gemma_scope.read),
+    llama_scope.FORMAT: _Adapter(llama_scope.claims, llama_scope.read),
+    released.GOODFIRE: _Adapter(released.claims_goodfire, released.read_goodfire),
+    released.QWEN_SCOPE: _Adapter(released.claims_qwen_scope, released.read_qwen_scope),
     dictionary_learning.FORMAT: _Adapter(dictionary_learning.claims, dictionary_learning.read),
     openai.FORMAT: _Adapter(openai.claims, openai.read),
     sparsify.FORMAT: _Adapter(sparsify.claims, sparsify.read),
