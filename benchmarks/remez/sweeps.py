@@ -51,6 +51,7 @@ class Case:
         best: the best error where it is known independently.
         solve: what is run in place of `remez.fit`.
         check: what is wrong with an accepted fit, in place of `contradiction`.
+        group: the row of the table of counts to which it belongs, if the sweep prints one.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Case:
     best: float | None = None
     solve: Callable[[], Any] | None = None
     check: Callable[[Any], str | None] | None = None
+    group: str | None = None
 
     def grid(self) -> np.ndarray:
         """Even points, and points clustered at the ends, at 0 and at the singular points.
@@ -155,16 +157,20 @@ def outcome(case: Case) -> tuple[str, str]:
 def run(name: str, count: int, first: int) -> dict[str, Any]:
     """Run a sweep: the counts, and every case that was not solved."""
     counts: Counter[str] = Counter()
+    groups: dict[str, Counter[str]] = {}
     unsolved, seconds = [], []
     for case in SWEEPS[name](count, first):
         begin = time.process_time()
         end, remark = outcome(case)
         seconds.append(time.process_time() - begin)
         counts[end] += 1
+        if case.group is not None:
+            groups.setdefault(case.group, Counter())[end.split()[0]] += 1
         if end != "solved":
             unsolved.append({"case": case.name, "end": end, "remark": remark})
     return {
         "counts": dict(counts.most_common()),
+        "groups": {name: dict(one.most_common()) for name, one in groups.items()},
         "unsolved": unsolved,
         "cases": sum(counts.values()),
         "cpu_seconds": {"total": sum(seconds), "largest": max(seconds, default=0.0)},
@@ -397,6 +403,44 @@ def below_diagonal(count: int, first: int) -> Iterator[Case]:
     return _smooth(lambda d: (d, d - 1))
 
 
+SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "Gaussian": lambda t: np.exp(-t * t),
+    "Lorentzian": lambda t: 1 / (1 + t * t),
+    "hat": lambda t: np.maximum(1 - np.abs(t), 0),
+}
+UNDER: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "0": np.zeros_like,
+    "cos x": np.cos,
+    "exp x": np.exp,
+}
+WIDTHS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
+
+
+@sweep("spikes")
+def spikes(count: int, first: int) -> Iterator[Case]:
+    """A smooth function and a spike of width w on (-1, 1), with a table of counts by width."""
+    for width in WIDTHS:
+        for seed in range(first, first + max(count // len(WIDTHS), 1)):
+            rng = np.random.default_rng(seed)
+            shape, under = str(rng.choice(list(SHAPES))), str(rng.choice(list(UNDER)))
+            centre, height = float(rng.uniform(-1, 1)), float(10 ** rng.uniform(-2, 0))
+            n = int(rng.integers(0, 9))
+            degree = (n + int(rng.integers(0, 3)), n)
+
+            def fn(
+                x: np.ndarray,
+                width: float = width,
+                centre: float = centre,
+                height: float = height,
+                shape: str = shape,
+                under: str = under,
+            ) -> np.ndarray:
+                return UNDER[under](x) + height * SHAPES[shape]((x - centre) / width)
+
+            name = f"seed {seed}: {under} + {height:.2g} {shape}((x-{centre:.3g})/{width:g})"
+            yield Case(f"{name} {degree}", fn, degree, rough=(centre,), group=f"width {width:g}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", help=f"default: all of {', '.join(SWEEPS)}")
@@ -414,6 +458,8 @@ def main() -> None:
         results[name] = one = run(name, arguments.count, arguments.first)
         seconds = one["cpu_seconds"]
         print(f"{name}: {one['cases']} cases, {seconds['total']:.1f} CPU s", one["counts"])
+        for group, counts in one["groups"].items():
+            print(f"  {group}: {counts}")
         for case in one["unsolved"]:
             if arguments.show or case["end"].startswith(("wrong", "untyped")):
                 print(f"  {case['end']}: {case['case']}: {case['remark']}")

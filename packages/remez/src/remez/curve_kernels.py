@@ -12,7 +12,7 @@ from numba import njit
 
 from remez.compilation import announce
 
-__all__ = ["alternating", "climb", "quotient"]
+__all__ = ["alternating", "bends", "between_marks", "climb", "curvature", "mark_bends", "quotient"]
 
 announce()
 
@@ -154,4 +154,65 @@ def climb(u, size, maxima, gain):  # type: ignore[no-untyped-def]
         if abs(step - middle) > 0.1 * max(left, right):
             out[filled] = u[i] + middle
             filled += 1
+    return out[:filled]
+
+
+@njit("i8(f8[::1], i8, f8)", cache=True, fastmath={"contract", "reassoc"})
+def bends(f, stride, limit):  # type: ignore[no-untyped-def]
+    """At how many points the sixth difference of f exceeds the limit; NaN exceeds every limit.
+
+    Each is the difference of seven values with ``stride`` points from one to the next.
+    """
+    count = f.size - 6 * stride
+    a, b, c, d = f[:count], f[stride:], f[2 * stride :], f[3 * stride :]
+    e, g, h = f[4 * stride :], f[5 * stride :], f[6 * stride :]
+    found = 0
+    for i in range(count):
+        sixth = a[i] + h[i] - 6.0 * (b[i] + g[i]) + 15.0 * (c[i] + e[i]) - 20.0 * d[i]
+        found += not abs(sixth) <= limit
+    return found
+
+
+@njit("(f8[::1], f8[::1], i8, f8, b1[::1])", cache=True, fastmath={"contract", "reassoc"})
+def mark_bends(f, weight, stride, limit, marks):  # type: ignore[no-untyped-def]
+    """Mark the middle of every sixth difference whose product with the weight exceeds the limit."""
+    count = f.size - 6 * stride
+    a, b, c, d = f[:count], f[stride:], f[2 * stride :], f[3 * stride :]
+    e, g, h = f[4 * stride :], f[5 * stride :], f[6 * stride :]
+    w, out = weight[3 * stride :], marks[3 * stride :]
+    for i in range(count):
+        sixth = a[i] + h[i] - 6.0 * (b[i] + g[i]) + 15.0 * (c[i] + e[i]) - 20.0 * d[i]
+        out[i] |= not w[i] * abs(sixth) <= limit
+
+
+@njit("f8[::1](f8[::1], f8[::1])", cache=True, error_model="numpy")
+def curvature(x, e):  # type: ignore[no-untyped-def]
+    """The distance of each inner value from the line through its neighbours; 0 if not finite."""
+    out = np.empty(x.size - 2)
+    for i in range(out.size):
+        left, right = x[i + 1] - x[i], x[i + 2] - x[i + 1]
+        bend = abs(e[i + 1] - (right * e[i] + left * e[i + 2]) / (left + right))
+        out[i] = bend if bend < np.inf else 0.0
+    return out
+
+
+@njit("f8[::1](f8[::1], f8, f8[::1], f8[::1])", cache=True, error_model="numpy")
+def between_marks(marks, origin, even, bent):  # type: ignore[no-untyped-def]
+    """Points between increasing marks: shares ``bent`` of every gap, and geometric ones.
+
+    The latter have the shares ``even`` of the logarithm of the distance from the origin, in every
+    gap over which it grows or falls by a factor above 3.
+    """
+    out = np.empty((marks.size - 1) * (bent.size + even.size))
+    filled = 0
+    for i in range(marks.size - 1):
+        low, high = marks[i] - origin, marks[i + 1] - origin
+        for share in bent:
+            out[filled] = marks[i] + (marks[i + 1] - marks[i]) * share
+            filled += 1
+        ratio = high / low
+        if 3 < ratio < np.inf or 0 < ratio < 1 / 3:
+            for share in even:
+                out[filled] = origin + low * ratio**share
+                filled += 1
     return out[:filled]

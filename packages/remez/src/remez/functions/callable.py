@@ -66,6 +66,11 @@ class Target:
             return np.array([self._scalar(v) for v in x.tolist()])
 
     @property
+    def takes_arrays(self) -> bool:
+        """Whether fn is evaluated at all points of an array at once, as far as is known."""
+        return bool(self._vectorised)
+
+    @property
     def is_coarse(self) -> bool:
         """Whether fn returns values of lower precision than float64."""
         return self.dtype is not None and self.dtype.kind == "f" and self.dtype.itemsize < 8

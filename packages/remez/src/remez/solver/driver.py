@@ -62,9 +62,10 @@ def solve(
     options = ExchangeOptions(max_iterations=max_iterations, history=history)
     target = problem.target()
     division = divide(problem, target)
-    chain = _chain(division.problem, division.target(target), start, options)
+    marks: list[float] = []
+    chain = _chain(division.problem, division.target(target), start, options, marks)
     try:
-        found = accepted(problem, target, chain, division)
+        found = accepted(problem, target, chain, division, marks)
     except np.linalg.LinAlgError as cause:
         raise ConvergenceError(
             f"the linear algebra of type {problem.degree} overflows: lower the degree"
@@ -90,6 +91,7 @@ def accepted(
     target: Target,
     chain: Iterable[Candidate],
     division: Division | None = None,
+    marks: list[float] | None = None,
 ) -> list[Solution]:
     """Yield solutions up to the first accepted one.
 
@@ -97,7 +99,8 @@ def accepted(
     ``division`` by the zeros of fn is given, the divided problem is solved.
 
     Verification costs as much as several exchange steps. Therefore outcomes that are not nearly
-    level are verified only if all starts have failed.
+    level are verified only if all starts have failed. Where the judge finds the largest error of a
+    rejected outcome is added to ``marks``, because fn may have a narrow feature there.
     """
     found: list[Solution] = []
     waiting: list[Candidate] = []
@@ -105,12 +108,15 @@ def accepted(
         for small, one in with_lowest(reduced, outcome):
             candidate = small, one, method
             if one.state is not None and one.state.nearly:
-                found.append(_judged(problem, target, division, *candidate))
-                if found[-1].converged:
+                solution, worst = _judged(problem, target, division, *candidate)
+                found.append(solution)
+                if solution.converged:
                     return found
+                if marks is not None:
+                    marks.append(worst)
             elif one.state is not None:
                 waiting.append(candidate)
-    return found + [_judged(problem, target, division, *candidate) for candidate in waiting]
+    return found + [_judged(problem, target, division, *candidate)[0] for candidate in waiting]
 
 
 def _chain(
@@ -118,8 +124,12 @@ def _chain(
     target: Target,
     start: Solution | None,
     options: ExchangeOptions,
+    marks: list[float],
 ) -> Iterator[Candidate]:
-    """Yield the outcomes of the starts in order; the caller stops at the first accepted one."""
+    """Yield the outcomes of the starts in order; the caller stops at the first accepted one.
+
+    The caller adds to ``marks`` the places at which the outcomes so far were rejected.
+    """
     if start is not None:
         reduced = reduce(problem, target, Survey(np.array([start.rational.focus])))
         soon = replace(options, tolerance=LEVEL)
@@ -140,7 +150,7 @@ def _chain(
     yield reduced, from_half(reduced, grid, densities, options), "half the degree"
     if problem.degree[0] < problem.degree[1] and not reduced.fixed:
         yield *zero(reduced, grid), "zero"
-    found = survey(problem, target)
+    found = survey(problem, target, marks)
     if found.fault is not None:
         place = "" if found.where is None else f" (near x = {found.where:.17g})"
         coarse = f"; fn returns {target.dtype}: compute it in float64" if target.is_coarse else ""
@@ -205,8 +215,8 @@ def _judged(
     reduced: Reduced,
     outcome: Outcome,
     method: str,
-) -> Solution:
-    """The outcome as a solution with the verdict of the judge."""
+) -> tuple[Solution, float]:
+    """The outcome as a solution with the verdict of the judge, and the place of its maximum."""
     assert outcome.state is not None
     rational: RationalFunction = reduced.rational(outcome.state.level)
     zeros: Sequence[LocalZero] = ()
@@ -215,7 +225,7 @@ def _judged(
     hints = reduced.hints(outcome.state.reference.u)
     singular = reduced.hints(np.array(reduced.singular))
     verdict = judge(problem, rational, hints, target, zeros, singular.tolist())
-    return Solution(
+    solution = Solution(
         rational,
         problem,
         verdict.error,
@@ -227,3 +237,4 @@ def _judged(
         method=method,
         defect=verdict.defect,
     )
+    return solution, verdict.worst

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,7 +36,7 @@ class Survey:
     where: float | None = None
 
 
-def survey(problem: Problem, target: Target) -> Survey:
+def survey(problem: Problem, target: Target, marks: Sequence[float] = ()) -> Survey:
     """Repeatedly halve the panels on which f deviates most from linear, or is sharpest.
 
     Per halving, the deviation decreases by a factor 4 where f is smooth, 2 at a kink, less at an
@@ -43,8 +44,13 @@ def survey(problem: Problem, target: Target) -> Survey:
     sharpness), it decreases where f is smooth and increases at a kink, so that the panels cluster
     at all singular points. The deviation on a half is assumed to be at least that of a smooth f,
     because a kink may lie such that the midpoint is on the line.
+
+    Args:
+        problem: The approximation problem.
+        target: fn as a function of arrays.
+        marks: Points in features that may be narrower than the first panels, which end there.
     """
-    ends = [_panels(a, b) for a, b in problem.domain.intervals]
+    ends = [_panels(a, b, marks) for a, b in problem.domain.intervals]
     low = np.concatenate([e[:-1] for e in ends])
     high = np.concatenate([e[1:] for e in ends])
     middle = 0.5 * (low + high)
@@ -69,8 +75,13 @@ def survey(problem: Problem, target: Target) -> Survey:
     return _findings(problem, target, panels, range_)
 
 
-def _panels(a: float, b: float) -> np.ndarray:
-    """Ends of the first panels, geometric out to infinity."""
+def _panels(a: float, b: float, marks: Sequence[float]) -> np.ndarray:
+    """Ends of the first panels, geometric out to infinity, and the marks between them."""
+    ends = _first_panels(a, b)
+    return np.union1d(ends, [c for c in marks if a < c < b]) if marks else ends
+
+
+def _first_panels(a: float, b: float) -> np.ndarray:
     if np.isfinite(a) and np.isfinite(b):
         share = np.linspace(0, 1, PANELS + 1)
         share[1:-1] += (

@@ -12,7 +12,8 @@ come from a linear program (`remez.verification.sample_bound`). The module impor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from remez.problem import Problem
 from remez.rational.protocol import RationalFunction as Rational
 from remez.solution import Status
 from remez.verification.judge_grid import EVEN, TINY, grid, near_roots
+from remez.verification.narrow_features import between, candidates
 
 __all__ = ["Curve", "Verdict", "alternation", "count_of", "grid", "judge", "keeps_sign"]
 
@@ -41,6 +43,7 @@ WINDOW = 26  # neighbours on either side (two gaps between hints) whose size set
 MEANINGFUL = 1e-3  # an error above this share of the typical |w f| is not due to rounding
 TYPICAL = 0.9  # quantile of |w f| that counts as its typical size
 SEEN = 1000  # additional points at which the rounding error is sampled
+ACCEPTED = (Status.CONVERGED, Status.NOISE_FLOOR)
 UNSEEN = 0.5  # safety margin for unsampled points, as a share of the sampled rounding error
 ULPS = 2  # further safety margin, in ulps of |w f|
 
@@ -83,6 +86,7 @@ class Curve:
         rows = [[self.f, other.f], [self.e, other.e], [self.q, other.q]]
         return Curve(x[order], *(np.concatenate(row)[order] for row in rows))
 
+    @cached_property
     def size(self) -> float:
         """``max |w f|``, the size to which rounding errors are relative."""
         size = np.abs(self.f)
@@ -121,9 +125,42 @@ def judge(
         hints = np.union1d(hints, [one.zero.high for one in zeros])
     centres = [0.0, rational.focus, *singular]
     curve, resolved = _explored(problem, rational, target, hints, centres)
+    order = sum(one.zero.order for one in zeros)
+    verdict = _verdict(problem, rational, curve, resolved, order, hints)
+    if verdict.status not in ACCEPTED or problem.samples is not None:
+        return verdict
+    missed, largest = _missed(problem, rational, target, curve, verdict)
+    if missed is not None:
+        curve, resolved = _refined(problem, rational, target, missed)
+        verdict = _verdict(problem, rational, curve, resolved, order, hints)
+    if verdict.status is Status.NOISE_FLOOR:
+        error = max(verdict.error, largest)
+        noise = float(_noise(curve, error)[np.searchsorted(curve.x, verdict.worst)])
+        error += UNSEEN * (error - verdict.lower) + ULPS * noise
+        verdict = replace(verdict, error=error)
+    return verdict
+
+
+def _verdict(
+    problem: Problem,
+    rational: Rational,
+    curve: Curve,
+    resolved: Status | None,
+    order: int,
+    hints: np.ndarray,
+) -> Verdict:
+    """The verdict on a curve.
+
+    Args:
+        problem: The approximation problem.
+        rational: The rational function to judge.
+        curve: The resolved error curve.
+        resolved: The reason why it is not resolved, if any.
+        order: The orders of all zeros of fn that were divided out, added up.
+        hints: The reference of a rational whose error alternates too rarely.
+    """
     defect = _defect(problem, rational, curve)
-    count = count_of(problem, defect)
-    count -= sum(one.zero.order for one in zeros)
+    count = count_of(problem, defect) - order
     size = np.abs(curve.e)
     top = int(size.argmax())
     error, worst = float(size[top]), float(curve.x[top])
@@ -134,9 +171,6 @@ def judge(
         lower = max(lower, _excluded(problem, rational, curve, error, lower))
     noise = _noise(curve, error)
     status = _status(problem, curve, error, lower, resolved, poles, noise)
-    if status is Status.NOISE_FLOOR and problem.samples is None:
-        error = max(error, _seen(problem, rational, target, curve))
-        error += UNSEEN * (error - lower) + ULPS * float(noise[top])
     complete = points.size >= count or problem.samples is not None
     reference = curve.x[points] if complete else hints
     return Verdict(status, error, min(lower, error), reference, defect, worst)
@@ -152,6 +186,30 @@ def _excluded(
     from remez.verification.sample_bound import excludes
 
     return close if excludes(problem, rational, curve.x, close) else 0.0
+
+
+def _missed(
+    problem: Problem, rational: Rational, target: Target, curve: Curve, verdict: Verdict
+) -> tuple[Curve | None, float]:
+    """The curve with further points if it missed a larger error or a sign of q, and that error.
+
+    An error that `AGREE` or rounding explains is not missed.
+    """
+    lower = 2 * sum(rational.degree) < sum(problem.degree)
+    x = candidates(problem, target, curve.x, verdict.error, curve.size, lower)
+    limit = (1 + AGREE) * verdict.error
+    if verdict.status is Status.NOISE_FLOOR:
+        limit += ROUNDING * EPS * curve.size
+        x = np.concatenate([x, between(problem, curve.x, SEEN // curve.x.size + 1)])
+    if not x.size:
+        return None, 0.0
+    more = _curve(problem, rational, target, x)
+    size = np.abs(more.e)
+    largest = float(size.max(initial=0.0))
+    merged = curve.merge(more)
+    if largest <= limit and (rational.degree[1] == 0 or keeps_sign(problem, merged)):
+        return None, largest
+    return merged, largest
 
 
 def _explored(
@@ -172,6 +230,13 @@ def _explored(
         none = np.zeros(between.size)
         return curve.merge(Curve(between, none, none, rational.with_sign(between)[1])), None
     curve = _curve(problem, rational, target, grid(problem, rational, hints, centres))
+    return _refined(problem, rational, target, curve)
+
+
+def _refined(
+    problem: Problem, rational: Rational, target: Target, curve: Curve
+) -> tuple[Curve, Status | None]:
+    """The curve with points added until it is resolved, and the status if it cannot be."""
     curve = _straightened(problem, rational, target, curve)
     curve, resolved = _resolve(problem, rational, target, curve)
     return _climb(problem, rational, target, curve), resolved
@@ -179,7 +244,9 @@ def _explored(
 
 def keeps_sign(problem: Problem, curve: Curve) -> bool:
     """Whether q has one sign on each interval; the grid contains the real parts of its roots."""
-    inside = [curve.q[(a <= curve.x) & (curve.x <= b)] for a, b in problem.domain.intervals]
+    inside = [curve.q]
+    if len(problem.domain.intervals) > 1:
+        inside = [curve.q[(a <= curve.x) & (curve.x <= b)] for a, b in problem.domain.intervals]
     return not any(q.max() > 0 > q.min() for q in inside)
 
 
@@ -237,7 +304,7 @@ def _noise(curve: Curve, error: float) -> np.ndarray:
 
     It is 0 everywhere if the largest error is too large to be caused by rounding.
     """
-    if error > RESOLVED * EPS * curve.size():
+    if error > RESOLVED * EPS * curve.size:
         return np.zeros_like(curve.x)
     size = np.abs(np.where(np.isfinite(curve.f), curve.f, 0.0))
     width, length = 1, 2 * WINDOW + 1
@@ -250,19 +317,10 @@ def _noise(curve: Curve, error: float) -> np.ndarray:
     return noise
 
 
-def _seen(problem: Problem, rational: Rational, target: Target, curve: Curve) -> float:
-    """The largest error on additional points, for an error dominated by rounding."""
-    gap = np.diff(curve.x)
-    share = np.arange(1, SEEN // gap.size + 2) * 0.6180339887498949 % 1  # golden-ratio sequence
-    x = (curve.x[:-1, None] + gap[:, None] * share).ravel()
-    x = x[problem.domain.contains(x)]
-    return float(np.abs(_curve(problem, rational, target, x).e).max(initial=0.0))
-
-
 def _defect(problem: Problem, rational: Rational, curve: Curve) -> int:
     """``min(m - deg p, n - deg q)``, which is n for r = 0, whose deg p is -inf."""
     m, n = problem.degree
-    if np.abs(curve.f - curve.e).max() <= 4 * EPS * curve.size():
+    if np.abs(curve.f - curve.e).max() <= 4 * EPS * curve.size:
         return n
     return max(min(m - rational.degree[0], n - rational.degree[1]), 0)
 
@@ -279,8 +337,10 @@ def _curve(problem: Problem, rational: Rational, target: Target, x: np.ndarray) 
     weight = problem.weight_of(x, f)
     with np.errstate(all="ignore"):
         r, sign = rational.with_sign(x)
-        error = np.where((weight == 0) | (f == r), 0.0, weight * (f - r))
-        error[np.isnan(error)] = np.inf
+        error = weight * (f - r)
+        if not np.isfinite(error).all():
+            error = np.where((weight == 0) | (f == r), 0.0, error)
+            error[np.isnan(error)] = np.inf
         curve = Curve(x, weight * f, error, sign)
         if not isinstance(target.fn, Smoothed):
             return curve
@@ -295,16 +355,14 @@ def _straightened(problem: Problem, rational: Rational, target: Target, curve: C
     singularity that is visible only at tiny distances, such as ``1/log|x|``; then the sharpest
     places are refined down to neighbouring floats.
     """
-    rounding = ROUNDING * EPS * curve.size()
+    rounding = ROUNDING * EPS * curve.size
     for attempt in range(70):
-        gap = np.diff(curve.x)
-        line = (gap[1:] * curve.e[:-2] + gap[:-1] * curve.e[2:]) / (gap[1:] + gap[:-1])
-        bend = np.abs(curve.e[1:-1] - line)
-        bend[~np.isfinite(bend)] = 0.0
+        bend = curve_kernels.curvature(curve.x, curve.e)
         top = np.abs(curve.e).max()
         if attempt < STEADY:
             at = 1 + np.flatnonzero(bend > max(BENT * top, rounding))
         else:
+            gap = np.diff(curve.x)
             sharp = bend / np.maximum(gap[1:], gap[:-1]) ** 1.5
             sharp[bend <= max(AGREE * top, rounding)] = 0.0
             at = 1 + np.argsort(sharp)[-TRACKED:]
@@ -372,7 +430,7 @@ def _climb(problem: Problem, rational: Rational, target: Target, curve: Curve) -
     The vertex of the parabola through three points and the middle of the longer side are added
     until the parabola predicts a relative increase below `PROMISE`; a kink takes about ten rounds.
     """
-    rounding = 8 * EPS * curve.size()
+    rounding = 8 * EPS * curve.size
     for _ in range(24):
         size = np.abs(curve.e)
         top = size.max()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from remez import curve_kernels
 from remez.points import distinct
 from remez.problem import Problem
 from remez.rational.protocol import RationalFunction as Rational
@@ -19,6 +20,8 @@ BEND = 0.5 * (1 - np.cos(np.pi * GAP))
 TAIL = np.geomspace(1e-16, 0.5, 20)
 NEAR = np.geomspace(1e-18, 1, 40)  # relative distances from a centre of clustering
 TINY = np.geomspace(1e-300, 1e-18, 48)  # smaller distances from 0, down to float64's range
+AROUND = np.concatenate([-NEAR, NEAR])  # both sides of a centre
+AROUND_ZERO = np.concatenate([-NEAR, -TINY, TINY, NEAR])
 FAR = 1e15  # infinity is represented by this multiple of the farthest hint
 
 
@@ -40,25 +43,16 @@ def grid(
         a, b = max(low, origin - FAR * reach), min(high, origin + FAR * reach)
         marks = np.concatenate([[a, b], hints[(hints > a) & (hints < b)]])
         marks.sort()
-        width = np.diff(marks)
-        offset = marks - origin
-        with np.errstate(all="ignore"):
-            ratio = offset[1:] / offset[:-1]
-        wide = ((ratio > 3) & (ratio < np.inf)) | ((ratio > 0) & (ratio < 1 / 3))
-        bent = offset[:-1][wide, None] * ratio[wide, None] ** GAP
         parts += [
             marks,
             a + (b - a) * EVEN,
-            (marks[:-1, None] + width[:, None] * BEND).ravel(),
-            origin + bent.ravel(),
-            a + width[0] * TAIL,
-            b - width[-1] * TAIL,
+            curve_kernels.between_marks(marks, origin, GAP, BEND),
+            a + (marks[1] - a) * TAIL,
+            b - (b - marks[-2]) * TAIL,
         ]
         for centre in {c for c in centres if a <= c <= b}:
-            near = min(b - a, reach) * NEAR
-            parts += [centre + near, centre - near, _neighbours(centre)]
-            if centre == 0:
-                parts += [min(b - a, reach) * TINY, -min(b - a, reach) * TINY]
+            parts.append(centre + min(b - a, reach) * (AROUND if centre else AROUND_ZERO))
+            parts.append(_neighbours(centre))
         if np.isinf([low, high]).any():
             far = reach * np.geomspace(1, FAR, 60)
             parts += [origin + far, origin - far]
