@@ -84,3 +84,34 @@ def test_a_narrow_peak_is_met_to_rounding():
     """1/(x² + 1e-12) is of type (0, 2); its rounding is eps 1e12 at the top."""
     fit = remez.fit(lambda x: 1 / (x * x + 1e-12), (0, 2))
     assert fit.error < 64 * np.finfo(float).eps * 1e12
+
+
+@pytest.mark.parametrize(
+    ("fn", "degree", "domain", "c"),
+    [
+        (inverse_log(-0.132, 42.3, 0.5), (0, 1), (-0.59, 0.31), -0.132),
+        (inverse_log(0.267, 49.9), (4, 4), (0.09, 0.65), 0.267),
+        (inverse_log(1.16, 2.29, 2.0), (9, 9), (1.16, 1.23), 1.16),
+        (inverse_log(0.0, 14.6), (8, 8), (-0.047, 0.33), 0.0),
+        (lambda x: np.abs(x - 0.3) ** 0.1, (4, 4), (-1, 1), 0.3),
+        (lambda x: np.abs(x - 0.3) ** 0.05, (3, 2), (-1, 1), 0.3),
+    ],
+)
+def test_an_infinite_slope_is_no_jump(fn, degree, domain, c):
+    fit = remez.fit(fn, degree, domain)
+    assert fit.status is Status.CONVERGED
+    assert seen(fit, fn, domain, (c,)) <= fit.error * (1 + 1e-3)
+    error = fn(fit.reference) - fit(fit.reference)
+    assert fit.reference.size >= sum(degree) + 2
+    assert (np.diff(np.sign(error)) != 0).all()
+    assert np.abs(error).min() >= 0.998 * fit.error
+
+
+@pytest.mark.parametrize("c", [0.0, 0.3, -0.777])
+@pytest.mark.parametrize(
+    "smooth",
+    [np.zeros_like, np.cos, lambda t: np.sqrt(np.abs(t)), lambda t: np.abs(t) ** 0.2],
+)
+def test_a_jump_is_one_beside_a_steep_function(c, smooth):
+    with pytest.raises(remez.RemezError):
+        remez.fit(lambda x: smooth(x - c) + (x >= c), (4, 4))

@@ -23,7 +23,9 @@ from remez.solver.problem_reduction import Reduced, Samples
 
 __all__ = ["ascend"]
 
-STEPS = 2  # multiple of max_iterations, since these steps are shorter
+STEPS = 5  # multiple of max_iterations, since these steps are shorter
+SLOW = 10  # steps in which the levelled error has to rise by a share of the gap
+SHARE = 0.003  # of the gap
 HALVINGS = 7  # largest number of halvings of a step
 SINGLE = 6  # number of largest extrema that are tried for a single exchange
 
@@ -34,7 +36,7 @@ def ascend(
     """The outcome from the first of the starts that leads to a level error, else the best."""
     best = Outcome(None, 0)
     for start in starts:
-        outcome = _from(reduced, reduced.sample(start), grid, options)
+        outcome = _from(reduced, reduced.reference(start), grid, options)
         state = outcome.state
         if state is None:
             continue
@@ -52,9 +54,13 @@ def _rank(state: State) -> tuple[bool, float]:
 def _from(reduced: Reduced, start: Samples, grid: Samples, options: ExchangeOptions) -> Outcome:
     state = _state(reduced, start, grid, 1, 0.0)
     steps = STEPS * options.max_iterations
+    bounds: list[float] = []
     for iteration in range(2, steps + 2):
         if state is None:
             return Outcome(None, 1)
+        bounds.append(abs(state.level.error))
+        if len(bounds) > SLOW and bounds[-1] < (1 + SHARE * state.gap) * bounds[-1 - SLOW]:
+            return Outcome(state, iteration - 1)
         options.seen(reduced, state)
         if state.extrema.sound and terminate(reduced, state, 0, options.tolerance):
             return Outcome(state, iteration - 1)
@@ -74,7 +80,7 @@ def _higher(reduced: Reduced, state: State, grid: Samples, iteration: int) -> St
         if one is not None and one.extrema.sound:
             return one
         found = found or one
-        proposal = reduced.sample(between(state.reference.u, proposal.u))
+        proposal = reduced.reference(between(state.reference.u, proposal.u))
     if found is not None:
         return found
     extrema = state.extrema

@@ -171,6 +171,10 @@ def _chain(
     yield reduced, ascend(reduced, tried, seen, options), "AAA-Lawson"
     for small, outcome in step_degrees(reduced, grid, dense, options):
         yield small, outcome, "differential correction"
+        state = outcome.state
+        if small.degree == reduced.degree and state is not None and not state.nearly:
+            again = ascend(reduced, [state.reference.u], seen, options)
+            yield reduced, again, "differential correction"
 
 
 def _compared(

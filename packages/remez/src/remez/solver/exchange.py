@@ -154,7 +154,7 @@ def exchange(
 
 def _best(reduced: Reduced, starts: list[np.ndarray]) -> tuple[Samples, Levelled | None]:
     """The start with the largest levelled error among rationals with the right signs of q."""
-    tried = [(proposal, solve(reduced, proposal)) for proposal in map(reduced.sample, starts)]
+    tried = [(proposal, solve(reduced, proposal)) for proposal in map(reduced.reference, starts)]
 
     def bound(one: tuple[Samples, Levelled | None]) -> float:
         levelled = one[1]
@@ -200,7 +200,7 @@ def _step(
                 break
         if previous is None or previous.u.size != proposal.u.size:  # there is no reference half way
             break
-        proposal = reduced.sample(between(previous.u, proposal.u))
+        proposal = reduced.reference(between(previous.u, proposal.u))
         levelled = solve(reduced, proposal)
     return fallback
 

@@ -172,6 +172,24 @@ class Reduced:
         g = (2 / (1 + y)) ** excess
         return Samples(2 * y / (1 + y), f / g, w * g)
 
+    def reference(self, u: np.ndarray) -> Samples:
+        """Target and weight at the points of a reference, which are kept distinct.
+
+        Points that rounding of x makes equal are moved to the next numbers of float64, if these
+        are in the domain.
+        """
+        samples = self.sample(u)
+        if self.parity is not None or self.unbounded or (samples.u[1:] > samples.u[:-1]).all():
+            return samples
+        x = np.sort(self.x(u))
+        for i in range(1, x.size):
+            x[i] = max(x[i], np.nextafter(x[i - 1], np.inf))
+        high = self.problem.domain.hull[1]
+        for i in range(x.size - 1, -1, -1):
+            x[i] = min(x[i], high)
+            high = np.nextafter(x[i], -np.inf)
+        return self.sample(self.u(x))
+
     def scan(self, reference: Samples, grid: Samples) -> Samples:
         """The points at which the error is sampled: ``grid``, the reference, and points between."""
         between = kernels.fill(reference.u, self.components, self.centres, FRACTIONS)

@@ -40,6 +40,7 @@ BENT = 0.04  # deviation from linear interpolation, relative to the maximum, tha
 STEADY = 6  # halvings that suffice at a kink
 TRACKED = 3  # sharpest places that are refined further, down to rounding
 WINDOW = 26  # neighbours on either side (two gaps between hints) whose size sets the rounding
+SLOWER = 8.0  # factor by which the rest of a slower sequence exceeds that of a geometric one
 MEANINGFUL = 1e-3  # an error above this share of the typical |w f| is not due to rounding
 TYPICAL = 0.9  # quantile of |w f| that counts as its typical size
 SEEN = 1000  # additional points at which the rounding error is sampled
@@ -393,10 +394,11 @@ def _resolve(
 ) -> tuple[Curve, Status | None]:
     """Halve every gap over which the error changes by more than half its maximum.
 
-    A continuous error is resolved after a few halvings. At a jump, halving ends at neighbouring
-    floats; noise is detected by the growing number of points.
+    A continuous error is resolved after a few halvings. At a jump, and where fn has an infinite
+    slope, halving ends at neighbouring floats; noise is detected by the growing number of points.
     """
     limit = 40 * (sum(problem.degree) + 10) + curve.x.size
+    steep: set[float] = set()
     for _ in range(70):
         low, high = curve.x[:-1], curve.x[1:]
         level = 0.5 * np.abs(curve.e).max()
@@ -406,15 +408,44 @@ def _resolve(
         middle = _middle(low, high)
         open_ = rough & (middle > low) & (middle < high) & problem.domain.contains(middle)
         open_ &= np.abs(middle) > TINY[0]
-        gaps = rough & ~open_ & _same_component(problem, low, high)
-        if gaps.any():
-            return curve, Status.JUMP
+        closed = np.flatnonzero(rough & ~open_ & _same_component(problem, low, high))
+        for i in closed[~np.isin(low[closed], list(steep))]:
+            if not _is_continuous(problem, rational, target, low[i], high[i], AGREE * level):
+                return curve, Status.JUMP
+            steep.add(float(low[i]))
         if not open_.any():
             return curve, None
         if curve.x.size > limit:
             return curve, Status.NOISY
         curve = curve.merge(_curve(problem, rational, target, middle[open_]))
     return curve, None
+
+
+def _is_continuous(
+    problem: Problem, rational: Rational, target: Target, low: float, high: float, small: float
+) -> bool:
+    """Whether fn and r are continuous between neighbouring floats, though one of them is steep.
+
+    The differences over distances from one end that grow by factors are compared. If they decrease
+    like a geometric sequence, as for ``|x|^a``, the change within the gap is the rest of its sum.
+    For inverse powers of a logarithm they decrease more slowly, and that sum is too small by a
+    bounded factor. At a jump the differences are much smaller than the change. A change of at most
+    ``small`` is ignored.
+    """
+    distance = (high - low) * 16.0 ** np.arange(6)
+    for end, side in ((low, 1.0), (high, -1.0)):
+        x = end + side * np.append(0.0, distance)
+        order = np.argsort(x)
+        curve = _curve(problem, rational, target, x[order][problem.domain.contains(x[order])])
+        values = np.array([curve.f, curve.f - curve.e])[:, :: int(side)]
+        if curve.x.size < x.size or not np.isfinite(values).all():
+            continue
+        steps = np.abs(np.diff(values))
+        change, first, last = steps[:, 0], steps[:, 1], steps[:, -1]
+        ratio = np.minimum((first / np.maximum(last, np.finfo(float).tiny)) ** 0.25, 1.0)
+        if ((change <= small) | (change * (1 - ratio) <= SLOWER * first * ratio)).all():
+            return True
+    return False
 
 
 def _same_component(problem: Problem, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ __all__ = ["Densities", "base_grid", "dense_grid"]
 # distances from a centre, and from zero, in units of the length of the domain
 NEAR = 10.0 ** -np.arange(1.0, 15.0, 1.5)
 ZERO = 10.0 ** -np.arange(16.0, 60.0, 2.0)
+TINY = 10.0 ** -np.arange(60.0, 300.0, 4.0)  # at a singular origin, down to float64's range
 # a circle's worth of points of half the line, and on to infinity
 ANGLES = np.concatenate([np.tan(0.5 * np.pi * np.arange(1, 40) / 40), np.geomspace(30, 1e6, 40)])
 CHEBYSHEV = 1 - np.cos(np.pi * np.arange(65) / 64)  # on [0, 2]
@@ -30,7 +31,10 @@ def base_grid(reduced: Reduced) -> Samples:
     length = float(reduced.components[-1, 1] - reduced.components[0, 0])
     near = length * NEAR
     centres = reduced.centres[:, None]
-    parts = [reduced.components, centres + near, centres - near, length * ZERO, -length * ZERO]
+    parts = [reduced.components, centres, centres + near, centres - near]
+    parts += [length * ZERO, -length * ZERO]
+    if 0.0 in reduced.singular:
+        parts += [length * TINY, -length * TINY]
     if reduced.line:
         parts += [ANGLES, -ANGLES]
     u = np.concatenate([part.ravel() for part in parts])
