@@ -70,9 +70,9 @@ def test_the_judges_know_no_solver():
     import ast
     import inspect
 
-    from remez.verification import judge, precise_judge
+    from remez.verification import error_curve, judge, narrow_features, precise_judge
 
-    for module in (judge, precise_judge):
+    for module in (judge, precise_judge, error_curve, narrow_features):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.ImportFrom):
                 assert not str(node.module).startswith("remez.solver")

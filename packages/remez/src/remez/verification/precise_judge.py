@@ -20,7 +20,9 @@ from remez.problem import Degree, Problem, attainable
 from remez.rational.arithmetic import fastest
 from remez.rational.protocol import RationalFunction, Real
 from remez.solution import Status
-from remez.verification.judge import Curve, Verdict, alternation, count_of, grid, keeps_sign
+from remez.verification.error_curve import Curve, alternation, count_of
+from remez.verification.judge import Verdict, keeps_sign
+from remez.verification.judge_grid import grid
 
 __all__ = ["judge_precise"]
 
