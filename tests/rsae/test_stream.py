@@ -12,7 +12,7 @@ from rsae.data import ActivationStream, harvest
 from rsae.data import harvesting as harvesting_module
 from rsae.data.document import Document
 from rsae.data.stream import Position
-from rsae.data.text import tokenize
+from rsae.data.text import Tokens, tokenize
 from rsae.errors import ConfigError, HookError, StoreError, TextError
 
 from .fake_host import HOOKS, FakeHost
@@ -35,7 +35,8 @@ def text(n=9, words=70):
 
 def stream_of(documents, host=None, **settings):
     settings = {"shuffle_rows": 40, "context_size": CONTEXT, **settings}
-    return ActivationStream(host or FakeHost(), lambda n: documents[n:], HOOKS[1], **settings)
+    source = documents if isinstance(documents, Tokens) else lambda n: documents[n:]
+    return ActivationStream(host or FakeHost(), source, HOOKS[1], **settings)
 
 
 @pytest.mark.parametrize("seed", [None, 0, 7])
@@ -160,3 +161,52 @@ def test_memory_does_not_grow_with_the_text():
     batches.close()
     assert max(held.values()) <= 6 * 512 * 64 * 4
     assert held[51] <= 2 * max(held[10], held[11], 512 * 64 * 4)
+
+
+@pytest.mark.parametrize("n_tokens", [1, 50, 171, 10**6])
+def test_a_pass_ends_with_the_sequence_that_reaches_its_tokens(n_tokens):
+    """As if the text ended there, wherever the stream is taken up again."""
+    documents = text()
+    tokens = tokenize(FakeHost(), documents, CONTEXT)
+    reached = (~tokens.special).sum(dim=1).cumsum(0) - (~tokens.special).sum(dim=1) < n_tokens
+    first = Tokens(tokens.ids[reached], tokens.special[reached], tokens.document[reached])
+    expected = list(stream_of(first).batches(8, seed=3, epochs=3))
+    limited = stream_of(documents, n_tokens=n_tokens)
+    assert all(map(torch.equal, limited.batches(8, seed=3, epochs=3), expected))
+    for taken in (1, len(expected) // 2, len(expected) - 1):
+        begun = limited.batches(8, seed=3, epochs=3)
+        list(islice(begun, taken))
+        rest = list(limited.batches(8, seed=3, epochs=3, start=begun.position))
+        begun.close()
+        assert len(rest) == len(expected) - taken
+        assert all(map(torch.equal, rest, expected[taken:]))
+
+
+@pytest.mark.parametrize("stop", [1, 4, 5, 6, 10, 10**6])
+def test_no_block_is_made_that_is_not_read(stop):
+    documents, host = text(), FakeHost()
+    expected = list(islice(stream_of(documents).batches(8, seed=3), stop))
+    found = stream_of(documents, host).batches(8, seed=3, stop=stop)
+    given = list(found)
+    assert len(given) == len(expected)
+    assert all(map(torch.equal, given, expected))
+    assert found.position.given == len(given)
+    if stop <= 5:
+        least = FakeHost()
+        next(stream_of(documents, least).batches(8, seed=3, stop=1))
+        assert host.calls == least.calls
+
+
+def test_what_makes_the_batches_is_in_the_checksum():
+    tokens = tokenize(FakeHost(), text(), CONTEXT)
+    fewer = Tokens(tokens.ids[1:], tokens.special[1:], tokens.document[1:])
+    streams = [
+        stream_of(tokens), stream_of(fewer),
+        stream_of(text(), name="a"), stream_of(text(), name="b"),
+        stream_of(text(), name="a", n_tokens=100), stream_of(tokens, shuffle_rows=48),
+        stream_of(tokens, FakeHost(fingerprint="e" * 64)),
+    ]  # fmt: skip
+    assert len({stream.sha256 for stream in streams}) == len(streams)
+    assert stream_of(tokens).sha256 == streams[0].sha256
+    with pytest.raises(ConfigError, match="one context size"):
+        stream_of(tokens, context_size=CONTEXT + 1)

@@ -1,6 +1,6 @@
 """A sample of activations, in memory or mapped from shards."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import accumulate, count
 
@@ -80,7 +80,7 @@ class Activations:
         epochs: int | None = 1,
         start: int = 0,
         shuffle_rows: int = SHUFFLE_ROWS,
-    ) -> Iterator[Tensor]:
+    ) -> Generator[Tensor]:
         """Batches of shape (batch_size, d_in) in float32; an epoch's last may be smaller.
 
         The order is that of `rsae.data.order`: a batch touches only the files of its block.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -15,7 +17,7 @@ from torch import Tensor
 from rsae.data.document import Document
 from rsae.data.harvesting import activations_at, sequences_per_shard, storable
 from rsae.data.order import SHUFFLE_ROWS, block_rows, permutation
-from rsae.data.text import tokenize
+from rsae.data.text import Tokens, tokenize
 from rsae.errors import ConfigError, TextError
 from rsae.language_model.host import Host, hook_width
 from rsae.language_model.matmul import fast_products
@@ -36,16 +38,20 @@ class Position:
             of the shuffling.
         document, sequence: Documents of this pass, and sequences of the next document, that lie
             before the group of sequences with which the block begins.
+        tokens: Tokens of this pass, special ones not counted, that lie before that group.
         skip: Rows of that group that belong to the block before.
         batch: Batches of the block that were given.
+        given: Batches that were given since the beginning of the stream.
     """
 
     epoch: int = 0
     block: int = 0
     document: int = 0
     sequence: int = 0
+    tokens: int = 0
     skip: int = 0
     batch: int = 0
+    given: int = 0
 
     @classmethod
     def from_dict(cls, content: Any) -> Position:
@@ -81,14 +87,19 @@ class ActivationStream:
 
     Attributes:
         host: The language model.
-        text: From a number of documents to those that follow them.
+        text: From a number of documents to those that follow them; or sequences of tokens.
         hook_name: Where to read.
         context_size: Tokens per sequence, BOS included.
         shuffle_rows: Rows that are shuffled together.
         sequences_per_pass: Sequences per forward pass.
+        n_tokens: A pass over the text ends with the sequence that reaches so many tokens, special
+            ones not counted; None reads the whole text.
+        name: What tells documents from other ones, such as the name of their data set; it is part
+            of `sha256`.
 
     Raises:
         HookError: The model has no such hook.
+        ConfigError: The sequences of tokens are of another length than `context_size`.
 
     Example:
         >>> from itertools import islice                                       # doctest: +SKIP
@@ -98,19 +109,34 @@ class ActivationStream:
     """
 
     host: Host
-    text: Text
+    text: Text | Tokens
     hook_name: str
     context_size: int = 128
     shuffle_rows: int = SHUFFLE_ROWS
     sequences_per_pass: int = 8
+    n_tokens: int | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         self.host.check_hook(self.hook_name)
+        if isinstance(self.text, Tokens) and self.text.context_size != self.context_size:
+            raise ConfigError(
+                f"the sequences have {self.text.context_size} tokens, the stream is to have "
+                f"{self.context_size}; give both one context size"
+            )
 
     @property
     def d_in(self) -> int:
         """Width of one activation."""
         return hook_width(self.host, self.hook_name)
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of what the activations and their order follow from: no activation is made."""
+        text = self.text.sha256 if isinstance(self.text, Tokens) else self.name
+        said = [text, self.host.fingerprint, self.hook_name, self.context_size]
+        said += [self.shuffle_rows, self.n_tokens]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def batches(
         self,
@@ -119,6 +145,7 @@ class ActivationStream:
         seed: int | None = None,
         epochs: int | None = 1,
         start: int | Position = 0,
+        stop: int | None = None,
     ) -> StreamedBatches:
         """Batches of shape (batch_size, d_in) in float32; a pass's last may be smaller.
 
@@ -128,11 +155,13 @@ class ActivationStream:
             epochs: How often to pass over the text; None has no end.
             start: Where to begin: the `Position` of an interrupted iteration, whose documents are
                 passed over, or a number of batches to leave out, whose text is tokenized only.
+            stop: Batches since the beginning of the stream after which it ends, so that no block
+                is made that nobody reads; None goes on to the end of the last pass.
 
         Raises:
             TextError: The text holds no tokens beside special ones (with the first batch).
         """
-        return StreamedBatches(self, batch_size, seed, epochs, start)
+        return StreamedBatches(self, batch_size, seed, epochs, start, stop)
 
     def blocks(self, size: int, at: Position, epochs: int | None) -> Iterator[_Block]:
         """What the blocks from a position on are made of; nothing goes through the model here."""
@@ -172,6 +201,20 @@ class ActivationStream:
             yield _group(held)
 
     def _sequences(self, begin: Position) -> Iterator[tuple[Position, Tensor, Tensor]]:
+        """(position, ids, ordinary) of the sequences of one pass, up to `n_tokens`."""
+        tokens = begin.tokens
+        for place, ids, ordinary in self._all_sequences(begin):
+            if self.n_tokens is not None and tokens >= self.n_tokens:
+                return
+            yield replace(place, tokens=tokens), ids, ordinary
+            tokens += int(ordinary.sum())
+
+    def _all_sequences(self, begin: Position) -> Iterator[tuple[Position, Tensor, Tensor]]:
+        if isinstance(self.text, Tokens):
+            for number in range(begin.document, len(self.text.ids)):
+                place = Position(begin.epoch, document=number)
+                yield place, self.text.ids[number], ~self.text.special[number]
+            return
         skip = begin.sequence
         for number, document in enumerate(self.text(begin.document), start=begin.document):
             if document.text.strip():
@@ -223,11 +266,13 @@ class StreamedBatches(Iterator[Tensor]):
         seed: int | None,
         epochs: int | None,
         start: int | Position,
+        stop: int | None,
     ) -> None:
         self._stream, self._batch_size, self._seed = stream, batch_size, seed
         self._size = block_rows(batch_size, stream.shuffle_rows)
         self._left_out = start if isinstance(start, int) else start.batch
-        at = Position() if isinstance(start, int) else start
+        at = Position(given=start) if isinstance(start, int) else start
+        self._stop = stop
         self._blocks = stream.blocks(self._size, at, epochs)
         self._last: tuple[Position, Tensor] | None = None
         self._stopped = threading.Event()
@@ -242,6 +287,11 @@ class StreamedBatches(Iterator[Tensor]):
     def close(self) -> None:
         """End the thread; no batch follows."""
         self._batches.close()
+
+    @property
+    def seconds_waited(self) -> float:
+        """Time that was spent on waiting for a block, the first one included."""
+        return self._waited
 
     @property
     def waiting_share(self) -> float:
@@ -261,11 +311,19 @@ class StreamedBatches(Iterator[Tensor]):
                 coming = pool.submit(self._next_block)
                 while (made := self._wait_for(coming)) is not None:
                     at, first, rows = made
-                    coming = pool.submit(self._next_block)
-                    for number, batch in enumerate(rows.split(self._batch_size)):
-                        if number >= first:
-                            self.position = replace(at, batch=number + 1)
-                            yield batch.float()
+                    batches = rows.split(self._batch_size)[first:]
+                    left = len(batches)
+                    if self._stop is not None:
+                        left = min(left, self._stop - self.position.given)
+                    more = left == len(batches) and self.position.given + left != self._stop
+                    if more:
+                        coming = pool.submit(self._next_block)
+                    for number, batch in enumerate(batches[:left], start=first + 1):
+                        given = self.position.given + 1
+                        self.position = replace(at, batch=number, given=given)
+                        yield batch.float()
+                    if not more:
+                        return
             finally:
                 self._stopped.set()
 

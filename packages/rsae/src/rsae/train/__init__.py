@@ -2,7 +2,7 @@
 
 from rsae.train.config import TrainConfig
 from rsae.train.controller import ControllerConfig, L0Controller
-from rsae.train.loop import TrainResult, train
+from rsae.train.loop import Training, TrainResult, train, train_together
 from rsae.train.scales import Units, measure_units
 
 __all__ = [
@@ -10,7 +10,9 @@ __all__ = [
     "L0Controller",
     "TrainConfig",
     "TrainResult",
+    "Training",
     "Units",
     "measure_units",
     "train",
+    "train_together",
 ]

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rsae.errors import CorruptFileError
+from rsae.data.stream import Position
+from rsae.errors import ConfigError, CorruptFileError
 from rsae.files import load_safetensors_and_metadata, save_safetensors
 from rsae.sae.model import RSAE
 from rsae.train.controller import ControllerConfig, L0Controller
@@ -31,6 +32,7 @@ class Progress:
         slow_down: factor on every rate, halved each time the run had to go back.
         restarts: how often it went back to the last good state.
         max_l0: largest batch L0 so far.
+        position: where the next batch of a stream begins; None where batches are counted.
     """
 
     step: int
@@ -39,6 +41,7 @@ class Progress:
     slow_down: float = 1.0
     restarts: int = 0
     max_l0: float = 0.0
+    position: Position | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +116,11 @@ def load_checkpoint(path: Path) -> Snapshot:
         content: dict[str, Any] = json.loads(header[_HEADER])
         controller = content.pop("controller")
         config = ControllerConfig(**controller.pop("config"))
-        progress = Progress(controller=L0Controller(config=config, **controller), **content)
-    except (TypeError, KeyError, ValueError) as error:
+        if (position := content.pop("position", None)) is not None:
+            position = Position.from_dict(position)
+        controller = L0Controller(config=config, **controller)
+        progress = Progress(controller=controller, position=position, **content)
+    except (TypeError, KeyError, ValueError, ConfigError) as error:
         raise CorruptFileError(
             f"{path} is no whole checkpoint of this program ({error}); "
             "delete it to train this variant again"

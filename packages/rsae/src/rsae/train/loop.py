@@ -1,4 +1,4 @@
-"""The training loop, the same for every variant.
+"""The training loop, the same for every variant, of one SAE or of several on the same batches.
 
 Shapes: n tokens, d_in.
 """
@@ -6,7 +6,7 @@ Shapes: n tokens, d_in.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rsae.errors import TrainingError
+from rsae.data.stream import Position
+from rsae.errors import ConfigError, TrainingError
 from rsae.sae.model import RSAE
 from rsae.train.checkpoint import Progress, Snapshot, load_checkpoint, save_checkpoint
 from rsae.train.config import TrainConfig
@@ -23,13 +24,13 @@ from rsae.train.forward import Pass, forward
 from rsae.train.losses import Penalty, mse, penalty
 from rsae.train.scales import Units
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "Training", "train", "train_together"]
 
 _MAX_RESTARTS = 5
 _EPS = 1e-10  # of Adam: gradients of a fraction of variance are small
 _DEAD_DECAY = 0.999
 
-Batches = Callable[[int], Iterator[Tensor]]
+Batches = Callable[[int | Position], Iterator[Tensor]]
 OnStep = Callable[[dict[str, Any]], None]
 
 
@@ -48,6 +49,29 @@ class TrainResult:
     weight: float
     max_l0: float
     restarts: int
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One SAE to train, and how; see `train` for the fields.
+
+    Attributes:
+        coder: The RSAE; parameters without `requires_grad` stay as they are.
+        objective: The penalty.
+        units: The result of `measure_units`.
+        target_l0: The strict L0 that the controller holds.
+        config: Steps, learning rates and safeguards.
+        checkpoint: The file of the state, which the caller deletes.
+        on_step: Called after each step with its numbers.
+    """
+
+    coder: RSAE
+    objective: Penalty
+    units: Units
+    target_l0: float
+    config: TrainConfig
+    checkpoint: Path | None = None
+    on_step: OnStep | None = None
 
 
 def train(
@@ -73,7 +97,9 @@ def train(
 
     Args:
         coder: The RSAE; parameters without `requires_grad` stay as they are.
-        batches: A function from the number of steps taken to the batches that follow, (n, d_in).
+        batches: A function from where to begin to the batches that follow, (n, d_in), on any
+            device. It is given the number of steps taken, or the `Position` in a stream that a
+            checkpoint recorded.
         objective: The penalty.
         units: The result of `measure_units`.
         target_l0: The strict L0 that the controller holds.
@@ -84,33 +110,55 @@ def train(
     Raises:
         TrainingError: The run went back too often, or the data ran out.
     """
-    _store_by_feature(coder)
-    controller = L0Controller(target_l0, units.weight, config.controller)
-    run = _Run(coder, objective, units, controller, config)
-    if checkpoint is not None and checkpoint.exists():
-        run.restore(load_checkpoint(checkpoint))
-    good = run.snapshot()
-    data = batches(run.progress.step)
+    one = Training(coder, objective, units, target_l0, config, checkpoint, on_step)
+    return train_together([one], batches)[0]
+
+
+def train_together(trainings: Sequence[Training], batches: Batches) -> list[TrainResult]:
+    """Train several SAEs on one pass over the same batches, each as `train` would alone.
+
+    One that has to go back to an earlier state, or that an interruption left behind the others,
+    is trained over the steps that it lacks by a pass of its own.
+
+    Args:
+        trainings: The SAEs; all take the same number of steps.
+        batches: As `train` takes them.
+
+    Returns:
+        The results, in the order of `trainings`.
+
+    Raises:
+        ConfigError: They take different numbers of steps.
+        TrainingError: One went back too often, or the data ran out.
+    """
+    if len({one.config.steps for one in trainings}) > 1:
+        raise ConfigError("SAEs that learn from one pass take as many steps each; give one number")
+    runs = [_Run(one) for one in trainings]
     try:
-        while run.progress.step < config.steps:
-            record = run.step(_next(data))
-            if record is None:
-                good = _slower(good, run.progress)
-                run.restore(good)
-                data = batches(run.progress.step)
-                continue
-            if run.progress.step % config.checkpoint_every == 0:
-                good = run.snapshot()
-                if checkpoint is not None:
-                    save_checkpoint(checkpoint, good)
-            if on_step is not None:
-                on_step(record)
+        while behind := [run for run in runs if not run.finished]:
+            first = min(behind, key=lambda run: run.progress.step).progress
+            data = batches(first.step if first.position is None else first.position)
+            try:
+                _one_pass(behind, first.step, data)
+            finally:
+                if (close := getattr(data, "close", None)) is not None:
+                    close()
     except KeyboardInterrupt:
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, good)
+        for run in runs:
+            run.save()
         raise
-    end = run.progress
-    return TrainResult(end.step, end.controller.weight, end.max_l0, end.restarts)
+    return [run.result for run in runs]
+
+
+def _one_pass(runs: Sequence[_Run], step: int, data: Iterator[Tensor]) -> None:
+    """Train on one iteration from a step on, until no run is at it or will come to it."""
+    while any(run.progress.step >= step and not run.finished for run in runs):
+        x = _next(data)
+        position = getattr(data, "position", None)
+        for run in runs:
+            if run.progress.step == step and not run.finished:
+                run.advance(x, position)
+        step += 1
 
 
 @torch.no_grad()
@@ -143,18 +191,28 @@ def _slower(good: Snapshot, failed: Progress) -> Snapshot:
 class _Run:
     """The mutable state of a run: RSAE, optimiser and progress, one step at a time."""
 
-    def __init__(
-        self,
-        coder: RSAE,
-        objective: Penalty,
-        units: Units,
-        controller: L0Controller,
-        config: TrainConfig,
-    ) -> None:
-        self.coder, self.objective, self.units, self.config = coder, objective, units, config
-        self.progress = Progress(0, controller)
+    def __init__(self, training: Training) -> None:
+        coder, units, config = training.coder, training.units, training.config
+        _store_by_feature(coder)
+        self.coder, self.objective, self.units = coder, training.objective, units
+        self.config, self.checkpoint, self.on_step = config, training.checkpoint, training.on_step
+        self.progress = Progress(
+            0, L0Controller(training.target_l0, units.weight, config.controller)
+        )
         self.last_fired = torch.zeros(coder.cfg.d_sae, dtype=torch.int64, device=coder.device)
         self.optimizer = torch.optim.Adam(_groups(coder, units, config), eps=_EPS, fused=True)
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self.restore(load_checkpoint(self.checkpoint))
+        self.good = self.snapshot()
+
+    @property
+    def finished(self) -> bool:
+        return self.progress.step >= self.config.steps
+
+    @property
+    def result(self) -> TrainResult:
+        end = self.progress
+        return TrainResult(end.step, end.controller.weight, end.max_l0, end.restarts)
 
     def snapshot(self) -> Snapshot:
         return Snapshot.take(self.coder, self.optimizer, self.last_fired, self.progress)
@@ -162,6 +220,25 @@ class _Run:
     def restore(self, snapshot: Snapshot) -> None:
         snapshot.restore(self.coder, self.optimizer, self.last_fired)
         self.progress = snapshot.progress
+
+    def save(self) -> None:
+        """Write the last good state, where it is to be kept."""
+        if self.checkpoint is not None:
+            save_checkpoint(self.checkpoint, self.good)
+
+    def advance(self, x: Tensor, position: Position | None) -> None:
+        """One step, or a return to the last good state; `position` is where the next batch is."""
+        record = self.step(x.to(self.coder.device))
+        if record is None:
+            self.good = _slower(self.good, self.progress)
+            self.restore(self.good)
+            return
+        self.progress = replace(self.progress, position=position)
+        if self.progress.step % self.config.checkpoint_every == 0:
+            self.good = self.snapshot()
+            self.save()
+        if self.on_step is not None:
+            self.on_step(record)
 
     def step(self, x: Tensor) -> dict[str, Any] | None:
         """One optimiser step; its numbers, or None where they are not finite or no code is left."""

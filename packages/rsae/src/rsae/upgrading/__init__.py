@@ -2,7 +2,8 @@
 
 from rsae.upgrading.config import RationalConfig, UpgradeConfig, config_from_toml, preset
 from rsae.upgrading.initial_rational import RationalFit, fit_rational
-from rsae.upgrading.pipeline import UpgradeResult, upgrade
+from rsae.upgrading.one_pass import StreamUse
+from rsae.upgrading.pipeline import UpgradeResult, upgrade, upgrade_together
 from rsae.upgrading.plan import Plan, plan
 from rsae.upgrading.refining import refine
 from rsae.upgrading.sample import Sample, sample_of
@@ -12,6 +13,7 @@ __all__ = [
     "RationalConfig",
     "RationalFit",
     "Sample",
+    "StreamUse",
     "UpgradeConfig",
     "UpgradeResult",
     "config_from_toml",
@@ -21,4 +23,5 @@ __all__ = [
     "refine",
     "sample_of",
     "upgrade",
+    "upgrade_together",
 ]

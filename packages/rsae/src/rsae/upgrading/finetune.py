@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,18 @@ from typing import Any
 from torch import Tensor
 
 from rsae.data import Activations
+from rsae.data.stream import Position
 from rsae.metrics import match_l0, measure, spread
 from rsae.pretrained import Teacher
 from rsae.sae.activation import RationalActivation
 from rsae.sae.model import RSAE
-from rsae.train import TrainResult, measure_units, train
+from rsae.train import Training, TrainResult, measure_units, train_together
 from rsae.train.losses import Penalty
 from rsae.upgrading.calibrate import with_trainable_thresholds
 from rsae.upgrading.config import Kept, UpgradeConfig
 from rsae.upgrading.plan import TrainedName
 
-__all__ = ["Trained", "finetune", "trainings"]
+__all__ = ["Candidates", "Trained", "candidates", "finetune", "trainings"]
 
 OnStep = Callable[[dict[str, Any]], None]
 
@@ -51,6 +52,70 @@ class Trained:
 def trainings(name: str) -> int:
     """How often a variant is trained: "control" at each of its rates, the others once."""
     return len(_CONTROL_RATES) if name == "control" else 1
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """One variant that is ready to be trained: the SAEs of which the best will be kept.
+
+    Attributes:
+        name: The variant.
+        trainings: What to train: "control" at each of its rates, the others once.
+        x: (n, d_in) calibration activations.
+        target: The teacher's strict L0 on them.
+    """
+
+    name: TrainedName
+    trainings: tuple[Training, ...]
+    x: Tensor
+    target: float
+
+    def best(self, results: Sequence[TrainResult]) -> Trained:
+        """The best on the calibration tokens once all are trained, at the teacher's L0."""
+        found = [
+            Trained(self.name, one.coder, result, match_l0(one.coder, self.x, self.target))
+            for one, result in zip(self.trainings, results, strict=True)
+        ]
+        if len(found) == 1:
+            return found[0]
+        return min(found, key=lambda one: measure(one.coder, self.x).mse)
+
+
+def candidates(
+    name: TrainedName,
+    teacher: Teacher,
+    start: RSAE,
+    calibration: Activations,
+    config: UpgradeConfig,
+    *,
+    keep: Kept = "nothing",
+    checkpoint: Path | None = None,
+    on_step: OnStep | None = None,
+) -> Candidates:
+    """Prepare the training of one variant; `finetune` says what it is given."""
+    x = spread(calibration.tensor(), config.calibration_tokens).to(teacher.device)
+    settings = config.train
+    if keep == "directions":
+        settings = replace(settings, window=_NARROW * settings.window)
+    target = measure(start, x).l0
+
+    def at(rates: float) -> Training:
+        coder, penalty = _prepare(name, teacher, start, x, config)
+        for parameter in (coder.W_dec, coder.b_dec):
+            parameter.requires_grad_(keep == "nothing")
+        few = spread(x, 4 * config.train.batch_size)
+        return Training(
+            coder,
+            penalty,
+            measure_units(coder, few, penalty, settings.window),
+            target,
+            settings.scaled(rates),
+            checkpoint=_state_file(checkpoint, rates),
+            on_step=on_step and (lambda record: on_step({"rates": rates, **record})),
+        )
+
+    rates = _CONTROL_RATES if name == "control" else (1.0,)
+    return Candidates(name, tuple(map(at, rates)), x, target)
 
 
 def finetune(
@@ -86,47 +151,23 @@ def finetune(
         checkpoint: The file of the training state; a second training's is beside it.
         on_step: Called after each step, with the factor on the rates as `rates`.
     """
-    x = spread(calibration.tensor(), config.calibration_tokens).to(teacher.device)
-    target = measure(start, x).l0
+    made = candidates(
+        name, teacher, start, calibration, config, keep=keep, checkpoint=checkpoint, on_step=on_step
+    )
 
-    settings = config.train
-    if keep == "directions":
-        settings = replace(settings, window=_NARROW * settings.window)
+    def batches(begin: int | Position) -> Iterator[Tensor]:
+        assert isinstance(begin, int)  # batches on disk or in memory have no other position
+        size, seed = config.train.batch_size, config.seed
+        return train_on.batches(size, seed=seed, epochs=None, start=begin)
 
-    def at(rates: float) -> Trained:
-        coder, penalty = _prepare(name, teacher, start, x, config)
-        for parameter in (coder.W_dec, coder.b_dec):
-            parameter.requires_grad_(keep == "nothing")
-        few = spread(x, 4 * config.train.batch_size)
-        result = train(
-            coder,
-            lambda step: _batches(train_on, config, step, teacher),
-            penalty,
-            measure_units(coder, few, penalty, settings.window),
-            target,
-            settings.scaled(rates),
-            checkpoint=_state_file(checkpoint, rates),
-            on_step=on_step and (lambda record: on_step({"rates": rates, **record})),
-        )
-        return Trained(name, coder, result, match_l0(coder, x, target))
-
-    if name != "control":
-        return at(1.0)
-    return min(map(at, _CONTROL_RATES), key=lambda one: measure(one.coder, x).mse)
+    # One after another: activations that are there need no second pass of the model.
+    return made.best([train_together([one], batches)[0] for one in made.trainings])
 
 
 def _state_file(checkpoint: Path | None, rates: float) -> Path | None:
     if checkpoint is None or rates == 1:
         return checkpoint
     return checkpoint.with_stem(f"{checkpoint.stem}-slow")
-
-
-def _batches(
-    train_on: Activations, config: UpgradeConfig, start: int, teacher: Teacher
-) -> Iterator[Tensor]:
-    size, seed = config.train.batch_size, config.seed
-    data = train_on.batches(size, seed=seed, epochs=None, start=start)
-    return (batch.to(teacher.device) for batch in data)
 
 
 def _prepare(

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from sae_lens.constants import SAE_CFG_FILENAME
 from torch import Tensor
 
-from rsae.data import Activations, ActivationStore
-from rsae.errors import ConfigError, CorruptFileError, RsaeError, TeacherError, TrainingError
-from rsae.files import RunLock, make_folder, read_json, sha256, write_json
+from rsae.data import Activations, ActivationStore, ActivationStream
+from rsae.data.text import Tokens
+from rsae.errors import ConfigError, TeacherError, TrainingError
+from rsae.files import RunLock
 from rsae.metrics import Measured, measure, spread
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import with_estimated_scale
@@ -27,18 +26,18 @@ from rsae.sae.model import RSAE
 from rsae.settings import check_kind
 from rsae.upgrading.calibrate import calibrate
 from rsae.upgrading.config import UpgradeConfig
-from rsae.upgrading.finetune import finetune
-from rsae.upgrading.initial_rational import RationalFit, fit_rational
+from rsae.upgrading.finetune import Candidates, Trained, candidates, finetune
+from rsae.upgrading.initial_rational import RationalFit
+from rsae.upgrading.one_pass import StreamUse, train_on_stream
 from rsae.upgrading.plan import Plan, TrainedName, is_nested, plan
 from rsae.upgrading.pursuit import LEAST_TOKENS
 from rsae.upgrading.refining import as_rsae
-from rsae.upgrading.sample import PARTS, Array, Sample, sample_of
+from rsae.upgrading.run_folder import claim, identity_of, kept_rational, measured_in
+from rsae.upgrading.sample import Array, Sample, sample_of
 from rsae.upgrading.variants import all_variants, pursuit_tokens, worse_than_teacher
 
-__all__ = ["UpgradeResult", "recorded", "upgrade"]
+__all__ = ["UpgradeResult", "recorded", "upgrade", "upgrade_together"]
 
-_RUN_FILE = "upgrade.json"
-_METRICS_FILE = "metrics.json"
 _BATCH = 4096
 _LEAST_VARIANCE = 1e-24  # squares of a thousandth of the spread are still normal in float32
 Report = Callable[[dict[str, Any]], None]
@@ -60,7 +59,9 @@ class UpgradeResult:
         notes: Sentences on what the run assumed or changed.
         worse: A sentence where the result has a higher error than the teacher, else empty.
         certificate: The rational's fit and its error.
-        seconds: Seconds by stage; 0 for a stage that was read from disk.
+        seconds: Seconds by stage; 0 for a stage that was read from disk. Variants that were
+            trained on one pass of a stream are one stage, "stream".
+        stream: What that pass took; None where nothing was trained on a stream.
     """
 
     rsae: RSAE
@@ -72,16 +73,22 @@ class UpgradeResult:
     worse: str
     certificate: RationalFit
     seconds: Mapping[str, float]
+    stream: StreamUse | None = None
 
 
-def recorded(teacher: Teacher, store: ActivationStore) -> Teacher:
+def recorded(teacher: Teacher, store: ActivationStore, train: Tokens | None = None) -> Teacher:
     """The teacher whose copies record the text that they are trained and calibrated on.
 
     Evaluations read these keys of the metadata and refuse text that was used: the checksum of the
     training tokens, and sketches of the training and of the calibration tokens, beside those that
     the teacher records itself.
+
+    Args:
+        teacher: The trained SAE.
+        store: Activations with a calibration split.
+        train: The tokens to train on; those of the store's split by default.
     """
-    train, known = store.tokens("train"), teacher.metadata
+    train, known = train or store.tokens("train"), teacher.metadata
     record = {
         "training_tokens_sha256": train.sha256,
         "training_sketches": [*(known.get("training_sketches") or []), train.sketch()],
@@ -108,7 +115,8 @@ def upgrade(
     Args:
         teacher: The trained SAE, from `rsae.load_teacher`, or what that takes, such as "demo:relu".
         activations: Activations of the teacher's hook: a store, a tensor or NumPy array
-            (…, d_in), an iterator of such, or a `Sample`.
+            (…, d_in), an iterator of such, or a `Sample`, which may train on an
+            `ActivationStream`: then all variants learn from one pass of the language model.
         progress: Whether to show a bar for each training on a terminal or in a notebook, and lines
             in a log.
         config: The settings; `UpgradeConfig()` by default.
@@ -134,65 +142,176 @@ def upgrade(
     """
     config = UpgradeConfig() if config is None else config
     check_kind(config, UpgradeConfig, "the configuration", "give an rsae.UpgradeConfig")
+    sample = activations if isinstance(activations, Sample) else sample_of(activations)
+    store = activations if isinstance(activations, ActivationStore) else None
+    with step_reports(on_step, config.train.steps, progress) as report:
+        run = _Run(_ready(teacher, sample, store), sample, config, report)
+        return _complete([run], [None if out is None else Path(out)], resume)[0]
+
+
+def upgrade_together(
+    teachers: Mapping[str, Teacher | str | Path],
+    activations: Sample | ActivationStore,
+    config: UpgradeConfig | Mapping[str, UpgradeConfig] | None = None,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    on_step: Report | None = None,
+) -> dict[str, UpgradeResult]:
+    """Upgrade several SAEs of the same model and hook.
+
+    Where the activations to train on are a stream, all variants of all SAEs learn from one pass of
+    the language model, so that all are held in memory at once. Each result is what `upgrade`
+    makes of that SAE alone.
+
+    Args:
+        teachers: The trained SAEs by a name of your choice.
+        activations: Those of their hook, as `upgrade` takes them.
+        config: The settings, for all or by name. On a stream, all take the same number of steps,
+            batches of the same size, and the same random seed.
+        out: A folder; each SAE has a folder of its name in it, see `upgrade`.
+        resume: Whether to continue, or read back, the runs in `out`.
+        on_step: Called with the numbers of each training step, the SAE's name as `sae`.
+
+    Returns:
+        The results by name.
+
+    Raises:
+        ConfigError: A name has no settings, or settings that a stream wants alike differ.
+        TeacherError, TrainingError, OutputError, LockedError: see `upgrade`.
+
+    Example:
+        >>> from rsae.upgrading import Sample, upgrade_together               # doctest: +SKIP
+        >>> parts = store.split("calibration"), store.split("heldout")        # doctest: +SKIP
+        >>> teachers = {"a": "demo:relu", "b": "demo:topk"}                   # doctest: +SKIP
+        >>> upgrade_together(teachers, Sample(stream, *parts))["b"].rsae      # doctest: +SKIP
+    """
+    sample = activations if isinstance(activations, Sample) else sample_of(activations)
+    store = activations if isinstance(activations, ActivationStore) else None
+    settings = {name: _settings_of(name, config) for name in teachers}
+    alike = {(c.train.steps, c.train.batch_size, c.seed) for c in settings.values()}
+    if isinstance(sample.train, ActivationStream) and len(alike) > 1:
+        raise ConfigError(
+            "SAEs that learn from one stream take as many steps, batches of one size and one "
+            "random seed; give them the same, or upgrade them one by one"
+        )
+
+    def tell(name: str) -> Report | None:
+        return on_step and (lambda record: on_step({"sae": name, **record}))
+
+    runs = [
+        _Run(_ready(teacher, sample, store), sample, settings[name], tell(name))
+        for name, teacher in teachers.items()
+    ]
+    folders = [None if out is None else Path(out) / name for name in teachers]
+    return dict(zip(teachers, _complete(runs, folders, resume), strict=True))
+
+
+def _settings_of(
+    name: str, config: UpgradeConfig | Mapping[str, UpgradeConfig] | None
+) -> UpgradeConfig:
+    if config is None:
+        return UpgradeConfig()
+    found = config.get(name) if isinstance(config, Mapping) else config
+    check_kind(found, UpgradeConfig, f"the configuration of {name}", "give an rsae.UpgradeConfig")
+    assert isinstance(found, UpgradeConfig)
+    return found
+
+
+def _ready(teacher: Teacher | str | Path, sample: Sample, store: ActivationStore | None) -> Teacher:
+    """The teacher, loaded, of the width of the activations, its text recorded, its scale known."""
     check_kind(teacher, (Teacher, str, Path), "the teacher", "give a path or rsae.load_teacher(…)")
     if not isinstance(teacher, Teacher):
         teacher = load_teacher(teacher)
-    sample = activations if isinstance(activations, Sample) else sample_of(activations)
-    if isinstance(activations, ActivationStore):
-        teacher = recorded(teacher, activations)
+    if store is not None:
+        teacher = recorded(teacher, store)
     if sample.train.d_in != teacher.d_in:
         raise TeacherError(
             f"the teacher has d_in = {teacher.d_in}, the activations have width "
             f"{sample.train.d_in}; choose the hook that it was trained on"
         )
-    teacher = with_estimated_scale(teacher, sample.calibration.batches(_BATCH))
-    with step_reports(on_step, config.train.steps, progress) as report:
-        run = _Run(teacher, sample, config, report)
-        if out is None:
-            return run.all_stages(None)
-        folder = Path(out)
-        with RunLock(folder):
-            _claim(folder, _identity(teacher, sample, config), resume)
-            return run.all_stages(folder)
+    return with_estimated_scale(teacher, sample.calibration.batches(_BATCH))
+
+
+def _complete(
+    runs: Sequence[_Run], folders: Sequence[Path | None], resume: bool
+) -> list[UpgradeResult]:
+    """Every stage of every run; the folders are locked until all are done."""
+    with ExitStack() as locks:
+        for run, folder in zip(runs, folders, strict=True):
+            if folder is not None:
+                locks.enter_context(RunLock(folder))
+                claim(folder, identity_of(run.teacher, run.sample, run.config), resume)
+            run.folder = folder
+        for run in runs:
+            run.begin()
+        if any(isinstance(run.sample.train, ActivationStream) for run in runs):
+            _on_one_stream(runs)
+        return [run.end() for run in runs]
+
+
+def _on_one_stream(runs: Sequence[_Run]) -> None:
+    """Train whatever is not there yet, of all runs, on one pass of their stream."""
+    made = [(run, one) for run in runs for one in run.candidates()]
+    stream, config = runs[0].sample.train, runs[0].config
+    if not made or not isinstance(stream, ActivationStream):
+        return
+    begin = time.perf_counter()
+    trained, use = train_on_stream([one for _, one in made], stream, config)
+    for (run, _), one in zip(made, trained, strict=True):
+        run.keep(one)
+        run.stream, run.seconds["stream"] = use, time.perf_counter() - begin
 
 
 class _Run:
+    """One upgrade: `begin`, training, `end`."""
+
     def __init__(
         self, teacher: Teacher, sample: Sample, config: UpgradeConfig, on_step: Report | None
     ) -> None:
         self.teacher, self.sample, self.config, self.on_step = teacher, sample, config, on_step
+        self.folder: Path | None = None
         self.plan = plan(teacher, config)
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
+        self.stream: StreamUse | None = None
+        self.trained: dict[str, RSAE] = {}
         if self.plan.trained and is_nested(teacher):
             self.notes.append(
                 "the teacher was trained so that prefixes of its dictionary reconstruct too "
                 "(Matryoshka); fine-tuning ignores that"
             )
 
-    def all_stages(self, folder: Path | None) -> UpgradeResult:
-        fit = self._timed("fit_rational", lambda: _rational(folder, self.config))
-        x = spread(self.sample.calibration.tensor(), self.config.calibration_tokens)
-        _check_spread(x)
-        start = self._timed("calibrate", lambda: self._start(folder, fit, x))
-        bases = {"teacher": start}
+    def begin(self) -> None:
+        """The initial rational, and the RSAE that training starts from."""
+        self.fit = self._timed("fit_rational", lambda: kept_rational(self.folder, self.config))
+        self.x = spread(self.sample.calibration.tensor(), self.config.calibration_tokens)
+        _check_spread(self.x)
+        self.start = self._timed("calibrate", lambda: self._start(self.folder, self.fit, self.x))
+
+    def end(self) -> UpgradeResult:
+        """Train what is not trained on a stream; refine and measure all."""
+        bases = {"teacher": self.start}
         if self.config.rational.form != "magnitude":
-            bases = {"teacher": as_rsae(self.teacher), "rsae_init": start}
+            bases = {"teacher": as_rsae(self.teacher), "rsae_init": self.start}
         for name in self.plan.trained:
-            bases[name] = self._timed(name, partial(self._trained, folder, name, start))
-        variants = self._timed("refine", lambda: self._variants(folder, bases, x))
+            if name not in self.trained:
+                self.trained[name] = self._timed(name, partial(self._trained, name))
+            bases[name] = self.trained[name]
+        variants = self._timed("refine", lambda: self._variants(self.folder, bases, self.x))
         heldout = self.sample.heldout.tensor().to(self.teacher.device)
-        metrics = self._timed("measure", lambda: _measured(folder, variants, heldout))
+        metrics = self._timed("measure", lambda: measured_in(self.folder, variants, heldout))
         return UpgradeResult(
             rsae=variants["rsae"],
-            rsae_init=start,
+            rsae_init=self.start,
             variants=variants,
             metrics=metrics,
             plan=self.plan,
             notes=tuple(self.notes),
             worse=worse_than_teacher(metrics),
-            certificate=fit,
+            certificate=self.fit,
             seconds=dict(self.seconds),
+            stream=self.stream,
         )
 
     def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
@@ -216,26 +335,57 @@ class _Run:
             start.save_model(kept)
         return start
 
-    def _trained(self, folder: Path | None, name: TrainedName, start: RSAE) -> RSAE:
-        kept = folder / name if folder else None
-        if kept and (kept / SAE_CFG_FILENAME).exists():
+    def candidates(self) -> list[Candidates]:
+        """The variants that are still to be trained."""
+        return [
+            candidates(
+                name,
+                self.teacher,
+                self.start,
+                self.sample.calibration,
+                self.config,
+                **self._settings(name),
+            )
+            for name in self.plan.trained
+            if self._kept(name) is None
+        ]
+
+    def keep(self, found: Trained) -> None:
+        """Take a trained variant, and write it into the folder."""
+        self.trained[found.name] = found.coder
+        if self.folder:
+            found.coder.save_model(self.folder / found.name)
+            for file in self.folder.glob(f"{found.name}*.checkpoint"):
+                file.unlink()
+
+    def _trained(self, name: TrainedName) -> RSAE:
+        if (kept := self._kept(name)) is not None:
             return load_rsae(kept).to(self.teacher.device)
+        train_on = self.sample.train
+        assert isinstance(train_on, Activations)  # a stream's variants are all trained by now
         found = finetune(
             name,
             self.teacher,
-            start,
-            self.sample.train,
+            self.start,
+            train_on,
             self.sample.calibration,
             self.config,
-            keep="directions" if self.plan.keep == "directions" else "nothing",
-            checkpoint=folder / f"{name}.checkpoint" if folder else None,
-            on_step=self._tell(name),
+            **self._settings(name),
         )
-        if folder and kept:
-            found.coder.save_model(kept)
-            for file in folder.glob(f"{name}*.checkpoint"):
-                file.unlink()
+        self.keep(found)
         return found.coder
+
+    def _kept(self, name: TrainedName) -> Path | None:
+        """The folder of a variant that an earlier call trained."""
+        kept = self.folder / name if self.folder else None
+        return kept if kept and (kept / SAE_CFG_FILENAME).exists() else None
+
+    def _settings(self, name: TrainedName) -> dict[str, Any]:
+        return {
+            "keep": "directions" if self.plan.keep == "directions" else "nothing",
+            "checkpoint": self.folder / f"{name}.checkpoint" if self.folder else None,
+            "on_step": self._tell(name),
+        }
 
     def _variants(
         self, folder: Path | None, bases: Mapping[str, RSAE], x: Tensor
@@ -271,131 +421,4 @@ def _check_spread(x: Tensor) -> None:
         raise TrainingError(
             f"the activations have a variance of {variance:.3g}: they are constant, or too small "
             "or too large for float32; check the hook, or scale them"
-        )
-
-
-def _rational(folder: Path | None, config: UpgradeConfig) -> RationalFit:
-    kept = folder / "rational.json" if folder else None
-    if kept and kept.exists():
-        try:
-            return RationalFit(**read_json(kept))
-        except TypeError as error:
-            raise CorruptFileError(
-                f"{kept} is no initial rational of this program; delete it"
-            ) from error
-    fit = fit_rational(config.rational)
-    if kept:
-        write_json(kept, asdict(fit))
-    return fit
-
-
-def _measured(
-    folder: Path | None, variants: Mapping[str, RSAE], heldout: Tensor
-) -> dict[str, Measured]:
-    """Metrics on the held-out part; those that `folder` has of the very same SAEs are read."""
-    kept = _kept_metrics(folder / _METRICS_FILE) if folder else {}
-    digests = {name: _digest(coder) for name, coder in variants.items()}
-    found, fresh = {}, []
-    for name, coder in variants.items():
-        one = kept.get(name)
-        if one and one == (digests[name], replace(one[1], n_tokens=len(heldout))):
-            found[name] = one[1]
-        else:
-            found[name] = measure(coder, heldout)
-            fresh.append(name)
-    for name, coder in variants.items():
-        _record_figures(coder, found["teacher"], found[name])
-        place = _folder_of(folder, name, variants) if folder else None
-        if place and name in fresh and (place / SAE_CFG_FILENAME).exists():
-            coder.save_model(place)
-    if folder and fresh:
-        content = {n: {"sha256": digests[n], **asdict(one)} for n, one in found.items()}
-        write_json(folder / _METRICS_FILE, content)
-    return found
-
-
-def _record_figures(coder: RSAE, teacher: Measured, own: Measured) -> None:
-    """Say in an SAE's metadata what was measured of it and of its teacher, on held-out tokens."""
-    coder.cfg.metadata["l0"] = own.l0
-    coder.cfg.metadata["measured"] = {
-        "n_tokens": own.n_tokens,
-        "mse": own.mse,
-        "l0": own.l0,
-        "teacher_mse": teacher.mse,
-        "teacher_l0": teacher.l0,
-    }
-
-
-def _kept_metrics(file: Path) -> dict[str, tuple[str, Measured]]:
-    """Measurements of an earlier run; none where the file is missing or damaged."""
-    if not file.exists():
-        return {}
-    try:
-        return {name: (one.pop("sha256"), Measured(**one)) for name, one in read_json(file).items()}
-    except (RsaeError, AttributeError, KeyError, TypeError):
-        return {}
-
-
-def _digest(coder: RSAE) -> str:
-    """SHA-256 of what the SAE computes with: tensors and settings of the refinement."""
-    tensors = torch.cat([t.detach().float().flatten() for t in coder.state_dict().values()])
-    settings = json.dumps(coder.cfg.refinement, sort_keys=True)
-    return f"{sha256(tensors)} {hashlib.sha256(settings.encode()).hexdigest()}"
-
-
-def _folder_of(folder: Path, name: str, variants: Mapping[str, RSAE]) -> Path:
-    """Where a variant is, if it is kept; a teacher that the upgrade starts as is "rsae_init"."""
-    if name == "teacher" and "rsae_init" not in variants:
-        return folder / "rsae_init"
-    return folder if name == "rsae" else folder / name
-
-
-def _identity(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
-    """What makes two runs the same run."""
-    parts = {name: getattr(sample, name).sha256 for name in PARTS}
-    tensors = (teacher.W_enc, teacher.b_enc, teacher.W_dec, teacher.b_dec, teacher.threshold)
-    weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
-    return {
-        "teacher": " ".join(
-            map(
-                str,
-                (
-                    teacher.family,
-                    teacher.k,
-                    teacher.apply_b_dec_to_input,
-                    teacher.normalize_activations,
-                    weights,
-                ),
-            )
-        ),
-        "activations": parts,
-        # Baselines can be added to a run that had none.
-        "config": {k: v for k, v in _plain(asdict(config)).items() if k != "baselines"},
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, as they come back from JSON."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
-    """Write down which run this folder is for, or check that it is for this one."""
-    file = make_folder(folder) / _RUN_FILE
-    if not file.exists():
-        if (folder / SAE_CFG_FILENAME).exists():
-            raise ConfigError(f"{folder} holds an SAE of no run; choose another folder")
-        write_json(file, identity)
-        return
-    if not resume:
-        raise ConfigError(f"{folder} holds a run already; add --resume or choose another folder")
-    before = read_json(file)
-    if not isinstance(before, dict):
-        raise CorruptFileError(f"{file} is no record of a run; choose another folder")
-    differing = [key for key, value in identity.items() if before.get(key) != value]
-    if differing:
-        raise ConfigError(
-            f"{folder} holds a run with another {' and '.join(differing)}; choose another folder"
         )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsae.data import Activations, ActivationStore
+from rsae.data import Activations, ActivationStore, ActivationStream
 from rsae.errors import ConfigError
 
 __all__ = ["PARTS", "Array", "Sample", "sample_of"]
@@ -24,9 +24,9 @@ Array = Tensor | np.ndarray
 
 @dataclass(frozen=True)
 class Sample:
-    """Activations in three disjoint parts."""
+    """Activations in three disjoint parts; those to train on may be made while they are read."""
 
-    train: Activations
+    train: Activations | ActivationStream
     calibration: Activations
     heldout: Activations
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import islice
 
 import torch
 from torch import Tensor
 
-from rsae.data import Activations
+from rsae.data import Activations, ActivationStream
 from rsae.metrics import Measured, match_l0, measure, spread
 from rsae.sae.model import RSAE
 from rsae.upgrading.plan import Plan, Step
@@ -20,14 +21,19 @@ __all__ = ["all_variants", "pursuit_tokens", "worse_than_teacher"]
 _NOISE = 1e-6  # relative difference of MSE that another order of summation can make
 
 
-def pursuit_tokens(calibration: Activations, train: Activations, most: int) -> Tensor | None:
+def pursuit_tokens(
+    calibration: Activations, train: Activations | ActivationStream, most: int
+) -> Tensor | None:
     """At most `most` rows to calibrate a pursuit on, or None where there are too few.
 
-    Those of the calibration split, and of the training split where they are too few.
+    Those of the calibration split, and of the training split where they are too few: of that, rows
+    at random within its first block, which a stream and a store have alike.
     """
     rows = spread(calibration.tensor(), most)
     if len(rows) < LEAST_TOKENS:
-        rows = torch.cat([rows, spread(train.tensor(), LEAST_TOKENS - len(rows))])
+        further = train.batches(LEAST_TOKENS - len(rows), seed=0)
+        rows = torch.cat([rows, *islice(further, 1)])
+        further.close()
     return rows if len(rows) >= LEAST_TOKENS else None
 
 

@@ -1,0 +1,160 @@
+"""The folder of an upgrade: whose run it is, and what an earlier call left in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from sae_lens.constants import SAE_CFG_FILENAME
+from torch import Tensor
+
+from rsae.errors import ConfigError, CorruptFileError, RsaeError
+from rsae.files import make_folder, read_json, sha256, write_json
+from rsae.metrics import Measured, measure
+from rsae.pretrained import Teacher
+from rsae.sae.model import RSAE
+from rsae.upgrading.config import UpgradeConfig
+from rsae.upgrading.initial_rational import RationalFit, fit_rational
+from rsae.upgrading.sample import PARTS, Sample
+
+__all__ = ["claim", "identity_of", "kept_rational", "measured_in"]
+
+_RUN_FILE = "upgrade.json"
+_METRICS_FILE = "metrics.json"
+
+
+def kept_rational(folder: Path | None, config: UpgradeConfig) -> RationalFit:
+    """The initial rational, which is read where `folder` has it and kept there where not.
+
+    Raises:
+        CorruptFileError: what is there is no rational.
+    """
+    kept = folder / "rational.json" if folder else None
+    if kept and kept.exists():
+        try:
+            return RationalFit(**read_json(kept))
+        except TypeError as error:
+            raise CorruptFileError(
+                f"{kept} is no initial rational of this program; delete it"
+            ) from error
+    fit = fit_rational(config.rational)
+    if kept:
+        write_json(kept, asdict(fit))
+    return fit
+
+
+def measured_in(
+    folder: Path | None, variants: Mapping[str, RSAE], heldout: Tensor
+) -> dict[str, Measured]:
+    """Metrics on the held-out part; those that `folder` has of the very same SAEs are read."""
+    kept = _kept_metrics(folder / _METRICS_FILE) if folder else {}
+    digests = {name: _digest(coder) for name, coder in variants.items()}
+    found, fresh = {}, []
+    for name, coder in variants.items():
+        one = kept.get(name)
+        if one and one == (digests[name], replace(one[1], n_tokens=len(heldout))):
+            found[name] = one[1]
+        else:
+            found[name] = measure(coder, heldout)
+            fresh.append(name)
+    for name, coder in variants.items():
+        _record_figures(coder, found["teacher"], found[name])
+        place = _folder_of(folder, name, variants) if folder else None
+        if place and name in fresh and (place / SAE_CFG_FILENAME).exists():
+            coder.save_model(place)
+    if folder and fresh:
+        content = {n: {"sha256": digests[n], **asdict(one)} for n, one in found.items()}
+        write_json(folder / _METRICS_FILE, content)
+    return found
+
+
+def _record_figures(coder: RSAE, teacher: Measured, own: Measured) -> None:
+    """Say in an SAE's metadata what was measured of it and of its teacher, on held-out tokens."""
+    coder.cfg.metadata["l0"] = own.l0
+    coder.cfg.metadata["measured"] = {
+        "n_tokens": own.n_tokens,
+        "mse": own.mse,
+        "l0": own.l0,
+        "teacher_mse": teacher.mse,
+        "teacher_l0": teacher.l0,
+    }
+
+
+def _kept_metrics(file: Path) -> dict[str, tuple[str, Measured]]:
+    """Measurements of an earlier run; none where the file is missing or damaged."""
+    if not file.exists():
+        return {}
+    try:
+        return {name: (one.pop("sha256"), Measured(**one)) for name, one in read_json(file).items()}
+    except (RsaeError, AttributeError, KeyError, TypeError):
+        return {}
+
+
+def _digest(coder: RSAE) -> str:
+    """SHA-256 of what the SAE computes with: tensors and settings of the refinement."""
+    tensors = torch.cat([t.detach().float().flatten() for t in coder.state_dict().values()])
+    settings = json.dumps(coder.cfg.refinement, sort_keys=True)
+    return f"{sha256(tensors)} {hashlib.sha256(settings.encode()).hexdigest()}"
+
+
+def _folder_of(folder: Path, name: str, variants: Mapping[str, RSAE]) -> Path:
+    """Where a variant is, if it is kept; a teacher that the upgrade starts as is "rsae_init"."""
+    if name == "teacher" and "rsae_init" not in variants:
+        return folder / "rsae_init"
+    return folder if name == "rsae" else folder / name
+
+
+def identity_of(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
+    """What makes two runs the same run."""
+    parts = {name: getattr(sample, name).sha256 for name in PARTS}
+    tensors = (teacher.W_enc, teacher.b_enc, teacher.W_dec, teacher.b_dec, teacher.threshold)
+    weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
+    return {
+        "teacher": " ".join(
+            map(
+                str,
+                (
+                    teacher.family,
+                    teacher.k,
+                    teacher.apply_b_dec_to_input,
+                    teacher.normalize_activations,
+                    weights,
+                ),
+            )
+        ),
+        "activations": parts,
+        # Baselines can be added to a run that had none.
+        "config": {k: v for k, v in _plain(asdict(config)).items() if k != "baselines"},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as they come back from JSON."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
+    """Write down which run this folder is for, or check that it is for this one."""
+    file = make_folder(folder) / _RUN_FILE
+    if not file.exists():
+        if (folder / SAE_CFG_FILENAME).exists():
+            raise ConfigError(f"{folder} holds an SAE of no run; choose another folder")
+        write_json(file, identity)
+        return
+    if not resume:
+        raise ConfigError(f"{folder} holds a run already; add --resume or choose another folder")
+    before = read_json(file)
+    if not isinstance(before, dict):
+        raise CorruptFileError(f"{file} is no record of a run; choose another folder")
+    differing = [key for key, value in identity.items() if before.get(key) != value]
+    if differing:
+        raise ConfigError(
+            f"{folder} holds a run with another {' and '.join(differing)}; choose another folder"
+        )
