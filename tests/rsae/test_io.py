@@ -2,12 +2,12 @@
 
 import errno
 import json
+import multiprocessing
 import os
 import resource
 import signal
 import struct
-import subprocess
-import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -134,18 +134,33 @@ def test_two_runs_in_one_folder_are_refused_and_leftovers_removed(tmp_path):
         pass
 
 
+def test_what_a_killed_process_left_of_a_file_goes_when_it_is_written_again(tmp_path):
+    """A report and a cache of measurements are written without a lock on their folder."""
+    gone, alive = 2**30, os.getppid()
+    names = [f".a[1].json.{gone}.partial", f".a[1].json.{alive}.partial", f".b.{gone}.partial"]
+    for name in (*names, ".a[1].json.mine.partial"):
+        (tmp_path / name).write_text("half")
+    write_json(tmp_path / "a[1].json", {})
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"a[1].json", *names[1:], ".a[1].json.mine.partial"}
+
+
 def test_the_lock_of_a_killed_process_is_gone(tmp_path):
-    hold = (
-        "import sys, time; from rsae.files import RunLock\n"
-        "with RunLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-c", hold, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
-        with pytest.raises(LockedError), RunLock(tmp_path):
-            pass
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    fork = multiprocessing.get_context("fork")  # a new interpreter would load torch for seconds
+    held = fork.Event()
+
+    def hold():
+        with RunLock(tmp_path):
+            held.set()
+            time.sleep(60)
+
+    process = fork.Process(target=hold)
+    process.start()
+    assert held.wait(60)
+    with pytest.raises(LockedError), RunLock(tmp_path):
+        pass
+    process.kill()
+    process.join()
     with RunLock(tmp_path):
         pass
 

@@ -19,6 +19,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -94,7 +95,7 @@ def write_atomic(path: Path | str, write: Callable[[Path], None]) -> Path:
 
     ``write`` is given a temporary path in the same folder; its file is flushed to the disk and
     then renamed to ``path`` (atomic by POSIX ``rename``). If ``write`` raises, ``path`` is as it
-    was and the temporary file is gone.
+    was and the temporary file is gone. What a killed process left of the same file goes too.
 
     Args:
         path: The final name.
@@ -112,6 +113,9 @@ def write_atomic(path: Path | str, write: Callable[[Path], None]) -> Path:
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}{_PARTIAL}")
     with _writing(target):
+        for path in target.parent.glob(f".{escape(target.name)}.*{_PARTIAL}"):
+            if not _is_written(path):
+                path.unlink(missing_ok=True)
         try:
             write(partial)
             _flush_to_disk(partial)
@@ -348,10 +352,16 @@ class RunLock:
 def _leftovers(folder: Path) -> Iterator[Path]:
     """Partial files of `write_atomic` in a folder and below it whose process is gone."""
     for path in folder.rglob(f".*{_PARTIAL}"):
-        name = _PARTIAL_NAME.fullmatch(path.name)
+        ours = bool(_PARTIAL_NAME.fullmatch(path.name)) and path.is_file()
         here = path.parent == folder  # nobody else works here: the lock is held
-        if name and path.is_file() and (here or not _is_running(int(name[1]))):
+        if ours and (here or not _is_written(path)):
             yield path
+
+
+def _is_written(path: Path) -> bool:
+    """Whether it is no partial file of `write_atomic`, or one that a process may still write."""
+    name = _PARTIAL_NAME.fullmatch(path.name)
+    return name is None or not path.is_file() or _is_running(int(name[1]))
 
 
 def _is_running(process: int) -> bool:
