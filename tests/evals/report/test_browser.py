@@ -32,7 +32,7 @@ def opened(browser, address):
     """Open the page with some settings; at the end nothing was logged and nothing requested."""
     contexts, said, asked = [], [], []
 
-    def open_page(**settings):
+    def open_page(collapsed=False, **settings):
         context = browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce"} | settings)
         contexts.append(context)
         page = context.new_page()
@@ -40,6 +40,8 @@ def opened(browser, address):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
+        if not collapsed and settings.get("java_script_enabled", True):
+            page.evaluate("document.querySelectorAll('.part').forEach((part) => part.open = true)")
         return page
 
     yield open_page
@@ -151,6 +153,25 @@ def test_a_link_opens_the_panel_that_it_points_into(opened, address):
     page.locator(f"#{hidden}").wait_for(state="visible")
 
 
+def test_parts_beyond_the_answer_are_closed_until_they_are_wanted(opened):
+    for viewport, most in ((WIDE, 3000), ({"width": 390, "height": 844}, 4000)):
+        page = opened(collapsed=True, viewport=viewport)
+        assert page.evaluate("document.documentElement.scrollHeight") < most
+        assert page.locator("#plots svg:visible").count() == 2
+        assert not page.locator("#metrics table").first.is_visible()
+        page.locator("nav a", has_text="All metrics").click()
+        page.locator("#metrics table").first.wait_for(state="visible")
+        page.locator("#provenance summary").press("Enter")
+        assert page.locator("#provenance table").is_visible()
+
+
+def test_a_link_to_a_card_opens_all_that_it_is_in(opened):
+    page = opened(collapsed=True)
+    card = page.locator("#group-2 .card").first.get_attribute("id")
+    page.evaluate(f"location.hash = '{card}'")
+    page.locator(f"#{card} .contexts").first.wait_for(state="visible")
+
+
 def test_a_search_leaves_the_features_with_the_words_and_opens_them(opened):
     page = opened()
     every = page.locator(".card").count()
@@ -177,7 +198,7 @@ def test_no_sideways_scrolling_on_a_narrow_screen(opened):
     for tab in page.locator("[role=tab]").all():
         tab.click()
         assert overflow(page) <= 0
-    for summary in page.locator("summary:visible").all():
+    for summary in page.locator("details:not(.part) > summary:visible").all():
         summary.click()
     assert overflow(page) <= 0
 
@@ -220,11 +241,32 @@ def test_text_stands_out_from_its_ground(opened, scheme):
 
 
 def test_print_shows_every_panel_on_white(opened):
-    page = opened(color_scheme="dark")
+    page = opened(collapsed=True, color_scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
     assert background(page) == 255
     assert page.locator(".panel:visible").count() == page.locator(".panel").count() == 7
     assert page.locator("nav:visible, [role=tablist]:visible").count() == 0
+
+
+def test_the_first_table_fits_its_column_however_many_variants(browser, make_comparison, tmp_path):
+    names = ("teacher", "teacher_refined", "teacher_pursued", "control", "control_refined",
+             "threshold_only", "rational", "rational_refined", "rsae")  # fmt: skip
+    for count in (2, 5, 9):
+        folder = write(make_comparison((*names[: count - 1], names[-1])), tmp_path / str(count))
+        page = browser.new_page(viewport=WIDE)
+        page.goto((folder / "report.html").as_uri())
+        assert (
+            page.evaluate(
+                "(e => e.scrollWidth - e.clientWidth)(document.querySelector('#answer .scroll'))"
+            )
+            <= 0
+        ), count
+        beyond = """[...document.querySelectorAll('svg text')].filter((text) => {
+          const [a, b] = [text, text.closest('svg')].map((e) => e.getBoundingClientRect());
+          return a.right > b.right + 1 && a.width;
+        }).map((text) => text.textContent)"""
+        assert page.evaluate(beyond) == [], count
+        page.close()
 
 
 def test_without_scripts_everything_is_there(opened):

@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsae.errors import CorruptFileError, RsaeError
@@ -135,6 +135,15 @@ def test_the_same_comparison_makes_the_same_page(comparison, page):
     assert html(comparison) == page
 
 
+@pytest.fixture
+def undrawn():
+    """Leave out the drawings, half a second each page, where they say nothing of the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rsae_evals.report.page.plots", lambda *_: [])
+        yield
+
+
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_each_verdict_is_said_in_words(make_comparison, verdict):
     assert f"</span> {verdict.value}</span>" in html(make_comparison(verdict=verdict))
@@ -156,7 +165,8 @@ def test_hostile_text_stays_text(make_comparison):
     assert not outline.misnested
 
 
-@settings(max_examples=8)
+@pytest.mark.usefixtures("undrawn")  # no word of a passage stands in a drawing
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=20), min_size=6, max_size=10))
 def test_any_text_leaves_the_page_whole(make_comparison, words):
     made = make_comparison(names=("teacher", "rsae"), words=words, warnings=tuple(words))

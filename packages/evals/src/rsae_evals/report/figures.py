@@ -60,6 +60,10 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+_WIDTH = 5.4  # inches of a plot
+_ENTRY, _LETTER = 0.6, 0.066  # inches of a legend's line and gap, and of a letter of 9.5 points
+
+
 @dataclass(frozen=True)
 class Figure:
     """One plot of the report.
@@ -97,8 +101,10 @@ def series(index: int) -> Series:
     )
 
 
-def legend(axes: Axes, columns: int = 3) -> None:
-    """A legend above the axes, where it hides nothing."""
+def legend(axes: Axes) -> None:
+    """A legend above the axes, where it hides nothing, in as many columns as fit."""
+    longest = max((len(text) for text in axes.get_legend_handles_labels()[1]), default=0)
+    columns = min(3, max(1, int(_WIDTH // (_ENTRY + _LETTER * longest))))
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2,
         handlelength=1.9, columnspacing=1.2, borderpad=0.2,
@@ -106,7 +112,7 @@ def legend(axes: Axes, columns: int = 3) -> None:
 
 
 @contextmanager
-def canvas(width: float = 5.4, height: float = 3.6) -> Iterator[tuple[Axes, list[str]]]:
+def canvas(width: float = _WIDTH, height: float = 3.6) -> Iterator[tuple[Axes, list[str]]]:
     """Axes in the report's style, and a list that receives the SVG text when the block ends."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG

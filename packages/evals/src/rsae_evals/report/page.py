@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
@@ -14,7 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from rsae_evals.report import summary
-from rsae_evals.report.answer import answer, arm_label, question, readable, scope, variant_meaning
+from rsae_evals.report.answer import (
+    Question,
+    answer,
+    arm_label,
+    question,
+    readable,
+    scope,
+    variant_meaning,
+)
 from rsae_evals.report.numbers import number, signed
 from rsae_evals.report.plots import plots
 from rsae_evals.report.tables import SIGNS, Cell, Change, Table, text
@@ -25,6 +33,8 @@ from rsae_evals.results import (
     FeatureIdentity,
     Verdict,
 )
+
+_FIT = 5  # variants whose columns fit beside the difference on a screen of 1280 pixels
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ def html(comparison: Comparison) -> str:
         scope=scope(comparison) if asked.baseline else "",
         eyebrow=_eyebrow(comparison),
         warnings=[readable(comparison, warning) for warning in comparison.warnings],
-        headline=_subject_first(summary.headline(comparison, asked)),
+        headline=_subject_first(_few(summary.headline(comparison, asked), comparison, asked)),
         meanings=[
             (arm_label(arm.name), variant_meaning(arm.name))
             for arm in comparison.arms
@@ -91,6 +101,17 @@ def rendered(template: str, **content: object) -> str:
         script_hash=Markup(f"sha256-{digest}"),
         **content,
     )  # fmt: skip
+
+
+def _few(table: Table, comparison: Comparison, asked: Question) -> Table:
+    """The columns of the variants that are asked about, where all of them are too many to fit."""
+    arms = comparison.arms
+    if len(arms) <= _FIT:
+        return table
+    others = [i for i, arm in enumerate(arms, start=1) if arm.name not in asked.shown]
+    caption = f"{table.caption}. {len(others)} further variants: under All metrics"
+    kept = [i for i in range(len(table.columns)) if i not in others]
+    return replace(table.ordered(kept), caption=caption)
 
 
 def _subject_first(table: Table) -> Table:

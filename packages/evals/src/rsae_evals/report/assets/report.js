@@ -1,5 +1,5 @@
 "use strict";
-// Three enhancements; without them every table is readable and every panel is shown.
+// Enhancements; without them every table is readable, and every part and panel is shown.
 document.documentElement.classList.add("js");
 
 function sortBy(header) {
@@ -84,14 +84,27 @@ for (const find of document.querySelectorAll(".find")) {
   field.addEventListener("input", () => search(field, find.querySelector("[role=status]")));
 }
 
-// A link to a card opens the panel that it is in, and its passages.
+// Parts of the report are closed at first, and open while the page is printed.
+const parts = [...document.querySelectorAll("details.part")];
+for (const part of parts) part.open = false;
+const printing = matchMedia("print");
+let before = [];
+function onPaper() {
+  if (printing.matches) before = parts.map((part) => part.open);
+  parts.forEach((part, index) => { part.open = printing.matches || before[index]; });
+}
+printing.addEventListener("change", onPaper);
+if (printing.matches) onPaper();
+
+// A link opens the part and the panel that it leads into; a link to a card opens its passages.
 function reveal() {
-  const card = document.getElementById(location.hash.slice(1));
-  card?.querySelector(":scope > details")?.setAttribute("open", "");
-  const panel = card?.closest(".panel[hidden]");
-  if (!panel) return;
-  select(document.getElementById(panel.id + "-tab"), false);
-  document.getElementById(location.hash.slice(1)).scrollIntoView();
+  const target = document.getElementById(location.hash.slice(1));
+  if (!target) return;
+  target.querySelector(":scope > details")?.setAttribute("open", "");
+  for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  const panel = target.closest(".panel[hidden]");
+  if (panel) select(document.getElementById(panel.id + "-tab"), false);
+  target.scrollIntoView();
 }
 addEventListener("hashchange", reveal);
 reveal();
