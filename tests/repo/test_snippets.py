@@ -1,45 +1,92 @@
-"""Python of the pages that is no doctest: it parses, and every name of ours in it exists.
+"""Code of the pages that is no doctest: it runs, with small SAEs, models and texts in its place.
 
-Most of it takes minutes or a user's own files, and the notebooks run the same calls.
+The notebooks run the same calls on the packaged language model. Commands are parsed; each command
+runs in tests of its own.
 """
 
-import ast
-import importlib
 import re
+import shlex
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
+import torch
+from sae_lens.saes.sae import SAEMetadata
+from tests.rsae import coders
+from tests.rsae.fake_host import FakeHost
+
+import rsae
+from remez.cli.program import _parser as remez_parser
+from rsae_cli import build_parser as rsae_parser
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("remez", "rsae", "rsae_evals")
-SNIPPETS = [
-    pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
+PAGES = [
+    page
     for pattern in ("*.md", "packages/*/*.md", "docs/**/*.md")
     for page in sorted(ROOT.glob(pattern))
-    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
-    if ">>>" not in block
+]
+HOOK = "blocks.12.hook_resid_post"
+COMMAND = r"^(?:\$ )?((?:rsae|remez|python|make) .*)"
+QUICK = rsae.UpgradeConfig(train=rsae.TrainConfig(steps=10, batch_size=64))
+SMALLER = {"400_000": "4_000", "batches(4096": "batches(64", "store, out=": "store, QUICK, out="}
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    found = re.findall(rf"```(?:{'|'.join(languages)})\n(.*?)```", page.read_text(), re.S)
+    return [block for block in found if ">>>" not in block]
+
+
+SNIPPETS = [
+    pytest.param(str(page.relative_to(ROOT)), block, id=f"{page.relative_to(ROOT)}-{number}")
+    for page in PAGES
+    for number, block in enumerate(blocks(page, "python"))
+]
+COMMANDS = [
+    pytest.param(line, id=f"{page.relative_to(ROOT)}: {line[:50]}")
+    for page in PAGES
+    for block in blocks(page, "console", "sh")
+    for line in re.findall(COMMAND, block.replace("\\\n", ""), re.M)
 ]
 
 
-def names(tree: ast.AST) -> set[tuple[str, str]]:
-    """Module and name of what is imported from our packages, or is an attribute of one."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in OURS:
-            found |= {(node.module, alias.name) for alias in node.names}
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            found |= {(node.value.id, node.attr)} if node.value.id in OURS else set()
-    return found
+class Host(FakeHost):
+    """A language model of six channels, whose layers are all one."""
+
+    def check_hook(self, hook_name):
+        return 0
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS)
-def test_a_snippet_parses_and_names_what_exists(snippet: str) -> None:
-    missing = [
-        f"{module}.{name}"
-        for module, name in names(ast.parse(snippet))
-        if not hasattr(importlib.import_module(module), name)
-    ]
-    assert missing == []
+def small(name="demo:jumprelu") -> rsae.Teacher:
+    family = name.removeprefix("demo:")
+    return coders.teacher(family, d_in=6, d_sae=24, metadata={"hook_name": HOOK})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with what the pages take for granted, and small stand-ins for what is large."""
+    import pyarrow
+    import pyarrow.parquet
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rsae, "load_host", lambda name="smollm2": Host())
+    monkeypatch.setattr(rsae, "load_teacher", small)
+    for name in ("topk", "jumprelu"):
+        coder = rsae.upgrading.refining.as_rsae(small())
+        coder.cfg.metadata = SAEMetadata(**small().metadata)
+        coder.save_model(tmp_path / "runs" / name)
+    words = [" ".join("x" * (1 + (i + j) % 83) for j in range(400)) for i in range(40)]
+    pyarrow.parquet.write_table(pyarrow.table({"text": words}), tmp_path / "corpus.parquet")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("page", "snippet"), SNIPPETS)
+def test_a_snippet_runs(folder, capsys, page: str, snippet: str) -> None:
+    g = torch.Generator().manual_seed(0)
+    activations = torch.randn(5000, 6, generator=g)
+    for size, other in SMALLER.items():
+        snippet = snippet.replace(size, other)
+    given = {"activations": activations, "x": activations[:9], "QUICK": QUICK}
+    exec(compile(snippet, page, "exec"), given)
 
 
 def test_the_snippet_of_the_evaluations_readme_prints_what_it_shows(capsys) -> None:
@@ -47,3 +94,18 @@ def test_the_snippet_of_the_evaluations_readme_prints_what_it_shows(capsys) -> N
     code, shown = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", page, re.S).groups()
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_is_one(line: str) -> None:
+    program, *words = shlex.split(line, comments=True)
+    if program == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+        assert words[0] in targets
+    elif program == "python":
+        path = words[1].replace(".", "/") if words[0] == "-m" else words[0]
+        known = [ROOT / path, ROOT / f"{path}.py", ROOT / path / "__main__.py"]
+        assert any(one.is_file() for one in known)
+    else:
+        parsed = {"rsae": rsae_parser, "remez": remez_parser}[program]().parse_args(words)
+        assert isinstance(parsed, Namespace)
