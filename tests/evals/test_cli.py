@@ -277,7 +277,7 @@ def test_debug_shows_where_an_error_comes_from():
 
 
 @pytest.mark.model
-def test_eval_needs_nothing_but_the_path(tmp_path, capsys):
+def test_eval_needs_nothing_but_the_path(tmp_path, capsys, host, monkeypatch):
     """Host and hook from the dictionary's metadata; the second time from the cache, the same."""
     from sae_lens import StandardSAE, StandardSAEConfig
     from sae_lens.saes.sae import SAEMetadata
@@ -287,11 +287,19 @@ def test_eval_needs_nothing_but_the_path(tmp_path, capsys):
     torch.nn.init.orthogonal_(sae.W_dec, generator=torch.Generator().manual_seed(0))
     sae.W_enc.data.copy_(sae.W_dec.T)
     sae.save_model(tmp_path / "sae")
+    asked = []
+
+    def loaded(name, **_):
+        asked.append(name)
+        return host  # which loading would make again
+
+    monkeypatch.setattr("rsae_evals.data.materials.load_host", loaded)
     figures = []
     for _ in range(2):
         line = ["eval", str(tmp_path / "sae"), "--cache", str(tmp_path), "--tokens", "512"]
         assert main([*line, "--json"]) == 0
         figures.append(json.loads(capsys.readouterr().out))
+    assert asked == ["smollm2", "smollm2"]
     assert figures[0]["arms"] == figures[1]["arms"]
     assert figures[0]["provenance"]["host"] == "smollm2"
     metrics = figures[0]["arms"][0]["metrics"]

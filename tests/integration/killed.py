@@ -62,20 +62,24 @@ class Tokenizer:
         return f"<{ids[0]}>"
 
 
+def upgrade(folder: Path, out: Path) -> int:
+    """Upgrade into `out`; the exit code."""
+    inputs = importlib.import_module("rsae.commands.inputs")
+    inputs.load_host = lambda *args, **more: Slow(d_model=D_IN, tokenizer=Tokenizer())
+    with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):
+        return main([
+            "upgrade", str(folder / "teacher"), "--out", str(out), "--steps", "40",
+            "--tokens", "4000", "--text", str(folder / "text.jsonl"), "--resume",
+            "--config", str(folder / "settings.toml"),
+        ])  # fmt: skip
+
+
 def start(folder: Path, out: Path) -> int:
     """A process that upgrades into `out`; its id."""
     child = os.fork()
     if child:
         return child
-    inputs = importlib.import_module("rsae.commands.inputs")
-    inputs.load_host = lambda *args, **more: Slow(d_model=D_IN, tokenizer=Tokenizer())
-    with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):
-        code = main([
-            "upgrade", str(folder / "teacher"), "--out", str(out), "--steps", "40",
-            "--tokens", "4000", "--text", str(folder / "text.jsonl"), "--resume",
-            "--config", str(folder / "settings.toml"),
-        ])  # fmt: skip
-    os._exit(code)
+    os._exit(upgrade(folder, out))
 
 
 def kill_when(child: int, ripe: Callable[[], bool]) -> bool:
@@ -148,8 +152,10 @@ def at_random(folder: Path, out: Path, seconds: float, rng: random.Random) -> in
 
 def report(folder: Path) -> dict[str, tuple[int, float]]:
     prepare(folder)
+    if code := upgrade(folder, folder / "whole"):  # here, so that all is loaded before the forks
+        raise SystemExit(f"the run did not end well: {code}")
     begin = time.monotonic()
-    finish(folder, folder / "whole")
+    finish(folder, folder / "timed")
     seconds = time.monotonic() - begin
     ways = {
         "stages": lambda out: at_every_stage(folder, out),

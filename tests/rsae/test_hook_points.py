@@ -17,7 +17,6 @@ from rsae.language_model.host import hook_width, load_host
 from rsae.sae.activation import RationalActivation
 from rsae.sae.export import export_jumprelu
 from rsae.sae.load import load_rsae
-from rsae_evals.coder import as_coder
 
 HOOKS = ("hook_resid_mid", "hook_attn_out", "hook_mlp_out", "attn.hook_z")
 Z = "blocks.1.attn.hook_z"
@@ -116,12 +115,13 @@ def test_saelens_runs_an_rsae_at_its_own_hook_z():
 
 
 def test_an_export_of_heads_is_measured_and_runs_at_its_hook():
+    evals = pytest.importorskip("rsae_evals")
     x = torch.randn(200, 12, generator=torch.Generator().manual_seed(3))
     export = export_jumprelu(hook_z_rsae(), Activations.from_tensor(x))
     assert export.sae.cfg.reshape_activations == "hook_z"
     apart = x.unflatten(-1, (2, 6))[None]
     assert export.sae(apart).shape == apart.shape
-    seen = as_coder(export.sae)
+    seen = evals.as_coder(export.sae)
     torch.testing.assert_close(seen.reconstruct(x), export.sae(apart).flatten(2)[0])
     assert isinstance(export.sae, JumpReLUSAE)
     assert export.sae.hook_z_reshaping_mode

@@ -51,7 +51,7 @@ def test_a_factor_that_cannot_be_told_is_refused(tmp_path, x):
 
 
 def test_an_upgrade_and_a_comparison_estimate_it(tmp_path):
-    from rsae_evals import compare, evaluation_set
+    evals = pytest.importorskip("rsae_evals")
 
     config = {"normalize_activations": "expected_average_only_in"}
     folder = formats.saelens(tmp_path / "a", PARTS, "standard", **config)
@@ -62,7 +62,7 @@ def test_an_upgrade_and_a_comparison_estimate_it(tmp_path):
     torch.testing.assert_close(
         result.rsae_init.decode(result.rsae_init.encode(X)), scaled.reconstruct(X), rtol=0.2, atol=1
     )
-    found = compare({"a": teacher, "b": scaled}, evaluation_set(X))
+    found = evals.compare({"a": teacher, "b": scaled}, evals.evaluation_set(X))
     assert found.arms[0].metrics["mse"] == pytest.approx(found.arms[1].metrics["mse"], rel=1e-4)
     assert any("was estimated" in warning for warning in found.warnings)
 
@@ -70,20 +70,20 @@ def test_an_upgrade_and_a_comparison_estimate_it(tmp_path):
 @pytest.mark.parametrize("architecture", ["standard", "jumprelu", "topk"])
 def test_an_object_of_saelens_is_scaled_in_a_copy(tmp_path, architecture):
     """What SAELens itself folds, given the factor, is the expected value."""
-    from rsae_evals import Reconstruction, as_coder, compare, evaluate, evaluation_set
+    evals = pytest.importorskip("rsae_evals")
 
     config = {"normalize_activations": "expected_average_only_in"}
     folder = formats.saelens(tmp_path, PARTS, architecture, **config)
     plain, folded = SAE.load_from_disk(folder), SAE.load_from_disk(folder)
     folded.fold_activation_norm_scaling_factor(FACTOR)
-    x, before = evaluation_set(X), plain.W_enc.clone()
-    found = compare({"plain": plain, "folded": folded, "coder": as_coder(plain)}, x)
+    x, before = evals.evaluation_set(X), plain.W_enc.clone()
+    found = evals.compare({"plain": plain, "folded": folded, "coder": evals.as_coder(plain)}, x)
     mse = [arm.metrics["mse"] for arm in found.arms]
     assert mse == pytest.approx([(X - folded(X)).square().sum().item() / len(X)] * 3, rel=1e-4)
     assert [w.partition(":")[0] for w in found.warnings if "estimated" in w] == ["plain", "coder"]
     assert torch.equal(plain.W_enc, before)
     for given in (plain, load_teacher(folder)):
-        (one,) = evaluate([given], x, [Reconstruction()])
+        (one,) = evals.evaluate([given], x, [evals.Reconstruction()])
         (measured,) = one.measurements.values()
         totals = measured.totals()
         assert totals["error"] / totals["n"] == pytest.approx(mse[0], rel=1e-4)
