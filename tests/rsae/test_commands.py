@@ -2,13 +2,12 @@
 
 import importlib
 import json
-import random
 
 import pytest
 import sae_lens
 import torch
 from tests.rsae import coders
-from tests.rsae.fake_host import HOOKS, FakeHost, tokens
+from tests.rsae.fake_host import HOOKS, FakeHost, tokens, write_text
 
 import rsae
 from rsae import RSAE, RationalActivation
@@ -97,10 +96,7 @@ def test_an_rsae_without_thresholds_is_refused():
 @pytest.fixture
 def text(tmp_path):
     """A text of which no run of words occurs twice, as JSON lines."""
-    rng = random.Random(0)
-    texts = [" ".join("x" * rng.randint(1, 15) for _ in range(150)) for _ in range(30)]
-    lines = [json.dumps({"title": str(i), "text": text}) for i, text in enumerate(texts)]
-    (tmp_path / "text.jsonl").write_text("\n".join(lines))
+    write_text(tmp_path, [150] * 30)
     return tmp_path / "text.jsonl"
 
 

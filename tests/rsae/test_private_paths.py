@@ -83,7 +83,7 @@ def test_the_packaged_teachers_name_their_model_as_the_hub_does():
         assert found["model_name"] == PACKAGED["smollm2"]
         assert model_of(found) == "smollm2"
         assert len(found["training_sketches"]) == 1
-        assert describe(name)["source"] == name.removeprefix("demo:")
+        assert describe(name)["source"] == name
 
 
 def test_a_short_name_is_saved_as_the_hub_s(tmp_path):

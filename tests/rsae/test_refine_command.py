@@ -8,7 +8,7 @@ import pytest
 import torch
 from sae_lens import SAE
 from tests.rsae.coders import teacher
-from tests.rsae.fake_host import HOOKS, FakeHost
+from tests.rsae.fake_host import HOOKS, FakeHost, write_text
 
 import rsae
 from rsae.sae.load import load_rsae
@@ -25,9 +25,7 @@ def refine(tmp_path, monkeypatch):
     metadata = {"hook_name": HOOKS[0], "context_size": 16}
     origin = teacher("jumprelu", d_in=6, d_sae=24, metadata=metadata)
     rsae.upgrading.refining.as_rsae(origin).save_model(tmp_path / "sae")
-    words = "a bee sees apples in trees near lakes whose waters glitter silently every evening"
-    documents = [{"title": str(i), "text": " ".join([words] * (60 + i))} for i in range(30)]
-    (tmp_path / "text.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    write_text(tmp_path, [800] * 30)
     monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost())
     handed = {}
     monkeypatch.setattr(command, "write_report", lambda variants, *_, **__: handed.update(variants))

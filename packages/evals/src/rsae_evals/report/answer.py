@@ -271,8 +271,11 @@ def _figures(comparison: Comparison, found: Difference) -> str:
 
 
 def _the(name: str) -> str:
-    label = arm_label(name)
-    return f"the {label}" if name in _LABELS or label != name else name
+    """The variant in a sentence: "the refined teacher" where a column says "teacher, refined"."""
+    label, _, step = arm_label(name).partition(", ")
+    if name in _LABELS or arm_label(name) != name:
+        return f"the {step} {label}" if step else f"the {label}"
+    return name
 
 
 def held_out(comparison: Comparison) -> str:

@@ -1,10 +1,12 @@
 """The three splits of a text's tokens: to train on, to calibrate on, held out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from rsae.data.text import Tokens, documents, split, tokenize
+from rsae.data.document import Document
+from rsae.data.text import TOLERATED_SHARE, Tokens, documents, shared_text, split, tokenize
 from rsae.errors import TextError
 from rsae.language_model.host import Host, check_loaded
 
@@ -34,10 +36,11 @@ def token_splits(
 
     Raises:
         ConfigError: the model is something else.
-        TextError: the text is missing, is one short document, or has fewer tokens.
+        TextError: the text is missing, is one short document, or has fewer tokens; or more than
+            2 % of the held-out text is in the documents to train on too.
     """
     check_loaded(host)
-    train, rest = split(documents(text), heldout=0.1, seed=0)
+    train, rest = split(_distinct(documents(text)), heldout=0.1, seed=0)
     pool = tokenize(host, rest, context_size)
     wanted = _HELDOUT_EVERY * (heldout_tokens or 0)
     pool = pool.sample(min(max(_POOL_TOKENS, wanted), pool.n_tokens))
@@ -51,11 +54,29 @@ def token_splits(
             "(a third of a tenth of its documents); give a longer text with --text or ask for "
             "fewer with --eval-tokens"
         )
-    return {
-        "train": tokenize(host, train, context_size).sample(n_tokens),
-        "calibration": _rows(pool, ~held),
-        "heldout": heldout if heldout_tokens is None else heldout.sample(heldout_tokens),
-    }
+    if heldout_tokens is not None:
+        heldout = heldout.sample(heldout_tokens)
+    tokens = tokenize(host, train, context_size).sample(n_tokens)
+    _refuse_repeats(tokens, heldout)
+    return {"train": tokens, "calibration": _rows(pool, ~held), "heldout": heldout}
+
+
+def _distinct(documents: Sequence[Document]) -> list[Document]:
+    """The documents without those whose text an earlier one has."""
+    distinct: dict[str, Document] = {}
+    for document in documents:
+        distinct.setdefault(document.text, document)
+    return list(distinct.values())
+
+
+def _refuse_repeats(train: Tokens, heldout: Tokens) -> None:
+    """Refuse held-out text that is trained on too, which every evaluation would refuse later."""
+    share = shared_text(train.sketch(), heldout.sketch())
+    if share > TOLERATED_SHARE:
+        raise TextError(
+            f"about {100 * share:.0f} % of the held-out text stands in documents to train on as "
+            "well; give a text whose documents do not repeat one another"
+        )
 
 
 def _rows(tokens: Tokens, chosen: torch.Tensor) -> Tokens:

@@ -17,7 +17,7 @@ from rsae.errors import CorruptFileError, TextError
 from rsae.files import existing_file, exists, sha256
 from rsae.language_model.host import Host
 
-__all__ = ["Document", "Tokens", "documents", "split", "tokenize"]
+__all__ = ["TOLERATED_SHARE", "Document", "Tokens", "documents", "shared_text", "split", "tokenize"]
 
 _TABLES = (".jsonl.gz", ".parquet", ".arrow")
 _RUN = 12  # tokens that are hashed together: what two texts hardly share by chance
@@ -138,6 +138,10 @@ def split(
     return train, [documents[i] for i in sorted(chosen)]
 
 
+#: Two texts of one language share some runs of words by chance, or quote the same author.
+TOLERATED_SHARE = 0.02
+
+
 @dataclass(frozen=True, eq=False)
 class Tokens:
     """Token sequences of one length.
@@ -229,6 +233,22 @@ class Tokens:
         enough = int((counts < n_tokens).sum()) + 1
         chosen = order[:enough].sort().values
         return Tokens(self.ids[chosen], self.special[chosen], self.document[chosen])
+
+
+def shared_text(training: str, evaluation: str) -> float:
+    """Estimated share of the evaluation text that is in the training text, from their sketches.
+
+    Both hold the smallest hashes of their texts, so below the lesser of the two largest hashes
+    each is complete, and the evaluation's hashes there are a random sample of all of its own.
+    A single hit may be chance and counts as none.
+    """
+    theirs, ours = training.split(), evaluation.split()
+    if not theirs or not ours:
+        return 0.0
+    bound = min(max(theirs), max(ours))
+    sample = {word for word in ours if word <= bound}
+    hits = len(sample & set(theirs))
+    return hits / len(sample) if hits > 1 else 0.0
 
 
 def tokenize(host: Host, documents: Sequence[Document], context_size: int = 128) -> Tokens:
