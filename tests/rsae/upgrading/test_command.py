@@ -165,3 +165,17 @@ def test_debug_shows_the_traceback(world):
     _, upgrade = world
     with pytest.raises(Exception, match="jumprelu"):
         upgrade("--family", "topk", "--debug")
+
+
+def test_the_result_names_the_hook_and_the_model_that_the_user_gave(world):
+    """Later commands, such as `rsae export` and `rsae compare`, look for both there."""
+    folder, upgrade = world
+    config = json.loads((folder / "teacher" / "cfg.json").read_text())
+    config["metadata"].pop("hook_name")
+    config["metadata"] |= {"model_name": "of/its-training", "model_weights": "smollm2"}
+    (folder / "teacher" / "cfg.json").write_text(json.dumps(config))
+    assert upgrade("--hook", HOOKS[0], "--keep", "features", "--model", "gpt2") in (0, 3)
+    found = SAE.load_from_disk(folder / "out").cfg.metadata
+    assert found.hook_name == HOOKS[0]
+    assert found.model_name == "fake"  # as the stand-in of a model is called
+    assert found.model_weights is None

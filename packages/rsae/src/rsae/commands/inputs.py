@@ -15,7 +15,7 @@ from rsae.errors import HookError, StoreError, TeacherError
 from rsae.language_model.host import SINK_POSITIONS, Host, hook_width, load_host
 from rsae.language_model.names import advice_on_models, model_of
 
-__all__ = ["context_of", "find_hook", "find_host", "open_store", "say_device"]
+__all__ = ["context_of", "find_hook", "find_host", "open_store", "say_device", "with_place"]
 
 _CONTEXT = 128  # tokens of a sequence for an SAE whose metadata do not give a context size
 
@@ -54,6 +54,24 @@ def find_host(
             "choose the language model that it was trained on with --model"
         )
     return host
+
+
+def with_place(
+    metadata: Mapping[str, Any], hook: str, host: Host, model: str | None
+) -> dict[str, Any]:
+    """The metadata with the hook and the language model, which later commands look for there.
+
+    Args:
+        metadata: Those of the SAE.
+        hook: The hook that is used.
+        host: The language model that is used.
+        model: The name that the user gave, which then holds instead of the SAE's own.
+    """
+    kept = {**metadata, "hook_name": hook}
+    if model or not model_of(metadata):
+        kept.pop("model_weights", None)
+        kept["model_name"] = host.name
+    return kept
 
 
 def context_of(metadata: Mapping[str, Any], host: Host, source: str) -> int:

@@ -9,8 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
+from sae_lens.saes.sae import SAEMetadata
 
-from rsae.commands.inputs import context_of, find_hook, find_host, open_store, say_device
+from rsae.commands.inputs import (
+    context_of,
+    find_hook,
+    find_host,
+    open_store,
+    say_device,
+    with_place,
+)
 from rsae.commands.output import show
 from rsae.commands.report import write_report
 from rsae.data import ActivationStore, harvest
@@ -48,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     make_folder(args.out)
     store = _store(args, plan, host, metadata, hook, console)
     begin = time.perf_counter()
-    variants = _variants(args, plan, source, store, hook, console)
+    place = with_place(metadata, hook, host, args.model)
+    variants = _variants(args, plan, source, store, place, console)
     seconds = time.perf_counter() - begin
     last = list(variants.values())[-1]
     last.save_model(args.out)
@@ -127,15 +136,15 @@ def _variants(
     plan: Mapping[str, Any],
     source: RSAE | Teacher,
     store: ActivationStore,
-    hook: str,
+    place: dict[str, Any],
     console: Console,
 ) -> dict[str, RSAE]:
     """The SAE as it is, refined, and with pursuit, in this order."""
     calibration = store if plan["calibration_tokens"] else None
     if isinstance(source, Teacher):
-        source = replace(source, metadata={**source.metadata, "hook_name": hook})
+        source = replace(source, metadata=place)
     else:
-        source.cfg.metadata["hook_name"] = hook
+        source.cfg.metadata = SAEMetadata(**place)
     plain = as_rsae(source, calibration).set_refinement(None)
     found = {"teacher": plain}
     settings: dict[str, Any] = {"method": args.method, "steps": args.steps}

@@ -10,7 +10,14 @@ from typing import Any
 
 from rich.console import Console
 
-from rsae.commands.inputs import context_of, find_hook, find_host, open_store, say_device
+from rsae.commands.inputs import (
+    context_of,
+    find_hook,
+    find_host,
+    open_store,
+    say_device,
+    with_place,
+)
 from rsae.commands.output import show
 from rsae.commands.report import write_report
 from rsae.data import ActivationStore, harvest
@@ -120,7 +127,10 @@ def upgrade_job(
 ) -> dict[str, Any]:
     """Upgrade one SAE, evaluate the result, write both into its folder; what was done."""
     sample = sample_of(store, hook)
-    teacher = with_estimated_scale(job.teacher, sample.calibration.batches(_BATCH))
+    place = with_place(job.teacher.metadata, hook, host, args.model)
+    teacher = with_estimated_scale(
+        replace(job.teacher, metadata=place), sample.calibration.batches(_BATCH)
+    )
     job = replace(job, teacher=teacher)
     make_folder(job.out)
     log = JsonLines(job.out / "run.jsonl")
