@@ -150,7 +150,7 @@ def _curves(rows: Sequence[Row], metric: str) -> Figure | None:
             )  # fmt: skip
         axes.set(xlabel="strict L0 (features active per token)", ylabel=meaning.heading)
         axes.margins(0.12)
-        legend(axes, columns=1)
+        legend(axes)
     data = tuple((*name, *point) for name, points in curves.items() for point in sorted(points))
     key, title = f"sweep-{metric.replace('_', '-')}", f"{meaning.label} against sparsity"
     reading = "Each mark is one SAE: open before, filled after its upgrade."
