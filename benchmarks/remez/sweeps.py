@@ -117,7 +117,15 @@ def contradiction(case: Case, fit: Any) -> str | None:
 
 
 def alternation(case: Case, fit: Any) -> str | None:
-    """Whether the error alternates on enough reference points, level to one percent."""
+    """Whether the error alternates on enough reference points, level to one percent.
+
+    The reciprocal of a polynomial has one sign, so that its error is at least the smaller of the
+    largest values of f and -f; no alternation is needed where it is no larger.
+    """
+    if case.degree[0] == 0 and not case.options and np.ndim(case.domain) == 1:
+        values = np.asarray(case.fn(case.grid()), float)
+        if min(values.max(), -values.min()) >= 0.99 * float(fit.error):
+            return None
     x = np.asarray(fit.reference, float)
     f = np.asarray(case.fn(x), float)
     error = weight_of(case, x, f) * (f - fit(x))

@@ -177,3 +177,21 @@ def test_a_slow_exchange_goes_on_while_its_lower_bound_rises():
         weight=lambda x: np.array([1.0, 2.0, 5.0])[np.searchsorted(middles, x)],
     )
     assert fit.lower_bound >= 0.999 * fit.error
+
+
+@pytest.mark.parametrize(
+    ("fn", "bound"),
+    [
+        (lambda x: np.log(x + 1.2), np.log(2.2)),
+        (lambda x: x**3 - 0.5, 0.5),
+        (lambda x: np.exp(x) - 1.5, 1.5 - np.exp(-1)),
+        (lambda x: 0.5 - x**3, 0.5),
+    ],
+)
+@pytest.mark.parametrize("n", [4, 6, 7, 12, 15, 21])
+def test_a_reciprocal_of_a_function_that_changes_sign(fn, bound, n):
+    """An r of one sign misses the largest value of the other sign, and comes near that bound."""
+    fit = remez.fit(fn, (0, n))
+    x = np.linspace(-1, 1, 4001)
+    assert bound * (1 - 1e-12) <= fit.error <= 1.001 * bound
+    assert np.abs(fn(x) - fit(x)).max() <= fit.error * (1 + 1e-6)

@@ -17,6 +17,8 @@ from remez.solver.starts.resampling import resample
 
 __all__ = ["from_half", "step_degrees", "with_lowest"]
 
+LEAST = 1e-4  # relative gap to a lower bound, a tenth of the accepted one
+SIGN = 0.02  # relative distance from the bound for an r of one sign at which a degree may suffice
 MORE = 8  # points of a linear program per point of the reference
 
 
@@ -35,7 +37,9 @@ def step_degrees(
     """
     low = _steps(reduced)
     stride = 2 if reduced.line else 1  # where q of odd degree has a zero
+    bound = _one_signed(reduced, grid)
     last: State | None = None
+    spare: tuple[Reduced, Outcome] | None = None  # near the bound, tried after the full degree
     k = (reduced.degree[1] - low) % stride
     while True:
         # exchange at this degree from the reference of the last successful one
@@ -62,12 +66,16 @@ def step_degrees(
             yield small, outcome
         if state is not None and _good(state):
             last = state
-            if k < low and _degenerate(small, last, low - k):
+            near = state.extrema.largest <= (1 + SIGN) * bound
+            if k < low and (near or _degenerate(small, last, low - k)):
                 outcome = exchange(small, [last.reference.u], grid, options)
-                if outcome.state is not None:
+                if near and not _is_least(outcome.state, bound):
+                    spare = small, outcome
+                elif outcome.state is not None:
                     yield small, outcome
         # grow by a sixth, and by a single step to the full degree
         if k == low:
+            yield from [] if spare is None else [spare]
             return
         k = min(k + stride * max(1, k // 6), low - stride if k < low - stride else low)
 
@@ -111,6 +119,25 @@ def _at(reduced: Reduced, k: int) -> Reduced:
     m, n = reduced.degree
     back = _steps(reduced) - k
     return reduced.with_degree((max(m - back, 0), max(n - back, 0)))
+
+
+def _is_least(state: State | None, bound: float) -> bool:
+    """Whether the largest error is equal to a lower bound, to a tenth of the accepted gap."""
+    return (
+        state is not None and state.extrema.sound and state.extrema.largest <= (1 + LEAST) * bound
+    )
+
+
+def _one_signed(reduced: Reduced, grid: Samples) -> float:
+    """A lower bound on the error of every reciprocal of a polynomial, which has one sign; else 0.
+
+    A positive r misses the most negative value of f by more than that value, a negative r the most
+    positive one.
+    """
+    if reduced.degree[0] > 0 or len(reduced.components) > 1:
+        return 0.0
+    size = grid.f * grid.w
+    return float(min(size.max(), -size.min()))
 
 
 def _degenerate(small: Reduced, state: State, defect: int) -> bool:

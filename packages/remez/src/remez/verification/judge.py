@@ -140,6 +140,8 @@ def _verdict(
     error, worst = float(size[top]), float(curve.x[top])
     points = alternation(problem, curve, count)
     lower = float(size[points].min()) if points.size >= count else 0.0
+    if problem.degree[0] == 0 and len(problem.domain.intervals) == 1 and problem.samples is None:
+        lower = max(lower, min(float(curve.f.max()), -float(curve.f.min())))  # r has one sign
     poles = rational.degree[1] > 0 and not keeps_sign(problem, curve)
     if problem.samples is not None and not poles and np.isfinite(error):
         lower = max(lower, _excluded(problem, rational, curve, error, lower))
