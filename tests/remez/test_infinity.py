@@ -82,7 +82,7 @@ IMPOSSIBLE = {
     "two limits": (np.tanh, (6, 6), LINE, None, remez.TargetError, "tends to -1"),
     "odd n": (bump, (2, 3), LINE, None, remez.DegreeError, "n even"),
     "m > n on the line": (bump, (3, 2), LINE, None, remez.DegreeError, "half-lines"),
-    "weight grows": (bump, (2, 4), HALF, lambda x: 1 + x**4, remez.TargetError, "weight grows"),
+    "weight grows": (bump, (2, 4), HALF, lambda x: 1 + x**5, remez.TargetError, "weight grows"),
     "underflow": (lambda x: np.exp(-x), (2, 4), HALF, "relative", remez.TargetError, "is 0 on"),
     "whatever r": (lambda x: 1 + x, (3, 3), HALF, "relative", remez.TargetError, "every r"),
 }
@@ -93,3 +93,61 @@ def test_what_infinity_forbids_is_said(name):
     fn, degree, domain, weight, error, word = IMPOSSIBLE[name]
     with pytest.raises(error, match=word):
         remez.fit(fn, degree, domain, weight=weight)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("degree", [(4, 4), (5, 4), (3, 5)])
+def test_a_weight_that_grows_at_infinity(order, degree):
+    """Under x = t/(1 - t) the product of w = (1 + x)^k with an r of type (n - k, n) is of that
+    type in t, on a bounded domain.
+    """
+    n = degree[1]
+    lowered = (min(degree[0], n - order), n)
+    fit = remez.fit(lambda x: np.exp(-x), degree, HALF, weight=lambda x: (1 + x) ** order)
+
+    def product(t):
+        with np.errstate(all="ignore"):
+            return np.where(t == 1, 0.0, np.exp(-t / (1 - t)) / (1 - t) ** order)
+
+    def factor(t):
+        return (1 - t) ** (n - lowered[0] - order)
+
+    def quotient(t):
+        return np.where(t == 1, 0.0, product(t) / np.where(t == 1, 1.0, factor(t)))
+
+    same = remez.fit(quotient, lowered, (0, 1), weight=factor)
+    assert fit.degree == lowered
+    assert fit.error == pytest.approx(same.error, rel=2e-3)
+    x = np.append(0, np.geomspace(1e-9, 1e25, 3000))
+    assert ((1 + x) ** order * np.abs(np.exp(-x) - fit(x))).max() <= 1.001 * fit.error
+
+
+@pytest.mark.parametrize(
+    ("fn", "degree"),
+    [
+        (np.tanh, (3, 3)),
+        (np.arctan, (3, 3)),
+        (np.arctan, (5, 5)),
+        (lambda x: x / (1 + x * x) ** 1.5, (3, 5)),
+        (lambda x: 1 / np.sqrt(1 + x * x), (2, 3)),
+        (lambda x: 1 / (1 + x) ** 1.5 / np.sqrt(2 + x), (3, 5)),
+    ],
+)
+def test_relative_error_out_to_infinity(fn, degree):
+    fit = remez.fit(fn, degree, HALF, weight="relative")
+    x = np.geomspace(1e-9, 1e25, 3000)
+    assert np.abs(1 - fit(x) / fn(x)).max() <= 1.001 * fit.error
+    error = 1 - fit(fit.reference) / fn(fit.reference)
+    assert (np.diff(np.sign(error[np.isfinite(error)])) != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("fn", "degree"),
+    [(lambda x: np.exp(-x * x), (4, 4)), (lambda x: x * np.exp(-x * x), (5, 6))],
+)
+def test_a_weight_that_grows_on_the_line(fn, degree):
+    fit = remez.fit(fn, degree, LINE, weight=lambda x: 1 + x * x)
+    assert fit.degree[0] == degree[1] - 2
+    x = np.geomspace(1e-9, 1e25, 3000)
+    x = np.concatenate([-x, x])
+    assert ((1 + x * x) * np.abs(fn(x) - fit(x))).max() <= 1.001 * fit.error

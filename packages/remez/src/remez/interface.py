@@ -259,12 +259,13 @@ def fit(
         degree: The type ``(m, n)``; with ``tol`` only m - n matters, 0 by default.
         domain: An interval ``(a, b)`` or a list of disjoint intervals; outer ends may be infinite.
             The default is the interval of a target of `remez.targets`, ``(-1, 1)`` otherwise.
-        weight: A positive function, ``"relative"`` for 1/|fn|, or None for 1. A relative error is
-            finite at a zero of fn only if r has the same zero: the zeros of fn in the domain are
-            located and divided out, with or without ``interpolate``. If fn is accurate relative
-            to its own size there, the error bound holds at every float64. If the values of fn
-            next to a zero are dominated by rounding, as those of ``1 - np.cos(x)`` at 0, fn is
-            replaced there by a polynomial fitted to the surrounding values.
+        weight: A positive function, ``"relative"`` for 1/|fn|, or None for 1. If it grows at
+            infinity as |x|^k, m is lowered to n - k, as the error is finite only then. A relative
+            error is finite at a zero of fn only if r has the same zero: the zeros of fn in the
+            domain are located and divided out, with or without ``interpolate``. If fn is accurate
+            relative to its own size there, the error bound holds at every float64. If the values
+            of fn next to a zero are dominated by rounding, as those of ``1 - np.cos(x)`` at 0, fn
+            is replaced there by a polynomial fitted to the surrounding values.
         parity: ``"auto"`` detects even and odd fn and then solves in x²; ``"even"`` and ``"odd"``
             require that symmetry of r; None assumes no symmetry.
         interpolate: Pairs (x, y) at which r(x) = y is required, such as ``[(0, 0)]``.

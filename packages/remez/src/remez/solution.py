@@ -45,15 +45,17 @@ class Status(Enum):
     )
     POLE = "pole: every candidate had a pole in the domain; lower the degree, or only n by one"
     JUMP = (
-        "jump: fn is discontinuous in the domain, or so steep that neighbouring float64 differ by "
-        "more than the error; leave a gap around the jump, or shift a singular point to 0"
+        "jump: fn or its weight is discontinuous in the domain, or so steep that neighbouring "
+        "float64 differ by more than the error; leave a gap around the jump, or shift a "
+        "singular point to 0"
     )
     NOISY = (
         "noisy: fn carries noise above the error that this degree could reach; smooth fn, lower "
         "the degree, or use fit_samples"
     )
     UNBOUNDED = (
-        "unbounded: fn has a pole in the domain; leave an interval around it out of the domain"
+        "unbounded: fn or its weight has a pole in the domain; leave an interval around it out of "
+        "the domain"
     )
 
 

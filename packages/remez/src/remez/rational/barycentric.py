@@ -121,24 +121,8 @@ class BarycentricRational(Combinable):
             return _unfold(u, self.folded, self.degree)
         if self.degree[1] == 0:
             return polynomial(u, self.nodes, self.values, self.weights)
-        r, sign = quotient(u, self.nodes, self.values, self.weights)
-        far = np.abs(u) > np.abs(self.nodes).max()
         excess = self.degree[0] - self.degree[1]
-        if excess > 0 and far.any() and self.nodes[0] * self.nodes[-1] >= 0:
-            r[far], sign[far] = self._far(u[far], excess)
-        return r, sign
-
-    def _far(self, u: np.ndarray, excess: int) -> tuple[np.ndarray, np.ndarray]:
-        """`with_sign` beyond the nodes of a half-line, where r grows as ``u^excess``.
-
-        As ``sum_k w_k z_k^j = 0`` for j < excess, ``sum_k w_k/(u - z_k)``, which is lost to
-        cancellation there, is ``(u - a)^-excess sum_k w_k (z_k - a)^excess/(u - z_k)`` for any a.
-        """
-        side = np.sign(self.nodes[0] + self.nodes[-1])
-        a = -side * np.median(np.abs(self.nodes))
-        power = (self.nodes - a) ** excess
-        r, sign = quotient(u, self.nodes, self.values / power, self.weights * power)
-        return (u - a) ** excess * r, sign * np.sign((u - a).real) ** excess
+        return _quotient_and_far(u, self.nodes, self.values, self.weights, excess)
 
     def derivative(self) -> Callable[[Values], Values]:
         """The function r', ``sum_k w_k (r(x) - v_k)/(x - z_k)^2 / sum_k w_k/(x - z_k)``.
@@ -336,19 +320,58 @@ def _shaped(fn: Callable[[np.ndarray], np.ndarray], x: Values) -> Values:
     return out if out.ndim else out.item()
 
 
+def _quotient_and_far(
+    u: np.ndarray, nodes: np.ndarray, values: np.ndarray, weights: np.ndarray, excess: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`quotient`, accurate beyond the nodes too, where r behaves as ``u^excess``.
+
+    As ``sum_k w_k z_k^j = 0`` for j < excess, ``sum_k w_k/(u - z_k)``, which is lost to
+    cancellation there, is ``sum_k w_k g(z_k)/(u - z_k) / g(u)`` for any polynomial g of degree
+    ``excess``. For m < n the same is true of ``sum_k w_k v_k/(u - z_k)`` and -excess.
+    """
+    r, sign = quotient(u, nodes, values, weights)
+    far = np.abs(u) > np.abs(nodes).max()
+    if excess == 0 or not far.any():
+        return r, sign
+    order, size = abs(excess), np.median(np.abs(nodes))
+    two_sided = nodes[0] * nodes[-1] < 0
+    a = -np.sign(nodes[0] + nodes[-1]) * size
+
+    def g(z: np.ndarray) -> np.ndarray:
+        """A power of ``z - a`` beyond a half-line, and of ``z² + size²`` beyond both ends."""
+        power: np.ndarray = (z - a) ** order
+        if two_sided:
+            power = (z * z + size * size) ** (order // 2) * z ** (order % 2)
+        return power
+
+    with np.errstate(all="ignore"):
+        if excess < 0:
+            r[far], sign[far] = quotient(u[far], nodes, values * g(nodes), weights)
+            r[far] /= g(u[far])
+        elif not two_sided:
+            factor = g(u[far])
+            r[far], sign[far] = quotient(u[far], nodes, values / g(nodes), weights * g(nodes))
+            r[far] *= factor
+            sign[far] *= np.sign(factor.real)
+    return r, sign
+
+
 def _unfold(
     u: np.ndarray, folded: Folded, degree: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """``R(t)`` or ``u R(t)`` with ``t = u²``; for large t and m < n, ``(t R(t))/u``."""
     t = u * u
-    evaluate = polynomial if degree[1] == 0 else quotient
-    even, sign = evaluate(t, folded.nodes, folded.values, folded.weights)
+    parts = folded.nodes, folded.values, folded.weights
+    excess = (degree[0] - folded.odd) // 2 - degree[1] // 2
+    even, sign = polynomial(t, *parts) if degree[1] == 0 else _quotient_and_far(t, *parts, excess)
     if not folded.odd:
         return even, sign
     with np.errstate(invalid="ignore"):
         out = u * even
     far = np.abs(t) > np.median(folded.nodes)
-    if degree[0] < degree[1] and far.any():
+    if excess < -1:
+        out[np.isnan(out) & ~np.isnan(u)] = 0.0
+    elif degree[0] < degree[1] and far.any():
         product = folded.nodes * folded.values
         out[far] = quotient(t[far], folded.nodes, product, folded.weights)[0] / u[far]
     return out, sign

@@ -18,6 +18,7 @@ from remez.solver.ascent import ascend
 from remez.solver.degree_stepping import from_half, step_degrees, with_lowest
 from remez.solver.exchange import ExchangeOptions, Outcome, exchange
 from remez.solver.history import History
+from remez.solver.infinity import bounded
 from remez.solver.problem_reduction import Reduced, reduce
 from remez.solver.sign_patterns import CLOSE, Search, patterns
 from remez.solver.starts.aaa_lawson import lawson_references
@@ -61,6 +62,7 @@ def solve(
     """
     options = ExchangeOptions(max_iterations=max_iterations, history=history)
     target = problem.target()
+    problem = bounded(problem, target)
     division = divide(problem, target)
     marks: list[float] = []
     chain = _chain(division.problem, division.target(target), start, options, marks)

@@ -8,11 +8,34 @@ from remez.errors import DegreeError, TargetError
 from remez.functions.callable import Target
 from remez.problem import Degree, Problem
 
-__all__ = ["check", "middle"]
+__all__ = ["bounded", "check", "middle"]
 
 DISTANCE = np.geomspace(1e-8, 1e8, 65)
 LOOKS = 4
+ORDER = 0.05  # smallest order of growth that counts, and its accuracy
 TAIL = np.array([1e9, 1e12, 1e15])  # multiples of the scale at which the trend is measured
+
+
+def bounded(problem: Problem, target: Target) -> Problem:
+    """The problem with m lowered so far that the weighted error is finite at infinity.
+
+    If the weight grows as ``|x|^k``, every r of finite error is of type (n - k, n). Only weights
+    that are callables are considered: in relative error m follows from fn. Where m would be
+    negative, or fn is of no use, the problem is returned as it is.
+    """
+    if problem.domain.is_finite or not callable(problem.weight):
+        return problem
+    m, n = problem.degree
+    orders = []
+    for side in np.sign([end for end in problem.domain.hull if np.isinf(end)]):
+        x = side * TAIL
+        w = problem.weight_of(x, target.raw(x))
+        if not (np.isfinite(w).all() and w.min() > 0):
+            return problem
+        orders.append(np.log(w[2] / w[0]) / np.log(TAIL[2] / TAIL[0]))
+    order = max(orders)
+    most = int(np.floor(n - order + ORDER))
+    return problem.with_degree((most, n)) if order > ORDER and 0 <= most < m else problem
 
 
 def middle(
@@ -72,7 +95,10 @@ def check(problem: Problem, target: Target, degree: Degree, centre: float, scale
                     f"at infinity the weighted error of type {problem.degree} is infinite: take "
                     f"m <= n, or a weight that decays as |x|^{n - m}"
                 )
-            raise TargetError("the weight grows at infinity faster than r can follow: bound it")
+            raise TargetError(
+                "the weight grows at infinity so fast that the error is infinite for every r of "
+                f"type {problem.degree}: raise n, or bound the weight"
+            )
         seen = problem.domain.spread(17)
         size = float(np.abs(problem.weight_of(seen, target(seen)) * target(seen)).max())
         steps = np.abs(np.diff(w * f))
