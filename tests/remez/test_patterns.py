@@ -62,3 +62,29 @@ def test_what_was_not_excluded_is_not_claimed(monkeypatch):
     fit = remez.fit(np.exp, (2, 2), domain, throw=False)
     assert fit.status is remez.Status.OPEN
     assert not fit.converged
+
+
+@pytest.mark.parametrize("degree", [(2, 1), (4, 3), (5, 4)])
+def test_a_warm_start_keeps_the_signs_of_the_former_denominator(degree):
+    """The best of these has a pole in the gap, so that q has two signs."""
+
+    def fn(x, c=0.0):
+        return 1 / (x - c) + np.exp(x)
+
+    domain = [(-1, -0.3), (0.2, 1)]
+    start = remez.fit(fn, degree, domain)
+    assert start.rational.with_sign(np.array([-0.6, 0.6]))[1].prod() < 0
+    cold = remez.fit(lambda x: fn(x, 0.002), degree, domain)
+    warm = remez.fit(lambda x: fn(x, 0.002), degree, domain, start=start)
+    assert warm.method == "warm start"
+    assert warm.iterations <= 3
+    assert warm.error == pytest.approx(cold.error, rel=1e-3)
+
+
+def test_a_warm_start_from_another_pattern_finds_the_better_one():
+    """The neighbour's best has no pole in the gap: the sign pattern of the start must not stay."""
+    domain = [(-1, -0.3), (0.2, 1)]
+    start = remez.fit(lambda x: 1 / x + np.exp(x), (3, 2), domain)
+    cold = remez.fit(np.exp, (3, 2), domain)
+    warm = remez.fit(np.exp, (3, 2), domain, start=start)
+    assert warm.error == pytest.approx(cold.error, rel=1e-3)

@@ -20,7 +20,7 @@ from remez.solver.exchange import ExchangeOptions, Outcome, exchange
 from remez.solver.history import History
 from remez.solver.infinity import bounded
 from remez.solver.problem_reduction import Reduced, reduce
-from remez.solver.sign_patterns import CLOSE, Search, patterns
+from remez.solver.sign_patterns import CLOSE, Search, like, patterns
 from remez.solver.starts.aaa_lawson import lawson_references
 from remez.solver.starts.closed_form import zero, zolotarev
 from remez.solver.starts.references import Densities, base_grid, dense_grid
@@ -138,6 +138,7 @@ def _chain(
         where = np.asarray(start.reference, float)
         where = carried(where, start.domain, problem.domain, start.rational.focus)
         lower = start.defect if start.degree == problem.degree else 0
+        reduced = like(reduced, start.rational)
         for small in (reduced.lowered(lower) if lower else None, reduced):
             near = None if small is None else warm(small, where)
             if small is not None and near is not None:
@@ -197,9 +198,11 @@ def _compared(
     found = survey(division.problem, inner)
     first, *others = islice(patterns(division.problem, inner, found), PATTERNS + 1)
     settled = len(others) < PATTERNS
-    for reduced in others if best.converged else [*others, first]:
+    for reduced in [*others, first]:
         if reduced is first and not best.converged:
             break
+        if best.converged and like(reduced, best.rational).sign_changes == reduced.sign_changes:
+            continue
         below = (1 - CLOSE) * best.error / reduced.height if best.converged else np.inf
         search = Search(reduced, below, options)
         outcomes = search.outcomes(best.reference)

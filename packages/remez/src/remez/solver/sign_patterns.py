@@ -15,6 +15,7 @@ import numpy as np
 
 from remez.functions.callable import Target
 from remez.problem import Problem
+from remez.rational.protocol import RationalFunction
 from remez.solver.degree_stepping import step_degrees
 from remez.solver.exchange import ExchangeOptions, Outcome, State, exchange
 from remez.solver.problem_reduction import Reduced, reduce
@@ -23,7 +24,7 @@ from remez.solver.starts.references import Densities, base_grid, dense_grid
 from remez.solver.starts.resampling import warm
 from remez.solver.survey import Survey
 
-__all__ = ["Search", "patterns"]
+__all__ = ["Search", "like", "patterns"]
 
 CLOSE = 1e-3  # smallest relative improvement that counts as better
 
@@ -48,6 +49,21 @@ def patterns(problem: Problem, target: Target, found: Survey) -> Iterator[Reduce
         if (mirrored != offsets or (odd and reduced.parity != "even")) and mirrored not in seen:
             seen.add(offsets)
             yield turned
+
+
+def like(reduced: Reduced, rational: RationalFunction) -> Reduced:
+    """The reduced problem with the sign pattern that the denominator of ``rational`` has.
+
+    Args:
+        reduced: The problem without sign changes of q.
+        rational: A rational in x, for instance the solution of a similar problem.
+    """
+    ends = reduced.components
+    if len(ends) == 1 or reduced.line:
+        return reduced
+    sign = rational.with_sign(reduced.x(ends.mean(1)))[1]
+    gaps = 0.5 * (ends[:-1, 1] + ends[1:, 0])
+    return replace(reduced, sign_changes=tuple(gaps[sign[1:] * sign[:-1] < 0].tolist()))
 
 
 def _turned(reduced: Reduced) -> Iterator[Reduced]:
