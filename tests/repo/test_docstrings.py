@@ -1,8 +1,10 @@
 """Every parameter of a public callable is documented, in a sentence."""
 
+import ast
 import importlib
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,6 +17,9 @@ INHERITED = {
         "reshape_activations", "metadata",
     },
 }  # fmt: skip
+# First words of a line that names what is returned.
+NOUNS = {"The", "A", "An", "Any", "One", "Untrained", "Boolean", "Activations", "Tokens"}
+NOUNS |= {"Source", "Next-token", "Inverse", "Whether", "Plain", "How", "What"}
 
 
 def public() -> Iterator[tuple[str, Callable[..., object]]]:
@@ -76,6 +81,47 @@ def test_every_parameter_is_documented_in_a_sentence(name: str) -> None:
         if key in wanted and not (re.match(r"[A-Z`'\"(0-9]|\*", text) and text.endswith("."))
     }
     assert halves == {}, "a description begins with a capital letter and ends with a full stop"
+
+
+def sections(function: Callable[..., object]) -> tuple[set[str], set[str]]:
+    """The sections that a function needs, and those that its docstring has.
+
+    One that raises needs ``Raises:``. One that returns something needs ``Returns:``, unless its
+    first line says what that is, which then begins with an article or another of `NOUNS`.
+    """
+    docstring = inspect.getdoc(function) or ""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    needed = set()
+    if any(isinstance(node, ast.Raise) and node.exc for node in ast.walk(tree)):
+        needed.add("Raises")
+    returned = ast.unparse(tree.returns) if tree.returns else "None"
+    if returned != "None" and docstring.split(maxsplit=1)[0].rstrip(":,") not in NOUNS:
+        needed.add("Returns")
+    found = set(re.findall(r"^(Raises|Returns|Yields):", docstring, re.M))
+    return needed, {"Returns" if name == "Yields" else name for name in found}
+
+
+FUNCTIONS = {name: one for name, one in CALLABLES.items() if inspect.isfunction(one)}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_is_returned_and_raised_is_documented(name: str) -> None:
+    needed, there = sections(FUNCTIONS[name])
+    assert needed - there == set()
+
+
+def test_the_rule_of_sections_notices_what_is_missing() -> None:
+    def loud(x: int) -> int:
+        """Do something."""
+        raise ValueError(x)
+
+    def quiet(x: int) -> int:
+        """The next number."""
+        return x + 1
+
+    assert sections(loud) == ({"Raises", "Returns"}, set())
+    assert sections(quiet) == (set(), set())
 
 
 def test_the_rule_notices_what_is_missing() -> None:

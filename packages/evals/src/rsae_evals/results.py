@@ -168,7 +168,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Difference:
-    """``value = metric(arm) - metric(baseline)`` on the same tokens, with its interval.
+    """``value = metric(variant) - metric(baseline)`` on the same tokens, with its interval.
 
     ``low, high`` is None where the metric has no interval; ``reason`` says in a few words why a
     verdict is not simply that of the interval (empty otherwise).
@@ -196,7 +196,7 @@ class ParetoCurve:
 
 @dataclass(frozen=True)
 class ParetoArea:
-    """Mean of metric(arm) - metric(baseline) over log L0 in the overlap ``low_l0..high_l0``."""
+    """Mean of metric(variant) - metric(baseline) over log L0 in the overlap ``low_l0..high_l0``."""
 
     arm: str
     baseline: str

@@ -69,6 +69,9 @@ def error_table(
     >>> print(np.array2string(error_table(np.exp, 1).errors, precision=4))
     [[1.1752 0.2091]
      [0.2788 0.021 ]]
+
+    Raises:
+        DegreeError: A degree is negative, or the table would take too many fits.
     """
     single = isinstance(max_degree, numbers.Integral) and not isinstance(max_degree, bool)
     top, bottom = check_degree((max_degree, max_degree) if single else max_degree)

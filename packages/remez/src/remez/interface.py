@@ -383,6 +383,9 @@ def load(path: str | Path, fn: Function | str | None = None, weight: Function | 
         fn: The function that was approximated, where it was no expression.
         weight: The weight, where it was a callable.
 
+    Returns:
+        The fit.
+
     Raises:
         RemezError: The file cannot be read or holds no fit.
 
@@ -411,6 +414,9 @@ def certify(fit: Fit) -> Certificate:
 
     Args:
         fit: The fit whose error is bounded from above.
+
+    Returns:
+        The certificate, whose bounds are proved where it is `rigorous`.
     """
     return fit.certify()
 

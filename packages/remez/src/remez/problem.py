@@ -101,6 +101,12 @@ class Problem:
             weight: A positive function, ``"relative"`` for ``1/|fn|``, or None for 1.
             parity: ``"even"``, ``"odd"``, None, or ``"auto"`` to detect it.
             interpolate: Pairs ``(x, y)`` at which ``r(x) = y`` is required.
+
+        Returns:
+            The problem.
+
+        Raises:
+            TargetError, DegreeError, DomainError: `fn`, the type or the domain cannot be.
         """
         fn = as_target(fn)
         if not callable(fn):
@@ -188,6 +194,9 @@ class Problem:
             data: The dictionary, possibly after a round trip through JSON.
             fn: The approximated function, which the dictionary does not contain.
             weight: The weight, if it was a callable.
+
+        Returns:
+            The problem.
         """
         known = data["weight"] if data["weight"] != "callable" else weight or _lost_weight
         pairs = tuple((x, y) for x, y in data["interpolate"])

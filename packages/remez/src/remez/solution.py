@@ -207,6 +207,9 @@ class Solution:
                 fit can be evaluated and converted, but not refined, plotted or certified.
             weight: The weight, if it was a callable.
 
+        Returns:
+            The fit.
+
         Raises:
             RemezError: ``data`` is not such a dictionary.
         """

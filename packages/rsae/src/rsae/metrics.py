@@ -1,4 +1,4 @@
-"""Strict L0, error and alive features of a coder, in chunks: what the stages steer by."""
+"""Strict L0, error and alive features of an SAE, measured in chunks of the activations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Measured:
 
 @torch.no_grad()
 def measure(coder: RSAE, x: Tensor) -> Measured:
-    """Evaluate a coder on (n, d_in) activations."""
+    """Evaluate an SAE on (n, d_in) activations."""
     error, active = 0.0, torch.zeros(coder.cfg.d_sae, dtype=torch.int64, device=x.device)
     for rows in _chunks(x):
         codes = coder.encode(rows)

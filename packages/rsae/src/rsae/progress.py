@@ -148,8 +148,8 @@ class StepBar:
     def show(self, record: dict[str, Any]) -> None:
         """Draw the numbers of one step."""
         slow = "" if record["rates"] == 1 else ", slow"
-        arm = record["arm"] + slow
-        if arm not in self._tasks:
-            self._tasks[arm] = self.progress.add_task(arm, total=self.steps, state="")
+        variant = record["arm"] + slow
+        if variant not in self._tasks:
+            self._tasks[variant] = self.progress.add_task(variant, total=self.steps, state="")
         state = f"L0 {record['l0']:.1f}  MSE {record['mse']:.4g}  λ {record['lambda']:.3g}"
-        self.progress.update(self._tasks[arm], completed=record["step"], state=state)
+        self.progress.update(self._tasks[variant], completed=record["step"], state=state)

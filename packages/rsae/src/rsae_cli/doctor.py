@@ -97,25 +97,27 @@ def _packages() -> list[Finding]:
 
 
 def _package(name: str, requirement: Requirement) -> Finding:
-    found, plain = _version(name), str(requirement).partition(";")[0]
+    release, plain = _version(name), str(requirement).partition(";")[0]
     required = name != "rsae-evals"  # without it, rsae upgrade ends without a report
-    if found is None:
+    if release is None:
         return Finding(name, "missing", f"run: pip install '{plain}'", required)
-    if not requirement.specifier.contains(found, prereleases=True):
-        return Finding(name, f"{found}, too old or new", f"run: pip install '{plain}'", required)
-    return Finding(name, found)
+    if not requirement.specifier.contains(release, prereleases=True):
+        return Finding(name, f"{release}, too old or new", f"run: pip install '{plain}'", required)
+    return Finding(name, release)
 
 
 def _optional() -> list[Finding]:
     """What some commands use if it is there."""
     findings = []
     for name, purpose in _OPTIONAL.items():
-        found = _version(name)
-        if found is None and importlib.util.find_spec(name.replace("-", "_")):
-            found = "installed"
+        release = _version(name)
+        if release is None and importlib.util.find_spec(name.replace("-", "_")):
+            release = "installed"
         advice = _INSTALL.get(name, f"pip install {name}")
         text = f"not installed (optional: {purpose})"
-        findings.append(Finding(name, found) if found else Finding(name, text, f"run: {advice}"))
+        findings.append(
+            Finding(name, release) if release else Finding(name, text, f"run: {advice}")
+        )
     return findings
 
 

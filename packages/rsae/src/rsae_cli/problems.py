@@ -179,11 +179,11 @@ def _layers_of(config: Path) -> int | None:
     try:
         if config.stat().st_size > _LARGEST_CONFIG:
             return None
-        found = json.loads(config.read_text(encoding="utf-8"))
+        content = json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     keys = ("num_hidden_layers", "n_layer", "num_layers")
-    values = [found.get(key) for key in keys] if isinstance(found, dict) else []
+    values = [content.get(key) for key in keys] if isinstance(content, dict) else []
     return next((value for value in values if type(value) is int and value > 0), None)
 
 

@@ -82,6 +82,9 @@ def compare(
         provenance: Versions, seeds, hashes and commands, kept with the result.
         progress: Called as progress(what, share done).
 
+    Returns:
+        The measurements, paired differences and verdicts.
+
     Raises:
         ComparisonRefused: A variant was measured on other tokens, or trained or calibrated on
             these.

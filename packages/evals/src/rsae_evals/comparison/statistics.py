@@ -50,7 +50,7 @@ def intervals(
     figures: Figures,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Confidence intervals of mean over seeds of figure(arm) - figure(baseline), per figure.
+    """Confidence intervals of mean over seeds of figure(variant) - figure(baseline), per figure.
 
     One measurement per training seed, all on the same units; a variant with a single measurement
     (an untrained one, such as the teacher) stands against every seed of the other. Documents are

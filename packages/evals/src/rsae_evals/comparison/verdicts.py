@@ -37,7 +37,7 @@ def judge(
     l0: tuple[float, float],
     distance: Interval | None = None,
 ) -> Difference:
-    """The verdict on one metric of ``pair = (baseline, arm)``, by its interval.
+    """The verdict on one metric of ``pair = (baseline, variant)``, by its interval.
 
     More active features alone improve reconstruction. So where strict L0 differs by more than 1 %,
     the verdict can be "better" only for the sparser variant and "worse" only for the denser one;

@@ -10,11 +10,11 @@ from torch import Tensor
 from rsae.data import Activations
 from rsae_evals.errors import EvaluationError
 
-_ENTRIES = 1 << 22  # codes held at once: 16 MiB of float32 for each array of that shape
+_ENTRIES = 1 << 22  # activations held at once: 16 MiB of float32 for an array of that shape
 
 
 def rows_for(d_sae: int) -> int:
-    """Rows per block such that one block of codes has about 4 million entries."""
+    """Rows per block such that one block of feature activations has about 4 million entries."""
     return max(16, min(2048, _ENTRIES // d_sae))
 
 

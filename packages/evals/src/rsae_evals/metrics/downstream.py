@@ -94,6 +94,9 @@ def downstream(coder: SparseCoder | Any, host: Host, tokens: Tokens, hook_name: 
         tokens: The token ids and the mask of special tokens, (n_sequences, ctx) each.
         hook_name: The hook at which to splice, such as ``blocks.12.hook_resid_post``.
 
+    Returns:
+        The losses and what follows from them.
+
     Raises:
         EvaluationError: There is no token to predict, or d_in is not the width of the hook.
         rsae.errors.HookError: The model has no such hook.
@@ -122,6 +125,9 @@ class Splicing:
             coders: The SAEs to measure, seen through `Coder`.
             heldout: The evaluation set, the same for all.
             progress: Called as progress(what, share done).
+
+        Raises:
+            EvaluationError: the evaluation set has no language model, tokens or hook.
         """
         if heldout.host is None or heldout.tokens is None or heldout.hook_name is None:
             raise EvaluationError(

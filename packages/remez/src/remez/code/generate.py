@@ -102,6 +102,9 @@ def generate_code(
             keyword, a name of the C library, or a name that the code imports.
         clamp: Whether an x outside the domain is replaced by the nearer end of the domain.
 
+    Returns:
+        The source with its error bounds; `str` of it is the text.
+
     Raises:
         CodeError: The language, type or scheme is unknown, the name is invalid, or the type is
             too narrow to bound the error.

@@ -168,6 +168,9 @@ def parse(text: str) -> Expression:
         text: An expression in x of at most 1000 characters: numbers, ``pi``, ``e``,
             ``+ - * / **`` and functions of the catalogue.
 
+    Returns:
+        The expression, which can be called and given to `remez.fit`.
+
     Raises:
         ExpressionError: The string is not an expression; the message names the cause.
 

@@ -155,6 +155,9 @@ def verify(source: str | Path | Record) -> Verdict:
 
     Args:
         source: The path of a JSON file, or the dictionary that `Certificate.to_dict` returned.
+
+    Returns:
+        What was proved; false as a truth value where a bound was not.
     """
     try:
         data = source if isinstance(source, dict) else json.loads(Path(source).read_text("utf-8"))

@@ -69,13 +69,13 @@ def _opened(source: str | Path) -> Any:
 
 
 def _files(path: Path) -> tuple[str, list[str]]:
-    found = sorted(p for p in path.rglob("*") if is_data_file(p)) if path.is_dir() else [path]
-    kinds = {_BUILDERS.get(_suffix(file), "") for file in found}
+    files = sorted(p for p in path.rglob("*") if is_data_file(p)) if path.is_dir() else [path]
+    kinds = {_BUILDERS.get(_suffix(file), "") for file in files}
     if len(kinds) != 1 or "" in kinds:
         raise TextError(
             f"{path} is no file or folder of one kind of {', '.join(_BUILDERS)}; give such a one"
         )
-    return kinds.pop(), [str(file) for file in found]
+    return kinds.pop(), [str(file) for file in files]
 
 
 def _suffix(path: Path) -> str:

@@ -49,6 +49,9 @@ def harvest(
             and lines in a log.
         wait: Wait for another run that works in the folder, and then read what it left.
 
+    Returns:
+        The store in that folder.
+
     Raises:
         ConfigError: the model or the tokens are something else.
         HookError: The language model has no such hook.

@@ -53,10 +53,10 @@ def documents(path: Path | str | None = None) -> list[Document]:
     if not exists(source):
         raise TextError(f"no text at {source}; give a .txt or .jsonl file, or a folder of them")
     files = sorted(_texts(source)) if source.is_dir() else [source]
-    found = [document for file in files for document in _read(file)]
-    if not found:
+    read = [document for file in files for document in _read(file)]
+    if not read:
         raise TextError(f"{source} holds no text; give a .txt or .jsonl file, or a folder of them")
-    return found if len(found) > 1 else list(_pieces(found[0]))
+    return read if len(read) > 1 else list(_pieces(read[0]))
 
 
 def _texts(folder: Path) -> Iterator[Path]:
@@ -174,12 +174,12 @@ class Tokens:
         return sha256(self.ids)
 
     def sketch(self) -> str:
-        """Hashes by which text that is used again is found out: a bottom-k sketch.
+        """Hashes that recognise text which is used again: a bottom-k sketch.
 
         Every run of 12 ordinary tokens is hashed and the 1024 smallest hashes are kept. They do
         not depend on where sequences begin or how long they are, and whatever lies below the
         largest of them in another text's hashes is in both texts if it is in both sketches. A
-        trained coder records it in ``training_sketches``.
+        trained SAE records it in ``training_sketches``.
 
         Source: Bar-Yossef et al. 2002, doi:10.1007/3-540-45726-7_1 (bottom-k sampling by hash).
         """
@@ -192,18 +192,18 @@ class Tokens:
         All False where the sketch holds so small a sample of its text's runs that it would miss
         more than one in fifty of the sequences that are in the text.
         """
-        found = torch.zeros(len(self.ids), dtype=torch.bool)
+        used = torch.zeros(len(self.ids), dtype=torch.bool)
         known = set(re.findall(rf"\b[0-9a-f]{{{_DIGITS}}}\b", sketch))
         words, owners = self._hashes()
         if not known or not words:
-            return found
+            return used
         share = 1.0 if len(known) < _SKETCH else int(max(known), 16) / 16**_DIGITS
         runs = len(words) / max(1, len(set(owners)))
         if (1 - share) ** runs > _MISSED:
-            return found
+            return used
         shared = [owner for word, owner in zip(words, owners, strict=True) if word in known]
-        found[torch.tensor(shared, dtype=torch.int64)] = True
-        return found
+        used[torch.tensor(shared, dtype=torch.int64)] = True
+        return used
 
     def _hashes(self) -> tuple[list[str], list[int]]:
         """The hash of every run of ordinary tokens, and the sequence it is in."""

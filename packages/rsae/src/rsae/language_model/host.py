@@ -77,8 +77,8 @@ class Host:
         """Longest sequence that the model takes; None where its configuration does not say."""
         config = self.bridge.original_model.config.get_text_config()
         for name in ("max_position_embeddings", "n_positions"):
-            if isinstance(found := getattr(config, name, None), int):
-                return found
+            if isinstance(size := getattr(config, name, None), int):
+                return size
         return None
 
     @property
@@ -161,17 +161,17 @@ class Host:
         waiting = set(hook_names)
         for hook_name in waiting:
             self.check_hook(hook_name)
-        found: dict[str, Tensor] = {}
+        activations: dict[str, Tensor] = {}
 
         def keep(residual: Tensor, hook: Any, name: str) -> None:
-            found[name] = _joined(residual, name)
-            if found.keys() == waiting:
+            activations[name] = _joined(residual, name)
+            if activations.keys() == waiting:
                 raise _Reached
 
         hooks = [(name, partial(keep, name=name)) for name in waiting]
         with suppress(_Reached), self._hooked(hooks):
             self.bridge(ids.to(self.device), use_cache=False, return_type=None)
-        return found
+        return activations
 
     def residual(self, ids: Tensor, hook_name: str) -> Tensor:
         """Activations at one hook, (batch, ctx, width); no layer above it is computed.
@@ -282,6 +282,9 @@ def load_host(
             - a name on the Hugging Face hub, such as ``gpt2``.
         device: Where to put the weights, see `rsae.devices.resolve_device`.
         dtype: Floating type of the weights: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+
+    Returns:
+        The language model.
 
     Raises:
         HostError: nothing by that name can be found or loaded.

@@ -26,8 +26,8 @@ def model_of(metadata: Mapping[str, Any]) -> str | None:
         >>> model_of({"model_name": PACKAGED["smollm2"], "model_weights": "smollm2"})
         'smollm2'
     """
-    found = metadata.get("model_weights") or metadata.get("model_name")
-    return None if found is None else str(found)
+    name = metadata.get("model_weights") or metadata.get("model_name")
+    return None if name is None else str(name)
 
 
 @contextmanager

@@ -172,7 +172,7 @@ def _load(source: str, **options: Any) -> Weights:
     options = {"trust_remote_code": False, **options}  # unset, transformers asks and waits
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        found: Any = AutoModelForCausalLM.from_pretrained(
+        answer: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=torch.float32,
             attn_implementation="eager",
@@ -183,7 +183,7 @@ def _load(source: str, **options: Any) -> Weights:
         raise HostError(
             f"cannot load the model {source}: {_reason(error, options)}; use a complete one"
         ) from error
-    model, loaded = found
+    model, loaded = answer
     if missing := sorted(map(str, loaded["missing_keys"])):
         raise HostError(
             f"cannot load the model {source}: its weights lack {', '.join(missing[:4])}, which "

@@ -251,10 +251,10 @@ def _threshold(content: Mapping[str, Any], name: str, path: Path) -> Tensor:
 
 def _k(content: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> int:
     """k of the buffer and of the config, which must agree where both are there."""
-    found = [v for v in (content.get("k"), config.get("k")) if v is not None]
-    if not found:
+    given = [v for v in (content.get("k"), config.get("k")) if v is not None]
+    if not given:
         raise TeacherError(f"{path}: k is missing; put their config.json beside it")
-    values = {whole(value, "k", path) for value in found}
+    values = {whole(value, "k", path) for value in given}
     if len(values) > 1:
         raise TeacherError(
             f"{path}: k is {values.pop()} in one place and {values.pop()} in another; "
@@ -265,10 +265,10 @@ def _k(content: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> int
 
 def _metadata(config: Mapping[str, Any]) -> dict[str, Any]:
     """The model, and the hook where the site is the residual stream (their default)."""
-    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     if isinstance(config.get("lm_name"), str):
-        found["model_name"] = config["lm_name"]
+        metadata["model_name"] = config["lm_name"]
     site = config.get("submodule_name") or "resid_post"
     if type(config.get("layer")) is int and str(site).startswith("resid_post"):
-        found["hook_name"] = f"blocks.{config['layer']}.hook_resid_post"
-    return found
+        metadata["hook_name"] = f"blocks.{config['layer']}.hook_resid_post"
+    return metadata

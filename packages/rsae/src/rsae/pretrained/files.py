@@ -107,18 +107,18 @@ def without_wrappers(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         >>> list(without_wrappers({"module._orig_mod.encoder.weight": 0}, Path("ae.pt")))
         ['encoder.weight']
     """
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, value in content.items():
         if isinstance(name, str):
             parts = name.split(".")
             name = ".".join(part for part in parts if part not in _WRAPPERS) or name
-        if name in found:
+        if name in entries:
             raise CorruptFileError(
                 f"{path} holds {quoted(name)} twice, with and without the prefix of a wrapper; "
                 "use a sound file"
             )
-        found[name] = value
-    return found
+        entries[name] = value
+    return entries
 
 
 def _container(path: Path) -> Container | None:

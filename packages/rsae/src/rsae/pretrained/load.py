@@ -82,8 +82,8 @@ def load_teacher(path_or_release: str | Path, format: str | None = None) -> Teac
     name = str(path_or_release)
     if not name.startswith("demo:") and exists(name):
         return _load(Path(name), adapters)
-    found = _demo_folder(name) if name.startswith("demo:") else hub.fetch(name)
-    teacher = found if isinstance(found, Teacher) else _load(found, adapters)
+    source = _demo_folder(name) if name.startswith("demo:") else hub.fetch(name)
+    teacher = source if isinstance(source, Teacher) else _load(source, adapters)
     return replace(teacher, source=name)  # rather than where this machine keeps it
 
 
@@ -130,13 +130,13 @@ def _only_one(folder: Path, adapters: Mapping[str, _Adapter]) -> Weights:
     here = next(levels)
     below = (path for level in levels for path in level if path.suffix in _SUFFIXES)
     for paths in (here, below):
-        found, damaged = _recognised(paths, adapters)
-        if len(found) > 1:
-            names = ", ".join(str(weights.path.relative_to(folder)) for weights in found[:6])
-            more = ", …" if len(found) > 6 else ""
+        recognised, damaged = _recognised(paths, adapters)
+        if len(recognised) > 1:
+            names = ", ".join(str(weights.path.relative_to(folder)) for weights in recognised[:6])
+            more = ", …" if len(recognised) > 6 else ""
             raise TeacherError(f"{folder} holds several SAEs; give one of them: {names}{more}")
-        if found:
-            return found[0]
+        if recognised:
+            return recognised[0]
         if damaged:
             raise damaged[0]
     raise TeacherError(f"{folder} holds no sparse autoencoder; give the folder or the file of one")
@@ -151,10 +151,10 @@ def _snapshot(folder: Path) -> Path:
     snapshots = folder / "snapshots"
     if not (folder.name.startswith("models--") and snapshots.is_dir()):
         return folder
-    found = sorted(path for path in snapshots.iterdir() if path.is_dir())
+    commits = sorted(path for path in snapshots.iterdir() if path.is_dir())
     main = folder / "refs" / "main"
     commit = main.read_bytes()[:100].decode("ascii", "replace").strip() if main.is_file() else ""
-    chosen = [path for path in found if path.name == commit] or found
+    chosen = [path for path in commits if path.name == commit] or commits
     if len(chosen) != 1:
         names = ", ".join(path.name for path in chosen[:6]) or "none"
         raise TeacherError(f"{snapshots} holds several snapshots or none ({names}); give one")
@@ -184,7 +184,7 @@ def _recognised(
     paths: Iterable[Path], adapters: Mapping[str, _Adapter], enough: int = 7
 ) -> tuple[list[Weights], list[CorruptFileError]]:
     """The first files that are SAEs, and what is wrong with those that cannot be read."""
-    found: list[Weights] = []
+    recognised: list[Weights] = []
     damaged: list[CorruptFileError] = []
     for path in paths:
         try:
@@ -193,10 +193,10 @@ def _recognised(
             damaged.append(error)
             continue
         if weights is not None and _adapter_for(weights, adapters):
-            found.append(weights)
-        if len(found) == enough:
+            recognised.append(weights)
+        if len(recognised) == enough:
             break
-    return found, damaged
+    return recognised, damaged
 
 
 def _demo_folder(name: str) -> Path:

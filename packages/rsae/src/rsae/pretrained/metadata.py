@@ -80,12 +80,12 @@ def read_sketches(folder: Path) -> dict[str, Any]:
     file = folder / SKETCHES_FILE
     if not exists(file):
         return {}
-    found = read_json(file)
-    if not isinstance(found, dict) or not all(
-        name in _LISTS and _is_sound(name, value) for name, value in found.items()
+    sketches = read_json(file)
+    if not isinstance(sketches, dict) or not all(
+        name in _LISTS and _is_sound(name, value) for name, value in sketches.items()
     ):
         raise CorruptFileError(f"{file} holds no sketches of texts; restore it or make it again")
-    return found
+    return sketches
 
 
 def _is_usable_name(name: Any) -> bool:

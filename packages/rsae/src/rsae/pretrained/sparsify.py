@@ -98,11 +98,11 @@ def _run(path: Path) -> dict[str, Any]:
 
 def _metadata(path: Path) -> dict[str, Any]:
     """The hook by the folder's name, and the model by the run's `config.json` above it."""
-    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     if isinstance(model := _run(path).get("model"), str):
-        found["model_name"] = model
+        metadata["model_name"] = model
     layer = re.fullmatch(r"(?:.*\.)?(?:layers|h)\.(\d+)(\.mlp)?", path.parent.name)
     if layer is not None:
         site = "hook_mlp_out" if layer[2] else "hook_resid_post"
-        found["hook_name"] = f"blocks.{layer[1]}.{site}"
-    return found
+        metadata["hook_name"] = f"blocks.{layer[1]}.{site}"
+    return metadata

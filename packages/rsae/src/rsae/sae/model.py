@@ -160,6 +160,9 @@ class RSAE(SAE[RSAEConfig]):
             pursuit_threshold: The thresholds t_j, (d_sae,), if and only if the refinement has a
                 pursuit.
 
+        Returns:
+            The SAE itself.
+
         Raises:
             ConfigError: There are thresholds without a pursuit, a pursuit without thresholds, or
                 thresholds of another shape.

@@ -127,6 +127,9 @@ def upgrade(
             refused.
         on_step: Called with the variant (`arm`) and the numbers of each training step.
 
+    Returns:
+        The result, its variants, and what was measured on the way.
+
     Raises:
         TeacherError: The teacher's d_in is not that of the activations.
         ConfigError: `out` holds another run, or resume was not asked for.

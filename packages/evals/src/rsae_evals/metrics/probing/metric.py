@@ -90,6 +90,9 @@ class Probing:
             coders: The SAEs to measure, seen through `Coder`.
             heldout: The evaluation set, the same for all.
             progress: Called as progress(what, share done).
+
+        Raises:
+            EvaluationError: the evaluation set has no language model or no hook.
         """
         if heldout.host is None or heldout.hook_name is None:
             raise EvaluationError("probing needs a language model and a hook; name them")
