@@ -12,7 +12,7 @@ from remez.functions.callable import Target
 from remez.functions.zeros import Smoothed
 from remez.points import distinct, sign_of_product
 from remez.problem import Problem
-from remez.rational.protocol import RationalFunction as Rational
+from remez.rational.protocol import RationalFunction
 from remez.solution import Status
 from remez.verification.judge_grid import TINY
 
@@ -55,7 +55,7 @@ class Curve:
 
 
 def refined(
-    problem: Problem, rational: Rational, target: Target, curve: Curve
+    problem: Problem, rational: RationalFunction, target: Target, curve: Curve
 ) -> tuple[Curve, Status | None]:
     """The curve with points added until it is resolved, and the status if it cannot be."""
     curve = _straightened(problem, rational, target, curve)
@@ -63,7 +63,7 @@ def refined(
     return _climb(problem, rational, target, curve), resolved
 
 
-def sampled(problem: Problem, rational: Rational, target: Target, x: np.ndarray) -> Curve:
+def sampled(problem: Problem, rational: RationalFunction, target: Target, x: np.ndarray) -> Curve:
     """The error at the points.
 
     Zeros of f are left out of a relative error, whose sign is changed at zeros of odd order.
@@ -86,7 +86,9 @@ def sampled(problem: Problem, rational: Rational, target: Target, x: np.ndarray)
         return Curve(x[kept], (side * curve.f)[kept], (side * error)[kept], sign[kept])
 
 
-def _straightened(problem: Problem, rational: Rational, target: Target, curve: Curve) -> Curve:
+def _straightened(
+    problem: Problem, rational: RationalFunction, target: Target, curve: Curve
+) -> Curve:
     """Halve gaps until linear interpolation describes the error curve well.
 
     This takes one halving where f is smooth and a few at a kink. If it takes more, f may have a
@@ -127,7 +129,7 @@ def _middle(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def _resolve(
-    problem: Problem, rational: Rational, target: Target, curve: Curve
+    problem: Problem, rational: RationalFunction, target: Target, curve: Curve
 ) -> tuple[Curve, Status | None]:
     """Halve every gap over which the error changes by more than half its maximum.
 
@@ -159,7 +161,12 @@ def _resolve(
 
 
 def _is_continuous(
-    problem: Problem, rational: Rational, target: Target, low: float, high: float, small: float
+    problem: Problem,
+    rational: RationalFunction,
+    target: Target,
+    low: float,
+    high: float,
+    small: float,
 ) -> bool:
     """Whether fn and r are continuous between neighbouring floats, though one of them is steep.
 
@@ -192,7 +199,7 @@ def _same_component(problem: Problem, low: np.ndarray, high: np.ndarray) -> np.n
     return together
 
 
-def _climb(problem: Problem, rational: Rational, target: Target, curve: Curve) -> Curve:
+def _climb(problem: Problem, rational: RationalFunction, target: Target, curve: Curve) -> Curve:
     """Refine the local maxima that could be the largest.
 
     The vertex of the parabola through three points and the middle of the longer side are added

@@ -19,7 +19,7 @@ import numpy as np
 from remez.functions.callable import Target
 from remez.functions.zeros import LocalZero, Smoothed, zeros_of
 from remez.problem import Problem
-from remez.rational.protocol import RationalFunction as Rational
+from remez.rational.protocol import RationalFunction
 from remez.solution import Status
 from remez.verification.error_curve import (
     AGREE,
@@ -70,7 +70,7 @@ class Verdict:
 @np.errstate(all="ignore")
 def judge(
     problem: Problem,
-    rational: Rational,
+    rational: RationalFunction,
     hints: np.ndarray,
     target: Target | None = None,
     zeros: Sequence[LocalZero] | None = None,
@@ -117,7 +117,7 @@ def judge(
 
 def _verdict(
     problem: Problem,
-    rational: Rational,
+    rational: RationalFunction,
     curve: Curve,
     resolved: Status | None,
     order: int,
@@ -153,7 +153,7 @@ def _verdict(
 
 
 def _excluded(
-    problem: Problem, rational: Rational, curve: Curve, error: float, lower: float
+    problem: Problem, rational: RationalFunction, curve: Curve, error: float, lower: float
 ) -> float:
     """A lower bound on the best error on samples by a linear program, 0 where there is none."""
     close = (1 - 0.9 * AGREE) * error
@@ -165,7 +165,7 @@ def _excluded(
 
 
 def _missed(
-    problem: Problem, rational: Rational, target: Target, curve: Curve, verdict: Verdict
+    problem: Problem, rational: RationalFunction, target: Target, curve: Curve, verdict: Verdict
 ) -> tuple[Curve | None, float]:
     """The curve with further points if it missed a larger error or a sign of q, and that error.
 
@@ -190,7 +190,7 @@ def _missed(
 
 def _explored(
     problem: Problem,
-    rational: Rational,
+    rational: RationalFunction,
     target: Target,
     hints: np.ndarray,
     centres: Sequence[float],
@@ -284,7 +284,7 @@ def _noise(curve: Curve, error: float) -> np.ndarray:
     return noise
 
 
-def _defect(problem: Problem, rational: Rational, curve: Curve) -> int:
+def _defect(problem: Problem, rational: RationalFunction, curve: Curve) -> int:
     """``min(m - deg p, n - deg q)``, which is n for r = 0, whose deg p is -inf."""
     m, n = problem.degree
     if np.abs(curve.f - curve.e).max() <= 4 * EPS * curve.size:

@@ -9,7 +9,7 @@ import numpy as np
 from remez import curve_kernels
 from remez.points import distinct
 from remez.problem import Problem
-from remez.rational.protocol import RationalFunction as Rational
+from remez.rational.protocol import RationalFunction
 
 __all__ = ["EVEN", "GAP", "TINY", "grid", "near_roots"]
 
@@ -26,7 +26,7 @@ FAR = 1e15  # infinity is represented by this multiple of the farthest hint
 
 
 def grid(
-    problem: Problem, rational: Rational, hints: np.ndarray, centres: Sequence[float]
+    problem: Problem, rational: RationalFunction, hints: np.ndarray, centres: Sequence[float]
 ) -> np.ndarray:
     """The initial grid, increasing.
 
@@ -68,7 +68,7 @@ def _neighbours(x: float) -> np.ndarray:
     return np.array([np.nextafter(x, -np.inf), x, np.nextafter(x, np.inf)])
 
 
-def near_roots(rational: Rational, size: float) -> np.ndarray:
+def near_roots(rational: RationalFunction, size: float) -> np.ndarray:
     """Real parts of the roots of q, and points beside them at the scale of the imaginary parts."""
     try:
         roots = np.asarray(rational.estimated_poles(), complex)

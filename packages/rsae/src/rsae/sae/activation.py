@@ -1,4 +1,8 @@
-"""`RationalActivation`: a trainable rational function without poles, shared by all features."""
+"""`RationalActivation`: a trainable rational function without poles, shared by all features.
+
+Shapes: … entries of any shape; L layers, a numerator of m + 1 and a denominator of n + 1
+coefficients in each.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ loops compute, and why, is in `rsae.sae.refinement`, whose batched products are 
 Cost per token with k active features: the k decoder rows are copied once into a buffer of column
 blocks, and one application of G = D D^T reads a block twice while it is in the L1 cache. The last
 step needs no gradient after it: K steps read the buffer K + 1 times, 4 (K + 1/2) k d operations.
+
+Shapes: n tokens, d = d_in, d_sae features, k active features of a token.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Import this module only inside a function: importing it is what compiles (or loads) it. A sparse
 matrix is given row by row (CSR): `starts` (n_rows + 1,), `columns` and `values` (nnz,). Each
 function does the rows from `begin` to `end`, so that several threads can share the work.
+
+Shapes: n_rows tokens, n_cols features, nnz entries, d columns of the dense factor.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""k-sparse probes: one concept against the rest, by k features and logistic regression."""
+"""k-sparse probes: one concept against the rest, by k features and logistic regression.
+
+Shapes: n_texts texts, d_sae features, k features that are chosen.
+"""
 
 from __future__ import annotations
 
