@@ -376,15 +376,12 @@ def fit_samples(
 
 
 def load(path: str | Path, fn: Function | str | None = None, weight: Function | None = None) -> Fit:
-    """Read a fit that `Fit.save` or ``remez fit --json --out`` wrote.
+    """The fit in a file that `Fit.save` or ``remez fit --json --out`` wrote.
 
     Args:
         path: The file.
         fn: The function that was approximated, where it was no expression.
         weight: The weight, where it was a callable.
-
-    Returns:
-        The fit.
 
     Raises:
         RemezError: The file cannot be read or holds no fit.

@@ -189,7 +189,7 @@ def _curve(
 
 
 def _alone(coder: Coder, h: Tensor, feature: int) -> Array:
-    """Codes of one feature at pre-activations ``h`` (n,), all other features silent."""
+    """Activations of one feature at pre-activations ``h`` (n,), all other features inactive."""
     rows = torch.full((len(h), coder.d_sae), -1e6)
     rows[:, feature] = h
     return coder.activation(rows)[:, feature].cpu().double().numpy()

@@ -210,17 +210,17 @@ def _pieces(context: Context) -> Iterable[Piece]:
 def _groups(changed: tuple[FeatureChange, ...]) -> Iterable[Group]:
     kinds: tuple[tuple[str, str, Callable[[FeatureChange], bool]], ...] = (
         (
-            "Moved",
+            "Alive before and after",
             "Features that fire before and after, those that changed the most first.",
             lambda f: f.density_before > 0 and f.density_after > 0,
         ),
         (
-            "Woke up",
+            "Now alive",
             "Features that never fired before and fire now.",
             lambda f: f.density_before == 0 and f.density_after > 0,
         ),
         (
-            "Fell silent",
+            "Now dead",
             "Features that fired before and never fire now.",
             lambda f: f.density_after == 0,
         ),
@@ -237,7 +237,7 @@ def _movement(identity: FeatureIdentity) -> str:
     return (
         f"Matched by {identity.matched_by} with {arm_label(identity.reference)}: "
         f"{number(flows.get('alive_alive', 0))} "
-        f"features alive before and after, {number(flows.get('dead_alive', 0))} woke up, "
-        f"{number(flows.get('alive_dead', 0))} fell silent, "
-        f"{number(flows.get('dead_dead', 0))} were and stayed silent."
+        f"features alive before and after, {number(flows.get('dead_alive', 0))} alive only after, "
+        f"{number(flows.get('alive_dead', 0))} only before, "
+        f"{number(flows.get('dead_dead', 0))} neither."
     )
