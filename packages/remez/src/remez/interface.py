@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +18,7 @@ from numpy.polynomial import Chebyshev
 from numpy.typing import ArrayLike
 
 from remez.errors import CodeError, ConvergenceError, DegreeError, RemezError, TargetError, shown
+from remez.files import write_text
 from remez.functions.callable import Function
 from remez.functions.catalogue import as_target
 from remez.problem import Problem, check_degree, check_number
@@ -59,7 +60,9 @@ class Fit(Solution, Combinable):
         method: The name of the start that led to the answer.
         defect: ``min(m - deg p, n - deg q)`` of r in lowest terms, usually 0.
         precision: Decimal digits of a multiprecision fit, None for double precision.
-        history: One `IterationRecord` for every exchange step, in order.
+        history: One `IterationRecord` for every exchange step, in order, including those of
+            unsuccessful starts; not saved to files.
+        steps: A function that returns the history.
 
     >>> import remez
     >>> fit = remez.fit(np.exp, (2, 2))
@@ -68,14 +71,15 @@ class Fit(Solution, Combinable):
     """
 
     @classmethod
-    def of(cls, solution: Solution, history: tuple[IterationRecord, ...] = ()) -> Self:
+    def of(cls, solution: Solution, history: History | None = None) -> Self:
         """The solution as a `Fit`, with the history of its search.
 
         Args:
             solution: The solution whose fields are taken over.
             history: The exchange steps; those of the solution by default.
         """
-        return cls(**{**vars(solution), "history": history or solution.history})
+        known = {one.name: getattr(solution, one.name) for one in fields(solution)}
+        return cls(**known if history is None else {**known, "steps": history.records})
 
     @property
     def numerator(self) -> Chebyshev:
@@ -137,7 +141,7 @@ class Fit(Solution, Combinable):
         problem = replace(self.problem, domain=domain)
         history = History()
         start = self if self.converged else None
-        return Fit.of(fit_precise(problem, digits, start=start, history=history), history.records)
+        return Fit.of(fit_precise(problem, digits, start=start, history=history), history)
 
     def certify(self) -> Certificate:
         """A rigorous enclosure of the error, and a proof that r has no pole in the domain."""
@@ -194,10 +198,16 @@ class Fit(Solution, Combinable):
         """Write the fit to a JSON file, every number exactly; `remez.load` reads it.
 
         An expression or a target of the catalogue is written as text, another ``fn`` is lost.
+
+        Args:
+            path: The file; its folder must exist.
+
+        Raises:
+            RemezError: The file cannot be written.
         """
         text = getattr(self.problem.fn, "text", None)
         record = {"expression": text, **self.to_dict()}
-        Path(path).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(record, indent=1) + "\n")
 
     def _repr_html_(self) -> str:
         from remez.pictures.html import fit_to_html
@@ -444,7 +454,7 @@ def _concluded(found: Solution, history: History, throw: bool, missing: str | No
         ConvergenceError: ``throw`` is set and the result is not accepted, or ``missing`` says
             that the tolerance was not reached.
     """
-    fit = Fit.of(found, history.records)
+    fit = Fit.of(found, history)
     if throw and (missing or not fit.converged):
         raise ConvergenceError(missing or fit.status.value, fit)
     return fit

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -108,8 +109,7 @@ class Solution:
             deg p = -inf and deg q = 0, so its defect is n. If the error is at the level of
             rounding, the degrees are those of the lowest type that reaches this level.
         precision: Decimal digits of a multiprecision fit, None for double precision.
-        history: All exchange steps in order, including those of unsuccessful starts; not saved to
-            files.
+        steps: A function that returns the history.
     """
 
     rational: RationalFunction
@@ -123,7 +123,19 @@ class Solution:
     method: str = ""
     defect: int = 0
     precision: int | None = None
-    history: tuple[IterationRecord, ...] = field(default=(), repr=False)
+    steps: Callable[[], tuple[IterationRecord, ...]] = field(default=tuple, repr=False)
+
+    @cached_property
+    def history(self) -> tuple[IterationRecord, ...]:
+        """All exchange steps in order, including those of unsuccessful starts.
+
+        They are converted to records on first access, and are not saved to files.
+        """
+        return self.steps()
+
+    def __getstate__(self) -> Record:
+        state = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**state, "steps": partial(tuple, self.history)}
 
     @property
     def converged(self) -> bool:

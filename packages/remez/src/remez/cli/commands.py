@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from remez.errors import DegreeError, RemezError
+from remez.files import write_text
 
 __all__ = [
     "Refused",
@@ -73,7 +74,7 @@ def _emit(options: argparse.Namespace, record: dict[str, Any], text: str) -> Non
     if options.json or (options.out and options.out.suffix == ".json"):
         text = json.dumps(_strict(record), indent=2)
     if options.out:
-        options.out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        write_text(options.out, text.rstrip("\n") + "\n")
     else:
         sys.stdout.write(text.rstrip("\n") + "\n")
 

@@ -368,10 +368,10 @@ def _unfold(
         return even, sign
     with np.errstate(invalid="ignore"):
         out = u * even
-    far = np.abs(t) > np.median(folded.nodes)
     if excess < -1:
         out[np.isnan(out) & ~np.isnan(u)] = 0.0
-    elif degree[0] < degree[1] and far.any():
+    elif degree[0] < degree[1]:
+        far = np.abs(t) > np.median(folded.nodes)
         product = folded.nodes * folded.values
         out[far] = quotient(t[far], folded.nodes, product, folded.weights)[0] / u[far]
     return out, sign

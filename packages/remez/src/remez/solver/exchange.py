@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -92,7 +93,7 @@ class ExchangeOptions:
     def seen(self, reduced: Reduced, state: State) -> None:
         """Record one step."""
         if self.history is not None:
-            self.history.add(_record(reduced, state))
+            self.history.add(partial(_record, reduced, state))
         if self.watch is not None:
             self.watch(state)
 

@@ -12,7 +12,9 @@ Callback = Callable[[IterationRecord], object]
 
 
 class History:
-    """Collects the records of a search, and calls the caller's function with each.
+    """Collects the steps of a search, and calls the caller's function with the record of each.
+
+    Without such a function the records are made when they are asked for.
 
     Args:
         callback: A function that is called with every record.
@@ -20,15 +22,21 @@ class History:
 
     def __init__(self, callback: Callback | None = None) -> None:
         self._callback = callback
-        self._records: list[IterationRecord] = []
+        self._steps: list[Callable[[], IterationRecord]] = []
 
-    def add(self, record: IterationRecord) -> None:
-        """Keep one record and pass it on."""
-        self._records.append(record)
+    def add(self, step: Callable[[], IterationRecord]) -> None:
+        """Keep one step.
+
+        Args:
+            step: A function that returns the record of the step.
+        """
         if self._callback is not None:
+            record = step()
             self._callback(record)
+            self._steps.append(lambda: record)
+        else:
+            self._steps.append(step)
 
-    @property
     def records(self) -> tuple[IterationRecord, ...]:
         """All records so far, in order."""
-        return tuple(self._records)
+        return tuple(step() for step in self._steps)

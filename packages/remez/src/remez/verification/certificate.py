@@ -17,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from remez.errors import RemezError
+from remez.files import write_text
 from remez.functions.expression import as_expression
 from remez.rational.protocol import Record
 from remez.solution import Solution
@@ -89,9 +90,12 @@ class Certificate:
         """Write the certificate as JSON.
 
         Args:
-            path: The path of the file.
+            path: The path of the file; its folder must exist.
+
+        Raises:
+            RemezError: The file cannot be written.
         """
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+        write_text(path, json.dumps(self.to_dict(), indent=1))
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,8 @@ class Search:
             xs = reduction.to_x([mpf(curve.place(s)) for s in points])
             error, largest = mpf(abs(levelled.error)), mpf(self.arithmetic.number(largest))
             reference = np.array(xs, object)
-            self.history.add(IterationRecord(step, degree, reference, error, largest, sound))
+            record = IterationRecord(step, degree, reference, error, largest, sound)
+            self.history.add(lambda: record)
 
         return record
 
