@@ -219,6 +219,8 @@ def test_a_bad_weight(weight):
         remez.fit(np.exp, (2, 2), weight=weight)
 
 
+EXP = remez.fit("exp(x)", (2, 2))
+PROVED = EXP.certify()
 NEGATIVE = [lambda x: x, lambda x: -1 - x * x, lambda x: 0.9 - x]
 
 
@@ -257,6 +259,28 @@ def test_a_file_without_a_fit(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(RemezError, match=r"Fit\.save"):
         remez.load(path)
+
+
+@pytest.mark.parametrize("write", [lambda path: EXP.save(path), lambda path: PROVED.save(path)])
+def test_a_file_that_cannot_be_written(tmp_path, write):
+    for path in (tmp_path / "missing" / "a.json", tmp_path):
+        with pytest.raises(RemezError, match=r"cannot be written .*existing folder"):
+            write(path)
+    (tmp_path / "a.json").write_text("old")
+    write(tmp_path / "a.json")
+    assert (tmp_path / "a.json").read_text().startswith("{")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("scale", [1e290, 1e306, 1e307])
+@pytest.mark.parametrize("degree", [(3, 3), (5, 0), (0, 2)])
+def test_values_whose_sums_overflow(scale, degree):
+    with pytest.raises(TargetError, match=r"fn is as large as .* overflow: divide fn"):
+        remez.fit(lambda x: scale * np.exp(x), degree)
+    x = np.linspace(-1, 1, 40)
+    with pytest.raises(TargetError, match="overflow"):
+        remez.fit_samples(x, scale * np.exp(x), degree)
+    assert remez.fit(lambda x: 1e-30 * scale * np.exp(x), degree).converged
 
 
 def test_all_raise_is_not_felt():

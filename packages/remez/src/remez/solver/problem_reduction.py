@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from remez import kernels
-from remez.errors import DegreeError
+from remez.errors import DegreeError, TargetError
 from remez.functions.callable import Target
 from remez.points import distinct, sign_of_product
 from remez.problem import Degree, Problem, halved, unfolded
@@ -20,6 +20,7 @@ from remez.solver.survey import Survey
 
 FRACTIONS = 0.5 * (1 - np.cos(np.pi * np.arange(1, 7) / 7))  # between two reference points
 FAR = 1e75  # finite stand-in for infinity
+LARGEST = 1e280  # values of fn that leave room for sums of quotients by small distances
 STEEP = 20
 SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
 LINE = 2.0**50  # finite stand-in for infinity in u on the whole line without symmetry
@@ -273,7 +274,8 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
     survey as well.
 
     Raises:
-        DegreeError, TargetError: No best approximation exists on an unbounded domain.
+        DegreeError, TargetError: No best approximation exists on an unbounded domain, or the values
+            of fn are so large that their sums overflow.
     """
     # the size of f, and its symmetry
     low, high = problem.domain.hull
@@ -282,7 +284,12 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
     values = target(x)
     found = found or Survey()
     largest = max(np.abs(values).max(), np.abs(found.values).max(initial=0.0))
-    height = 2.0 ** min(round(math.log2(max(largest, 1e-300))), 1023)
+    if largest > LARGEST:
+        raise TargetError(
+            f"fn is as large as {largest:.3g}, so that sums of its values overflow: divide fn by a "
+            "constant, or shrink the domain"
+        )
+    height = 2.0 ** round(math.log2(max(largest, 1e-300)))
     centre = _centre(low, high)
     parity, shift = problem.parity, 0.0
     if parity == "auto":
@@ -336,7 +343,7 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
         bare,
         components=np.sort(bare.u(ends), axis=None).reshape(-1, 2),
         fixed=tuple(sorted(fixed)),
-        singular=tuple(np.unique(bare.u(found.singular)).tolist()),
+        singular=tuple(sorted(set(bare.u(found.singular).tolist()))),
     )
 
 
