@@ -7,6 +7,7 @@ middle of the hull, powers and factors centred at its ends and at the focus of r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from remez.code.coefficient_rounding import round_pair, to_nearest
 from remez.code.program import Program, of_composite, of_monomial, of_product
 from remez.code.rounding_error import Arithmetic, evaluation_bound
 from remez.domain import Domain
+from remez.errors import RemezError
 from remez.functions.expression import as_expression
 from remez.rational import bases
 from remez.rational.polynomials import PARITY_TOLERANCE, Variable, monomial_pair, variable_of
@@ -28,6 +30,7 @@ __all__ = ["DTYPES", "Draft", "Kind", "draft_composite", "draft_fit"]
 SAMPLE = 4000  # points on which coefficients are rounded and errors are measured
 NOISE = 1e3 * np.finfo(float).eps  # errors below this share of |f| are hidden by rounding
 EXACT = 1e-15  # relative accuracy of the square of a square root in float64
+FLUSHED = 1 + 1e-6  # growth of a bound that flushing subnormal numbers to zero may cause
 MEASURED = 1 + 1e-6  # safety factor for a maximum that is measured on a sample
 
 
@@ -41,8 +44,8 @@ class Kind:
 
 
 # 2^-1070 covers also the underflow in the float64 analysis of a program
-_DOUBLE = Arithmetic(53, 2.0**-1070, float(np.finfo(np.float64).max))
-_SINGLE = Arithmetic(24, 2.0**-150, float(np.finfo(np.float32).max))
+_DOUBLE = Arithmetic(53, 2.0**-1070, float(np.finfo(np.float64).max), 2.0**-1022)
+_SINGLE = Arithmetic(24, 2.0**-150, float(np.finfo(np.float32).max), 2.0**-126)
 
 DTYPES = {
     "float64": Kind(53, _DOUBLE, "float64"),
@@ -62,6 +65,7 @@ class Draft:
         naive: The error with every coefficient rounded to nearest.
         evaluation: A bound on the rounding error of the evaluation.
         certified: Whether ``error`` is proved; otherwise it is measured.
+        flushes: Whether the bound also holds if subnormal numbers are flushed to zero.
     """
 
     program: Program
@@ -70,6 +74,7 @@ class Draft:
     naive: float
     evaluation: float
     certified: bool = False
+    flushes: bool = False
 
     @property
     def bound(self) -> float:
@@ -86,7 +91,21 @@ def draft_fit(fit: Solution, kind: Kind, scheme: str) -> Draft:
         if best.bound < 1.5 * float(fit.error):
             break
     assert best is not None
-    return _certified(best, fit)
+    return _flushing(_certified(best, fit), fit, kind)
+
+
+def _flushing(draft: Draft, fit: Solution, kind: Kind) -> Draft:
+    """The draft with a bound for flushing to zero too, where that makes no difference.
+
+    A weight may be infinite at 0, where flushing loses all digits.
+    """
+    if fit.problem.weight is not None:
+        return draft
+    arithmetic = kind.arithmetic.flushing()
+    evaluation = _evaluation(draft.program, fit, replace(kind, arithmetic=arithmetic))
+    if not draft.error + evaluation <= FLUSHED * draft.bound:
+        return draft
+    return replace(draft, evaluation=max(evaluation, draft.evaluation), flushes=True)
 
 
 def draft_composite(form: Composite, kind: Kind) -> tuple[Draft, Domain]:
@@ -134,7 +153,7 @@ def _powers(fit: Solution, kind: Kind, scheme: str, variable: Variable) -> Draft
     p, q = monomial_pair(fit.rational, variable)
     largest = max(q, key=abs)
     p, q = [c / largest for c in p], [c / largest for c in q]
-    p, exact_offset = _split(p, q)
+    p, exact_offset = _split(p, q, _value_at(fit, variable.shift))
     offset = float(to_nearest(np.array(float(exact_offset)), kind.bits))
     x = bases.sample(fit.domain, variable, SAMPLE)
     t = variable(x)
@@ -154,12 +173,23 @@ def _powers(fit: Solution, kind: Kind, scheme: str, variable: Variable) -> Draft
     return Draft(program, words, after * MEASURED, naive, _evaluation(program, fit, kind))
 
 
-def _split(p: list[Real], q: list[Real]) -> tuple[list[Real], Real]:
+def _value_at(fit: Solution, x: float) -> float | None:
+    """fn at a point, None if it is not known."""
+    with suppress(RemezError):
+        return float(fit.problem.target().raw(np.array([x]))[0])
+    return None
+
+
+def _split(p: list[Real], q: list[Real], centre: float | None) -> tuple[list[Real], Real]:
     """Write r as ``p/q + c`` with odd p if q is even and p - c q is odd up to rounding.
 
-    For the logistic function this halves the number of terms of the numerator.
+    For the logistic function this halves the number of terms of the numerator. c is the value
+    ``centre`` of fn at t = 0 if it agrees with that of r: the rounding of r depends on the
+    processor.
     """
     c = p[0] / q[0] if q[0] else 0
+    if centre is not None and abs(c - centre) <= PARITY_TOLERANCE * abs(c):
+        c = centre + 0 * c
     if not c or any(q[1::2]) or not any(p[1::2]):
         return p, 0
     longer = [*q, *([0] * len(p))]

@@ -27,6 +27,8 @@ from remez.solution import Solution
 __all__ = ["SCHEMES", "Code", "generate_code"]
 
 SCHEMES = ("horner", "estrin")
+GRADUAL = "Valid in IEEE arithmetic with gradual underflow: no -ffast-math, no flush to zero."
+FLUSHING = "Valid in IEEE arithmetic, also with flush to zero, but not with -ffast-math."
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def generate_code(
     name = name or _identifier(text, language)
     errors = draft.error, draft.naive, draft.evaluation, draft.certified
     code = Code("", language, dtype, name, draft.program, best, *errors)
-    header = _header(code, text, source.degree, domain, draft.form)
+    header = _header(code, text, source.degree, domain, draft.form, draft.flushes)
     bounds = _bounds(domain, kind.name) if clamp else None
     if clamp:
         header.insert(-1, "Outside the domain: the value at its nearer end.")
@@ -175,7 +177,9 @@ def _identifier(text: str, language: str) -> str:
     return name if plain and is_function_name(name, language) else "rational"
 
 
-def _header(code: Code, text: str, degree: Any, domain: Domain, form: str) -> list[str]:
+def _header(
+    code: Code, text: str, degree: Any, domain: Domain, form: str, flushes: bool
+) -> list[str]:
     where = " and ".join(f"[{low:.17g}, {high:.17g}]" for low, high in domain.intervals)
     arithmetic = DTYPES[code.dtype].name
     wide = "" if code.dtype == arithmetic else f", arithmetic in {arithmetic}"
@@ -189,5 +193,5 @@ def _header(code: Code, text: str, degree: Any, domain: Domain, form: str) -> li
         f"  rounding of the arithmetic adds    {code.evaluation_error:.3g} at most",
         f"  together at most                   {code.bound:.4g}, "
         f"{code.digits_lost:.2f} digits lost",
-        "Valid in IEEE arithmetic with gradual underflow: no -ffast-math, no flush to zero.",
+        FLUSHING if flushes else GRADUAL,
     ]

@@ -31,6 +31,7 @@ class _Language:
         constant: A number of the type.
         clamp: The text before and after ``x`` that limits it to two bounds.
         reserved: Words that cannot be function names.
+        unused: A line that marks x as used, for a constant function.
     """
 
     comment: tuple[str, str, str]
@@ -40,6 +41,7 @@ class _Language:
     constant: Callable[[float, str], str]
     clamp: Callable[[str, str], tuple[str, str]]
     reserved: frozenset[str]
+    unused: str = ""
 
 
 def write(
@@ -69,6 +71,8 @@ def write(
     lines.append(how.opening(name, dtype))
     if clamp is not None:
         lines += _clamped(how, dtype, clamp)
+    elif how.unused and not program.uses_input:
+        lines.append(how.unused)
     for target, tree in program.assignments:
         lines.append(how.assignment(target, _render(tree, how, dtype), dtype))
     lines.append(how.closing(program.assignments[-1][0], dtype))
@@ -171,7 +175,8 @@ def _torch_clamp(low: str, high: str) -> tuple[str, str]:
 
 
 _PYTHON_WORDS = {*keyword.kwlist, *keyword.softkwlist, "x"}
-# C11 and C23, C++ for headers that both read, and what <stdlib.h> declares
+# keywords of C11 and C23, and of C++ for headers that both read; then what the headers of the
+# standard library declare but <math.h> and <complex.h>, and functions that GCC and Clang build in
 _C_TEXT = """
 auto break case char const continue default do double else enum extern float for goto if inline int
 long register restrict return short signed sizeof static struct switch typedef union unsigned void
@@ -180,15 +185,41 @@ typeof_unqual asm fortran main x NULL INFINITY NAN EOF and and_eq bitand bitor c
 char16_t char32_t class compl concept const_cast consteval constinit co_await co_return co_yield
 decltype delete dynamic_cast explicit export friend mutable namespace new noexcept not not_eq
 operator or or_eq private protected public reinterpret_cast requires static_cast template this throw
-try typeid typename using virtual wchar_t xor xor_eq abs labs llabs div exit abort atof atoi malloc
-free rand
+try typeid typename using virtual wchar_t xor xor_eq
+abs labs llabs div ldiv lldiv exit abort atexit at_quick_exit quick_exit atof atoi atol atoll strtod
+strtof strtold strtol strtoul strtoll strtoull malloc calloc realloc aligned_alloc free rand srand
+qsort bsearch getenv system mblen mbtowc wctomb mbstowcs wcstombs
+memcpy memmove memset memcmp memchr memccpy mempcpy strcpy strncpy strcat strncat strcmp strncmp
+strcoll strxfrm strchr strrchr strspn strcspn strpbrk strstr strtok strerror strlen strdup strndup
+strcasecmp strncasecmp stpcpy stpncpy index rindex bcmp bcopy bzero ffs ffsl ffsll alloca
+printf fprintf sprintf snprintf vprintf vfprintf vsprintf vsnprintf scanf fscanf sscanf vscanf
+vfscanf vsscanf fopen freopen fclose fflush setbuf setvbuf fgetc fgets fputc fputs getc getchar gets
+putc putchar puts ungetc fread fwrite fseek ftell rewind fgetpos fsetpos clearerr feof ferror perror
+remove rename tmpfile tmpnam stdin stdout stderr
+isalnum isalpha isascii isblank iscntrl isdigit isgraph islower isprint ispunct isspace isupper
+isxdigit toascii tolower toupper iswalnum iswalpha iswblank iswcntrl iswdigit iswgraph iswlower
+iswprint iswpunct iswspace iswupper iswxdigit towlower towupper
+time clock difftime mktime asctime ctime gmtime localtime strftime timespec_get
+signal raise setjmp longjmp setlocale localeconv assert errno offsetof va_start va_arg va_end
+va_copy fork execl execlp execle execv execvp execve gettext dgettext dcgettext strfmon
+size_t ptrdiff_t max_align_t intmax_t uintmax_t intptr_t uintptr_t int8_t int16_t int32_t int64_t
+uint8_t uint16_t uint32_t uint64_t float_t double_t FILE fpos_t clock_t time_t tm lconv jmp_buf
+sig_atomic_t va_list wint_t div_t ldiv_t lldiv_t imaxabs imaxdiv imaxdiv_t
+fpclassify isfinite isinf isnan isnormal signbit isgreater isgreaterequal isless islessequal
+islessgreater isunordered iseqsig issignaling finite HUGE_VAL HUGE_VALF HUGE_VALL
 """
-# <math.h>, each also with the suffixes f and l
+# <math.h> and <complex.h>, each also with the suffixes f and l
 _C_MATHS = """
-acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim
-floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2 logb
-lrint lround modf nan nearbyint nextafter nexttoward pow remainder remquo rint round scalbln scalbn
-sin sinh sqrt tan tanh tgamma trunc j0 j1 jn y0 y1 yn gamma
+acos acosh acospi asin asinh asinpi atan atan2 atan2pi atanh atanpi canonicalize cbrt ceil
+compoundn copysign cos cosh cospi drem erf erfc exp exp10 exp10m1 exp2 exp2m1 expm1 fabs fdim floor
+fma fmax fmaximum fmaximum_mag fmaximum_num fmin fminimum fminimum_mag fminimum_num fmod frexp
+fromfp fromfpx gamma getpayload hypot ilogb isinf isnan j0 j1 jn ldexp lgamma lgamma_r llogb llrint
+llround log log10 log10p1 log1p log2 log2p1 logb logp1 lrint lround modf nan nearbyint nextafter
+nextdown nexttoward nextup pow pow10 pown powr remainder remquo rint rootn round roundeven rsqrt
+scalb scalbln scalbn setpayload significand sin sincos sinh sinpi sqrt tan tanh tanpi tgamma
+totalorder totalordermag trunc ufromfp ufromfpx y0 y1 yn finite
+cabs cacos cacosh carg casin casinh catan catanh ccos ccosh cexp cimag clog conj cpow cproj creal
+csin csinh csqrt ctan ctanh
 """
 _C_WORDS = {*_C_TEXT.split(), *(n + end for n in _C_MATHS.split() for end in ("", "f", "l"))}
 
@@ -203,6 +234,7 @@ LANGUAGES: dict[str, _Language] = {
         constant=lambda value, dtype: _shortest(value, dtype) + ("f" if dtype == "float32" else ""),
         clamp=_c_clamp,
         reserved=frozenset(_C_WORDS),
+        unused="    (void)x;",
     ),
     "python": _Language(
         comment=("# ", "# ", ""),

@@ -52,6 +52,11 @@ class Program:
         """The numbers in the program, in order."""
         return [c for _, tree in self.assignments for c in _constants(tree)]
 
+    @property
+    def uses_input(self) -> bool:
+        """Whether the value depends on x."""
+        return any("x" in _names(tree) for _, tree in self.assignments)
+
     def run(self, x: Values, constant: Callable[[float], Values]) -> Values:
         """Run in the arithmetic of ``x``; ``constant`` converts numbers to this arithmetic."""
         values = {"x": x}
@@ -64,6 +69,12 @@ def _constants(tree: Tree) -> list[float]:
     if isinstance(tree, tuple):
         return _constants(tree[0]) + _constants(tree[2])
     return [] if isinstance(tree, str) else [tree]
+
+
+def _names(tree: Tree) -> list[str]:
+    if isinstance(tree, tuple):
+        return _names(tree[0]) + _names(tree[2])
+    return [tree] if isinstance(tree, str) else []
 
 
 def _run(tree: Tree, values: Record, constant: Callable[[float], Values]) -> Values:

@@ -8,7 +8,8 @@ computed value. For an operation with computed operands ``a + δa, b + δb``::
     a / b   (|δa| + |a/b| |δb|) / (|b| - |δb|)
 
 to which the operation's own rounding adds half an ulp of the largest result, and half the
-smallest subnormal number (gradual underflow). If a value may overflow, there is no bound.
+smallest subnormal number (gradual underflow), or the smallest normal number where results are
+flushed to zero. If a value may overflow, there is no bound.
 Multiplication by a power of two is exact except for underflow, and subtraction of numbers within a
 factor of two is exact (Sterbenz). Fused multiply-add can only reduce the error.
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,16 +45,31 @@ class Arithmetic:
         smallest: The absolute error of one rounding next to zero, at least half the smallest
             subnormal number.
         largest: The largest finite number.
+        normal: The smallest normal number.
+        flushes: Whether subnormal operands and results may be replaced by 0.
     """
 
     bits: int
     smallest: float
     largest: float
+    normal: float
+    flushes: bool = False
 
     @property
     def unit(self) -> float:
         """The relative error of one rounding, 2^-bits."""
         return 2.0**-self.bits
+
+    def flushing(self) -> Arithmetic:
+        """The same type where subnormal operands and results may be replaced by 0."""
+        return replace(self, smallest=self.normal, flushes=True)
+
+    def read(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """The error of exact operands between the bounds: their size where they are flushed."""
+        size = np.minimum(np.maximum(np.abs(low), np.abs(high)), self.normal)
+        near = (low < self.normal) & (high > -self.normal)
+        error: np.ndarray = np.where(near & self.flushes, size, 0.0)
+        return error
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,7 @@ def evaluation_bound(
     """
     for count in PANELS:
         panels = _panels(domain, count, focus, FAR * arithmetic.largest)
+        panels = replace(panels, error=arithmetic.read(panels.low, panels.high))
         error = _analyse(program, panels, arithmetic).error
         if weight is not None:
             error = error * weight(0.5 * panels.low + 0.5 * panels.high)
@@ -137,7 +154,7 @@ def _walk(tree: Tree, known: dict[str, _Quantity], arithmetic: Arithmetic) -> _Q
         return known[tree]
     if not isinstance(tree, tuple):
         value = np.full_like(known["x"].low, tree)
-        return _Quantity(value, value, np.zeros_like(value))
+        return _Quantity(value, value, arithmetic.read(value, value))
     left, sign, right = tree
     if sign == "*" and left == right:
         return _rounded(_square(_walk(left, known, arithmetic)), arithmetic)
