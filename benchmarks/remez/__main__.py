@@ -1,6 +1,6 @@
 """Peers side by side: ``python -m benchmarks.remez [MODE] [--json FILE]``.
 
-Modes: problems, random N, abs, speed and warm-start N.
+Modes: problems, random N, abs, speed, warm-start N and filters (times relative to SciPy).
 
 Every solver runs in this one process, warmed up, on one thread (set OMP_NUM_THREADS=1); a time
 is the least of several runs. Solved means: the supremum of the error on a grid clustered at ends
@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from .filters import compare
 from .problems import PROBLEMS, Problem
 from .solvers import SOLVERS, NotInstalled, OutOfScope
 
@@ -268,6 +269,7 @@ MODES: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "abs": lambda count, first: high_degrees(),
     "speed": lambda count, first: speed(),
     "warm-start": warm_starts,
+    "filters": lambda count, first: compare(console),
 }
 
 

@@ -99,6 +99,16 @@ def test_tolerance_that_needs_many_degrees_is_bisected(monkeypatch):
     assert caught.value.fit.degree == (4, 4)
 
 
+def test_a_degree_that_fails_below_the_tolerance_does_not_end_the_search():
+    """sqrt on (0, 1): E(n, n) is about 8 exp(-pi sqrt(2 n)), 1.3e-12 for 44 and 9e-13 for 45.
+
+    A fit at (51, 51), where the error is at the rounding of sqrt, need not be accepted.
+    """
+    fit = remez.fit(np.sqrt, domain=(0, 1), tol=1e-12)
+    assert fit.error <= 1e-12
+    assert 44 <= fit.degree[0] <= 46
+
+
 def test_callback_sees_every_step():
     seen = []
     fit = remez.fit(np.exp, (4, 3), callback=seen.append)

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from benchmarks.remez import __main__ as bench
+from benchmarks.remez import filters
 from benchmarks.remez.problems import PROBLEMS
 from benchmarks.remez.solvers import SOLVERS
 
@@ -49,3 +50,15 @@ def test_table_and_summary_say_not_installed(no_peers, monkeypatch, capsys):
 def test_a_peer_that_refuses_the_kind_of_problem_is_not_counted():
     answer, _, end = bench.timed(SOLVERS["brasil"], ANSWERED)  # type (5, 4), not diagonal
     assert bench.assess(ANSWERED, answer, end)[0] in ("n/a", "not installed")
+
+
+def test_filters_compare_two_answers_on_one_grid(monkeypatch):
+    """The best error cannot be larger than that of SciPy, whose grid misses a little of it."""
+    few = list(filters.filters())[:2]
+    monkeypatch.setattr(filters, "filters", lambda: iter(few))
+    monkeypatch.setattr(filters, "POLYNOMIALS", {"|x|": (np.abs, 20)})
+    result = filters.compare(bench.console)
+    assert [row["taps"] for row in result["filters"]] == [51, 51]
+    for row in result["filters"]:
+        assert 0.95 < row["ours"]["error"] / row["theirs"]["error"] <= 1
+    assert result["polynomials"][0]["error"] == pytest.approx(0.0138, rel=0.03)  # 0.28/20

@@ -15,7 +15,7 @@ __all__ = ["smallest_degree"]
 MAX_DEGREE = 120  # largest degree of the search
 SINGLE = 8  # degrees tried one by one; then steps of a quarter of the degree, and bisection
 STILL = 0.5  # ratio of successive errors above which the error counts as stagnant
-PATIENCE = 2  # stagnant degrees at the noise floor after which the search ends
+PATIENCE = 2  # stagnant or failed degrees in a row after which the search ends
 
 
 def smallest_degree(
@@ -27,7 +27,8 @@ def smallest_degree(
     """Raise both degrees by one, or by two on the line, until the error is at most ``tol``.
 
     Beyond `SINGLE` the steps grow, and the last one is bisected: the best error does not grow with
-    the degree. At the noise floor the search goes on while the error falls.
+    the degree. At the noise floor the search goes on while the error falls. Where a degree fails at
+    an error below ``tol``, those before it are tried.
 
     Args:
         problem: The problem; of its degree only m - n is used.
@@ -65,9 +66,13 @@ def smallest_degree(
 
     k, failed, still = first, first - stride, 0
     while k <= max(MAX_DEGREE, first) and still < PATIENCE:
-        if reaches(k, found[-1] if found else start):
-            return _bisected(found, reaches, failed, k, stride)
-        still = still + 1 if _still(found) else 0
+        reached = reaches(k, found[-1] if found else start)
+        if reached or (found and found[-1].error <= tol):  # perhaps below what rounding allows
+            last = found[-1] if reached else None
+            smallest = _bisected(found, reaches, (failed, k), stride, last)
+            if smallest is not None:
+                return smallest
+        still = still + 1 if _still(found, k) else 0
         failed, k = k, k + stride * (1 if k < SINGLE else k // (4 * stride))
     if not found:
         raise causes[-1]
@@ -77,23 +82,35 @@ def smallest_degree(
 def _bisected(
     found: list[Solution],
     reaches: Callable[[int, Solution | None], bool],
-    failed: int,
-    k: int,
+    bracket: tuple[int, int],
     stride: int,
-) -> Solution:
-    """Bisect between a degree that failed and one that reached the tolerance."""
-    reached = found[-1]
+    reached: Solution | None,
+) -> Solution | None:
+    """Bisect between a degree that failed and one that reached the tolerance.
+
+    The larger degree may also have reached it without being accepted, so that ``reached`` is None;
+    so is the result then if no degree between them is accepted.
+    """
+    failed, k = bracket
+    accepted = [one for one in found if one.converged]
     while k - failed > stride:
         middle = failed + (k - failed) // (2 * stride) * stride
-        if reaches(middle, reached):
+        near = reached or (accepted[-1] if accepted else None)
+        if reaches(middle, near):
             k, reached = middle, found[-1]
         else:
             failed = middle
     return reached
 
 
-def _still(found: list[Solution]) -> bool:
-    """Whether the last solution is at the noise floor, and no better than the one before."""
-    if len(found) < 2 or found[-1].status is not Status.NOISE_FLOOR:
+def _still(found: list[Solution], k: int) -> bool:
+    """Whether the last solution is at the noise floor and no better than the one before, or failed.
+
+    Low degrees may fail and higher ones succeed.
+    """
+    if len(found) < 2:
         return False
-    return bool(found[-1].error > STILL * found[-2].error)
+    if not found[-1].converged:
+        return k > SINGLE
+    floor = found[-1].status is Status.NOISE_FLOOR
+    return floor and bool(found[-1].error > STILL * found[-2].error)
