@@ -5,7 +5,11 @@ import pty
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+import remez
+from remez import interface
 
 PROGRAM = (
     "import logging; logging.basicConfig(level=logging.INFO, stream=__import__('sys').stdout)\n"
@@ -38,3 +42,18 @@ def test_a_warm_process_is_quiet():
     os.close(follower)
     with pytest.raises((BlockingIOError, OSError)):
         os.read(leader, 1000)
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt(), None])
+def test_an_interrupt_inside_a_compiled_loop_is_one(monkeypatch, cause):
+    """CPython reports it as a SystemError, "returned a result with an exception set"."""
+
+    def interrupted(*args, **options):
+        raise SystemError("returned a result with an exception set") from cause
+
+    monkeypatch.setattr(interface, "solve", interrupted)
+    monkeypatch.setattr(interface, "solve_samples", interrupted)
+    x = np.linspace(-1, 1, 9)
+    for call in (lambda: remez.fit(np.exp, (2, 2)), lambda: remez.fit_samples(x, x**2, (1, 1))):
+        with pytest.raises(SystemError if cause is None else KeyboardInterrupt):
+            call()

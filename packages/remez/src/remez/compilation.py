@@ -1,13 +1,15 @@
-"""A notice when numba compiles the inner loops, which takes seconds, once per installation."""
+"""Compiled loops as their user meets them: a notice of the compilation, and interrupts."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["announce"]
+__all__ = ["announce", "interruptible"]
 
 LOGGER = logging.getLogger("remez")
 NOTICE = "compiling the inner loops, once; later processes load them from the cache"
@@ -41,3 +43,17 @@ def announce() -> None:
             """The end of a compilation is not reported."""
 
     event.register("numba:compile", First())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt for an interrupt inside a compiled loop.
+
+    Python reports it as a SystemError there if numba was calling back into Python.
+    """
+    try:
+        yield
+    except SystemError as cause:
+        if isinstance(cause.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from cause
+        raise

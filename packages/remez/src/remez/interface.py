@@ -17,6 +17,7 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 from numpy.typing import ArrayLike
 
+from remez.compilation import interruptible
 from remez.errors import CodeError, ConvergenceError, DegreeError, RemezError, TargetError, shown
 from remez.files import write_text
 from remez.functions.callable import Function
@@ -237,6 +238,7 @@ class Fit(Solution, Combinable):
         )
 
 
+@interruptible()
 @np.errstate(all="ignore")
 def fit(
     fn: Function | str,
@@ -339,6 +341,7 @@ def fit(
     return _concluded(found, history, throw, None if reached else missing)
 
 
+@interruptible()
 @np.errstate(all="ignore")
 def fit_samples(
     x: ArrayLike,
