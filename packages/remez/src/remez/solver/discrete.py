@@ -26,6 +26,7 @@ from remez.solver.survey import Survey
 __all__ = ["samples_problem", "solve_samples"]
 
 SYMMETRIC = 4 * float(np.finfo(float).eps)  # relative tolerance for mirror images
+MANY = 30  # points of the reference above which linear programs are slow
 THIN = 24  # samples per point of the reference in the first linear programs
 
 
@@ -105,10 +106,13 @@ def _discrete(reduced: Reduced, samples: SampleSet) -> Discrete:
 
 
 def _chain(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
-    """Two first references, r = 0, degree stepping, and linear programs on some of the samples."""
+    """Two first references, r = 0, linear programs on some of the samples, degree stepping.
+
+    Degree stepping comes first at degrees at which linear programs are slow.
+    """
     points = reduced.points
     assert points is not None
-    share = 0.5 - 0.5 * np.cos(np.pi * np.arange(reduced.size) / (reduced.size - 1))
+    share = _chebyshev(reduced.size)
     low, high = points.u[[0, -1]]
     places = [
         low + (high - low) * share,
@@ -118,19 +122,40 @@ def _chain(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
     yield reduced, exchange(reduced, starts, points, options), "chebyshev"
     if reduced.problem.degree[0] < reduced.problem.degree[1]:
         yield *zero(reduced, points), "zero"
-    for small, outcome in step_degrees(reduced, points, None, options):
+    links = [_stepped, _programmed] if reduced.size > MANY else [_programmed, _stepped]
+    for link in links:
+        yield from link(reduced, options)
+
+
+def _stepped(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
+    assert reduced.points is not None
+    for small, outcome in step_degrees(reduced, reduced.points, None, options):
         yield small, outcome, "degree stepping"
+
+
+def _programmed(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
+    """The exchange from the reference of the linear programs, or else their rational itself."""
+    points = reduced.points
+    assert points is not None
     if reduced.degree[1] == 0:  # the exchange of polynomials converges from every start
         return
+    share = _chebyshev(reduced.size)
+    low, high = points.u[[0, -1]]
     count = min(THIN * reduced.size, points.u.size)
     index = np.rint(np.linspace(0, points.u.size - 1, count)).astype(int)
     thin = points[index].merge(reduced.sample(resample(reduced, low + (high - low) * share)))[0]
     state = programmed(reduced, points, thin)
-    if state is not None:
-        if state.reference.u.size == reduced.size:
-            outcome = exchange(reduced, [state.reference.u], points, options)
-            yield reduced, outcome, "linear programs"
-        yield reduced, Outcome(state, state.iteration), "linear programs"
+    if state is None:
+        return
+    if state.reference.u.size == reduced.size:
+        yield reduced, exchange(reduced, [state.reference.u], points, options), "linear programs"
+    yield reduced, Outcome(state, state.iteration), "linear programs"
+
+
+def _chebyshev(count: int) -> np.ndarray:
+    """Points of (0, 1), both ends included, that cluster at the ends."""
+    share: np.ndarray = 0.5 - 0.5 * np.cos(np.pi * np.arange(count) / (count - 1))
+    return share
 
 
 def _enough(reduced: Discrete, u: np.ndarray) -> np.ndarray:

@@ -37,7 +37,9 @@ def excludes(
     assert samples is not None
     size = samples.weight * np.abs(samples.y - rational(samples.x))
     step = -(-samples.x.size // MOST)
-    kept = np.union1d(np.arange(0, size.size, step), np.argsort(size)[-MOST:])
+    kept = np.union1d(
+        np.arange(0, size.size, step), np.argpartition(size, max(size.size - MOST, 0))[-MOST:]
+    )
     between = np.setdiff1d(between, samples.x)
     x = np.concatenate([samples.x[kept], between])
     order = np.argsort(x)
