@@ -87,3 +87,34 @@ def test_impossible_powers(basis, fixed):
 def test_an_unbounded_domain():
     with pytest.raises(DomainError):
         fit_monomials("exp(-x)", [0, 1], (0, np.inf))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("fn", "basis", "fixed"),
+    [
+        ("sin(x)", [1, 3, 5], {1: 1.0}),
+        ("cos(x)", [0, 2, 4], None),
+        (lambda x: np.exp(x), [0, 1, 4], None),
+        ("exp(x)", [0, 1, 2, 3], {0: 1.0, 1: 1.0}),
+    ],
+)
+def test_code_keeps_the_chosen_powers_and_its_bound(fn, basis, fixed, dtype):
+    fit = fit_monomials(fn, basis, (-0.75, 0.75), fixed=fixed)
+    code = fit.to_code("python", dtype)
+    assert code.certified == isinstance(fn, str)
+    assert code.error >= fit.lower_bound
+    single = dtype != "float64"
+    x = np.linspace(-0.75, 0.75, 5001).astype(np.float32 if single else float)
+    value = code.program(x, np.float32 if single else np.float64).astype(float)
+    exact = fit.problem.target()(x.astype(float))
+    assert np.abs(value - exact).max() <= code.bound
+    if dtype == "float64":
+        assert code.bound <= fit.error * (1 + 1e-5)
+        assert set(fit.coefficients.values()) <= set(code.program.constants()) | {1.0}
+
+
+def test_code_of_a_weighted_fit_is_bounded():
+    fit = fit_monomials("sin(x)", [1, 3, 5], (-0.75, 0.75), weight="relative")
+    code = fit.to_code("c")
+    assert code.bound == pytest.approx(fit.error, rel=1e-3)

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -28,6 +28,9 @@ from remez.errors import ConvergenceError, DegreeError, DomainError, shown
 from remez.functions.callable import Function
 from remez.problem import Problem
 from remez.rational.protocol import Record
+
+if TYPE_CHECKING:
+    from remez.code.generate import Code
 
 __all__ = ["MonomialFit", "fit_monomials"]
 
@@ -50,6 +53,7 @@ class MonomialFit:
         lower_bound: No polynomial over these powers has a smaller one: the optimum of the last
             linear program, to the accuracy of its solver.
         points: Where the error is within a relative 1e-3 of its maximum, increasing.
+        problem: The problem, whose type is that of all powers up to the largest.
     """
 
     coefficients: dict[int, float]
@@ -57,6 +61,7 @@ class MonomialFit:
     error: float
     lower_bound: float
     points: np.ndarray
+    problem: Problem = field(repr=False)
 
     @property
     def polynomial(self) -> Polynomial:
@@ -69,6 +74,28 @@ class MonomialFit:
     def __call__(self, x: Any) -> Any:
         """The value at x, of the shape of x."""
         return self.polynomial(x)
+
+    def to_code(self, lang: str, dtype: str = "float64", *, clamp: bool = False) -> Code:
+        """Source code that evaluates the polynomial in powers of x, without the powers left out.
+
+        The error of the coefficients is proved where fn is an expression and python-flint is
+        installed.
+
+        Args:
+            lang: The language, one of "c", "python", "numba" and "torch".
+            dtype: The type of the coefficients, "float64", "float32" or "bfloat16"; they are
+                rounded to nearest, the prescribed ones too.
+            clamp: Whether an x outside the domain is replaced by the nearer end of the domain.
+
+        >>> p = fit_monomials("sin(x)", [1, 3, 5], (-0.75, 0.75))
+        >>> print(str(p.to_code("python")).splitlines()[-3].strip())
+        x2 = x * x
+        """
+        from remez.code.candidates import Powers
+        from remez.code.generate import generate_code
+
+        source = Powers(self.polynomial.coef, self.problem, self.error)
+        return generate_code(source, lang, dtype=dtype, clamp=clamp)
 
     def to_dict(self) -> Record:
         """The object as plain types that JSON keeps exactly."""
@@ -192,7 +219,7 @@ class _Search:
     ) -> MonomialFit:
         found = {k: float(v / self.size**k) for k, v in zip(self.free, c, strict=True)}
         coefficients = dict(sorted({**self.fixed, **found}.items()))
-        fit = MonomialFit(coefficients, self.problem.domain, error, lower, points)
+        fit = MonomialFit(coefficients, self.problem.domain, error, lower, points, self.problem)
         size = self.weight * np.abs(self.target(self.grid))
         rounding = 64 * np.finfo(float).eps * float(size.max())
         if error - lower > ACCEPTED * error + rounding:

@@ -18,6 +18,7 @@ from remez.code.rounding_error import Arithmetic, evaluation_bound
 from remez.domain import Domain
 from remez.errors import RemezError
 from remez.functions.expression import as_expression
+from remez.problem import Problem
 from remez.rational import bases
 from remez.rational.polynomials import PARITY_TOLERANCE, Variable, monomial_pair, variable_of
 from remez.rational.protocol import Real
@@ -25,7 +26,7 @@ from remez.rational.zolotarev import Composite
 from remez.solution import Solution
 from remez.verification.taylor_bounds import enclose_error
 
-__all__ = ["DTYPES", "Draft", "Kind", "draft_composite", "draft_fit"]
+__all__ = ["DTYPES", "Draft", "Kind", "Powers", "draft_composite", "draft_fit", "draft_powers"]
 
 SAMPLE = 4000  # points on which coefficients are rounded and errors are measured
 NOISE = 1e3 * np.finfo(float).eps  # errors below this share of |f| are hidden by rounding
@@ -82,6 +83,51 @@ class Draft:
         return self.error + self.evaluation
 
 
+@dataclass(frozen=True, eq=False)
+class Powers:
+    """A polynomial in powers of x itself, for code that keeps its vanishing coefficients 0.
+
+    Attributes:
+        coefficients: The coefficients of 1, x, x², …
+        problem: The problem that it solves.
+        error: Its error.
+    """
+
+    coefficients: np.ndarray
+    problem: Problem
+    error: float
+
+    @property
+    def domain(self) -> Domain:
+        """The domain of the problem."""
+        return self.problem.domain
+
+    @property
+    def degree(self) -> tuple[int, int]:
+        """The type (m, 0)."""
+        return self.coefficients.size - 1, 0
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The value at points."""
+        return np.polyval(self.coefficients[::-1], x)
+
+
+def draft_powers(source: Powers, kind: Kind, scheme: str) -> Draft:
+    """The program of a polynomial with coefficients rounded to nearest."""
+    rounded = to_nearest(source.coefficients, kind.bits)
+    program = of_monomial(bases.Monomial(Variable(0.0, 1.0), rounded, np.ones(1)), scheme)
+    x = source.domain.spread(SAMPLE)
+    weight, error, unseen = _error_sample(source, x, np.polyval(rounded[::-1], x))
+    after = max(unseen, float(np.abs(error).max()))
+    if unseen:
+        after += float(np.abs(weight * (np.polyval(rounded[::-1], x) - source(x))).max())
+    after = max(after, source.error if np.array_equal(rounded, source.coefficients) else 0.0)
+    evaluation = _evaluation(program, source, kind, 0.0)
+    words = f"{scheme.capitalize()} form in powers of x"
+    draft = Draft(program, words, after * MEASURED, after, evaluation)
+    return _flushing(_certified(draft, source), source, kind, 0.0)
+
+
 def draft_fit(fit: Solution, kind: Kind, scheme: str) -> Draft:
     """The candidate with the smallest bound; its error is proven where the target allows it."""
     best = None
@@ -91,10 +137,10 @@ def draft_fit(fit: Solution, kind: Kind, scheme: str) -> Draft:
         if best.bound < 1.5 * float(fit.error):
             break
     assert best is not None
-    return _flushing(_certified(best, fit), fit, kind)
+    return _flushing(_certified(best, fit), fit, kind, fit.rational.focus)
 
 
-def _flushing(draft: Draft, fit: Solution, kind: Kind) -> Draft:
+def _flushing(draft: Draft, fit: Solution | Powers, kind: Kind, focus: float) -> Draft:
     """The draft with a bound for flushing to zero too, where that makes no difference.
 
     A weight may be infinite at 0, where flushing loses all digits.
@@ -102,7 +148,7 @@ def _flushing(draft: Draft, fit: Solution, kind: Kind) -> Draft:
     if fit.problem.weight is not None:
         return draft
     arithmetic = kind.arithmetic.flushing()
-    evaluation = _evaluation(draft.program, fit, replace(kind, arithmetic=arithmetic))
+    evaluation = _evaluation(draft.program, fit, replace(kind, arithmetic=arithmetic), focus)
     if not draft.error + evaluation <= FLUSHED * draft.bound:
         return draft
     return replace(draft, evaluation=max(evaluation, draft.evaluation), flushes=True)
@@ -170,7 +216,9 @@ def _powers(fit: Solution, kind: Kind, scheme: str, variable: Variable) -> Draft
     form = _folded(bases.Monomial(variable, rounded_p, rounded_q))
     program = of_monomial(form, scheme, offset)
     words = f"{scheme.capitalize()} form in powers"
-    return Draft(program, words, after * MEASURED, naive, _evaluation(program, fit, kind))
+    return Draft(
+        program, words, after * MEASURED, naive, _evaluation(program, fit, kind, fit.rational.focus)
+    )
 
 
 def _value_at(fit: Solution, x: float) -> float | None:
@@ -213,7 +261,13 @@ def _factors(fit: Solution, kind: Kind, variable: Variable) -> Draft:
     if unseen:
         after += float(np.abs(weight * (rounded(x) - np.asarray(fit(x), float))).max())
     program = of_product(rounded)
-    return Draft(program, "factors", after * MEASURED, after, _evaluation(program, fit, kind))
+    return Draft(
+        program,
+        "factors",
+        after * MEASURED,
+        after,
+        _evaluation(program, fit, kind, fit.rational.focus),
+    )
 
 
 def _nearest_factors(
@@ -224,7 +278,7 @@ def _nearest_factors(
     return tuple((float(a), float(np.sqrt(square))) for a, square in rounded)
 
 
-def _certified(draft: Draft, fit: Solution) -> Draft:
+def _certified(draft: Draft, fit: Solution | Powers) -> Draft:
     """The draft with a proved error, if ball arithmetic can evaluate the target."""
     expression, weight = as_expression(fit.problem.fn), fit.problem.weight
     if expression is None or weight not in (None, "relative"):
@@ -242,7 +296,7 @@ def _certified(draft: Draft, fit: Solution) -> Draft:
 
 
 def _error_sample(
-    fit: Solution, x: np.ndarray, r: np.ndarray
+    fit: Solution | Powers, x: np.ndarray, r: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """(weight, weight * (f - r), error not contained in it) at the points.
 
@@ -260,7 +314,7 @@ def _error_sample(
     return weight, np.where(np.isfinite(error), error, 0.0), 0.0
 
 
-def _weight(fit: Solution) -> Callable[[np.ndarray], np.ndarray]:
+def _weight(fit: Solution | Powers) -> Callable[[np.ndarray], np.ndarray]:
     """The weight as a function of x alone; without f, 1/|f| is at most (1 + error)/|r|."""
     problem = fit.problem
     if problem.fn is None and problem.weight == "relative":
@@ -290,13 +344,13 @@ def _folded(form: bases.Monomial) -> bases.Monomial:
     return replace(form, p=p, q=q, variable=replace(variable, scale=1.0))
 
 
-def _evaluation(program: Program, fit: Solution, kind: Kind) -> float:
+def _evaluation(program: Program, fit: Solution | Powers, kind: Kind, focus: float) -> float:
     """The bound on the rounding error in the norm of the fit; infinite if there is no bound."""
     plain = fit.problem.weight is None and fit.problem.samples is None
     weight = None if plain else _weight(fit)
     if not _fits(program, kind):
         return np.inf
-    return evaluation_bound(program, fit.domain, kind.arithmetic, weight, fit.rational.focus)
+    return evaluation_bound(program, fit.domain, kind.arithmetic, weight, focus)
 
 
 def _fits(program: Program, kind: Kind) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from remez.code.candidates import DTYPES, draft_composite, draft_fit
+from remez.code.candidates import DTYPES, Powers, draft_composite, draft_fit, draft_powers
 from remez.code.languages import LANGUAGES, is_function_name, write
 from remez.code.program import Program
 from remez.domain import Domain
@@ -85,7 +85,7 @@ class Code:
 
 
 def generate_code(
-    source: Solution | Composite,
+    source: Solution | Composite | Powers,
     language: str,
     *,
     dtype: str = "float64",
@@ -96,7 +96,7 @@ def generate_code(
     """Generate source code for a fit or for a composite approximation of sign.
 
     Args:
-        source: A `Fit`, or a `zolotarev.Composite`.
+        source: A `Fit`, a `zolotarev.Composite`, or the `Powers` of `MonomialFit.to_code`.
         language: The language, "c", "python", "numba" (a ufunc) or "torch".
         dtype: The type of the coefficients, "float64", "float32" or "bfloat16".
         scheme: "horner", or "estrin" with fewer dependent operations.
@@ -132,7 +132,11 @@ def generate_code(
     if isinstance(source, Composite):
         (draft, domain), best, text = draft_composite(source, kind), source.error, "sign(x)"
     else:
-        draft, domain, best = draft_fit(source, kind, scheme), source.domain, float(source.error)
+        if isinstance(source, Powers):
+            draft = draft_powers(source, kind, scheme)
+        else:
+            draft = draft_fit(source, kind, scheme)
+        domain, best = source.domain, float(source.error)
         text = _text(source.problem.fn)
     if not math.isfinite(draft.bound):
         raise CodeError(
@@ -181,13 +185,14 @@ def _header(
     code: Code, text: str, degree: Any, domain: Domain, form: str, flushes: bool
 ) -> list[str]:
     where = " and ".join(f"[{low:.17g}, {high:.17g}]" for low, high in domain.intervals)
+    kind = "rational" if degree[1] else "polynomial"
     arithmetic = DTYPES[code.dtype].name
     wide = "" if code.dtype == arithmetic else f", arithmetic in {arithmetic}"
     evidence = "certified" if code.certified else "measured"
     saved = f"; {code.naive_error:.3g} if rounded one by one" if code.dtype != "float64" else ""
     return [
         f"{text} on {where}",
-        f"Best rational of type {degree}, {form}, {code.dtype} coefficients{wide}.",
+        f"Best {kind} of type {degree}, {form}, {code.dtype} coefficients{wide}.",
         f"  error of the best approximation    {code.best:.4g}",
         f"  with these coefficients            {code.error:.4g}, {evidence}{saved}",
         f"  rounding of the arithmetic adds    {code.evaluation_error:.3g} at most",
