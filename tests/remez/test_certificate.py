@@ -148,6 +148,24 @@ def test_singular_ends_kinks_gaps_and_weights_are_proved(text, degree, domain, w
     assert verify(certificate.to_dict())
 
 
+def test_a_relative_error_of_changing_sign_is_proved():
+    """1/f changes its sign between the intervals, 1/|f| does not."""
+    fit = remez.fit("x*exp(x)", (3, 2), [(-2, -1), (1, 2)], weight="relative")
+    certificate = fit.certify()
+    assert certificate.rigorous
+    assert certificate.lower <= fit.error * (1 + 1e-6)
+    assert certificate.gap <= 1e-5
+
+
+def test_nothing_is_proved_with_a_negative_weight(certified):
+    """With weight x the errors of exp would alternate elsewhere, and bound nothing."""
+    data = certified["exp"][1].to_dict()
+    for weight in ("x", "-1 - x**2"):
+        claim = {**data["claim"], "weight": weight}
+        forged = Certificate.from_dict({**data, "claim": claim}).to_dict()
+        assert "weight is not positive" in verify(forged).reason
+
+
 INF = math.inf
 UNBOUNDED = [
     ("exp(-x)", (4, 4), (0, INF)),

@@ -151,6 +151,8 @@ def prove(claim: Record) -> Proof:
             errors = [judged.at(x) for x in points]
             if min(e.rel_accuracy_bits() for e in errors) < RESOLVED:
                 continue
+            signs = _signs(weight, claim["weight"] == "relative", points)
+            errors = [sign * e for sign, e in zip(signs, errors, strict=True)]
             lower = _alternation(witness, degree, points, ends, fixed, errors)
             rational = _Fraction.of(claim["rational"])
             held = rational.interpolating(fixed, arb(0.5, 0.5))
@@ -169,6 +171,17 @@ def _attainable(degree: Sequence[int], domain: Domain, weight: Expression | None
         return m, n
     n -= 0 if any(map(math.isfinite, domain.hull)) else n % 2
     return min(m, n), n
+
+
+def _signs(weight: Expression | None, relative: bool, points: Sequence[arb]) -> list[int]:
+    """The sign of the weight at every point; only 1/f, which stands for 1/|f|, may be negative."""
+    signs = []
+    for x in points:
+        w = arb(1) if weight is None else weight.ball(x)
+        if not (w > 0 or (relative and w < 0)):
+            raise Unproved("the weight is not positive at a point of the reference")
+        signs.append(1 if w > 0 else -1)
+    return signs
 
 
 def _weight(weight: str | None, expression: Expression) -> Expression | None:
