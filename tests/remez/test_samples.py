@@ -201,6 +201,14 @@ def test_noisy_samples_agree_with_a_linear_program(kind, degree, seed):
     assert abs(sign.sum()) == dense.size  # no pole between the samples
 
 
+def test_a_lower_bound_holds_where_points_cluster():
+    """Another r of type (8, 2), whose error of 2.18217 alternates on 12 points, was excluded."""
+    x = np.geomspace(1e-6, 1, 50)
+    fit = remez.fit_samples(x, np.random.default_rng(3).standard_normal(50), (8, 2), throw=False)
+    assert fit.lower_bound <= 2.1822
+    assert fit.error == pytest.approx(2.18216, rel=1e-3)
+
+
 @pytest.mark.parametrize("degree", [(3, 3), (4, 4), (5, 5), (6, 6), (5, 2), (2, 5)])
 @pytest.mark.parametrize("fn", [np.exp, lambda x: np.sin(5 * x), np.abs], ids=["exp", "sin", "abs"])
 def test_values_in_float32(fn, degree):

@@ -122,28 +122,23 @@ def _chain(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
     yield reduced, exchange(reduced, starts, points, options), "chebyshev"
     if reduced.problem.degree[0] < reduced.problem.degree[1]:
         yield *zero(reduced, points), "zero"
-    links = [_stepped, _programmed] if reduced.size > MANY else [_programmed, _stepped]
-    for link in links:
-        yield from link(reduced, options)
-
-
-def _stepped(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
-    assert reduced.points is not None
-    for small, outcome in step_degrees(reduced, reduced.points, None, options):
-        yield small, outcome, "degree stepping"
-
-
-def _programmed(reduced: Discrete, options: ExchangeOptions) -> Iterator[Candidate]:
-    """The exchange from the reference of the linear programs, or else their rational itself."""
-    points = reduced.points
-    assert points is not None
+    if reduced.degree[1] == 0 or reduced.size > MANY:
+        for small, outcome in step_degrees(reduced, points, None, options):
+            yield small, outcome, "degree stepping"
     if reduced.degree[1] == 0:  # the exchange of polynomials converges from every start
         return
-    share = _chebyshev(reduced.size)
-    low, high = points.u[[0, -1]]
     count = min(THIN * reduced.size, points.u.size)
     index = np.rint(np.linspace(0, points.u.size - 1, count)).astype(int)
     thin = points[index].merge(reduced.sample(resample(reduced, low + (high - low) * share)))[0]
+    yield from _programmed(reduced, points, thin, options)
+    for small, outcome in step_degrees(reduced, points, thin, options):
+        yield small, outcome, "differential correction"
+
+
+def _programmed(
+    reduced: Discrete, points: Samples, thin: Samples, options: ExchangeOptions
+) -> Iterator[Candidate]:
+    """The exchange from the reference of the linear programs, and their rational itself."""
     state = programmed(reduced, points, thin)
     if state is None:
         return

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from remez import curve_kernels
-from remez.linear_programs import Iterate, Stuck, improve
 from remez.points import sign_of_product
+from remez.rational.linear_programs import Iterate, Stuck, improve
 from remez.solver.levelling import Levelled
 from remez.solver.problem_reduction import Reduced, Samples
 
@@ -79,16 +79,16 @@ def attain(
         middle = max(0.25 * upper, np.sqrt(lower) * np.sqrt(upper))
         trial = upper if fine and close is None else middle
         step = improve(points.u, points.f, points.w, side, now, reduced.degree, trial)
-        if step is None or not step[1] < FEASIBLE or not (step[0].q > 0).all():
+        if step is None or not step.delta < FEASIBLE or not (step.iterate.q > 0).all():
             if fine and close is None:
                 break
             lower = trial
         else:
-            size = np.abs(points.w * step[0].error).max()
+            size = np.abs(points.w * step.iterate.error).max()
             if not size < upper:
                 break
             done = fine and close is None and size > (1 - 1e-5) * upper
-            now, upper = step[0], size
+            now, upper = step.iterate, size
             if done:
                 break
         if close is not None and upper <= (1 + close) * lower:
@@ -109,7 +109,7 @@ def improvable(reduced: Reduced, points: Samples, error: float) -> bool:
         step = improve(points.u, points.f, points.w, side, now, reduced.degree, error)
     except Stuck:
         return True
-    return step is None or step[1] < FEASIBLE
+    return step is None or step.delta < FEASIBLE
 
 
 def _begin(points: Samples, near: Levelled | None) -> Iterate:

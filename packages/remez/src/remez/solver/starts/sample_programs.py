@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg import qr
 
 from remez import curve_kernels, kernels
-from remez.linear_programs import Iterate, Stuck, orthonormal
+from remez.rational.linear_programs import Iterate, Stuck, orthonormal
 from remez.solver.exchange import State
 from remez.solver.extrema import search
 from remez.solver.levelling import Levelled

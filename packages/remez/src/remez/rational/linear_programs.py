@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Iterate", "Stuck", "improve", "orthonormal"]
+__all__ = ["Iterate", "Step", "Stuck", "improve", "orthonormal"]
 
 RESOLVED = 1e-14  # of max |w f|: smaller errors are rounding
 INDEPENDENT = 1e-14  # relative size below which a direction of the coefficients is dependent
@@ -47,6 +47,23 @@ class Iterate:
     q: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The solution of a linear program.
+
+    Attributes:
+        iterate: The new rational.
+        delta: The optimum; negative if the error that was asked for is attained.
+        above, below: The multipliers, at least 0, of the upper and the lower bound on
+            ``f - r`` at every point, shape (K,). At points of weight 0 ``above`` is that of q >= 0.
+    """
+
+    iterate: Iterate
+    delta: float
+    above: np.ndarray
+    below: np.ndarray
+
+
 def improve(
     u: np.ndarray,
     f: np.ndarray,
@@ -55,7 +72,7 @@ def improve(
     now: Iterate,
     degree: tuple[int, int],
     bound: float,
-) -> tuple[Iterate, float] | None:
+) -> Step | None:
     """Minimise delta subject to ``w |f - r| |q| - bound |q| <= bound delta |q_k|``.
 
     q is at most twice q_k. At a point of weight 0 q has to be at least ``-delta`` times the smaller
@@ -71,8 +88,7 @@ def improve(
         bound: The error that is asked for.
 
     Returns:
-        The new rational and delta, which is negative if ``bound`` was attained. None if the
-        program fails.
+        The solution; None if the program fails.
 
     Raises:
         Stuck: The simplex method reached its limits.
@@ -117,7 +133,13 @@ def improve(
     with np.errstate(all="ignore"):
         error = now.error - (of_p @ found.x[:-1]) / growth
     q = now.q * growth
-    return Iterate(np.where(counts, error, 0.0), q / np.abs(q).max()), float(found.x[-1])
+    iterate = Iterate(np.where(counts, error, 0.0), q / np.abs(q).max())
+    above, below = np.zeros(u.size), np.zeros(u.size)
+    size = len(inner)
+    multipliers = -found.ineqlin.marginals / scale
+    above[counts], below[counts] = multipliers[:size], multipliers[size : 2 * size]
+    above[~counts] = multipliers[2 * size : 2 * size + len(outer)]
+    return Step(iterate, float(found.x[-1]), above, below)
 
 
 def _changes(
