@@ -61,8 +61,7 @@ class Fit(Solution, Combinable):
         method: The name of the start that led to the answer.
         defect: ``min(m - deg p, n - deg q)`` of r in lowest terms, usually 0.
         precision: Decimal digits of a multiprecision fit, None for double precision.
-        history: One `IterationRecord` for every exchange step, in order, including those of
-            unsuccessful starts; not saved to files.
+        history: One `IterationRecord` for every exchange step, in order.
         steps: A function that returns the history.
 
     >>> import remez
@@ -73,12 +72,7 @@ class Fit(Solution, Combinable):
 
     @classmethod
     def of(cls, solution: Solution, history: History | None = None) -> Self:
-        """The solution as a `Fit`, with the history of its search.
-
-        Args:
-            solution: The solution whose fields are taken over.
-            history: The exchange steps; those of the solution by default.
-        """
+        """The solution as a `Fit`, with the ``history`` of its search if that is given."""
         known = {one.name: getattr(solution, one.name) for one in fields(solution)}
         return cls(**known if history is None else {**known, "steps": history.records})
 
@@ -198,13 +192,8 @@ class Fit(Solution, Combinable):
     def save(self, path: str | Path) -> None:
         """Write the fit to a JSON file, every number exactly; `remez.load` reads it.
 
-        An expression or a target of the catalogue is written as text, another ``fn`` is lost.
-
-        Args:
-            path: The file; its folder must exist.
-
-        Raises:
-            RemezError: The file cannot be written.
+        An expression or a target of the catalogue is written as text, another ``fn`` is lost. The
+        folder must exist; a file that cannot be written raises a `RemezError`.
         """
         text = getattr(self.problem.fn, "text", None)
         record = {"expression": text, **self.to_dict()}
@@ -354,10 +343,9 @@ def fit_samples(
 ) -> Fit:
     """The best rational approximation of samples: minimise ``max_i w_i |y_i - r(x_i)|``.
 
-    The minimum is over r whose denominator has no zero between the first and the last point. For
-    noisy samples it may be an infimum that no r attains. The result is then an r whose error is
-    within 0.1 % of the infimum, which a linear program bounds from below; its ``reference`` has
-    fewer than m + n + 2 points.
+    The denominator of r has no zero between the first and the last point. The minimum over noisy
+    samples may be an infimum that no r attains; then the error of the result is within 0.1 % of the
+    infimum, which is bounded from below, and its ``reference`` has fewer than m + n + 2 points.
 
     Args:
         x: The points, shape (N,), in any order; at least m + n + 2 distinct ones. Samples that
