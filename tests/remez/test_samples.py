@@ -201,6 +201,38 @@ def test_noisy_samples_agree_with_a_linear_program(kind, degree, seed):
     assert abs(sign.sum()) == dense.size  # no pole between the samples
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(14, 60),
+    st.sampled_from(["even", "geometric", "random"]),
+    st.sampled_from(["noise", "noisy exp", "rounded sine"]),
+)
+def test_types_agree_with_each_other_and_have_no_poles(seed, count, spacing, kind):
+    """A type that contains another has no larger best error; q has one sign between the samples."""
+    rng = np.random.default_rng(seed)
+    x = {
+        "even": np.linspace(0, 1, count),
+        "geometric": np.geomspace(1e-6, 1, count),
+        "random": np.sort(rng.uniform(0, 1, count)),
+    }[spacing]
+    y = {
+        "noise": rng.standard_normal(count),
+        "noisy exp": np.exp(x) + 1e-5 * rng.standard_normal(count),
+        "rounded sine": np.round(np.sin(5 * x), 3),
+    }[kind]
+    types = [(1, 1), (2, 2), (3, 3), (4, 3), (5, 2), (1, 3)]
+    fits = [remez.fit_samples(x, y, degree, throw=False) for degree in types]
+    fits = [fit for fit in fits if fit.converged]
+    dense = np.linspace(x[0], x[-1], 4001)
+    for fit in fits:
+        _, sign = fit.rational.with_sign(dense)
+        assert not (sign.min() < 0 < sign.max())
+        for other in fits:
+            if all(a >= b for a, b in zip(fit.degree, other.degree, strict=True)):
+                assert fit.lower_bound <= other.error * (1 + 1e-9) + 1e-14
+
+
 def test_a_lower_bound_holds_where_points_cluster():
     """Another r of type (8, 2), whose error of 2.18217 alternates on 12 points, was excluded."""
     x = np.geomspace(1e-6, 1, 50)

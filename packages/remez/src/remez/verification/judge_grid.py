@@ -69,12 +69,15 @@ def _neighbours(x: float) -> np.ndarray:
 
 
 def near_roots(rational: RationalFunction, size: float) -> np.ndarray:
-    """Real parts of the roots of q, and points beside them at the scale of the imaginary parts."""
+    """Real parts of the roots of q, points beside them at the scale of the imaginary parts, and the
+    middle between each two: between two real roots, of which rounding moves either, q is negative.
+    """
     try:
         roots = np.asarray(rational.estimated_poles(), complex)
     except (ValueError, ArithmeticError):  # the roots are not resolved
         return np.empty(0)
     reach = np.maximum(np.abs(roots.imag), 1e-14 * size)
     offsets = np.array([-8.0, -1.0, -0.125, 0.0, 0.125, 1.0, 8.0])
-    near: np.ndarray = (roots.real[:, None] + reach[:, None] * offsets).ravel()
-    return near
+    places = np.sort(roots.real)
+    near = (roots.real[:, None] + reach[:, None] * offsets).ravel()
+    return np.concatenate([near, 0.5 * (places[1:] + places[:-1])])

@@ -97,9 +97,7 @@ def _negative(reduced: Reduced, level: Levelled, points: Samples) -> np.ndarray:
     rational = reduced.rational(level)
     domain = reduced.problem.domain
     low, high = domain.hull
-    roots = np.sort(rational.estimated_poles().real)
-    middles = 0.5 * (roots[1:] + roots[:-1])  # between two real ones q is least
-    places = np.union1d(near_roots(rational, high - low), middles)
+    places = np.unique(near_roots(rational, high - low))
     places = places[domain.contains(places)]
     sign = rational.with_sign(places)[1]
     usual = np.sign(np.sum(rational.with_sign(reduced.x(points.u))[1]))
