@@ -61,8 +61,7 @@ class Fit(Solution, Combinable):
         method: The name of the start that led to the answer.
         defect: ``min(m - deg p, n - deg q)`` of r in lowest terms, usually 0.
         precision: Decimal digits of a multiprecision fit, None for double precision.
-        history: One `IterationRecord` for every exchange step, in order.
-        steps: A function that returns the history.
+        steps: A function that returns `history`, one `IterationRecord` for every exchange step.
 
     >>> import remez
     >>> fit = remez.fit(np.exp, (2, 2))
@@ -353,9 +352,7 @@ def fit_samples(
         y: The values at the points, shape (N,).
         degree: The type ``(m, n)``.
         weight: The positive weights at the points, shape (N,); 1 by default.
-        max_iterations: The largest number of exchange steps from each start.
-        throw: Whether to raise an error when the result is not accepted; otherwise it is
-            returned with its status.
+        max_iterations, throw: As in `fit`.
 
     Returns:
         A `Fit` whose error is the maximum over the samples.
