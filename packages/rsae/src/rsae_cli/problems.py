@@ -65,7 +65,7 @@ def check(args: argparse.Namespace) -> None:
                 "give one such as blocks.12.hook_resid_post"
             )
         _check_layer(hook, given.get("model"), given.get("teacher") or given.get("path"))
-    if (model := given.get("model") or _packaged_model(given)) is not None:
+    if (model := given.get("model")) is not None:
         _check_model(model)
     if (out := given.get("out")) is not None:
         _check_out(out)
@@ -78,6 +78,8 @@ def check(args: argparse.Namespace) -> None:
                 raise CommandLineError(
                     f"{folder} holds a run already; add --resume or choose another folder"
                 )
+    if (packaged := _packaged_model(given)) is not None:  # last: what is mistyped is told first
+        _check_model(packaged)
 
 
 def _check_refine(args: argparse.Namespace) -> None:
@@ -137,7 +139,7 @@ def _is_release(name: str) -> bool:
 
 def _packaged_model(given: dict[str, Any]) -> str | None:
     """The language model of the packaged SAEs, where a command would load it for one of them."""
-    if given.get("command") not in _WITH_MODEL or given.get("dry_run"):
+    if given.get("command") not in _WITH_MODEL or given.get("dry_run") or given.get("model"):
         return None
     names = list(_sae_names(given))
     nothing_named = given["command"] == "upgrade" and not names
