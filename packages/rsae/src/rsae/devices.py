@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
     Args:
         name: ``"auto"`` is the first of CUDA, MPS and the CPU that this machine has;
-            ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:i"`` is that device.
+            ``"cpu"``, ``"mps"``, ``"cuda"`` or ``"cuda:i"`` is that device. Under torchrun
+            ``"auto"`` and ``"cuda"`` are the GPU of the process's LOCAL_RANK.
 
     Returns:
         The device; ``"cuda"`` becomes ``cuda:0``, so that two names of one device are equal.
@@ -37,9 +39,10 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         device(type='cpu')
     """
     wanted = str(name).strip().lower()
+    own = int(os.environ.get("LOCAL_RANK", "0"))  # torchrun gives each process a GPU of its own
     if wanted == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda", 0)
+            return torch.device("cuda", own)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if not _NAME.fullmatch(wanted):
         raise DeviceError(
@@ -49,7 +52,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         raise DeviceError("this machine or this build of PyTorch has no MPS device; use cpu")
     if wanted.startswith("cuda"):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        index = int(wanted.partition(":")[2] or 0)
+        index = int(wanted.partition(":")[2] or own)
         if index >= count:
             have = f"has {count} CUDA devices" if count else "has no CUDA device"
             raise DeviceError(

@@ -71,7 +71,8 @@ def check(args: argparse.Namespace) -> None:
         _check_out(out)
     if given.get("command") == "refine":
         _check_refine(args)
-    if given.get("command") == "upgrade" and not args.resume and not args.dry_run:
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, which makes the folder
+    if given.get("command") == "upgrade" and first and not args.resume and not args.dry_run:
         folders = [args.out] if args.teacher else [args.out / name[5:] for name in _DEMOS]
         for folder in folders:
             if _is_file(folder / "upgrade.json"):

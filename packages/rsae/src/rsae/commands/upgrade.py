@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from rsae.commands.inputs import (
@@ -29,6 +30,8 @@ from rsae.language_model.host import Host
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import with_estimated_scale
 from rsae.progress import StepBar, progress_on
+from rsae.train.loop import follow
+from rsae.train.parallel import processes
 from rsae.train.trackers import JsonLines, external_tracker
 from rsae.upgrading.config import UpgradeConfig, config_from_toml, preset
 from rsae.upgrading.estimate import estimate, peak_memory_gib
@@ -45,9 +48,20 @@ _WORSE = 3  # exit code where a result has a higher error than its teacher
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out the command; its options are those of `rsae_cli.parsers`."""
-    console = Console(stderr=args.json)
+    """Carry out the command; its options are those of `rsae_cli.parsers`.
+
+    Under torchrun the first process does, and the others train with it.
+    """
     device = resolve_device(args.device)
+    with processes(device) as rank:
+        if rank > 0:
+            follow(device)
+            return 0
+        return _run(args, device)
+
+
+def _run(args: argparse.Namespace, device: torch.device) -> int:
+    console = Console(stderr=args.json)
     names = [args.teacher] if args.teacher else list(_DEMO)
     jobs = [
         job_of(args, name, args.out / name.removeprefix("demo:") if len(names) > 1 else args.out)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from rsae.data.stream import Position
 from rsae.errors import ConfigError, TrainingError
-from rsae.sae.model import RSAE
+from rsae.sae.model import RSAE, RSAEConfig
+from rsae.train import parallel
 from rsae.train.checkpoint import Progress, Snapshot, load_checkpoint, save_checkpoint
 from rsae.train.config import TrainConfig
 from rsae.train.controller import L0Controller
@@ -24,7 +25,7 @@ from rsae.train.forward import Pass, forward
 from rsae.train.losses import Penalty, mse, penalty
 from rsae.train.scales import Units
 
-__all__ = ["TrainResult", "Training", "train", "train_together"]
+__all__ = ["TrainResult", "Training", "follow", "train", "train_together"]
 
 _MAX_RESTARTS = 5
 _EPS = 1e-10  # of Adam: gradients of a fraction of variance are small
@@ -133,13 +134,16 @@ def train_together(trainings: Sequence[Training], batches: Batches) -> list[Trai
     """
     if len({one.config.steps for one in trainings}) > 1:
         raise ConfigError("SAEs that learn from one pass take as many steps each; give one number")
+    for one in trainings:
+        parallel.check_divides(one.config.batch_size)
     runs = [_Run(one) for one in trainings]
+    parallel.send([run.description() for run in runs])
     try:
         while behind := [run for run in runs if not run.finished]:
             first = min(behind, key=lambda run: run.progress.step).progress
             data = batches(first.step if first.position is None else first.position)
             try:
-                _one_pass(behind, first.step, data)
+                _one_pass(runs, first.step, data)
             finally:
                 if (close := getattr(data, "close", None)) is not None:
                     close()
@@ -155,10 +159,22 @@ def _one_pass(runs: Sequence[_Run], step: int, data: Iterator[Tensor]) -> None:
     while any(run.progress.step >= step and not run.finished for run in runs):
         x = _next(data)
         position = getattr(data, "position", None)
-        for run in runs:
+        for number, run in enumerate(runs):
             if run.progress.step == step and not run.finished:
-                run.advance(x, position)
+                parallel.send((number, tuple(x.shape)))
+                run.advance(parallel.own_part(x, tuple(x.shape), run.coder.device), position)
         step += 1
+
+
+def follow(device: torch.device) -> None:
+    """Train as the first process of torchrun tells this one, on this one's part of each batch."""
+    runs: list[_Run] = []
+    while (message := parallel.receive()) is not None:
+        if isinstance(message, list):
+            runs = [_Run.described(description, device) for description in message]
+            continue
+        number, shape = message
+        runs[number].advance(parallel.own_part(None, shape, device), None)
 
 
 @torch.no_grad()
@@ -188,6 +204,19 @@ def _slower(good: Snapshot, failed: Progress) -> Snapshot:
     return Snapshot(good.tensors, replace(good.progress, restarts=restarts, slow_down=slow_down))
 
 
+@dataclass(frozen=True, eq=False)
+class _Description:
+    """What another process needs to take the same steps: settings, and the state to start at."""
+
+    settings: dict[str, Any]
+    trained: list[str]
+    rates: list[float]
+    objective: Penalty
+    units: Units
+    config: TrainConfig
+    good: Snapshot
+
+
 class _Run:
     """The mutable state of a run: RSAE, optimiser and progress, one step at a time."""
 
@@ -204,6 +233,28 @@ class _Run:
         if self.checkpoint is not None and self.checkpoint.exists():
             self.restore(load_checkpoint(self.checkpoint))
         self.good = self.snapshot()
+
+    def description(self) -> _Description:
+        trained = [name for name, p in self.coder.named_parameters() if p.requires_grad]
+        rates = [group["unit"] for group in self.optimizer.param_groups]
+        return _Description(
+            self.coder.cfg.to_dict(), trained, rates,
+            self.objective, self.units, self.config, self.good,
+        )  # fmt: skip
+
+    @classmethod
+    def described(cls, given: _Description, device: torch.device) -> _Run:
+        """The run of a description, at the same step."""
+        coder = RSAE(RSAEConfig.from_dict(given.settings)).to(device)
+        for name, parameter in coder.named_parameters():
+            parameter.requires_grad_(name in given.trained)
+        target = given.good.progress.controller.target
+        run = cls(Training(coder, given.objective, given.units, target, given.config))
+        for group, unit in zip(run.optimizer.param_groups, given.rates, strict=True):
+            group["unit"] = unit  # of the weights that training began with
+        run.restore(given.good)
+        run.good = given.good
+        return run
 
     @property
     def finished(self) -> bool:
@@ -252,12 +303,13 @@ class _Run:
         loss = error / self.units.variance + weight * cost / self.units.penalty
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm, l0 = self._clip(), step.l0.item()
-        if not math.isfinite(loss.item() + norm) or l0 == 0:
+        parallel.average_gradients(self._parameters())
+        norm, (squared, total, l0) = self._clip(), parallel.means(error, loss, step.l0)
+        if not math.isfinite(total + norm) or l0 == 0:
             return None
         self._set_rates()
         self.optimizer.step()
-        self._after(step, l0, len(x))
+        self._after(step, l0, len(x) * parallel.number_of_processes())
         self.progress = replace(
             progress,
             step=progress.step + 1,
@@ -267,10 +319,10 @@ class _Run:
         )
         return {
             "step": self.progress.step,
-            "mse": error.item(),
+            "mse": squared,
             "l0": l0,
             "lambda": weight,
-            "loss": loss.item(),
+            "loss": total,
             "grad_norm": norm,
         }
 
@@ -281,7 +333,7 @@ class _Run:
 
     def _clip(self) -> float:
         """Bound the gradient by `clip` times the running mean of its norm; return the norm."""
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        parameters = self._parameters()
         bound = math.inf
         if self.progress.grad_norm is not None:
             bound = self.config.clip * self.progress.grad_norm
@@ -290,12 +342,16 @@ class _Run:
             torch.nn.utils.clip_grads_with_norm_(parameters, bound, norm)
         return min(norm.item(), bound)
 
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
     @torch.no_grad()
     def _after(self, step: Pass, l0: float, n_tokens: int) -> None:
         """Keep thresholds at least 0, L0 within its bound, and wake dead features."""
         coder, progress = self.coder, self.progress
         cols = step.entries.cols[step.support > 0]
         self.last_fired.index_fill_(0, cols, progress.step)
+        parallel.latest(self.last_fired)
         if coder.threshold.requires_grad:
             silent = (progress.step - self.last_fired) * n_tokens > self.config.dead_after
             coder.threshold[silent] *= _DEAD_DECAY
@@ -309,8 +365,9 @@ class _Run:
         coder = self.coder
         if coder.cfg.support == "topk":
             return
-        margins = step.pre_acts - coder.threshold[step.entries.cols]
-        surplus = len(margins) - round(target_l0 * step.entries.shape[0])
+        margins = parallel.everyones(step.pre_acts - coder.threshold[step.entries.cols])
+        n_tokens = step.entries.shape[0] * parallel.number_of_processes()
+        surplus = len(margins) - round(target_l0 * n_tokens)
         shift = margins.kthvalue(max(1, min(surplus, len(margins)))).values
         if coder.threshold.requires_grad:
             coder.threshold.add_(shift).clamp_(min=0)
