@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "certify", "fit", "fit_samples", "load"]
 
 MAX_DIGITS = 10_000  # one exchange step of low degree takes seconds at this precision
-TINY = float(np.finfo(float).tiny)
 WITNESS = 25  # digits of the rational that proves the lower bound of a double fit
 
 
@@ -71,7 +70,12 @@ class Fit(Solution, Combinable):
 
     @classmethod
     def of(cls, solution: Solution, history: History | None = None) -> Self:
-        """The solution as a `Fit`, with the ``history`` of its search if that is given."""
+        """The solution as a `Fit`.
+
+        Args:
+            solution: The solution whose fields are taken over.
+            history: The steps of its search; those of the solution by default.
+        """
         known = {one.name: getattr(solution, one.name) for one in fields(solution)}
         return cls(**known if history is None else {**known, "steps": history.records})
 
@@ -342,13 +346,11 @@ def fit_samples(
 ) -> Fit:
     """The best rational approximation of samples: minimise ``max_i w_i |y_i - r(x_i)|``.
 
-    The denominator of r has no zero between the first and the last point. The minimum over noisy
-    samples may be an infimum that no r attains; then the error of the result is within 0.1 % of the
-    infimum, which is bounded from below, and its ``reference`` has fewer than m + n + 2 points.
+    r has no pole between the first and the last point. If no r attains the minimum, as for many
+    noisy samples, its error is within 0.1 % of the infimum, and its ``reference`` is shorter.
 
     Args:
-        x: The points, shape (N,), in any order; at least m + n + 2 distinct ones. Samples that
-            are equal in x and y are merged.
+        x: At least m + n + 2 distinct points, shape (N,), in any order; equal samples are merged.
         y: The values at the points, shape (N,).
         degree: The type ``(m, n)``.
         weight: The positive weights at the points, shape (N,); 1 by default.
@@ -425,7 +427,7 @@ def _check_options(
         DegreeError, TargetError: An option is invalid.
     """
     if tol is not None:
-        check_number("tol", tol, TINY)
+        check_number("tol", tol, float(np.finfo(float).tiny))
     if precision is not None:
         check_number("precision", precision, 1, MAX_DIGITS, integer=True)
     check_number("max_iterations", max_iterations, 1, integer=True)
