@@ -195,3 +195,11 @@ def test_a_reciprocal_of_a_function_that_changes_sign(fn, bound, n):
     x = np.linspace(-1, 1, 4001)
     assert bound * (1 - 1e-12) <= fit.error <= 1.001 * bound
     assert np.abs(fn(x) - fit(x)).max() <= fit.error * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("degree", [(4, 20), (1, 30), (12, 40), (30, 12), (3, 25), (20, 4)])
+@pytest.mark.parametrize("fn", [lambda x: 1 / (1 + 25 * x * x), lambda x: 1 / (2 + x)])
+def test_a_rational_of_far_lower_degree_is_reproduced(fn, degree):
+    fit = remez.fit(fn, degree)
+    x = np.linspace(-1, 1, 2001)
+    assert np.abs(fn(x) - fit(x)).max() <= fit.error < 1e-14

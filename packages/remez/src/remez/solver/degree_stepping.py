@@ -218,15 +218,13 @@ def with_lowest(reduced: Reduced, outcome: Outcome) -> Iterator[tuple[Reduced, O
 
 
 def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
-    """The lowest type that is exact: of one diagonal, of polynomials, or of their reciprocals.
+    """The lowest type that is exact: of the diagonal, and of polynomials or reciprocals below it.
 
     Its error is at most ``enough``, which is rounding.
     On any reference |lambda| is a lower bound on the best error. Therefore the type is located by
     bisection among those whose lambda is rounding; one levelling then finds the rational.
     """
-    degree = reduced.problem.degree
-    most = min(degree) or max(degree)
-    lowered = (reduced.lowered(defect) for defect in range(most, 0, -1))
+    lowered = (reduced.lowered(defect) for defect in range(max(reduced.problem.degree), 0, -1))
     types = [small for small in lowered if small is not None]
     grid = base_grid(reduced)
     densities = Densities.of(reduced, grid)

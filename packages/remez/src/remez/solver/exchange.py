@@ -18,6 +18,7 @@ __all__ = ["ExchangeOptions", "Outcome", "State", "between", "exchange", "solve"
 
 EPS = float(np.finfo(float).eps)
 ROUNDING = 64 * EPS  # relative rounding error of f and r
+LOST = 16 * EPS  # relative levelled error that rounding alone may cause
 RISE = 1e-6  # relative increase of the levelled error of a polynomial that counts as progress
 NEARLY = 0.01  # relative gap below which an outcome is verified
 
@@ -45,7 +46,7 @@ class State:
     @property
     def lost(self) -> bool:
         """Whether the levelled error is at the level of rounding, but the largest error is not."""
-        return abs(self.level.error) <= 4 * EPS * self.reference.height and not self.exact
+        return abs(self.level.error) <= LOST * self.reference.height and not self.exact
 
     @property
     def nearly(self) -> bool:

@@ -101,8 +101,7 @@ class Reduced:
         Where one of them is 0 the other alone is lowered.
         """
         m, n = self.problem.degree
-        stop = 0 if m * n == 0 else -1
-        degree = halved((max(m - defect, stop), max(n - defect, stop)), self.parity)
+        degree = halved((max(m - defect, 0), max(n - defect, 0)), self.parity)
         small = self.with_degree(degree)
         return small if min(degree) >= 0 and small.size >= 2 else None
 
