@@ -203,3 +203,15 @@ def test_a_rational_of_far_lower_degree_is_reproduced(fn, degree):
     fit = remez.fit(fn, degree)
     x = np.linspace(-1, 1, 2001)
     assert np.abs(fn(x) - fit(x)).max() <= fit.error < 1e-14
+
+
+@pytest.mark.parametrize(
+    "fn", [lambda x: np.abs(x) + 1, lambda x: np.abs(x) + 1 + (x - 0.5625) ** 3]
+)
+@pytest.mark.parametrize("m", [1, 3, 5])
+def test_an_odd_polynomial_up_to_a_constant(fn, m):
+    """The middle of the domain is a point of the reference, up to rounding."""
+    fit = remez.fit(fn, (m, 0), (0.5, 0.625))
+    x = np.linspace(0.5, 0.625, 2001)
+    assert np.abs(fn(x) - fit(x)).max() <= fit.error * (1 + 1e-3)
+    assert m == 1 or fit.error < 1e-14

@@ -229,6 +229,10 @@ class Reduced:
             values = values * (2 / (1 + nodes)) ** (n - m)
         if self.parity is not None:
             odd = self.parity == "odd"
+            if self.shift and n == 0 and nodes.size > m + 1 and nodes[0] > 0:
+                # the twins of a node next to 0 would cancel, and a polynomial can do without it
+                weights = weights[1:] * (nodes[1:] - nodes[0])
+                nodes, values = nodes[1:], values[1:]
             lift = self.height / self.scale if odd else self.height
             folded = Folded(nodes * self.scale**2, values * lift, weights, odd)
             nodes, values, weights = _unfolded(nodes, values, weights, odd)

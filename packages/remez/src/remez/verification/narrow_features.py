@@ -19,7 +19,7 @@ from remez.problem import Problem
 __all__ = ["between", "candidates"]
 
 EPS = float(np.finfo(float).eps)
-FINE = 8191  # points of the fine grid, a prime, which no period of fn divides
+FINE = 6007  # points of the fine grid, a prime, which no period of fn divides
 FINEST = 65521  # the same where far lower degrees suffice, as for a constant
 SLOW = 509  # points for a callable that is evaluated point by point
 LEAST = 61  # points in the shortest interval of a union
