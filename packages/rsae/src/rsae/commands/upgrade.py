@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from rsae.commands.inputs import (
-    context_of,
-    find_hook,
-    find_host,
-    open_store,
-    say_device,
-    with_place,
-)
+from rsae.commands.activations import TRAIN_TOKENS, Source, open_dataset, source_of
+from rsae.commands.inputs import find_hook, find_host, say_device, with_place
 from rsae.commands.output import show
 from rsae.commands.report import write_report
-from rsae.data import ActivationStore, harvest
-from rsae.data.splits import token_splits
+from rsae.data import ActivationStore
 from rsae.devices import resolve_device
 from rsae.errors import TeacherError
 from rsae.files import make_folder, public_name, write_json
@@ -32,13 +25,12 @@ from rsae.pretrained.scale import with_estimated_scale
 from rsae.progress import StepBar, progress_on
 from rsae.train.loop import follow
 from rsae.train.parallel import processes
-from rsae.train.trackers import JsonLines, external_tracker
+from rsae.train.trackers import JsonLines, Tracker, external_tracker
 from rsae.upgrading.config import UpgradeConfig, config_from_toml, preset
 from rsae.upgrading.estimate import estimate, peak_memory_gib
 from rsae.upgrading.finetune import trainings
-from rsae.upgrading.pipeline import UpgradeResult, recorded, upgrade
+from rsae.upgrading.pipeline import UpgradeResult, recorded, upgrade, upgrade_together
 from rsae.upgrading.plan import plan
-from rsae.upgrading.sample import sample_of
 
 __all__ = ["Job", "job_of", "run", "upgrade_job"]
 
@@ -68,14 +60,20 @@ def _run(args: argparse.Namespace, device: torch.device) -> int:
         for name in names
     ]
     if args.dry_run:
-        show([estimate(job.teacher, job.config, args.tokens) for job in jobs], args.json)
+        show(
+            [estimate(job.teacher, job.config, args.tokens or TRAIN_TOKENS) for job in jobs],
+            args.json,
+        )
         return 0
+    documents = open_dataset(args)
     teacher = jobs[0].teacher
     hook = find_hook(args.hook, teacher.metadata, teacher.source)
     host = find_host(args, teacher.metadata, hook, teacher.d_in, device)
     say_device(console, device, args.dtype)
-    store = _store(args, host, teacher, hook, console)
-    summaries = [upgrade_job(args, job, host, store, hook, console) for job in jobs]
+    most = max(job.config.train.steps * job.config.train.batch_size for job in jobs)
+    source = source_of(args, host, teacher, hook, documents, most, console)
+    complete = _in_one_pass if source.streamed and len(jobs) > 1 else _one_by_one
+    summaries = complete(args, jobs, host, source, hook, console)
     if args.json:
         Console().print_json(data=summaries)
     return _WORSE if any(summary["worse"] for summary in summaries) else 0
@@ -107,28 +105,13 @@ def job_of(args: argparse.Namespace, name: str, out: Path) -> Job:
         config = replace(config, train=replace(config.train, steps=args.steps))
     if args.keep is not None:
         config = replace(config, keep=args.keep)
+    if args.only:
+        config = replace(config, only=args.only)
     if args.baselines:
         config = replace(config, baselines=True)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
     return Job(name, teacher, config, out)
-
-
-def _store(
-    args: argparse.Namespace, host: Host, teacher: Teacher, hook: str, console: Console
-) -> ActivationStore:
-    if args.activations:
-        return open_store(args.activations, host)
-    with console.status("reading the text"):
-        context = context_of(teacher.metadata, host, teacher.source)
-        tokens = token_splits(host, args.text, args.tokens, context)
-    begin = time.perf_counter()
-    with progress_on(console) as progress:
-        store = harvest(host, tokens, hook, args.out / "activations", progress=progress)
-    seconds = time.perf_counter() - begin
-    n = sum(part.n_tokens for part in tokens.values())
-    console.print(f"harvest: {n:,} tokens in {seconds:.0f} s; peak memory {peak_memory_gib()} GiB")
-    return store
 
 
 def upgrade_job(
@@ -140,49 +123,121 @@ def upgrade_job(
     console: Console,
 ) -> dict[str, Any]:
     """Upgrade one SAE, evaluate the result, write both into its folder; what was done."""
-    sample = sample_of(store, hook)
+    return _one_by_one(args, [job], host, Source.of_store(store, hook), hook, console)[0]
+
+
+def _one_by_one(
+    args: argparse.Namespace,
+    jobs: Sequence[Job],
+    host: Host,
+    source: Source,
+    hook: str,
+    console: Console,
+) -> list[dict[str, Any]]:
+    """Each SAE from its training to its report before the next one begins."""
+    summaries = []
+    for job in jobs:
+        made = _announced(args, job, host, source, hook, console)
+        with progress_on(console) as progress:
+            bar = StepBar(progress, job.config.train.steps)
+
+            def on_step(record: dict[str, Any], bar: StepBar = bar, made: _Run = made) -> None:
+                bar.show(record)
+                made.log(record)
+
+            result = upgrade(
+                recorded(made.job.teacher, source.store, source.train),
+                source.sample,
+                job.config,
+                out=job.out,
+                resume=args.resume,
+                on_step=on_step,
+            )
+        summaries.append(_finished(made, result, host, source, hook, console))
+    return summaries
+
+
+def _in_one_pass(
+    args: argparse.Namespace,
+    jobs: Sequence[Job],
+    host: Host,
+    source: Source,
+    hook: str,
+    console: Console,
+) -> list[dict[str, Any]]:
+    """All SAEs trained on one pass of the stream, then one report after another."""
+    made = {job.out.name: _announced(args, job, host, source, hook, console) for job in jobs}
+    with progress_on(console) as progress:
+        bar = StepBar(progress, jobs[0].config.train.steps)
+
+        def on_step(record: dict[str, Any]) -> None:
+            name = record["sae"]
+            bar.show({**record, "arm": f"{name} {record['arm']}"})
+            made[name].log({key: value for key, value in record.items() if key != "sae"})
+
+        results = upgrade_together(
+            {n: recorded(one.job.teacher, source.store, source.train) for n, one in made.items()},
+            source.sample,
+            {name: one.job.config for name, one in made.items()},
+            out=jobs[0].out.parent,
+            resume=args.resume,
+            on_step=on_step,
+        )
+    return [
+        _finished(one, results[name], host, source, hook, console) for name, one in made.items()
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A job whose teacher is ready, and where the numbers of its steps go."""
+
+    job: Job
+    lines: JsonLines
+    trackers: tuple[Tracker, ...]
+
+    def log(self, record: dict[str, Any]) -> None:
+        if record["step"] % 10 == 0:
+            for tracker in self.trackers:
+                tracker.log(record)
+
+
+def _announced(
+    args: argparse.Namespace, job: Job, host: Host, source: Source, hook: str, console: Console
+) -> _Run:
     place = with_place(job.teacher.metadata, hook, host, args.model)
     teacher = with_estimated_scale(
-        replace(job.teacher, metadata=place), sample.calibration.batches(_BATCH)
+        replace(job.teacher, metadata=place), source.sample.calibration.batches(_BATCH)
     )
     job = replace(job, teacher=teacher)
     make_folder(job.out)
-    log = JsonLines(job.out / "run.jsonl")
-    trackers = [external_tracker(args.tracker, job.out)] if args.tracker else []
+    lines = JsonLines(job.out / "run.jsonl")
+    trackers = (external_tracker(args.tracker, job.out),) if args.tracker else ()
     console.print(f"{job.name}: {job.teacher.family}, {job.teacher.d_sae} features")
     console.print(plan(teacher, job.config).sentence, highlight=False)
     for note in job.teacher.notes:
         console.print(f"Note: {note}", markup=False, highlight=False)
-    with progress_on(console) as progress:
-        bar = StepBar(progress, job.config.train.steps)
+    return _Run(job, lines, (lines, *trackers))
 
-        def on_step(record: dict[str, Any]) -> None:
-            bar.show(record)
-            if record["step"] % 10 == 0:
-                for tracker in (log, *trackers):
-                    tracker.log(record)
 
-        result = upgrade(
-            recorded(job.teacher, store),
-            sample,
-            job.config,
-            out=job.out,
-            resume=args.resume,
-            on_step=on_step,
-        )
+def _finished(
+    made: _Run, result: UpgradeResult, host: Host, source: Source, hook: str, console: Console
+) -> dict[str, Any]:
+    """What was done, printed and written beside the report."""
+    job = made.job
     summary = _summary(job, result, hook, host)
     if result.worse:
         console.print(f"[red]{job.name} came out {result.worse}.[/]", soft_wrap=True)
     for note in (*result.notes, *_dead(summary)):
         console.print(f"Note: {note}.", markup=False, highlight=False)
-    log.log({"arm": "all", **summary, "out": job.out.name})
+    made.lines.log({"arm": "all", **summary, "out": job.out.name})
     write_json(job.out / "summary.json", {**summary, "out": job.out.name})
     write_report(
         {**result.variants, "teacher": job.teacher},
         job.out,
         host=host,
         hook=hook,
-        store=store,
+        store=source.store,
         summary=summary,
         console=console,
         command="the same command with --resume",
@@ -213,6 +268,7 @@ def _summary(job: Job, result: UpgradeResult, hook: str, host: Host) -> dict[str
         "training_tokens_per_second": {
             name: trainings(name) * tokens / s for name, s in trained.items()
         },
+        **({} if result.stream is None else {"stream": asdict(result.stream)}),
         "peak_memory_gib": peak_memory_gib(),
         "gate": {"error": result.certificate.error, "source": result.certificate.source},
     }
@@ -235,4 +291,9 @@ def _costs(summary: dict[str, Any]) -> str:
     stages = ", ".join(f"{name} {s:.1f} s" for name, s in summary["seconds"].items())
     rates = summary["training_tokens_per_second"].values()
     rate = f"; training {min(rates):,.0f} tokens/s" if rates else ""
+    if (use := summary.get("stream")) is not None:
+        rate = (
+            f"; {use['n_tokens']:,} tokens streamed, {use['n_tokens'] / use['seconds']:,.0f} "
+            f"tokens/s, training waited {100 * use['waiting_share']:.0f} % of the time"
+        )
     return f"stages: {stages}{rate}; peak memory {peak_memory_gib()} GiB"

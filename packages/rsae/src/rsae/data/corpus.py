@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
-from rsae.data.document import Document
+from rsae.data.document import Document, pieces
 from rsae.errors import TextError, quoted
 from rsae.files import exists
 
-__all__ = ["is_data_file", "streamed_documents"]
+__all__ = ["identity_of", "is_data_file", "streamed_documents"]
 
+_PLAIN = (".txt", ".md")
 _BUILDERS = {".parquet": "parquet", ".arrow": "arrow", ".jsonl": "json", ".jsonl.gz": "json"}
 
 
@@ -21,13 +22,23 @@ def is_data_file(path: Path) -> bool:
     return _suffix(path) in _BUILDERS
 
 
+def identity_of(source: str | Path) -> str:
+    """What tells a source from another without reading it: its name, and sizes of its files."""
+    if not exists(source):
+        return str(source)
+    path = Path(source)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return " ".join([path.name, *(f"{file.name}:{file.stat().st_size}" for file in files)])
+
+
 def streamed_documents(source: str | Path) -> Callable[[int], Iterator[Document]]:
     """The documents of a data set, in their order, without holding more than a few of them.
 
     Args:
         source: A ``.parquet``, ``.arrow``, ``.jsonl`` or ``.jsonl.gz`` file with a column
-            ``text``; a folder of files of one such kind; or ``NAME[:SPLIT]`` of a data set on the
-            Hugging Face hub (split ``train`` if none is named).
+            ``text``; a ``.txt`` or ``.md`` file, which is cut at paragraphs into documents of
+            about 20,000 characters; a folder of files of one such kind; or ``NAME[:SPLIT]`` of a
+            data set on the Hugging Face hub (split ``train`` if none is named).
 
     Returns:
         From a number of documents to pass over to those that follow, as
@@ -41,12 +52,45 @@ def streamed_documents(source: str | Path) -> Callable[[int], Iterator[Document]
         >>> follow = streamed_documents("corpus.parquet")                     # doctest: +SKIP
         >>> next(follow(1000)).text                                           # doctest: +SKIP
     """
+    if (plain := _plain_files(source)) is not None:
+        files = plain
+        return lambda begin: islice(chain.from_iterable(map(_plain, files)), begin, None)
     dataset = _opened(source)
     if dataset.column_names is not None and "text" not in dataset.column_names:
         raise TextError(
             f"{source} has columns {quoted(dataset.column_names)} and none called text; rename one"
         )
     return lambda begin: _documents(dataset, str(source), begin)
+
+
+def _plain_files(source: str | Path) -> list[Path] | None:
+    """The files of plain text that a path stands for; None where there is anything else."""
+    if not exists(source):
+        return None
+    path = Path(source)
+    found = sorted(p for p in path.rglob("*") if p.suffix) if path.is_dir() else [path]
+    found = [p for p in found if p.suffix in _PLAIN or is_data_file(p)]
+    return found if found and all(p.suffix in _PLAIN for p in found) else None
+
+
+def _plain(file: Path) -> Iterator[Document]:
+    try:
+        with file.open(encoding="utf-8") as lines:
+            yield from pieces(file.stem, _paragraphs(lines))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TextError(f"{file} cannot be read as UTF-8 text ({error}); convert it") from error
+
+
+def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
+    held: list[str] = []
+    for line in lines:
+        if line.strip():
+            held.append(line)
+        elif held:
+            yield "".join(held).removesuffix("\n")
+            held = []
+    if held:
+        yield "".join(held)
 
 
 def _opened(source: str | Path) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsae.data.document import Document
+from rsae.data.document import Document, pieces
 from rsae.errors import CorruptFileError, TextError
 from rsae.files import existing_file, exists, sha256
 from rsae.language_model.host import Host
@@ -25,7 +25,6 @@ _WORD = 2**64 - 1
 _DIGITS = 12  # hexadecimal digits kept of a hash
 _SKETCH = 1024  # hashes kept of a text
 _MISSED = 0.02  # share of used sequences that may go unnoticed
-_PIECE = 20_000  # characters: what a lone text is cut into, so that a part of it can be held out
 
 
 def documents(path: Path | str | None = None) -> list[Document]:
@@ -56,7 +55,9 @@ def documents(path: Path | str | None = None) -> list[Document]:
     read = [document for file in files for document in _read(file)]
     if not read:
         raise TextError(f"{source} holds no text; give a .txt or .jsonl file, or a folder of them")
-    return read if len(read) > 1 else list(_pieces(read[0]))
+    if len(read) > 1:
+        return read
+    return list(pieces(read[0].title, read[0].text.split("\n\n")))
 
 
 def _texts(folder: Path) -> Iterator[Path]:
@@ -93,20 +94,6 @@ def _parse(line: str, where: str) -> Document:
         raise TextError(f'{where}: the field "text" holds no string; correct it')
     text = text.encode("utf-8", "replace").decode()  # JSON may hold halves of surrogate pairs
     return Document(str(record.get("title", where)), text)
-
-
-def _pieces(document: Document) -> Iterator[Document]:
-    paragraphs: list[str] = []
-    length = count = 0
-    for paragraph in document.text.split("\n\n"):
-        paragraphs.append(paragraph)
-        length += len(paragraph)
-        if length >= _PIECE:
-            count += 1
-            yield Document(f"{document.title}, piece {count}", "\n\n".join(paragraphs))
-            paragraphs, length = [], 0
-    if paragraphs:
-        yield Document(f"{document.title}, piece {count + 1}", "\n\n".join(paragraphs))
 
 
 def split(

@@ -26,6 +26,7 @@ __all__ = [
 
 Kept = Literal["features", "directions", "nothing"]
 Keep = Literal["auto"] | Kept
+Only = Literal["all", "rsae"]
 Objective = Literal["family", "l1"]
 Preset = Literal["default", "paper"]
 T = TypeVar("T")
@@ -77,6 +78,8 @@ class UpgradeConfig:
             is the best of these for the teacher's family, see `rsae.upgrading.plan.plan`.
         baselines: Whether to train also the variants that the result is not made from (the
             fine-tuned teacher, trained thresholds, a trained rational), for the table.
+        only: "rsae" trains nothing but what the result is made from, for those who know the
+            baselines; "all" trains beside it what it is measured against.
         rational: Settings of the rational.
         train: Settings of the training, the same for every variant.
         objective: The penalty. "family" takes that of the teacher's family (L0 by a
@@ -91,6 +94,7 @@ class UpgradeConfig:
 
     keep: Keep = "auto"
     baselines: bool = False
+    only: Only = "all"
     rational: RationalConfig = field(default_factory=RationalConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     objective: Objective = "family"
@@ -110,6 +114,10 @@ class UpgradeConfig:
             )
         if self.objective not in get_args(Objective):
             raise ConfigError(f"objective is one of {get_args(Objective)}, not {self.objective!r}")
+        if self.only not in get_args(Only):
+            raise ConfigError(f"only is one of {get_args(Only)}, not {quoted(self.only)}")
+        if self.only == "rsae" and self.baselines:
+            raise ConfigError("only 'rsae' leaves the baselines out that are asked for; choose one")
         if self.calibration_tokens < 1:
             raise ConfigError("calibration_tokens is at least 1")
 

@@ -69,13 +69,12 @@ class Plan:
 
         The teacher itself where the result is not trained; else the teacher, fine-tuned by its own
         family's objective, and refined as the result is. Where that training is the result itself
-        (JumpReLU), the teacher that is only refined.
+        (JumpReLU), or where no baseline is trained, the teacher that is only refined.
         """
         if self.base == "teacher":
             return "teacher"
-        control = "control" if "control" in self.trained else "threshold_only"
-        if self.base == control:
-            control = "teacher"
+        others = [name for name in ("control", "threshold_only") if name in self.trained]
+        control = others[0] if others and others[0] != self.base else "teacher"
         return control if self.step == "none" else f"{control}_{self.step}"
 
     def made_of(self, variants: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -85,6 +84,8 @@ class Plan:
         chain = [(_PARTS[name], name) for name in trained]
         if trained and trained[0] == "threshold_only":  # a JumpReLU's control and thresholds
             chain[0] = ("training and thresholds", "threshold_only")
+        elif trained == ["rational"]:
+            chain[0] = ("training with the rational", "rational")
         if self.step == "none":
             return (*chain[:-1], (chain[-1][0], "rsae"))
         if self.step == "refined":
@@ -123,6 +124,8 @@ def plan(teacher: Teacher, config: UpgradeConfig) -> Plan:
     base: TrainedName = "rational" if trains_rational else "threshold_only"
     if not (config.baselines or trains_rational):
         variants = tuple(name for name in variants if name != "rational")
+    if config.only == "rsae":
+        variants = (base,)
     return Plan(keep, base, step, variants, teacher.family, chosen)
 
 

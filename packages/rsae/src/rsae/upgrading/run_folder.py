@@ -129,7 +129,9 @@ def identity_of(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict
         ),
         "activations": parts,
         # Baselines can be added to a run that had none.
-        "config": {k: v for k, v in _plain(asdict(config)).items() if k != "baselines"},
+        "config": {
+            k: v for k, v in _plain(asdict(config)).items() if k not in ("baselines", "only")
+        },
     }
 
 
