@@ -11,8 +11,8 @@ import pytest
 
 import remez
 from remez import Status
+from remez.rational import linear_programs
 from remez.solver import tolerance
-from remez.solver.starts import linear_programming as correction
 
 
 def test_scalar_and_integer_callables():
@@ -31,7 +31,7 @@ def test_few_large_calls():
         return np.exp(x)
 
     fit = remez.fit(fn, (9, 8), (-4, 4))
-    assert fit.evaluations < 4000  # a thousand of them at the noise floor
+    assert fit.evaluations < 12_000  # most of them in the judge's search for narrow features
     assert len(calls) < 60
 
 
@@ -134,12 +134,12 @@ def test_samples():
 
 
 def test_linear_programs_that_get_nowhere_end_as_a_typed_failure(monkeypatch):
-    monkeypatch.setitem(correction.LIMITS, "maxiter", 1)
+    monkeypatch.setitem(linear_programs.LIMITS, "maxiter", 1)
     x = np.linspace(-1, 1, 101)
     fit = remez.fit_samples(x, np.abs(x - 0.3), (6, 6), max_iterations=1, throw=False)
     assert not fit.converged
     fit = remez.fit(lambda t: np.abs(t - 0.3), (7, 5), max_iterations=1, throw=False)
-    assert not fit.converged
+    assert not fit.converged or fit.lower_bound >= 0.999 * fit.error  # other starts may succeed
 
 
 def test_table_is_monotone_in_both_degrees():
