@@ -264,6 +264,7 @@ def test_only_the_result_is_trained(world, capsys):
         (["--text", "TEXT", "--dataset", "TEXT"], "leave one out"),
         (["--only", "rsae", "--baselines"], "choose one"),
         (["--dataset", "some/thing"], "cannot be asked"),
+        (["--memory", "much"], "no size of memory"),
     ],
 )
 def test_a_source_that_cannot_be_is_told_before_a_model_is_loaded(

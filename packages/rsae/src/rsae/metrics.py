@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rsae.errors import TrainingError
+from rsae.memory import rows_at_once
 from rsae.sae.model import RSAE
 
 __all__ = ["Measured", "match_l0", "measure", "spread"]
@@ -39,7 +40,7 @@ class Measured:
 def measure(coder: RSAE, x: Tensor) -> Measured:
     """Evaluate an SAE on (n, d_in) activations."""
     error, active = 0.0, torch.zeros(coder.cfg.d_sae, dtype=torch.int64, device=x.device)
-    for rows in _chunks(x):
+    for rows in _chunks(x, coder):
         codes = coder.encode(rows)
         error += (rows - coder.decode(codes)).square().sum().item()
         active += (codes != 0).sum(dim=0)
@@ -75,7 +76,7 @@ def match_l0(coder: RSAE, x: Tensor, target: float) -> float:
         kept = wanted.clamp(min=0) if trained else threshold
         coder.threshold.copy_(kept)
         coder.b_enc.copy_(b_enc + (kept - wanted))
-        return sum((coder.encode(rows) != 0).sum().item() for rows in _chunks(x)) / len(x)
+        return sum((coder.encode(rows) != 0).sum().item() for rows in _chunks(x, coder)) / len(x)
 
     low, high = _bracket(l0, target, _step(coder, x))
     for _ in range(_ROUNDS):
@@ -105,10 +106,10 @@ def _bracket(l0: Callable[[float], float], target: float, step: float) -> tuple[
 
 def _step(coder: RSAE, x: Tensor) -> float:
     """A first shift: a hundredth of the active feature activations' size."""
-    codes = coder.encode(x[:_CHUNK])
+    codes = coder.encode(x[: rows_at_once(coder.cfg.d_sae, _CHUNK)])
     active = codes[codes != 0]
     return 0.01 * (active.abs().mean().item() if len(active) else 1.0)
 
 
-def _chunks(x: Tensor) -> Iterator[Tensor]:
-    return iter(x.split(_CHUNK))
+def _chunks(x: Tensor, coder: RSAE) -> Iterator[Tensor]:
+    return iter(x.split(rows_at_once(coder.cfg.d_sae, _CHUNK)))

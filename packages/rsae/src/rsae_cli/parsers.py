@@ -47,6 +47,12 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
         "evaluate on are kept on disk. Of a data set, --tokens limits one pass; by default it is "
         "read as far as the steps go",
     )
+    add(
+        "--memory",
+        metavar="SIZE",
+        help="memory for blocks of tokens times features while calibrating, training and "
+        "measuring, such as 2GB; weights and what Adam keeps of them come on top (no limit)",
+    )
     add("--resume", action="store_true", help="continue the run in OUT")
     add_habits(parser, "a summary as JSON on stdout")
     parser.set_defaults(run=when_run("rsae.commands.upgrade"), tokens=None)

@@ -107,8 +107,20 @@ def _check_refine(args: argparse.Namespace) -> None:
         )
 
 
+def _check_memory(size: str) -> None:
+    from rsae.errors import ConfigError
+    from rsae.memory import parse_size
+
+    try:
+        parse_size(size)
+    except ConfigError as error:
+        raise CommandLineError(f"--memory: {error}") from error
+
+
 def _check_source(given: dict[str, Any]) -> None:
-    """Refuse two sources of activations, and a data set that is neither here nor reachable."""
+    """Refuse a size that is none, two sources of activations, and data sets out of reach."""
+    if (size := given.get("memory")) is not None:
+        _check_memory(size)
     store, dataset = given.get("activations"), given.get("dataset")
     for option in ("dataset", "stream"):
         if store is not None and given.get(option):

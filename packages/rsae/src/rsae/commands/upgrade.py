@@ -20,6 +20,7 @@ from rsae.devices import resolve_device
 from rsae.errors import TeacherError
 from rsae.files import make_folder, public_name, write_json
 from rsae.language_model.host import Host
+from rsae.memory import memory_budget, parse_size
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import with_estimated_scale
 from rsae.progress import StepBar, progress_on
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     Under torchrun the first process does, and the others train with it.
     """
     device = resolve_device(args.device)
-    with processes(device) as rank:
+    budget = parse_size(args.memory) if args.memory else None
+    with memory_budget(budget), processes(device) as rank:
         if rank > 0:
             follow(device)
             return 0

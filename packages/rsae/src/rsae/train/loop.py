@@ -16,12 +16,13 @@ from torch import Tensor
 
 from rsae.data.stream import Position
 from rsae.errors import ConfigError, TrainingError
+from rsae.memory import rows_at_once
 from rsae.sae.model import RSAE, RSAEConfig
 from rsae.train import parallel
 from rsae.train.checkpoint import Progress, Snapshot, load_checkpoint, save_checkpoint
 from rsae.train.config import TrainConfig
 from rsae.train.controller import L0Controller
-from rsae.train.forward import Pass, forward
+from rsae.train.forward import forward
 from rsae.train.losses import Penalty, mse, penalty
 from rsae.train.scales import Units
 
@@ -44,12 +45,15 @@ class TrainResult:
         weight: The last sparsity coefficient.
         max_l0: The largest strict L0 of any batch.
         restarts: How often the run went back to the last good state.
+        split_to: Tokens at once to which batches were halved because the device's memory ran out;
+            None where it never did.
     """
 
     steps: int
     weight: float
     max_l0: float
     restarts: int
+    split_to: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,9 @@ def train(
 
     The optimiser is Adam, and the sparsity coefficient lambda comes from the bounded controller. A
     batch whose loss or gradient is not finite, or in which no feature is active, sends the run
-    back to the last good state at half the rates. Interrupted (`KeyboardInterrupt`), it leaves a
+    back to the last good state at half the rates. A batch that does not fit into the memory budget
+    (`rsae.memory.memory_budget`), or into the device's memory, goes through in parts, with the same
+    gradient but for rounding. Interrupted (`KeyboardInterrupt`), it leaves a
     checkpoint behind; started again with the same arguments, it goes on from there and ends where
     an uninterrupted run ends, but for rounding.
 
@@ -225,6 +231,8 @@ class _Run:
         _store_by_feature(coder)
         self.coder, self.objective, self.units = coder, training.objective, units
         self.config, self.checkpoint, self.on_step = config, training.checkpoint, training.on_step
+        self.at_once = rows_at_once(coder.cfg.d_sae, config.batch_size)
+        self.split_to: int | None = None
         self.progress = Progress(
             0, L0Controller(training.target_l0, units.weight, config.controller)
         )
@@ -263,7 +271,7 @@ class _Run:
     @property
     def result(self) -> TrainResult:
         end = self.progress
-        return TrainResult(end.step, end.controller.weight, end.max_l0, end.restarts)
+        return TrainResult(end.step, end.controller.weight, end.max_l0, end.restarts, self.split_to)
 
     def snapshot(self) -> Snapshot:
         return Snapshot.take(self.coder, self.optimizer, self.last_fired, self.progress)
@@ -293,23 +301,18 @@ class _Run:
 
     def step(self, x: Tensor) -> dict[str, Any] | None:
         """One optimiser step; its numbers, or None where they are not finite or no code is left."""
-        config, progress = self.config, self.progress
+        progress = self.progress
         weight = progress.controller.weight
-        step = forward(
-            self.coder, x, self.units.bandwidth, mixed_precision=config.precision == "bfloat16"
-        )
-        error = mse(step, x)
-        cost = penalty(self.objective, step, self.coder)
-        loss = error / self.units.variance + weight * cost / self.units.penalty
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        error, loss, parts = self._gradient(x, weight)
         parallel.average_gradients(self._parameters())
-        norm, (squared, total, l0) = self._clip(), parallel.means(error, loss, step.l0)
+        own_l0 = sum(part.active.sum().item() for part in parts) / len(x)
+        norm = self._clip()
+        squared, total, l0 = parallel.means(*map(x.new_tensor, (error, loss, own_l0)))
         if not math.isfinite(total + norm) or l0 == 0:
             return None
         self._set_rates()
         self.optimizer.step()
-        self._after(step, l0, len(x) * parallel.number_of_processes())
+        self._after(parts, l0, len(x) * parallel.number_of_processes())
         self.progress = replace(
             progress,
             step=progress.step + 1,
@@ -325,6 +328,47 @@ class _Run:
             "loss": total,
             "grad_norm": norm,
         }
+
+    def _gradient(self, x: Tensor, weight: float) -> tuple[float, float, list[_Part]]:
+        """Error, loss and entries of a batch, whose gradient is left in the parameters.
+
+        Where the device's memory runs out the batch is halved, and the step begun again.
+        """
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._sum_over_parts(x, weight)
+            except torch.OutOfMemoryError:
+                rows = min(len(x), self.at_once)
+                if rows == 1:
+                    raise TrainingError(
+                        "the device's memory does not hold one step of a single token; use a "
+                        "device with more, fewer SAEs at once, or --device cpu"
+                    ) from None
+                self.at_once = self.split_to = (rows + 1) // 2
+            if x.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _sum_over_parts(self, x: Tensor, weight: float) -> tuple[float, float, list[_Part]]:
+        """A mean over tokens is the sum of its parts' means, each times its share of tokens."""
+        total_error = total_loss = 0.0
+        parts = []
+        for rows in x.split(self.at_once):
+            step = forward(
+                self.coder,
+                rows,
+                self.units.bandwidth,
+                mixed_precision=self.config.precision == "bfloat16",
+            )
+            error = mse(step, rows)
+            cost = penalty(self.objective, step, self.coder)
+            loss = error / self.units.variance + weight * cost / self.units.penalty
+            share = len(rows) / len(x)
+            (loss * share).backward() if share < 1 else loss.backward()
+            total_error += share * error.item()
+            total_loss += share * loss.item()
+            parts.append(_Part(step.entries.cols, step.pre_acts, step.support.detach() > 0))
+        return total_error, total_loss, parts
 
     def _set_rates(self) -> None:
         factor = self.config.rate(self.progress.step) * self.progress.slow_down
@@ -346,11 +390,11 @@ class _Run:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     @torch.no_grad()
-    def _after(self, step: Pass, l0: float, n_tokens: int) -> None:
+    def _after(self, parts: Sequence[_Part], l0: float, n_tokens: int) -> None:
         """Keep thresholds at least 0, L0 within its bound, and wake dead features."""
         coder, progress = self.coder, self.progress
-        cols = step.entries.cols[step.support > 0]
-        self.last_fired.index_fill_(0, cols, progress.step)
+        for part in parts:
+            self.last_fired.index_fill_(0, part.cols[part.active], progress.step)
         parallel.latest(self.last_fired)
         if coder.threshold.requires_grad:
             silent = (progress.step - self.last_fired) * n_tokens > self.config.dead_after
@@ -358,21 +402,30 @@ class _Run:
             coder.threshold.clamp_(min=0)
         target, excursion = progress.controller.target, self.config.controller.excursion
         if not target / excursion < l0 < target * excursion:
-            self._rein_in(step, target)
+            self._rein_in(parts, target, n_tokens)
 
-    def _rein_in(self, step: Pass, target_l0: float) -> None:
+    def _rein_in(self, parts: Sequence[_Part], target_l0: float, n_tokens: int) -> None:
         """Shift thresholds, or biases where those are fixed, to bring this batch's L0 back."""
         coder = self.coder
         if coder.cfg.support == "topk":
             return
-        margins = parallel.everyones(step.pre_acts - coder.threshold[step.entries.cols])
-        n_tokens = step.entries.shape[0] * parallel.number_of_processes()
+        own = torch.cat([part.pre_acts - coder.threshold[part.cols] for part in parts])
+        margins = parallel.everyones(own)
         surplus = len(margins) - round(target_l0 * n_tokens)
         shift = margins.kthvalue(max(1, min(surplus, len(margins)))).values
         if coder.threshold.requires_grad:
             coder.threshold.add_(shift).clamp_(min=0)
         else:
             coder.b_enc.sub_(shift)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What is kept of the pass over some of a batch's tokens: (nnz,) each."""
+
+    cols: Tensor
+    pre_acts: Tensor
+    active: Tensor
 
 
 def _groups(coder: RSAE, units: Units, config: TrainConfig) -> list[dict[str, Any]]:

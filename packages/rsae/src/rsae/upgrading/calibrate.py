@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rsae.memory import rows_at_once
 from rsae.pretrained import Teacher
 from rsae.sae.activation import RationalActivation
 from rsae.sae.model import RSAE, Support
@@ -15,6 +16,7 @@ __all__ = ["calibrate", "with_trainable_thresholds"]
 _REACH = 0.9999  # share of the entries in the support whose argument lies within [-1, 1]
 _ROUNDS = 60
 _LEAST_LIFT = 0.05
+_CHUNK = 2048  # tokens whose dense pre-activations are held at once
 
 
 def calibrate(teacher: Teacher, fit: RationalFit, x: Tensor) -> RSAE:
@@ -33,9 +35,8 @@ def calibrate(teacher: Teacher, fit: RationalFit, x: Tensor) -> RSAE:
     rational = RationalActivation.from_dict(fit.rational, device=teacher.device)
     coder = RSAE.from_teacher(teacher, rational, fit.form, support)
     with torch.no_grad():
-        h = coder.encode_pre_act(x)
-        rows, cols = (coder.activate(h) != 0).nonzero(as_tuple=True)
-        h, threshold = h[rows, cols], coder.threshold[cols]
+        h, cols = _active(coder, x)
+        threshold = coder.threshold[cols]
         scale = coder.feature_scale[cols]
         argument = (h - threshold if fit.form == "gate" else h) / scale
         reach = _quantile(argument.abs(), _REACH)
@@ -44,6 +45,21 @@ def calibrate(teacher: Teacher, fit: RationalFit, x: Tensor) -> RSAE:
             coder.rational.log_output_scale.copy_(coder.rational.log_input_scale)
     _least_squares(coder, h, threshold, scale)
     return coder
+
+
+def _active(coder: RSAE, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(nnz,) pre-activations and (nnz,) features of the entries in the support, row by row."""
+    found = []
+    for rows in _chunks(coder, x):
+        h = coder.encode_pre_act(rows)
+        row, col = (coder.activate(h) != 0).nonzero(as_tuple=True)
+        found.append((h[row, col], col))
+    values, cols = zip(*found, strict=True)
+    return torch.cat(values), torch.cat(cols)
+
+
+def _chunks(coder: RSAE, x: Tensor) -> tuple[Tensor, ...]:
+    return x.split(rows_at_once(coder.cfg.d_sae, _CHUNK))
 
 
 def _quantile(values: Tensor, share: float) -> float:
@@ -91,25 +107,39 @@ def with_trainable_thresholds(coder: RSAE, teacher: Teacher, x: Tensor) -> RSAE:
       support of the teacher, codes larger by s, and the least squared error of all s.
     """
     lifted = RSAE.from_teacher(teacher, coder.rational, coder.cfg.form, "threshold")
-    h = lifted.encode_pre_act(x)
     if teacher.family == "topk":
-        count = int((coder.activate(h) != 0).sum())
-        candidates = h[h > 0]
-        cut = candidates.kthvalue(max(1, len(candidates) - count)).values
-        lifted.threshold.fill_(cut)
+        lifted.threshold.fill_(_common_threshold(coder, lifted, x))
     elif teacher.family == "relu":
-        lift = _least_squares_lift(lifted, h, x)
+        lift = _least_squares_lift(lifted, x)
         lifted.threshold.add_(lift)
         lifted.b_enc.add_(lift)
     return lifted
 
 
-def _least_squares_lift(coder: RSAE, h: Tensor, x: Tensor) -> Tensor:
-    codes = coder.activate(h)
-    target = coder.run_time_activation_norm_fn_in(x)
-    error = target - (codes @ coder.W_dec + coder.b_dec)
-    direction = (codes > 0).to(h.dtype) @ coder.W_dec
-    best = (error * direction).sum() / direction.square().sum().clamp(min=1e-12)
-    active = codes[codes > 0]
-    least = _LEAST_LIFT * (active.square().mean().sqrt() if len(active) else h.new_ones(()))
+def _common_threshold(coder: RSAE, lifted: RSAE, x: Tensor) -> Tensor:
+    """The largest positive pre-activation that as many entries exceed as the coder has active."""
+    count = len(_active(coder, x)[0])
+    # Of each chunk only what can still be among the count + 1 largest of all.
+    largest, positive = x.new_empty(0), 0
+    for rows in _chunks(lifted, x):
+        h = lifted.encode_pre_act(rows)
+        found = h[h > 0]
+        positive += len(found)
+        largest = torch.cat([largest, found])
+        largest = largest.topk(min(count + 1, len(largest))).values
+    return largest[min(count, positive - 1)]
+
+
+def _least_squares_lift(coder: RSAE, x: Tensor) -> Tensor:
+    product, squares, active, n_active = (x.new_zeros(()) for _ in range(4))
+    for rows in _chunks(coder, x):
+        codes = coder.activate(coder.encode_pre_act(rows))
+        error = coder.run_time_activation_norm_fn_in(rows) - (codes @ coder.W_dec + coder.b_dec)
+        direction = (codes > 0).to(codes.dtype) @ coder.W_dec
+        product += (error * direction).sum()
+        squares += direction.square().sum()
+        active += codes.clamp(min=0).square().sum()
+        n_active += (codes > 0).sum()
+    best = product / squares.clamp(min=1e-12)
+    least = _LEAST_LIFT * (active / n_active).sqrt() if n_active else x.new_tensor(_LEAST_LIFT)
     return torch.maximum(best, least)

@@ -356,6 +356,11 @@ class _Run:
     def keep(self, found: Trained) -> None:
         """Take a trained variant, and write it into the folder."""
         self.trained[found.name] = found.coder
+        if (rows := found.training.split_to) is not None:
+            self.notes.append(
+                f"the device's memory ran out while {found.name} was trained; its batches went "
+                f"through in parts of {rows} tokens, with the same gradient"
+            )
         if self.folder:
             found.coder.save_model(self.folder / found.name)
             for file in self.folder.glob(f"{found.name}*.checkpoint"):

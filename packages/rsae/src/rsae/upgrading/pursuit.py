@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rsae.errors import ConfigError
+from rsae.memory import rows_at_once
 from rsae.sae.model import RSAE
 from rsae.sae.refinement import UNCALIBRATED, Pursuit, Refinement
 
@@ -140,7 +141,7 @@ class _FirstPass:
     def of(cls, coder: RSAE, x: Tensor, refinement: Refinement) -> _FirstPass:
         plain = replace(refinement, pursuit=None)
         targets, activations, refined = [], [], []
-        for rows in x.split(_BATCH):
+        for rows in x.split(rows_at_once(coder.cfg.d_sae, _BATCH)):
             z, target = coder.first_pass(rows.to(coder.device))
             targets.append(target.float())
             activations.append(z.float().to_sparse())
@@ -204,7 +205,8 @@ class _FirstPass:
     def measure(self, refinement: Refinement, threshold: Tensor) -> tuple[float, float]:
         """Mean squared error and mean L0 with a pursuit."""
         error = count = 0.0
-        for index in torch.arange(len(self.target), device=self.target.device).split(_BATCH):
+        every = torch.arange(len(self.target), device=self.target.device)
+        for index in every.split(rows_at_once(len(self.W_dec), _BATCH)):
             target = self.target[index]
             z, refined = (t.index_select(0, index).to_dense() for t in (self.z, self.refined))
             out = refinement.after_pursuit(refined, z, target, self.W_dec, threshold)
