@@ -123,10 +123,12 @@ def _store(
         splits = token_splits(
             host, args.text, args.tokens, context, heldout_tokens=args.eval_tokens
         )
-    # Nothing is trained, so calibration has the documents that training would have had.
     tokens = {"heldout": splits["heldout"]}
-    if plan["calibration_tokens"]:
-        tokens["calibration"] = splits["train"]
+    if n := plan["calibration_tokens"]:
+        # Other sequences of the held-out documents, so that an L0 matched there holds; where they
+        # are too few, the documents that training would have had.
+        near = splits["calibration"]
+        tokens["calibration"] = near.sample(n) if near.n_tokens >= n else splits["train"]
     with progress_on(console) as progress:
         return harvest(host, tokens, hook, args.out / "activations", progress=progress)
 
