@@ -41,7 +41,7 @@ from rsae.data.text import documents
 from rsae.errors import RsaeError
 from rsae.sae.load import describe, load_rsae
 from rsae.train.checkpoint import load_checkpoint
-from rsae.upgrading import fit_rational, pipeline
+from rsae.upgrading import fit_rational, run_folder
 from rsae.upgrading.config import config_from_toml
 from rsae_cli.problems import CommandLineError, check
 from rsae_evals import compare, evaluation_set
@@ -105,9 +105,9 @@ def run_of(folder: Path) -> None:
 def read_run(folder: Path) -> None:
     problems = []
     for step in (
-        lambda: pipeline._claim(folder, {"teacher": "relu"}, resume=True),
-        lambda: pipeline._rational(folder, UpgradeConfig()),
-        lambda: pipeline._kept_metrics(folder / "metrics.json"),
+        lambda: run_folder.claim(folder, {"teacher": "relu"}, resume=True),
+        lambda: run_folder.kept_rational(folder, UpgradeConfig()),
+        lambda: run_folder._kept_metrics(folder / "metrics.json"),
         lambda: load_checkpoint(folder / "rsae.checkpoint"),
     ):
         try:

@@ -228,10 +228,14 @@ def test_saelens_log_threshold_of_old_checkpoints(tmp_path):
 
 def test_saelens_finetuning_scale_multiplies_the_codes_before_decoding(tmp_path):
     parts, x = parts_and_inputs((5, 12, 4), torch.float32)
-    folder = formats.saelens(tmp_path, parts, "standard", finetuning_scaling_factor=True)
-    plain = load_teacher(folder)
+    plain, folder = (
+        formats.saelens(tmp_path / name, parts, "standard", finetuning_scaling_factor=True)
+        for name in ("plain", "scaled")
+    )
+    plain = load_teacher(plain)  # its tensors are mapped: the file must stay
     scale = torch.rand(12) + 0.5
     tensors = load_file(folder / "sae_weights.safetensors") | {"scaling_factor": scale}
+    (folder / "sae_weights.safetensors").unlink()
     save_file(tensors, folder / "sae_weights.safetensors")
     scaled = load_teacher(folder)
     torch.testing.assert_close(scaled.encode(x), plain.encode(x))
