@@ -21,8 +21,8 @@ from rsae_evals.sweep.members import Member, members_of
 __all__ = ["run"]
 
 _SETTINGS = (
-    "family", "keep", "only", "baselines", "steps", "tokens", "model", "hook", "text", "seed", "preset",
-    "config", "dtype",
+    "family", "keep", "only", "baselines", "steps", "tokens", "model", "hook", "text", "seed",
+    "preset", "config", "dtype",
 )  # fmt: skip
 _SOME_FAILED = 4
 
