@@ -25,6 +25,10 @@ __all__ = ["Problem", "check_degree", "check_number"]
 Degree = tuple[int, int]
 PARITIES = ("auto", "even", "odd")
 MAX_DEGREE = 10_000  # limit of each degree
+NO_WEIGHT = (
+    "weight is 0, or so small that errors underflow, at every point tried: return a positive "
+    "number, or multiply it by a constant"
+)
 MAX_RATIONAL = 500  # limit of min(m, n); the cost of a step is its cube, a second at 500
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from remez.errors import ConvergenceError, TargetError
 from remez.functions.callable import Target
 from remez.functions.zeros import LocalZero
-from remez.problem import Problem
+from remez.problem import NO_WEIGHT, Problem
 from remez.rational.protocol import RationalFunction
 from remez.solution import Solution, Status
 from remez.solver.ascent import ascend
@@ -145,6 +145,8 @@ def _chain(
                 yield small, exchange(small, [near], base_grid(small), soon), "warm start"
     reduced = reduce(problem, target)
     grid = base_grid(reduced)
+    if not (grid.w > np.finfo(float).tiny).any():
+        raise TargetError(NO_WEIGHT)
     known = zolotarev(reduced, grid)
     if known is not None:
         yield reduced, exchange(reduced, [known], grid, options), "zolotarev"

@@ -23,6 +23,7 @@ from remez.solution import Status
 from remez.verification.error_curve import Curve, alternation, count_of
 from remez.verification.judge import Verdict, keeps_sign
 from remez.verification.judge_grid import grid
+from remez.verification.narrow_features import candidates
 
 __all__ = ["judge_precise"]
 
@@ -52,6 +53,9 @@ def judge_precise(
     """
     sample = _Sampler(problem, rational)
     curve = sample.climbed(sample.curve(sample.points(hints, singular)), digits)
+    narrow = sample.narrow_features(curve)
+    if narrow:
+        curve = sample.climbed(curve.merge(sample.curve(narrow)), digits)
     size = abs(curve.e)
     error, tolerance = max(size), mp.mpf(10) ** -digits
     null = max(abs(curve.f - curve.e)) <= tolerance * error
@@ -60,7 +64,7 @@ def judge_precise(
     count = count_of(replace(problem, degree=possible), _defect(possible, rational.degree, null))
     points = _alternating(problem, curve, error, count)
     lower = min(size[points]) if points.size >= count else mp.zero
-    if rational.degree[1] > 0 and not keeps_sign(problem, curve):
+    if not mp.isfinite(error) or (rational.degree[1] > 0 and not keeps_sign(problem, curve)):
         status = Status.POLE
     elif error <= tolerance * max(abs(curve.f)) or error - lower <= 4 * tolerance * error:
         status = Status.CONVERGED
@@ -113,6 +117,21 @@ class _Sampler:
         return Curve(
             _objects(inside), *(_objects(list(column)) for column in zip(*rows, strict=True))
         )
+
+    def narrow_features(self, curve: Curve) -> list[Real]:
+        """Points between those of the curve near which fn bends, as seen in double precision."""
+        error, size = (float(max(abs(values))) for values in (curve.e, curve.f))
+        if not np.isfinite(error):
+            return []
+        known, target = np.unique(curve.x.astype(float)), self.problem.target()
+        with np.errstate(all="ignore"):
+            try:
+                target(known[:2])  # which finds out whether fn takes arrays
+                found = candidates(self.problem, target, known, error, size, lower=False)
+            except TargetError:  # fn cannot be evaluated with float64
+                return []
+        taken = set(curve.x)
+        return [x for x in map(mp.mpf, found.tolist()) if x not in taken]
 
     def contains(self, x: Real) -> bool:
         """Whether a point lies in the domain with its exact ends."""

@@ -25,9 +25,10 @@ from mpmath import mp
 
 from remez.errors import ConvergenceError, RemezError, TargetError
 from remez.functions.expression import as_expression
+from remez.functions.mpmath_callable import checked
 from remez.functions.working_precision import working_digits
 from remez.number_types import horner, to_mpf
-from remez.problem import Problem
+from remez.problem import NO_WEIGHT, Problem
 from remez.rational.arithmetic import Arithmetic, Number, fastest
 from remez.rational.multiprecision import MultiprecisionRational
 from remez.solution import Solution, Status
@@ -80,8 +81,27 @@ def fit_precise(
     if problem.samples is not None:
         raise TargetError("samples cannot be refined: pass the function to remez.fit")
     _check_numbers(problem)
-    arithmetic = arithmetic or fastest()
-    problem = replace(problem, domain=problem.domain.decimal())
+    fn, weight = problem.fn, problem.weight
+    problem = replace(
+        problem,
+        fn=checked(problem.target().fn),
+        domain=problem.domain.decimal(),
+        weight=checked(weight, "weight") if callable(weight) else weight,
+    )
+    _check_weight(problem)
+    solution = _solved(problem, digits, start, max_iterations, history, arithmetic or fastest())
+    return replace(solution, problem=replace(solution.problem, fn=fn, weight=weight))
+
+
+def _solved(
+    problem: Problem,
+    digits: int,
+    start: Solution | None,
+    max_iterations: int,
+    history: History | None,
+    arithmetic: Arithmetic,
+) -> Solution:
+    """`fit_precise` for callables that check their values."""
     division = divide(problem)
     problem = division.problem
     limit = math.inf
@@ -94,7 +114,12 @@ def fit_precise(
     search = Search(reduction, arithmetic, max_iterations, history)
     best: Solution | None = None
     for method, found in _attempts(search, start):
-        fit = finish(search, found, digits, method)
+        try:
+            fit = finish(search, found, digits, method)
+        except RemezError:
+            raise
+        except (ArithmeticError, ValueError):
+            continue  # a jump of fn between neighbouring numbers made the levelled error NaN
         if fit.converged and fit.error > 1.001 * limit:
             fit = replace(fit, status=Status.OPEN)
         best = fit if best is None or fit.converged else best
@@ -103,7 +128,7 @@ def fit_precise(
     if best is None:
         raise ConvergenceError(
             f"no alternating error was found on the way to type {problem.degree}: lower the "
-            "degree, or split the domain where fn is singular"
+            "degree, or split the domain where fn is singular or jumps"
         )
     return division.lift(best)
 
@@ -124,13 +149,27 @@ def _check_numbers(problem: Problem) -> None:
                 f"fn takes no mpmath numbers ({type(cause).__name__}: {cause}): use mpmath's "
                 "functions, an expression, or remez.targets"
             ) from cause
-        except (ArithmeticError, ValueError):
-            return  # points at which fn is undefined are reported elsewhere
+        except Exception:  # noqa: BLE001 - where fn fails is reported with the point
+            return
     if values[0] != values[1] and all(isinstance(value, float) for value in values):
         raise TargetError(
             "fn returns float64, which has no more than 16 digits: use mpmath's functions, an "
             "expression, or remez.targets"
         )
+
+
+def _check_weight(problem: Problem) -> None:
+    """Check that the weight is positive at one of a few points.
+
+    Raises:
+        TargetError: It is 0 at all of them.
+    """
+    weight = problem.weight
+    if not callable(weight):
+        return
+    points = problem.domain.spread(12, 0.6180339887498949)
+    if not any(weight(mp.mpf(float(x))) for x in points):
+        raise TargetError(NO_WEIGHT)
 
 
 def _attempts(search: Search, start: Solution | None) -> Iterator[tuple[str, Found]]:

@@ -176,6 +176,8 @@ def settle(
     near, least = points, NEAR  # the points of the least excess, once that is small
     for iteration in range(1, limit + 1):
         levelled = curve.levelled(points, q)
+        if not abs(levelled.error) >= 0:  # NaN: the weight is 0 at some of the points
+            return None
         scan = Scan.of(curve, levelled, points)
         watch(iteration, points, levelled, scan.largest, scan.one_sign)
         if scan.largest <= floor and scan.one_sign:
