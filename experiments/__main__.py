@@ -1,7 +1,7 @@
 """Teachers of every family, every variant beside every other, with intervals.
 
     python -m experiments --reduced                 # one model, layer and L0: 12 cells
-    python -m experiments --worlds                  # synthetic worlds with known features: 15 cells
+    python -m experiments --worlds                  # synthetic worlds with known features: 45 cells
     python -m experiments                           # 192 cells, hours; resumable in slices
     python -m experiments --only gemma3-270m        # the cells whose names contain this
     python -m experiments --tables                  # the tables of docs/rsae/results.md again
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from experiments.records import RESULTS
 from experiments.specification import (
     EXPERIMENTS,
     L1_BY_L0,
-    WORLD_FAMILIES,
     WORLD_STEPS,
-    WORLDS,
+    WorldCell,
+    world_cells,
 )
 
 Record = dict[str, Any]
@@ -92,17 +93,19 @@ def language_models(name: str, folder: Path) -> Iterable[Job]:
 
 
 def worlds(folder: Path) -> Iterable[Job]:
-    """The cells on synthetic worlds, which are made where they are missing."""
+    """The cells on synthetic worlds; a cell's world and teacher are made when it is run."""
     from experiments.worlds import run as run_cell
 
-    for seed in WORLDS:
-        made = folder / str(seed) / "teachers"
-        if missing := [f for f in WORLD_FAMILIES if not (made / f / "cfg.json").exists()]:
-            script = [sys.executable, "scripts/make_world.py", "--family", *missing]
-            where = ["--seed", str(seed), "--out", str(folder / str(seed))]
-            subprocess.run([*script, *where, "--teacher-seed", str(seed + 1000)], check=True)
-        for family in WORLD_FAMILIES:
-            yield f"{family}-{seed}", lambda s=seed, f=family: run_cell(s, f, WORLD_STEPS, folder)  # type: ignore[misc]
+    def run_one(cell: WorldCell) -> Record:
+        made = folder / cell.folder
+        if not (made / "teachers" / cell.family / "cfg.json").exists():
+            script = [sys.executable, "scripts/make_world.py", "--family", cell.family]
+            seeds = ["--seed", str(cell.world), "--teacher-seed", str(cell.teacher_seed)]
+            subprocess.run([*script, *seeds, "--out", str(made)], check=True)
+        return run_cell(cell, WORLD_STEPS, folder)
+
+    for cell in world_cells():
+        yield cell.name, partial(run_one, cell)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,41 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class WorldCell:
+    """One teacher of a synthetic world and everything that is made from it.
+
+    Attributes:
+        world: Random seed of the world.
+        family: Family of the teacher.
+        repetition: 0, 1, …: which of the world's teachers of this family.
+    """
+
+    world: int
+    family: str
+    repetition: int
+
+    @property
+    def offset(self) -> int:
+        """What is added to every random seed but the world's, so that no two cells share one."""
+        return 1_000 * self.repetition
+
+    @property
+    def teacher_seed(self) -> int:
+        """Random seed of the teacher and of the samples that it is trained on."""
+        return self.world + 1_000 + self.offset
+
+    @property
+    def folder(self) -> str:
+        """The folder of the world and its teachers."""
+        return f"{self.world}-{self.teacher_seed}"
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return f"{self.family}-{self.folder}"
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A set of cells and the sizes that they share.
 
@@ -94,7 +129,15 @@ EXPERIMENTS = {
     "full": Experiment({"smollm2": (8, 20), "gemma3-270m": (6, 12)}, (20, 50, 100, 200)),
 }
 
-#: Synthetic worlds on which nothing was chosen, each with teachers of its own.
+#: Synthetic worlds on which nothing was chosen, and how many teachers of each family a world has.
 WORLDS = (41, 42, 43)
+TEACHERS_PER_WORLD = 3
 WORLD_FAMILIES = (*FAMILIES, "matryoshka")
 WORLD_STEPS = 400
+
+
+def world_cells() -> Iterator[WorldCell]:
+    """All cells on synthetic worlds; an interrupted run has every world and family early."""
+    for repetition, world in product(range(TEACHERS_PER_WORLD), WORLDS):
+        for family in WORLD_FAMILIES:
+            yield WorldCell(world, family, repetition)

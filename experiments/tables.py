@@ -68,7 +68,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Group:
-    """The records of one model, layer, family and L0, one per seed."""
+    """The records of one model, layer, family and L0, one per seed; or of all worlds' teachers."""
 
     name: str
     family: str
@@ -118,19 +118,25 @@ class Group:
     def over_seeds(
         self, variant: str, baseline: str, figure: str, scale: Callable[[float], float] = float
     ) -> Interval:
-        """The interval of a difference over seeds, or worlds, alone."""
-        values = [
-            [scale(one["variants"][name]["figures"][figure]) for name in (variant, baseline)]
-            for one in self.records
-        ]
-        return interval_over_seeds([after - before for after, before in values])
+        """The interval of a difference over seeds, or worlds, alone.
+
+        Teachers of one world are no independent worlds, so their mean counts once.
+        """
+        differences: dict[int, list[float]] = {}
+        for place, one in enumerate(self.records):
+            after, before = (
+                scale(one["variants"][name]["figures"][figure]) for name in (variant, baseline)
+            )
+            differences.setdefault(one.get("world", place), []).append(after - before)
+        return interval_over_seeds([float(np.mean(values)) for values in differences.values()])
 
 
 def groups(folder: Path) -> list[Group]:
     """The records of a folder by group, families in the order of the page."""
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for name, record in read_records(folder).items():
-        by_name.setdefault(name.rpartition("-")[0], []).append(record)
+        group = name.partition("-") if "world" in record else name.rpartition("-")
+        by_name.setdefault(group[0], []).append(record)
     families = list(FAMILY)
     found = [
         Group(name, next(part for part in name.split("-") if part in FAMILY), records)
@@ -236,7 +242,7 @@ def worlds_table(found: Iterable[Group]) -> str:
                 )
             )
     columns = (
-        "family (worlds)", "variant", "MSE against teacher, %", "L0", "F1", "against teacher",
+        "family (teachers)", "variant", "MSE against teacher, %", "L0", "F1", "against teacher",
         "MCC", "against teacher", "Jaccard",
     )  # fmt: skip
     return markdown(columns, rows)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.specification import WorldCell
 from experiments.variants import make_variants
 from rsae.upgrading import sample_of
 from rsae_evals import Comparison, known_features
@@ -16,26 +17,25 @@ SAMPLE_SEED = 7_000  # plus the world's; teachers and evaluation have others
 FIGURES = ("mse", "l0", "f1", "mcc", "precision", "recall", "frac_alive")
 
 
-def run(world_seed: int, family: str, steps: int, folder: Path) -> dict[str, Any]:
+def run(cell: WorldCell, steps: int, folder: Path) -> dict[str, Any]:
     """The record of a cell.
 
     Args:
-        world_seed: Random seed of the world, in `folder`/SEED as scripts/make_world.py makes it;
-            the order of the batches has it too.
-        family: The family of the teacher.
+        cell: The cell; its world is in a folder of its own as scripts/make_world.py makes it.
         steps: Steps of each training.
         folder: The worlds; what is trained is kept beside them.
     """
     begin = time.perf_counter()
-    world = load_world(folder / str(world_seed))
-    x, _ = world.sample(SAMPLES, seed=SAMPLE_SEED + world_seed)
-    kept = folder / "upgrades" / f"{family}-{world_seed}"
+    world = load_world(folder / cell.folder)
+    seed = cell.world + cell.offset
+    x, _ = world.sample(SAMPLES, seed=SAMPLE_SEED + seed)
+    kept = folder / "upgrades" / cell.name
     saes = make_variants(
-        world.teacher(family), sample_of(x), steps=steps, seed=world_seed, folder=kept
+        world.teacher(cell.family), sample_of(x), steps=steps, seed=seed, folder=kept
     )
-    found = known_features(saes, world)
+    variants = described(known_features(saes, world))
     seconds = round(time.perf_counter() - begin)
-    return {"cell": f"{family}-{world_seed}", "seconds": seconds, "variants": described(found)}
+    return {"cell": cell.name, "world": cell.world, "seconds": seconds, "variants": variants}
 
 
 def described(comparison: Comparison) -> dict[str, Any]:

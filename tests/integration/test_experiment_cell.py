@@ -4,6 +4,7 @@ import json
 
 import pytest
 from experiments import tables, worlds
+from experiments.specification import WorldCell
 
 import rsae_evals.synthetic as synthetic
 
@@ -11,10 +12,11 @@ import rsae_evals.synthetic as synthetic
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worlds")
-    (folder / "5").symlink_to(next(iter(synthetic.__path__)) + "/data")
+    cell = WorldCell(5, "topk", 0)
+    (folder / cell.folder).symlink_to(next(iter(synthetic.__path__)) + "/data")
     before, worlds.SAMPLES = worlds.SAMPLES, 40_960
     try:
-        return worlds.run(5, "topk", 2, folder)
+        return worlds.run(cell, 2, folder)
     finally:
         worlds.SAMPLES = before
 

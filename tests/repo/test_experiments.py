@@ -2,6 +2,7 @@
 
 import copy
 import json
+import statistics
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from experiments import tables
 from experiments.__main__ import run
 from experiments.language import chosen_documents, first_sequences
 from experiments.records import RESULTS, SHARED
-from experiments.specification import EXPERIMENTS
+from experiments.specification import EXPERIMENTS, WORLDS, world_cells
 
 from rsae.data.text import Tokens, documents, split
 
@@ -36,6 +37,26 @@ def test_cells_come_seed_by_seed_so_that_each_family_is_there_early():
     assert [cell.family for cell in cells[:4]] == ["relu", "jumprelu", "topk", "batchtopk"]
     assert len({cell.name for cell in cells}) == len(cells) == 12
     assert len(list(EXPERIMENTS["full"].cells())) == 192
+
+
+def test_no_two_teachers_of_worlds_share_a_seed():
+    cells = list(world_cells())
+    assert len({cell.name for cell in cells}) == len(cells) == 45
+    seeds = {(cell.family, cell.teacher_seed) for cell in cells}
+    assert len(seeds) == len(cells)
+    assert {cell.world for cell in cells[:15]} == set(WORLDS)
+
+
+def test_teachers_of_one_world_count_as_one_world():
+    records = [
+        {"world": world, "variants": {"teacher": {"figures": {"f1": 0.5}}, "rational": after}}
+        for world, f1 in ((41, 0.5), (41, 0.7), (42, 0.6), (42, 0.8), (43, 0.8))
+        for after in ({"figures": {"f1": f1}},)
+    ]
+    found = tables.Group("topk", "topk", records).over_seeds("rational", "teacher", "f1")
+    means = [0.1, 0.2, 0.3]  # Student's interval over three worlds, t = 4.3027
+    assert found.estimate == pytest.approx(0.2)
+    assert found.high - 0.2 == pytest.approx(4.3027 * statistics.stdev(means) / 3**0.5, rel=1e-4)
 
 
 def test_a_finished_cell_is_not_run_again(tmp_path):
