@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mpmath import mp
 
 import remez
 from remez import CodeError
@@ -41,6 +42,9 @@ TAKEN = {
         "sincos",
         "index",
         "isnan",
+        "M_PI",
+        "linux",
+        "DBL_MAX",
     ],
     "python": ["def", "None", "asarray", "f32", "match", "x", "1a"],
     "numba": ["lambda", "numba", "f32"],
@@ -231,3 +235,17 @@ def test_coefficients_survive_json(basis):
 def test_an_unknown_basis():
     with pytest.raises(CodeError, match="chebyshev"):
         remez.fit("exp", (2, 2)).coefficients("legendre")
+
+
+@pytest.mark.parametrize("scheme", ["horner", "estrin"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("domain", [(-1, 1), (0.1, 0.3), (3, 7)])
+@pytest.mark.parametrize("text", ["1", "0*x", "pi"])
+def test_the_code_of_a_constant_computes_nothing_else(text, domain, dtype, scheme):
+    """Other assignments would be unused variables, which C compilers warn of."""
+    code = generate_code(remez.fit(text, (5, 3), domain), "c", dtype=dtype, scheme=scheme)
+    assert len(code.program.assignments) == 1
+    assert code.digits_lost >= 0
+    value = float(code.program(np.array([domain[0]]), np.dtype(dtype).type)[0])
+    with mp.workdps(30):
+        assert abs(value - {"1": 1, "0*x": 0, "pi": +mp.pi}[text]) <= code.bound

@@ -68,7 +68,9 @@ class Code:
 
     @property
     def digits_lost(self) -> float:
-        """The decimal logarithm of `bound` divided by the error of the fit."""
+        """The decimal logarithm of `bound` divided by the error of the fit, at least 0."""
+        if self.bound <= self.best:
+            return 0.0
         return math.log10(self.bound / self.best) if self.best > 0 else math.inf
 
     def __str__(self) -> str:

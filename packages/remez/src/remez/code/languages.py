@@ -207,6 +207,11 @@ uint8_t uint16_t uint32_t uint64_t float_t double_t FILE fpos_t clock_t time_t t
 sig_atomic_t va_list wint_t div_t ldiv_t lldiv_t imaxabs imaxdiv imaxdiv_t
 fpclassify isfinite isinf isnan isnormal signbit isgreater isgreaterequal isless islessequal
 islessgreater isunordered iseqsig issignaling finite HUGE_VAL HUGE_VALF HUGE_VALL
+unix linux M_E M_LOG2E M_LOG10E M_LN2 M_LN10 M_PI M_PI_2 M_PI_4 M_1_PI M_2_PI M_2_SQRTPI M_SQRT2
+M_SQRT1_2 FLT_MAX FLT_MIN FLT_EPSILON FLT_DIG DBL_MAX DBL_MIN DBL_EPSILON DBL_DIG INT_MAX INT_MIN
+UINT_MAX LONG_MAX LONG_MIN CHAR_BIT CHAR_MAX CHAR_MIN RAND_MAX EXIT_SUCCESS EXIT_FAILURE BUFSIZ
+SEEK_SET SEEK_CUR SEEK_END FP_NAN FP_INFINITE FP_ZERO FP_SUBNORMAL FP_NORMAL DOMAIN SING OVERFLOW
+UNDERFLOW PLOSS TLOSS EDOM ERANGE EILSEQ
 """
 # <math.h> and <complex.h>, each also with the suffixes f and l
 _C_MATHS = """

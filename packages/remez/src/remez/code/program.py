@@ -99,9 +99,9 @@ def of_monomial(form: Monomial, scheme: str, offset: float = 0.0) -> Program:
     powers = _Powers(t, assignments)
     p = _polynomial(form.p, powers, scheme)
     if len(form.q) == 1 and form.q[0] == 1:
-        return Program((*assignments, ("r", _plus(p, offset))))
+        return _needed([*assignments, ("r", _plus(p, offset))])
     q = _polynomial(form.q, powers, scheme)
-    return Program((*assignments, ("p", p), ("q", q), ("r", _plus(("p", "/", "q"), offset))))
+    return _needed([*assignments, ("p", p), ("q", q), ("r", _plus(("p", "/", "q"), offset))])
 
 
 def _plus(tree: Tree, offset: float) -> Tree:
@@ -124,7 +124,18 @@ def of_product(form: Product) -> Program:
         value = f"r{k}"
     if not assignments or isinstance(value, float):
         assignments.append(("r", value))
-    return Program(tuple(assignments))
+    return _needed(assignments)
+
+
+def _needed(assignments: Sequence[tuple[str, Tree]]) -> Program:
+    """The program without assignments that its value does not depend on."""
+    kept: list[tuple[str, Tree]] = []
+    used = {assignments[-1][0]}
+    for name, tree in reversed(assignments):
+        if name in used:
+            kept.append((name, tree))
+            used.update(_names(tree))
+    return Program(tuple(reversed(kept)))
 
 
 def of_composite(form: Composite) -> Program:
