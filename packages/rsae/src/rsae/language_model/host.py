@@ -30,7 +30,7 @@ positions 1 to 3 has a residual norm 150 times the median and would be most of a
 
 _HOOK = re.compile(
     r"blocks\.(\d+)\.(hook_resid_pre|hook_resid_mid|hook_resid_post|hook_attn_out|hook_mlp_out"
-    r"|attn\.hook_z)"
+    r"|attn\.hook_z|mlp\.hook_in|ln2\.hook_normalized)"
 )
 _Z = ".attn.hook_z"
 
@@ -42,6 +42,7 @@ class Host:
     The hooks are the residual stream (``hook_resid_pre``, ``hook_resid_mid``, ``hook_resid_post``),
     what attention and the MLP add to it (``hook_attn_out``, ``hook_mlp_out``), and the heads'
     outputs before they are mixed (``attn.hook_z``), all heads beside one another in one vector.
+    Transcoders read the MLP's input (``mlp.hook_in``, ``ln2.hook_normalized``).
 
     Shapes: ids (batch, ctx) int64; activations (batch, ctx, width), the width `hook_width`;
     logits (batch, ctx, vocab).
@@ -186,7 +187,8 @@ class Host:
         self,
         ids: Tensor,
         hook_name: str | None = None,
-        replace: Callable[[Tensor], Tensor] | None = None,
+        replace: Callable[..., Tensor] | None = None,
+        input_hook: str | None = None,
     ) -> Tensor:
         """Next-token logits, (batch, ctx, vocab), edited at a hook on their way.
 
@@ -195,6 +197,8 @@ class Host:
             hook_name: Where to edit; None leaves the model as it is.
             replace: Maps the (n, width) activations at the n positions that are not special (see
                 :meth:`is_special`) to what takes their place; the others keep theirs.
+            input_hook: A hook before ``hook_name``, for transcoders: ``replace`` is then called
+                with the activations there and those at ``hook_name``.
         """
         self._check_length(ids)
         ids = ids.to(self.device)
@@ -203,14 +207,22 @@ class Host:
                 return self.bridge(ids, use_cache=False)
         self.check_hook(hook_name)
         ordinary = ~self.is_special(ids)
+        read: list[Tensor] = []
+
+        def keep(residual: Tensor, hook: Any) -> None:
+            read.append(_joined(residual, str(input_hook))[ordinary])
 
         def edit(residual: Tensor, hook: Any) -> Tensor:
             edited = residual.clone()
-            new = replace(_joined(residual, hook_name)[ordinary])
+            new = replace(*read, _joined(residual, hook_name)[ordinary])
             edited[ordinary] = new.reshape(-1, *residual.shape[2:]).to(residual.dtype)
             return edited
 
-        with self._hooked([(hook_name, edit)]):
+        hooks: list[tuple[str, Callable[..., Any]]] = [(hook_name, edit)]
+        if input_hook is not None:
+            self.check_hook(input_hook)
+            hooks.insert(0, (input_hook, keep))
+        with self._hooked(hooks):
             return self.bridge(ids, use_cache=False)
 
     def _check_length(self, ids: Tensor) -> None:

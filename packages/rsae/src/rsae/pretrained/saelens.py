@@ -75,7 +75,7 @@ _REFUSED = {
     **dict.fromkeys(
         ("transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder"),
         "it maps the input of an MLP to its output, and an upgrade trains reconstructions of the "
-        "very activations that are read",
+        "very activations that are read (rsae.load_transcoder refines and evaluates it in Python)",
     ),
 }
 

@@ -1,0 +1,197 @@
+"""Transcoders: SAELens' own classes compute the same, and the refinement explains the output."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sae_lens import SAE
+from sae_lens.registry import get_sae_class
+from sae_lens.saes.sae import SAEMetadata
+from tests.rsae.tiny_model import save_tiny_model
+
+import rsae
+from rsae import Refinement, Transcoder, load_transcoder
+from rsae.data import harvest
+from rsae.data.document import Document
+from rsae.data.text import tokenize
+from rsae.errors import ConfigError, CorruptFileError, TeacherError
+from rsae.language_model.host import load_host
+from rsae.sae.refinement import Pursuit
+from rsae_evals import EvaluationError, downstream, reconstruction
+
+ARCHITECTURES = (
+    "transcoder",
+    "skip_transcoder",
+    "jumprelu_transcoder",
+    "jumprelu_skip_transcoder",
+)
+IN, OUT = "blocks.1.mlp.hook_in", "blocks.1.hook_mlp_out"
+
+
+def plain(architecture="skip_transcoder", d_in=8, d_out=8, d_sae=24, seed=0):
+    cls, config = get_sae_class(architecture)
+    metadata = SAEMetadata(hook_name=IN, hook_name_out=OUT, model_name="tiny")
+    sae = cls(
+        config(d_in=d_in, d_out=d_out, d_sae=d_sae, apply_b_dec_to_input=False, metadata=metadata)
+    )
+    g = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in sae.named_parameters():
+            value.copy_(torch.randn(value.shape, generator=g) / 3)
+            if name == "threshold":
+                value.abs_()
+    return sae.requires_grad_(False)
+
+
+def pairs(n=50, d_in=8, d_out=8):
+    g = torch.Generator().manual_seed(1)
+    return torch.randn(n, d_in, generator=g), torch.randn(n, d_out, generator=g)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_without_a_refinement_it_computes_what_saelens_does_also_from_its_file(
+    tmp_path, architecture
+):
+    sae = plain(architecture, d_out=5)
+    x, y = pairs(d_out=5)
+    Transcoder(sae).save(tmp_path)
+    found = load_transcoder(tmp_path)
+    assert (found.d_in, found.d_out, found.d_sae) == (8, 5, 24)
+    assert (found.input_hook, found.output_hook) == (IN, OUT)
+    for one in (Transcoder(sae), found):
+        torch.testing.assert_close(one.encode(x, y), sae.encode(x))
+        torch.testing.assert_close(one.reconstruct(x), sae(x))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_refined_one_is_a_plain_transcoder_to_saelens_and_refined_here(tmp_path, architecture):
+    sae = plain(architecture)
+    x, y = pairs()
+    refined = Transcoder(sae).refine(Refinement(steps=4))
+    refined.save(tmp_path)
+    again = load_transcoder(tmp_path)
+    assert again.refinement == refined.refinement
+    torch.testing.assert_close(again.encode(x, y), refined.encode(x, y))
+    theirs = SAE.load_from_disk(tmp_path)
+    assert type(theirs) is type(sae)
+    torch.testing.assert_close(theirs(x), sae(x))
+    again.refine(None).save(tmp_path)
+    assert load_transcoder(tmp_path).refinement is None
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(ARCHITECTURES),
+    st.integers(0, 10_000),
+    st.integers(1, 7),
+    st.sampled_from(["cg", "exact"]),
+)
+def test_refinement_raises_no_tokens_error_and_adds_no_feature(architecture, seed, d_out, method):
+    transcoder = Transcoder(plain(architecture, d_out=d_out, seed=seed))
+    x, y = pairs(d_out=d_out)
+    refined = transcoder.refine(Refinement(method))
+    before = (y - transcoder.reconstruct(x)).square().sum(dim=1)
+    after = (y - refined.reconstruct(x, y)).square().sum(dim=1)
+    assert (after <= before * (1 + 1e-4) + 1e-5).all()
+    new = (refined.encode(x, y) != 0) & (transcoder.encode(x) == 0)
+    assert not new.any()
+
+
+def test_the_exact_refinement_solves_the_least_squares_of_what_the_skip_leaves():
+    sae = plain("skip_transcoder", d_out=20, d_sae=6)
+    with torch.no_grad():
+        sae.b_enc.fill_(50.0)  # every feature fires
+    x, _ = pairs()
+    wanted = torch.rand(len(x), 6, generator=torch.Generator().manual_seed(2)) + 0.5
+    y = wanted @ sae.W_dec + sae.b_dec + x @ sae.W_skip.T
+    found = Transcoder(sae, Refinement("exact")).encode(x, y)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_what_cannot_be_is_said(tmp_path):
+    x, y = pairs()
+    refined = Transcoder(plain(), Refinement())
+    with pytest.raises(ConfigError, match="needs the output"):
+        refined.encode(x)
+    with pytest.raises(ConfigError, match=r"shape \(3, 8\)"):
+        refined.encode(x, y[:3])
+    with pytest.raises(ConfigError, match="without pursuit"):
+        refined.refine(Refinement(pursuit=Pursuit(0.5, 0.0)))
+    with pytest.raises(ConfigError, match="SAELens"):
+        Transcoder(x)
+    with pytest.raises(TeacherError, match=r"no cfg\.json"):
+        load_transcoder(tmp_path)
+    refined.save(tmp_path)
+    with pytest.raises(TeacherError, match=r"rsae\.load_transcoder"):
+        rsae.load_teacher(tmp_path)
+    config = json.loads((tmp_path / "cfg.json").read_text())
+    (tmp_path / "cfg.json").write_text(json.dumps({**config, "d_sae": 7}))
+    with pytest.raises(CorruptFileError, match="do not fit"):
+        load_transcoder(tmp_path)
+    (tmp_path / "cfg.json").write_text(json.dumps({**config, "architecture": "standard"}))
+    with pytest.raises(TeacherError, match="no transcoder"):
+        load_transcoder(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return load_host(save_tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def tokens(tiny):
+    return tokenize(tiny, [Document("a", " ".join(f"w{i % 20}" for i in range(90)))], 12)
+
+
+def test_pairs_are_harvested_and_measured(tiny, tokens, tmp_path):
+    store = harvest(tiny, {"train": tokens}, [IN, OUT], tmp_path / "store")
+    x, y = store.split("train", IN), store.split("train", OUT)
+    transcoder = Transcoder(plain("skip_transcoder"))
+    before = reconstruction(transcoder, x, targets=y, batch_size=7)
+    error = (y.tensor() - transcoder.sae(x.tensor())).square().sum(dim=1).mean().item()
+    assert before["mse"] == pytest.approx(error, rel=1e-5)
+    after = reconstruction(transcoder.refine(Refinement()), x, targets=y)
+    assert after["mse"] < before["mse"]
+    assert after["l0"] <= before["l0"]
+    with pytest.raises(EvaluationError, match="as many tokens"):
+        reconstruction(transcoder, x, targets=y.tensor()[:-1])
+    with pytest.raises(EvaluationError, match="two sites"):
+        reconstruction(plain(), x.tensor(), targets=y.tensor())
+
+
+def test_the_splice_reads_the_mlps_input_and_replaces_its_output(tiny, tokens):
+    state = tiny.bridge.original_model.state_dict()
+    weights = {
+        name: next(v for k, v in state.items() if "layers.1.mlp" in k and name in k)
+        for name in ("gate_proj", "up_proj", "down_proj")
+    }
+    ordinary = ~tiny.is_special(tokens.ids)
+    seen = []
+
+    def own(x, y):
+        seen.append((x, y))
+        gate, up = x @ weights["gate_proj"].T, x @ weights["up_proj"].T
+        return (torch.nn.functional.silu(gate) * up) @ weights["down_proj"].T
+
+    with torch.no_grad():
+        spliced = tiny.logits(tokens.ids, OUT, own, IN)
+    torch.testing.assert_close(spliced, tiny.logits(tokens.ids))
+    expected = tiny.residuals(tokens.ids, [IN, OUT])
+    torch.testing.assert_close(seen[0], tuple(expected[hook][ordinary] for hook in (IN, OUT)))
+    transcoder = Transcoder(plain("jumprelu_skip_transcoder"))
+    found = downstream(transcoder, tiny, tokens, OUT, input_hook=IN)
+    theirs = tiny.logits(tokens.ids, OUT, lambda x, y: transcoder.sae(x), IN)
+    log_p = torch.log_softmax(theirs[:, :-1].double(), dim=-1)
+    loss = -log_p.gather(-1, tokens.ids[:, 1:, None])[..., 0]
+    counted = ~torch.isnan(torch.from_numpy(found.ce_spliced))
+    torch.testing.assert_close(
+        torch.from_numpy(found.ce_spliced)[counted], loss[counted], rtol=1e-5, atol=1e-5
+    )
+    with pytest.raises(EvaluationError, match="two sites"):
+        downstream(plain(), tiny, tokens, OUT, input_hook=IN)
+    narrow = replace(transcoder, sae=plain(d_out=5))
+    with pytest.raises(EvaluationError, match="d_out = 5"):
+        downstream(narrow, tiny, tokens, OUT, input_hook=IN)
