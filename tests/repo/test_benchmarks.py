@@ -8,6 +8,7 @@ from benchmarks.remez import __main__ as bench
 from benchmarks.remez import filters
 from benchmarks.remez.problems import PROBLEMS
 from benchmarks.remez.solvers import SOLVERS
+from benchmarks.rsae import release
 
 ANSWERED = next(one for one in PROBLEMS if one.name == "exp")
 MUST_FAIL = next(one for one in PROBLEMS if one.error is None)
@@ -62,3 +63,20 @@ def test_filters_compare_two_answers_on_one_grid(monkeypatch):
     for row in result["filters"]:
         assert 0.95 < row["ours"]["error"] / row["theirs"]["error"] <= 1
     assert result["polynomials"][0]["error"] == pytest.approx(0.0138, rel=0.03)  # 0.28/20
+
+
+def test_a_release_is_counted_whole_and_its_hours_follow_from_the_rates():
+    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+
+    for site in release.WIDTH_OF_SITE:
+        listed = get_pretrained_saes_directory()[f"gemma-scope-2b-pt-{site}"].saes_map
+        assert sum(one.count for one in release.groups(site)) == len(listed)
+    rates = {"1,2,3": {"rsae": {"step": 3.0}, "product": {"step": 1.5}}}
+    given = release.Assumptions(release.overhead(rates), 1e6, 1e12, 2.0, 1.0)
+    assert given.overhead == 2.0
+    group = release.Group("ten", 10, 1_000, 10_000)  # 20 M weights: 0.52 GiB in training
+    assert group.fit(given) == 3
+    # 4e7 operations a token in training and 5.2e9 in each of four passes of the model
+    assert group.training_hours(given) * 3600 == pytest.approx(400)
+    assert group.model_hours(given) * 3600 == pytest.approx(20_800)
+    assert release.Group("giant", 1, 1_000, 10**6).fit(given) == 0

@@ -10,13 +10,15 @@ from rsae.upgrading.config import UpgradeConfig
 from rsae.upgrading.finetune import trainings
 from rsae.upgrading.plan import plan
 
-__all__ = ["estimate", "peak_memory_gib"]
+__all__ = ["COPIES", "estimate", "peak_memory_gib"]
 
 _GIB = 2**30
 _TOKENS_PER_SECOND = 1_400  # caching activations of a 135M model at its middle, two CPU cores
 _FLOPS = 5e10  # of one product on one CPU core, sustained
 _OVERHEAD = 4.0  # of a training step over its one dense product
-_COPIES = 7  # of the weights: themselves, gradients, two moments, a snapshot of three of these
+COPIES = 7
+"""What training holds of the weights: themselves, gradients, two moments, a snapshot of three."""
+
 _BASE_GIB = 2.0  # interpreter, libraries, a small language model
 
 
@@ -26,7 +28,7 @@ def estimate(teacher: Teacher, config: UpgradeConfig, n_tokens: int) -> dict[str
     planned = plan(teacher, config)
     product = 2 * train.batch_size * teacher.d_in * teacher.d_sae
     batch = train.batch_size * teacher.d_sae
-    size = 4 * (_COPIES * weights + 3 * batch + n_tokens * teacher.d_in / 2)
+    size = 4 * (COPIES * weights + 3 * batch + n_tokens * teacher.d_in / 2)
     return {
         "teacher": teacher.source,
         "family": teacher.family,
