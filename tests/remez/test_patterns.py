@@ -88,3 +88,21 @@ def test_a_warm_start_from_another_pattern_finds_the_better_one():
     cold = remez.fit(np.exp, (3, 2), domain)
     warm = remez.fit(np.exp, (3, 2), domain, start=start)
     assert warm.error == pytest.approx(cold.error, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("fn", "degree", "domain"),
+    [
+        (lambda x: np.sin(5 * x), (0, 4), [(-1, -0.5), (-0.1, 0.1), (0.6, 1)]),
+        (lambda x: np.abs(np.sin(7 * x)), (11, 3), [(-1, -0.3), (0.2, 1)]),
+        (lambda x: 1 / (1 + np.exp(-300 * x)), (0, 5), [(-1, -0.3), (0.2, 1)]),
+    ],
+)
+def test_a_union_without_an_accepted_first_pattern_goes_on_with_the_others(fn, degree, domain):
+    """No pattern has an error to improve on then, which is no input of a linear program."""
+    try:
+        fit = remez.fit(fn, degree, domain)
+    except remez.ConvergenceError:
+        return
+    x = np.concatenate([np.linspace(a, b, 20_001) for a, b in domain])
+    assert np.abs(fn(x) - fit(x)).max() <= fit.error * (1 + 1e-3)

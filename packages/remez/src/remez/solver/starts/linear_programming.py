@@ -99,9 +99,11 @@ def attain(
 def improvable(reduced: Reduced, points: Samples, error: float) -> bool:
     """Whether p/q with the reduced problem's signs can have an error below ``error``.
 
-    False says that none can, on the points; True may also mean that rounding hides it, or that
-    the program was too hard.
+    A constant improves on an infinite one. False says that none can, on the points; True may also
+    mean that rounding hides it, or that the program was too hard.
     """
+    if not np.isfinite(error):
+        return True
     points = points[points.w > 0]
     side = sign_of_product(points.u, reduced.sign_changes)
     now = _begin(points, None)
