@@ -29,7 +29,7 @@ def refined(family: str, **settings) -> RSAE:
 @st.composite
 def problems(draw, max_d=110):
     """(z, target, decoder): any shape, any number of active features, degenerate decoder rows."""
-    shape = draw(st.sampled_from([(1,), (7,), (2, 3), (0,), (3, 0, 2)]))
+    shape = draw(st.sampled_from([(1,), (7,), (2, 3), (0,), (3, 0, 2), (20,)]))
     d, d_sae = draw(st.integers(1, max_d)), draw(st.integers(1, 70))
     g = torch.Generator().manual_seed(draw(st.integers(0, 10_000)))
     decoder = torch.randn(d_sae, d, generator=g) * torch.rand(d_sae, 1, generator=g) * 3
@@ -75,13 +75,29 @@ def test_the_compiled_loops_and_the_batched_products_are_one_algorithm(problem):
 
 @pytest.mark.parametrize("name", ["cg", "minimax"])
 @pytest.mark.parametrize("d", [5, 96, 97, 300])
-def test_compiled_and_batched_activations_agree_to_rounding(name, d):
+@pytest.mark.parametrize("tokens", [9, 300])  # of 400 features: by rows, by their Gram matrix
+def test_compiled_and_batched_activations_agree_to_rounding(name, d, tokens):
     g = torch.Generator().manual_seed(d)
     decoder = torch.nn.functional.normalize(torch.randn(400, d, generator=g), dim=1)
-    z = (torch.rand(9, 400, generator=g) < 0.02) * (torch.rand(9, 400, generator=g) + 0.2)
-    target = z * 1.2 @ decoder + 0.3 * torch.randn(9, d, generator=g) / d**0.5
+    z = torch.rand(tokens, 400, generator=g) + 0.2
+    z = z * (torch.rand(tokens, 400, generator=g) < 0.02)
+    target = z * 1.2 @ decoder + 0.3 * torch.randn(tokens, d, generator=g) / d**0.5
     ours = METHODS[name](z, target, decoder)
     theirs = METHODS[name](z.double(), target.double(), decoder.double())
+    torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_that_change_without_a_trace_are_seen():
+    g = torch.Generator().manual_seed(3)
+    decoder = torch.randn(40, 60, generator=g)
+    z = torch.rand(80, 40, generator=g) * (torch.rand(80, 40, generator=g) < 0.1)
+    target = torch.randn(80, 60, generator=g)
+    Refinement()(z, target, decoder)
+    version = decoder._version
+    decoder.data[:, :30] *= 2
+    assert decoder._version == version
+    ours = Refinement()(z, target, decoder)
+    theirs = Refinement()(z.double(), target.double(), decoder.double())
     torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-4)
 
 

@@ -6,6 +6,8 @@ loops compute, and why, is in `rsae.sae.refinement`, whose batched products are 
 Cost per token with k active features: the k decoder rows are copied once into a buffer of column
 blocks, and one application of G = D D^T reads a block twice while it is in the L1 cache. The last
 step needs no gradient after it: K steps read the buffer K + 1 times, 4 (K + 1/2) k d operations.
+Where the Gram matrix of all decoder rows is at hand, k^2 of its entries are gathered instead, and
+a token costs 2 k d + 2 (K + 1) k^2 operations.
 
 Shapes: n tokens, d = d_in, d_sae features, k active features of a token.
 """
@@ -15,11 +17,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["refine_rows"]
+__all__ = ["refine_rows", "refine_with_gram"]
 
 _BLOCK = 96  # columns: 64 rows of 96 float32 are 24 KiB, which an L1 cache of 32 KiB holds
 _GROUP = 4  # rows taken together, so that the products load each element of q once for all
 _SCAN = 32  # entries that are tested for a nonzero value together
+_TOKENS = 256  # whose decoder rows are read before the Gram matrix: a cache does not hold both
 
 # NaN and infinity keep their meaning, because the guard relies on it; only the order of sums is
 # left to the compiler.
@@ -268,3 +271,155 @@ def refine_rows(z, target, decoder, out, first, last, fixed, begin, end):  # typ
         for i in range(active):
             j = columns[i]
             out[token, j] = y[i] * inverse[i] if better else z[token, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _gather(gram, columns, active, rows, inverse):  # type: ignore[no-untyped-def]
+    """Write `inverse`, the reciprocals of the active rows' norms, and G of the unit rows."""
+    one = gram.dtype.type(1)
+    for i in range(active):
+        square = gram[columns[i], columns[i]]
+        # A zero row has no direction, and its activation stays.
+        inverse[i] = one / np.sqrt(square) if square > 0 else one
+    for i in range(active):  # half of G; the loads are what takes time
+        of_all, scale = gram[columns[i]], inverse[i]
+        for j in range(i + 1):
+            rows[i, j] = of_all[columns[j]] * (scale * inverse[j])
+    for i in range(active):
+        for j in range(i):
+            rows[j, i] = rows[i, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _at_target(decoder, columns, active, target, products):  # type: ignore[no-untyped-def]
+    """products = W t for the active decoder rows W."""
+    last = active - 1
+    for i in range(0, active, _GROUP):
+        j1, j2, j3 = min(i + 1, last), min(i + 2, last), min(i + 3, last)
+        w0, w1 = decoder[columns[i]], decoder[columns[j1]]
+        w2, w3 = decoder[columns[j2]], decoder[columns[j3]]
+        a = b = c = d = decoder.dtype.type(0)
+        for j in range(target.size):
+            a += w0[j] * target[j]
+            b += w1[j] * target[j]
+            c += w2[j] * target[j]
+            d += w3[j] * target[j]
+        # In this order a last group of fewer, which repeats its last row, writes that row's value.
+        products[i], products[j1], products[j2], products[j3] = a, b, c, d
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _apply(rows, p, active, product):  # type: ignore[no-untyped-def]
+    """product = G p; return p . G p."""
+    total = p[0] - p[0]
+    for i in range(active):
+        row, value = rows[i], p[0] - p[0]
+        for j in range(active):
+            value += row[j] * p[j]
+        product[i] = value
+        total += value * p[i]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _gram_steps(rows, y, gradient, inside, active, sizes, fixed, p, product, error, scale):  # type: ignore[no-untyped-def]
+    """As `_steps`, with G at hand; `scale` is |t|^2, in units of which the gradient is rounded."""
+    eps = np.finfo(y.dtype).eps
+    before = y.dtype.type(0)
+    p[:active] = 0
+    for k in range(sizes.size):
+        square = y.dtype.type(0)
+        for i in range(active):
+            square += inside[i] * gradient[i] * gradient[i]
+        if not square > active * (eps * eps) * scale:
+            break  # what is left of the gradient is rounding
+        beta = square / before if before > 0 and not fixed else before - before
+        before = square
+        length = y.dtype.type(0)
+        for i in range(active):
+            p[i] = inside[i] * gradient[i] + beta * p[i]
+            length += p[i] * p[i]
+        curvature = _apply(rows, p, active, product)
+        if not curvature > active * eps * length:
+            break  # a direction in which duplicate decoder rows cancel
+        alpha = sizes[k] if fixed else square / curvature
+        for i in range(active):
+            y[i] += alpha * p[i]
+            gradient[i] -= alpha * product[i]
+        error += alpha * (alpha * curvature - square - square)
+    return error
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _gram_restart(rows, y, start, gradient_at_start, active, p, product, gradient):  # type: ignore[no-untyped-def]
+    """gradient = D r at y; return |r|^2 less what it was at the start."""
+    change = y[0] - y[0]
+    for i in range(active):
+        p[i] = y[i] - start[i]
+        change -= 2 * p[i] * gradient_at_start[i]
+    change += _apply(rows, p, active, product)
+    for i in range(active):
+        gradient[i] = gradient_at_start[i] - product[i]
+    return change
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def _refine_one(z, scale, gram, columns, at_start, rows, work, out, first, last, fixed):  # type: ignore[no-untyped-def]
+    """Refine one token whose products with the target, W t, are in `at_start`."""
+    active = columns.size
+    inverse, y, gradient, inside, p, product, start = (
+        work[0], work[1], work[2], work[3], work[4], work[5], work[6],
+    )  # fmt: skip
+    _gather(gram, columns, active, rows, inverse)
+    for i in range(active):
+        start[i] = y[i] = z[columns[i]] / inverse[i]
+        inside[i] = 1
+    _apply(rows, start, active, product)
+    for i in range(active):
+        at_start[i] = at_start[i] * inverse[i] - product[i]
+        gradient[i] = at_start[i]
+    zero = scale - scale
+    change = _gram_steps(rows, y, gradient, inside, active, first, fixed, p, product, zero, scale)
+    if _drop(y, inside, active):
+        change = _gram_restart(rows, y, start, at_start, active, p, product, gradient)
+        change = _gram_steps(
+            rows, y, gradient, inside, active, last, fixed, p, product, change, scale
+        )
+        if _drop(y, inside, active):
+            change = _gram_restart(rows, y, start, at_start, active, p, product, gradient)
+    better = np.isfinite(change) and change <= 0
+    for i in range(active):
+        out[columns[i]] = y[i] * inverse[i] if better else z[columns[i]]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_MATH)
+def refine_with_gram(z, target, decoder, gram, out, first, last, fixed, begin, end):  # type: ignore[no-untyped-def]
+    """As `refine_rows`, with `gram`, the products of all decoder rows (d_sae, d_sae)."""
+    counts = np.empty(_TOKENS, np.int64)
+    for chunk in range(begin, end, _TOKENS):
+        stop = min(chunk + _TOKENS, end)
+        total = most = 0
+        for token in range(chunk, stop):
+            active = int(np.count_nonzero(z[token]))
+            total += active
+            most = max(most, active)
+        columns = np.empty(total + z.shape[1] + 1, np.int64)  # written ahead by up to a row
+        at_target = np.empty(total, z.dtype)
+        place = 0
+        for token in range(chunk, stop):
+            active = _active(z[token], columns[place:])
+            own = slice(place, place + active)
+            _at_target(decoder, columns[own], active, target[token], at_target[own])
+            counts[token - chunk] = active
+            place += active
+        store, work = np.empty(most * most, z.dtype), np.empty((7, most), z.dtype)
+        place = 0
+        for token in range(chunk, stop):
+            active = counts[token - chunk]
+            own = slice(place, place + active)
+            place += active
+            if active:
+                rows = store[: active * active].reshape(active, active)
+                size = _square(target[token])
+                given = (z[token], size, gram, columns[own], at_target[own])
+                _refine_one(*given, rows, work, out[token], first, last, fixed)

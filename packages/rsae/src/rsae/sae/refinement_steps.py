@@ -39,6 +39,11 @@ __all__ = ["largest_eigenvalues", "refine"]
 
 _CONJUGATE, _FIXED, _EXACT = "cg", "minimax", "exact"
 _AFTER_DROP = 2  # conjugate-gradient steps after activations were dropped
+_GRAM_FEATURES = 2_048  # up to which a Gram matrix of all decoder rows is made: 16 MiB
+_GRAM_TOKENS = 4  # it takes as long to make as encoding d_sae tokens: made for a quarter of them
+_GRAM_SAMPLE = 32  # tokens whose active features are counted
+_KEPT = 4  # Gram matrices
+_kept_gram_matrices: list[tuple[Tensor, Tensor]] = []
 _JITTER_FLOAT32 = 1e-5  # the same as below, where the device has no float64
 _JITTER = 1e-10  # on G's diagonal of 1s in float64, for decoder rows that are linearly dependent
 
@@ -190,15 +195,44 @@ def _compiled(z: Tensor, target: Tensor, decoder: Tensor, out: Tensor, schedule:
     """The loops of `rsae.sae.kernels` into `out`, zeros or z, on as many threads as PyTorch's."""
     from rsae.sae import kernels
 
-    arrays = [t.detach().contiguous().numpy() for t in (z, target, decoder, out)]
-    first, last = (np.asarray(given, np.float32) for given in (schedule.first, schedule.last))
+    tensors = [z, target, decoder, out]
     run: Callable[..., None] = kernels.refine_rows
+    if _gram_pays(z, decoder):
+        run = kernels.refine_with_gram
+        tensors.insert(3, _gram_matrix(decoder.detach()))
+    arrays = [t.detach().contiguous().numpy() for t in tensors]
+    first, last = (np.asarray(given, np.float32) for given in (schedule.first, schedule.last))
     sizes: tuple[Any, ...] = (first, last, schedule.method == _FIXED)
 
     def part(begin: int, end: int) -> None:
         run(*arrays, *sizes, begin, end)
 
     in_parts(part, len(z))
+
+
+def _gram_pays(z: Tensor, decoder: Tensor) -> bool:
+    """Whether gathering from D D^T is cheaper: few features, many tokens, and k at most d."""
+    if len(decoder) > _GRAM_FEATURES or _GRAM_TOKENS * len(z) < len(decoder):
+        return False
+    some = z[:_GRAM_SAMPLE].detach()  # which k only decides what is faster
+    return int(some.count_nonzero()) <= len(some) * decoder.shape[1]
+
+
+def _gram_matrix(decoder: Tensor) -> Tensor:
+    """D D^T of the decoder's own rows, kept for the decoders that were used last.
+
+    They are compared by value, because weights can change in ways that leave no trace (`.data`).
+    """
+    for place, (rows, gram) in enumerate(_kept_gram_matrices):
+        if np.array_equal(rows.numpy(), decoder.numpy()):  # half the time of torch.equal
+            if place:
+                _kept_gram_matrices[:] = [(rows, gram)] + [
+                    one for one in _kept_gram_matrices if one[1] is not gram
+                ]
+            return gram
+    gram = decoder @ decoder.T
+    _kept_gram_matrices[:] = [(decoder.clone(), gram), *_kept_gram_matrices[: _KEPT - 1]]
+    return gram
 
 
 @dataclass(frozen=True, eq=False)
