@@ -89,9 +89,9 @@ class Group:
                 yield question, variant, baseline
 
     def figure(self, variant: str, name: str) -> float:
-        """A figure's mean over seeds; NaN where one is undefined."""
+        """A figure's mean over seeds, or worlds; NaN where one is undefined."""
         values = [one["variants"][variant]["figures"].get(name) for one in self.records]
-        return float(np.mean([np.nan if value is None else value for value in values]))
+        return float(np.mean(self._by_world([np.nan if v is None else v for v in values])))
 
     def identity(self, variant: str, name: str, which: int = 0) -> float:
         """Mean over seeds of a figure of identity: 0 the median, 1 the 10th percentile.
@@ -99,7 +99,7 @@ class Group:
         A record need not compare the teacher with itself.
         """
         known = [one["variants"][variant]["identity"].get(name) for one in self.records]
-        return float(np.mean([value[which] if value else 1.0 for value in known]))
+        return float(np.mean(self._by_world([value[which] if value else 1.0 for value in known])))
 
     def difference(self, variant: str, baseline: str) -> dict[str, Interval]:
         """Intervals over documents, crossed with seeds; of one seed, over documents alone."""
@@ -118,17 +118,24 @@ class Group:
     def over_seeds(
         self, variant: str, baseline: str, figure: str, scale: Callable[[float], float] = float
     ) -> Interval:
-        """The interval of a difference over seeds, or worlds, alone.
-
-        Teachers of one world are no independent worlds, so their mean counts once.
-        """
-        differences: dict[int, list[float]] = {}
-        for place, one in enumerate(self.records):
+        """The interval of a difference over seeds, or worlds, alone."""
+        differences = []
+        for one in self.records:
             after, before = (
                 scale(one["variants"][name]["figures"][figure]) for name in (variant, baseline)
             )
-            differences.setdefault(one.get("world", place), []).append(after - before)
-        return interval_over_seeds([float(np.mean(values)) for values in differences.values()])
+            differences.append(after - before)
+        return interval_over_seeds(self._by_world(differences))
+
+    def _by_world(self, values: Sequence[float]) -> list[float]:
+        """Means over the teachers of each world, which are no independent worlds.
+
+        Records of language models have no world, and stand for themselves.
+        """
+        found: dict[int, list[float]] = {}
+        for place, (one, value) in enumerate(zip(self.records, values, strict=True)):
+            found.setdefault(one.get("world", place), []).append(value)
+        return [float(np.mean(of_one)) for of_one in found.values()]
 
 
 def groups(folder: Path) -> list[Group]:
