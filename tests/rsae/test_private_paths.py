@@ -93,7 +93,7 @@ def test_a_short_name_is_saved_as_the_hub_s(tmp_path):
 
 
 def test_a_model_whose_path_was_cut_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("rsae.language_model.weights._hub_answers", lambda: False)
+    monkeypatch.setattr("rsae.language_model.weights.unreachable_hub", lambda: "offline")
     saved(tmp_path, model_name=str(tmp_path / "mine"))
     args = argparse.Namespace(model=None, dtype="float32")
     with pytest.raises(HostError, match=r"the model mine.*--model$"):

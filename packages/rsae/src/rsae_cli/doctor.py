@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rsae_cli.problems import unreachable_hub
+from rsae.hub import unreachable_hub
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

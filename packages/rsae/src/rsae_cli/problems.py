@@ -11,15 +11,12 @@ import importlib.util
 import json
 import os
 import re
-import socket
 import tomllib
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CommandLineError", "check", "unreachable_hub"]
+__all__ = ["CommandLineError", "check"]
 
 _HOOK = re.compile(
     r"blocks\.\d+\.(hook_(resid_(pre|mid|post)|attn_out|mlp_out)"
@@ -35,8 +32,6 @@ _LAYERS = {"smollm2": 30, "gemma3-270m": 18}
 _LARGEST_CONFIG = 2**20  # bytes: a model's config.json has a few thousand
 _PURSUIT_TOKENS = 4_000  # rsae.upgrading.pursuit.LEAST_TOKENS
 _DATA_FILES = (".jsonl", ".jsonl.gz", ".parquet", ".arrow", ".txt", ".md")
-_HUB = "https://huggingface.co"
-_SECONDS = 5  # to wait for the hub
 _LONGEST = 500  # characters of a message
 _SINK_POSITIONS = 4  # rsae.language_model.host.SINK_POSITIONS, whose import takes seconds
 
@@ -140,25 +135,13 @@ def _check_source(given: dict[str, Any]) -> None:
         return
     if dataset[0] in "/.~" or dataset.endswith(_DATA_FILES):
         raise CommandLineError(f"no data set at {dataset}; check the path after --dataset")
+    from rsae.hub import unreachable_hub
+
     if (cause := unreachable_hub()) is not None:
         raise CommandLineError(
             f"{dataset} is no file or folder here, and the hub of Hugging Face cannot be asked: "
             f"{cause}; connect to the network, or give --dataset a file"
         )
-
-
-def unreachable_hub() -> str | None:
-    """Why the Hugging Face hub does not answer; None where it does."""
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        return "HF_HUB_OFFLINE is set"
-    if urllib.request.getproxies():
-        return None  # behind a proxy only the hub's own client can tell
-    address = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", _HUB))
-    try:
-        socket.create_connection((address.hostname or "", address.port or 443), _SECONDS).close()
-    except OSError as error:
-        return f"{address.hostname} does not answer ({error})"
-    return None
 
 
 def _sae_names(given: dict[str, Any]) -> Iterator[str]:

@@ -144,8 +144,9 @@ def identity_loss(identity: FeatureIdentity | None) -> list[str]:
     if jaccard.median >= KEPT_MEDIAN and jaccard.tenth_percentile >= KEPT_TENTH:
         return []
     return [
-        f"its features fire on other tokens than those of {identity.reference} (firing Jaccard: "
-        f"median {jaccard.median:.2f}, 10th percentile {jaccard.tenth_percentile:.2f})"
+        f"its features fire on other tokens than those of the SAE {identity.reference} "
+        f"(firing Jaccard: median {jaccard.median:.2f}, "
+        f"10th percentile {jaccard.tenth_percentile:.2f})"
     ]
 
 

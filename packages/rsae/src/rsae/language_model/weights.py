@@ -4,9 +4,6 @@ import errno
 import importlib.util
 import re
 import shutil
-import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from filelock import FileLock
 
 from rsae.errors import HostError
 from rsae.files import sha256
+from rsae.hub import unreachable_hub
 from rsae.language_model.names import PACKAGED
 from rsae.progress import quiet_hugging_face
 
@@ -66,7 +64,7 @@ def _found(name: str) -> Weights:
         return _load(str(path))
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name) or path.suffix == ".gguf":
         raise HostError(f"{name}: no such file or folder, and no hub name either; check the path")
-    online = _hub_answers()
+    online = unreachable_hub() is None
     try:
         return _load(_hub_name(name), local_files_only=not online)
     except HostError:
@@ -103,20 +101,6 @@ def _hub_name(name: str) -> str:
     from transformer_lens.supported_models import MODEL_ALIASES
 
     return next((full for full, short in MODEL_ALIASES.items() if name in short), name)
-
-
-def _hub_answers() -> bool:
-    """Whether the hub can be reached; the hub's own client would try for most of a minute."""
-    from huggingface_hub.constants import ENDPOINT
-
-    if urllib.request.getproxies():
-        return True  # behind a proxy only the client itself can tell
-    address = urllib.parse.urlsplit(ENDPOINT)
-    try:
-        socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 def _load_gguf(file: Path) -> Weights:
