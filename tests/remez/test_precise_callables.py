@@ -95,3 +95,17 @@ def test_a_narrow_feature_is_not_overlooked(width, degree):
         place = mp.mpf("0.1234567")
         seen = abs(mp.exp(place) + mp.mpf("0.1") - fit(place))
         assert seen <= fit.error * (1 + mp.mpf(10) ** -12)
+
+
+@pytest.mark.parametrize(("text", "domain"), [("sin(9*x)", (-np.inf, -1)), ("x", (0, np.inf))])
+def test_a_function_without_a_limit_at_infinity_is_refused_at_once(text, domain):
+    with pytest.raises(remez.TargetError, match="no limit at"):
+        remez.fit(text, (6, 6), domain, precision=15)
+
+
+@pytest.mark.parametrize(("x", "y"), [(-3.0, 0.05), (3.0, 20.0)])
+def test_a_condition_outside_the_domain_is_met(x, y):
+    fit = remez.fit("exp(x)", (3, 3), (0, 1), interpolate=[(x, y)], precision=15)
+    double = remez.fit("exp(x)", (3, 3), (0, 1), interpolate=[(x, y)])
+    assert float(fit(mp.mpf(x))) == pytest.approx(y, rel=1e-14)
+    assert float(fit.error) == pytest.approx(double.error, rel=1e-4)

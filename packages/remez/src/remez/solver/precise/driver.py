@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 from mpmath import mp
 
 from remez.errors import ConvergenceError, RemezError, TargetError
@@ -33,6 +34,7 @@ from remez.rational.arithmetic import Arithmetic, Number, fastest
 from remez.rational.multiprecision import MultiprecisionRational
 from remez.solution import Solution, Status
 from remez.solver.history import History
+from remez.solver.infinity import TAIL, check, middle
 from remez.solver.precise.exchange import Curve, Reference, Scan, alternation, extrema, polish
 from remez.solver.precise.levelling import spread
 from remez.solver.precise.problem_reduction import Reduction, reduce
@@ -89,6 +91,7 @@ def fit_precise(
         weight=checked(weight, "weight") if callable(weight) else weight,
     )
     _check_weight(problem)
+    _check_infinity(problem)
     solution = _solved(problem, digits, start, max_iterations, history, arithmetic or fastest())
     return replace(solution, problem=replace(solution.problem, fn=fn, weight=weight))
 
@@ -170,6 +173,32 @@ def _check_weight(problem: Problem) -> None:
     points = problem.domain.spread(12, 0.6180339887498949)
     if not any(weight(mp.mpf(float(x))) for x in points):
         raise TargetError(NO_WEIGHT)
+
+
+def _check_infinity(problem: Problem) -> None:
+    """Check in double precision that fn has a limit at infinity.
+
+    Where double precision cannot evaluate fn, nothing is checked.
+
+    Raises:
+        TargetError: fn has no limit, or not the same at both ends of the line.
+    """
+    if problem.domain.is_finite or problem.weight is not None:
+        return
+    low, high = problem.domain.hull
+    direction = 0.0 if math.isinf(low) and math.isinf(high) else 1.0 if math.isinf(high) else -1.0
+    target, centre = problem.target(), {0.0: 0.0, 1.0: low, -1.0: high}[direction]
+    with np.errstate(all="ignore"):
+        try:
+            centre, scale = middle(problem, target, centre, direction)
+            target(
+                np.concatenate(
+                    [centre + s * scale * TAIL for s in (direction or -1, direction or 1)]
+                )
+            )
+        except TargetError:
+            return
+        check(problem, target, (0, 0), centre, scale)
 
 
 def _attempts(search: Search, start: Solution | None) -> Iterator[tuple[str, Found]]:

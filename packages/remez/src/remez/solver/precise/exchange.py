@@ -66,8 +66,9 @@ class Curve:
         return sum(self.degree) + 2 - len(self.fixed)
 
     def part(self, s: Number) -> int:
-        """The index of the interval that holds s."""
-        return next(i for i, (_, b) in enumerate(self.intervals) if s <= b)
+        """The index of the interval that holds s, or is the next one or the last."""
+        ends = (i for i, (_, b) in enumerate(self.intervals) if s <= b)
+        return next(ends, len(self.intervals) - 1)
 
     def breaks(self, points: Sequence[Number]) -> set[int]:
         """The indices of points that are the last ones of their interval."""
