@@ -100,6 +100,17 @@ def test_a_dry_run_estimates_and_writes_nothing(world, capsys):
     assert not (folder / "out").exists()
 
 
+def test_the_estimate_of_memory_has_a_bound_in_the_number_of_tokens(world, capsys):
+    """Two blocks of 131,072 tokens are held, of however many."""
+    _, upgrade = world
+    peaks = []
+    for tokens in ("1000000", "100000000"):
+        assert upgrade("--dry-run", "--json", "--tokens", tokens) == 0
+        (estimate,) = json.loads(capsys.readouterr().out)
+        peaks.append(estimate["peak_memory_gib"])
+    assert peaks[0] == peaks[1]
+
+
 def test_ctrl_c_leaves_a_run_that_goes_on(world, capsys, monkeypatch):
     folder, upgrade = world
     whole = folder / "whole"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from rsae.data.order import block_rows
 from rsae.pretrained import Teacher
 from rsae.upgrading.config import UpgradeConfig
 from rsae.upgrading.finetune import trainings
@@ -23,12 +24,17 @@ _BASE_GIB = 2.0  # interpreter, libraries, a small language model
 
 
 def estimate(teacher: Teacher, config: UpgradeConfig, n_tokens: int) -> dict[str, Any]:
-    """Seconds and peak memory to expect, to within a factor of two on a laptop's CPU."""
+    """Seconds and peak memory to expect, to within a factor of two on a laptop's CPU.
+
+    Of the activations, float16, two blocks of the training order are in memory at once, whether
+    they come from a store or from a stream; see `rsae.data.order`.
+    """
     train, weights = config.train, 2 * teacher.d_in * teacher.d_sae
     planned = plan(teacher, config)
     product = 2 * train.batch_size * teacher.d_in * teacher.d_sae
     batch = train.batch_size * teacher.d_sae
-    size = 4 * (COPIES * weights + 3 * batch + n_tokens * teacher.d_in / 2)
+    held = min(n_tokens, 2 * block_rows(train.batch_size))
+    size = 4 * (COPIES * weights + 3 * batch) + 2 * held * teacher.d_in
     return {
         "teacher": teacher.source,
         "family": teacher.family,
