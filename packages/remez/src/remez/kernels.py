@@ -16,7 +16,7 @@ __all__ = [
     "lagrange_weights",
     "measures",
     "merge",
-    "newton",
+    "newton_system",
     "residual",
     "steadiest",
 ]
@@ -173,7 +173,7 @@ def steadiest(columns, order, slack, side, nodes, scale):  # type: ignore[no-unt
     cache=True,
     error_model="numpy",
 )
-def _newton_system(u, f, slope, nodes, weights, error, unit, excess):  # type: ignore[no-untyped-def]
+def newton_system(u, f, slope, nodes, weights, error, unit, excess):  # type: ignore[no-untyped-def]
     """The linear system of one Newton step on the relative sizes of the weights and on lambda.
 
     The change of lambda is in units of ``unit``.
@@ -221,70 +221,6 @@ def _newton_system(u, f, slope, nodes, weights, error, unit, excess):  # type: i
         right[i] = -total / scale
     matrix[count, count] = right[count] = 0.0
     return matrix, right
-
-
-@njit("b1(f8[:,::1], f8[::1])", cache=True, error_model="numpy")
-def _eliminate(matrix, right):  # type: ignore[no-untyped-def]
-    """Overwrite ``right`` with the solution of a linear system, ``matrix`` with its factors.
-
-    Gaussian elimination with partial pivoting. Returns False where a pivot is zero or NaN.
-    """
-    size = right.size
-    for k in range(size):
-        pivot = k
-        for i in range(k + 1, size):
-            if abs(matrix[i, k]) > abs(matrix[pivot, k]):
-                pivot = i
-        if not abs(matrix[pivot, k]) > 0:
-            return False
-        if pivot != k:
-            for j in range(k, size):
-                matrix[k, j], matrix[pivot, j] = matrix[pivot, j], matrix[k, j]
-            right[k], right[pivot] = right[pivot], right[k]
-        for i in range(k + 1, size):
-            factor = matrix[i, k] / matrix[k, k]
-            if factor != 0:
-                for j in range(k + 1, size):
-                    matrix[i, j] -= factor * matrix[k, j]
-                right[i] -= factor * right[k]
-    for k in range(size - 1, -1, -1):
-        total = right[k]
-        for j in range(k + 1, size):
-            total -= matrix[k, j] * right[j]
-        right[k] = total / matrix[k, k]
-    return True
-
-
-@njit(
-    "Tuple((f8[::1], f8, f8))(f8[::1], f8[::1], f8[::1], i8[::1], f8[::1], f8, f8, i8, i8, f8)",
-    cache=True,
-    error_model="numpy",
-)
-def newton(u, f, slope, nodes, weights, error, least, excess, steps, far):  # type: ignore[no-untyped-def]
-    """Newton steps on the relative sizes of the weights and on lambda, until one is below 1e-4.
-
-    An eigenvector is accurate relative to its largest entry only; here each weight is corrected
-    relative to its own size, by at most 0.8 of it in each step. ``least`` is the smallest unit of
-    lambda. Returns the weights, lambda and the size of the last step, which is infinite where a
-    step is longer than ``far`` and is not taken.
-    """
-    weights = weights.copy()
-    count, size = weights.size, np.inf
-    for _ in range(steps):
-        unit = max(abs(error), least)
-        matrix, step = _newton_system(u, f, slope, nodes, weights, error, unit, excess)
-        if not _eliminate(matrix, step):
-            return weights, error, np.inf
-        size = np.abs(step).max()
-        if not size < far:
-            return weights, error, np.inf
-        part = 0.8 / max(size, 0.8)
-        for k in range(count):
-            weights[k] *= 1 + part * step[k]
-        error += part * step[count] * unit
-        if size < 1e-4:
-            break
-    return weights, error, size
 
 
 @njit(

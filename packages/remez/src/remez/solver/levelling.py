@@ -101,9 +101,12 @@ def level(
     slope = sign * slack
     if abs(error) * slack.max() < POLISH * (high - low):
         start = weights if sound else sign[: nodes.size] * side[nodes] * np.abs(weights)
-        better, refined, change = kernels.newton(
-            u, f, slope, nodes, start, error, EPS * (high - low), m - n, NEWTON, FAR
-        )
+        better, refined, change = start, error, np.inf
+        for _ in range(NEWTON):
+            unit = max(abs(refined), EPS * (high - low))
+            better, refined, change = _polish(u, f, slope, nodes, better, refined, unit, m - n)
+            if not 1e-4 <= change < np.inf:
+                break
         if change < 1e-4 or (sound and change < np.inf):
             weights, error, sound = better, refined, True
     return Levelled(u[nodes], f[nodes] - error * slope[nodes], weights, error, sound)
@@ -181,6 +184,32 @@ def _through(indices: np.ndarray, slack: np.ndarray) -> np.ndarray:
         if free.size and held not in moved:
             moved[free[np.abs(moved[free] - held).argmin()]] = held
     return np.sort(moved)
+
+
+def _polish(
+    u: np.ndarray,
+    f: np.ndarray,
+    slope: np.ndarray,
+    nodes: np.ndarray,
+    weights: np.ndarray,
+    error: float,
+    unit: float,
+    excess: int,
+) -> tuple[np.ndarray, float, float]:
+    """One Newton step on the relative sizes of the weights and on lambda/unit, and its size.
+
+    The eigenvector is accurate relative to its largest entry only; here each weight is
+    corrected relative to its own size, by at most 0.8 of it. The size is infinite where the
+    step is too long to be trusted.
+    """
+    system, right = kernels.newton_system(u, f, slope, nodes, weights, error, unit, excess)
+    _, _, step, info = lapack.dgesv(system, right)
+    size = float(np.abs(step).max())
+    if info != 0 or not size < FAR:
+        return weights, error, np.inf
+    change, growth = step[:-1], float(step[-1])
+    part = 0.8 / max(size, 0.8)
+    return weights * (1 + part * change), error + part * growth * unit, size
 
 
 def _eigen(
