@@ -97,7 +97,7 @@ class Refinement:
         >>> import torch
         >>> from rsae import Refinement
         >>> z, x = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 3.0]])
-        >>> Refinement()(z, x, torch.eye(2))
+        >>> Refinement()(z, x, torch.eye(2)).round(decimals=5)
         tensor([[2., 0.]])
 
     References:
