@@ -156,10 +156,10 @@ def measure(variants: dict[str, RSAE], setting: Setting, cell: Cell) -> dict[str
     probed = {name: variants[name] for name in PROBED if name in variants}
     probing = Probing(fewer(packaged(), setting.experiment.texts))
     accuracies = evaluate(list(probed.values()), heldout, [probing])
-    coders = {name: as_coder(coder) for name, coder in variants.items()}
-    same = identities(coders, coders["teacher"], "teacher", heldout)
+    saes = {name: as_coder(sae) for name, sae in variants.items()}
+    same = identities(saes, saes["teacher"], "teacher", heldout)
     sums = {name: compact(one.measurements) for name, one in zip(variants, found, strict=True)}
-    arms: dict[str, Any] = {
+    variants: dict[str, Any] = {
         name: {
             "figures": known(figures(metrics, one.measurements)),
             "identity": medians(same[name]),
@@ -168,9 +168,9 @@ def measure(variants: dict[str, RSAE], setting: Setting, cell: Cell) -> dict[str
         for name, one in zip(variants, found, strict=True)
     }
     for name, one in zip(probed, accuracies, strict=True):
-        arms[name]["figures"] |= known(figures([probing], one.measurements))
+        variants[name]["figures"] |= known(figures([probing], one.measurements))
     shared = {name: sums["teacher"][name] for name in SHARED}
-    return {"evaluation_sha256": heldout.sha256, "sums": shared, "variants": arms}
+    return {"evaluation_sha256": heldout.sha256, "sums": shared, "variants": variants}
 
 
 def known(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -208,8 +208,8 @@ def probing_table(found: Iterable[Group]) -> str:
     rows = []
     for group in found:
         for name, label in VARIANT.items():
-            arms = group.records[0]["variants"]
-            if name not in arms or "sae_top_5_test_accuracy" not in arms[name]["figures"]:
+            variants = group.records[0]["variants"]
+            if name not in variants or "sae_top_5_test_accuracy" not in variants[name]["figures"]:
                 continue
             cells = []
             for k in (1, 5):

@@ -56,8 +56,8 @@ def _papers(teacher: Teacher, sample: Sample, like: UpgradeConfig, folder: Path)
         train = replace(config.train, steps=like.train.steps).scaled(rates)
         settings = replace(config, seed=like.seed, train=train)
         made = finetune("rational", teacher, start, sample.train, sample.calibration, settings)
-        return made.coder
+        return made.sae
 
-    found = min(map(at, _RATES), key=lambda coder: measure(coder, x).mse)
+    found = min(map(at, _RATES), key=lambda sae: measure(sae, x).mse)
     found.save_model(folder)
     return found

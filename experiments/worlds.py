@@ -41,13 +41,15 @@ def run(cell: WorldCell, steps: int, folder: Path) -> dict[str, Any]:
 def described(comparison: Comparison) -> dict[str, Any]:
     """Figures, identity, and the intervals over samples of what changes against the teacher."""
     found: dict[str, Any] = {}
-    for arm in comparison.arms:
-        identity = arm.identity.figures if arm.identity else {}
-        found[arm.name] = {
-            "figures": {name: arm.metrics[name] for name in FIGURES},
+    for variant in comparison.variants:
+        identity = variant.identity.figures if variant.identity else {}
+        found[variant.name] = {
+            "figures": {name: variant.metrics[name] for name in FIGURES},
             "identity": {k: [v.median, v.tenth_percentile] for k, v in identity.items()},
         }
-        if arm.name != "teacher":
-            changes = {m: comparison.difference(m, arm.name, "teacher") for m in ("mse", "f1")}
-            found[arm.name]["change"] = {m: [d.value, d.low, d.high] for m, d in changes.items()}
+        if variant.name != "teacher":
+            changes = {m: comparison.difference(m, variant.name, "teacher") for m in ("mse", "f1")}
+            found[variant.name]["change"] = {
+                m: [d.value, d.low, d.high] for m, d in changes.items()
+            }
     return found

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from tests.rsae import coders
+from tests.rsae import saes
 from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 from tests.rsae.pretrained.test_hostile import HOSTILE
 from tests.rsae.pretrained.test_refusals import WRITERS
@@ -79,7 +79,7 @@ def read_store(folder: Path) -> None:
 
 
 def rsae_of(folder: Path) -> None:
-    RSAE.from_teacher(coders.teacher("jumprelu"), RationalActivation.constant((3, 2))).save_model(
+    RSAE.from_teacher(saes.teacher("jumprelu"), RationalActivation.constant((3, 2))).save_model(
         folder
     )
 
@@ -90,7 +90,7 @@ def read_rsae(folder: Path) -> None:
 
 
 def run_of(folder: Path) -> None:
-    """What an upgrade keeps beside its coders: four JSON files and a checkpoint."""
+    """What an upgrade keeps beside its SAEs: four JSON files and a checkpoint."""
     from rsae.train.checkpoint import Progress, Snapshot, save_checkpoint
     from rsae.train.controller import L0Controller
 
@@ -120,9 +120,9 @@ def read_run(folder: Path) -> None:
 
 
 def report_of(folder: Path) -> None:
-    x = coders.inputs(300)
-    arms = {"teacher": coders.teacher("relu"), "rsae": coders.teacher("jumprelu")}
-    write_report(compare(arms, evaluation_set(x), cache=folder / "measurements"), folder)
+    x = saes.inputs(300)
+    variants = {"teacher": saes.teacher("relu"), "rsae": saes.teacher("jumprelu")}
+    write_report(compare(variants, evaluation_set(x), cache=folder / "measurements"), folder)
     for name in ("report.html", "report.md"):
         (folder / name).unlink()
 

@@ -72,23 +72,25 @@ def draw(
     own = rng.gamma(2.0, 1.0, len(document)) - 2.0
     of_document = rng.gamma(2.0, 1.0, design.documents) - 2.0
     difference = TRUTH + of_document[document] + own
-    hard = 5.0 + rng.exponential(size=design.documents)[document]  # both arms share it
+    hard = 5.0 + rng.exponential(size=design.documents)[document]  # both variants share it
     by_seed = design.seed_deviation * rng.standard_normal(design.seeds)
     known = document if clustered else None
     baseline = Measurement({"error": hard * tokens, "n": tokens}, document=known)
-    arms = [
+    variants = [
         Measurement({"error": (hard + difference + effect) * tokens, "n": tokens}, document=known)
         for effect in by_seed
     ]
-    return arms, [baseline]
+    return variants, [baseline]
 
 
 def coverage(design: Design, worlds: int, clustered: bool = True) -> float:
     """Share of worlds whose interval holds the truth."""
     hits = 0
     for world in range(worlds):
-        arm, baseline = draw(design, np.random.default_rng([world, design.documents]), clustered)
-        found = intervals(arm, baseline, mse, LEVEL)["mse"]
+        variant, baseline = draw(
+            design, np.random.default_rng([world, design.documents]), clustered
+        )
+        found = intervals(variant, baseline, mse, LEVEL)["mse"]
         hits += found.low <= TRUTH <= found.high
     return hits / worlds
 
@@ -98,11 +100,11 @@ def half_splits(worlds: int, clustered: bool, documents: int = 40) -> float:
     significant = 0
     for world in range(worlds):
         rng = np.random.default_rng([world, 7])
-        (arm,), (baseline,) = draw(Design(documents), rng)
-        assert arm.document is not None
+        (variant,), (baseline,) = draw(Design(documents), rng)
+        assert variant.document is not None
         chosen = rng.permutation(documents)[: documents // 2]
-        inside = np.isin(arm.document, chosen)
-        halves = [_standard_error(_rows(arm, part, clustered), _rows(baseline, part, clustered))
+        inside = np.isin(variant.document, chosen)
+        halves = [_standard_error(_rows(variant, part, clustered), _rows(baseline, part, clustered))
                   for part in (inside, ~inside)]  # fmt: skip
         (a, error_a), (b, error_b) = halves
         significant += abs(a - b) > 1.96 * np.hypot(error_a, error_b)
@@ -120,10 +122,10 @@ def _rows(measurement: Measurement, rows: np.ndarray, clustered: bool) -> Measur
     return Measurement(sums, document=measurement.document[rows] if clustered else None)
 
 
-def _standard_error(arm: Measurement, baseline: Measurement) -> tuple[float, float]:
+def _standard_error(variant: Measurement, baseline: Measurement) -> tuple[float, float]:
     """The difference and its standard error, read from the interval's width."""
-    found = intervals([arm], [baseline], mse, LEVEL)["mse"]
-    t = stats.t.ppf((1 + LEVEL) / 2, arm.effective_clusters - 1)
+    found = intervals([variant], [baseline], mse, LEVEL)["mse"]
+    t = stats.t.ppf((1 + LEVEL) / 2, variant.effective_clusters - 1)
     return found.estimate, (found.high - found.low) / (2 * t)
 
 

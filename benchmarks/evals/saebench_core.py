@@ -58,7 +58,7 @@ def table(batch=8):
     teacher = Teacher("jumprelu", **{n: getattr(sae, n).detach().clone() for n in names})
     rsae = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2), input_scale=100.0))
     adapter = SAEBenchCoder(rsae, "small", HOOK, context_size=tokens.context_size)
-    _, arm, _ = load_and_format_sae("mine", adapter, "cpu")
+    _, variant, _ = load_and_format_sae("mine", adapter, "cpu")
     config = CoreEvalConfig(
         batch_size_prompts=batch,
         n_eval_reconstruction_batches=len(tokens.ids) // batch,
@@ -71,7 +71,7 @@ def table(batch=8):
     )  # fmt: skip
     store = FrozenStore(tokens.ids, batch)
     scalars, features = run_evals(
-        arm.to(device="cpu", dtype=torch.float32), store, model, config, ignore_tokens={0, 1}
+        variant.to(device="cpu", dtype=torch.float32), store, model, config, ignore_tokens={0, 1}
     )
     theirs = {k: v for group in scalars.values() for k, v in group.items()}
     theirs["feature_density (mean)"] = float(torch.tensor(features["feature_density"]).mean())

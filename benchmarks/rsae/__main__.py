@@ -34,7 +34,7 @@ from rsae.upgrading.finetune import trainings
 from rsae.upgrading.sample import sample_of
 from rsae_evals import reconstruction
 
-ARMS = ("teacher", "rsae_init", "control", "threshold_only", "rational")
+VARIANTS = ("teacher", "rsae_init", "control", "threshold_only", "rational")
 DEMO = ["demo:relu", "demo:jumprelu", "demo:topk"]
 
 
@@ -58,7 +58,7 @@ def main() -> None:
                 found[key] = one_seed(name, store, args.steps, seed)
                 args.json.parent.mkdir(parents=True, exist_ok=True)
                 write_json(args.json, found)
-    table = Table("teacher", "strict L0", *ARMS, "against control, %", "against thresholds, %")
+    table = Table("teacher", "strict L0", *VARIANTS, "against control, %", "against thresholds, %")
     for name in args.teacher:
         runs = [found[f"{name} {args.activations} {args.steps} {s}"] for s in range(args.seeds)]
         table.add_row(Path(name).name, *row(runs))
@@ -86,19 +86,21 @@ def one_seed(name: str, store: ActivationStore, steps: int, seed: int) -> dict[s
     result = rsae.upgrade(teacher, sample, config)
     heldout = sample.heldout.tensor()
     figures = reconstruction(teacher, heldout)
-    arms = {"teacher": [float(figures["mse"]), float(figures["l0"])]}
+    variants = {"teacher": [float(figures["mse"]), float(figures["l0"])]}
     trained = {"control": result.variants["threshold_only"], **result.variants}
     by_name = {**trained, "rsae_init": result.rsae_init}
-    for arm in ARMS[1:]:
-        coder = copy.deepcopy(by_name[arm])
-        if arm != "rsae_init":
-            match_l0(coder, heldout, arms["teacher"][1])
-        measured = measure(coder, heldout)
-        arms[arm] = [measured.mse, measured.l0]
+    for variant in VARIANTS[1:]:
+        sae = copy.deepcopy(by_name[variant])
+        if variant != "rsae_init":
+            match_l0(sae, heldout, variants["teacher"][1])
+        measured = measure(sae, heldout)
+        variants[variant] = [measured.mse, measured.l0]
     each = steps * config.train.batch_size
-    tokens = {arm: each * trainings(arm) for arm in ("control", "threshold_only", "rational")}
+    tokens = {
+        variant: each * trainings(variant) for variant in ("control", "threshold_only", "rational")
+    }
     return {
-        "arms": arms,
+        "variants": variants,
         "seconds": dict(result.seconds),
         "tokens": tokens,
         "peak_memory_gib": peak_memory_gib(),
@@ -119,13 +121,14 @@ def costs(runs: list[dict[str, Any]]) -> Table:
 
 def row(runs: list[dict[str, Any]]) -> list[str]:
     """Cells of one teacher: L0s, MSEs, differences with intervals."""
-    mse = {arm: np.array([run["arms"][arm][0] for run in runs]) for arm in ARMS}
-    l0 = {arm: np.mean([run["arms"][arm][1] for run in runs]) for arm in ARMS}
+    mse = {variant: np.array([run["variants"][variant][0] for run in runs]) for variant in VARIANTS}
+    l0 = {variant: np.mean([run["variants"][variant][1] for run in runs]) for variant in VARIANTS}
     sparsity = f"{l0['teacher']:.2f} / {l0['control']:.2f} / {l0['rational']:.2f}"
     differences = [
-        interval(100 * (mse["rational"] / mse[arm] - 1)) for arm in ("control", "threshold_only")
+        interval(100 * (mse["rational"] / mse[variant] - 1))
+        for variant in ("control", "threshold_only")
     ]
-    return [sparsity, *(f"{mse[arm].mean():.4g}" for arm in ARMS), *differences]
+    return [sparsity, *(f"{mse[variant].mean():.4g}" for variant in VARIANTS), *differences]
 
 
 def interval(values: np.ndarray) -> str:

@@ -121,22 +121,22 @@ def trained(variant: Variant, teacher: Teacher, sample: Sample) -> RSAE:
     start = calibrate(teacher, fit_rational(config.rational), x)
     return finetune(
         variant.trained, teacher, start, sample.train, sample.calibration, config, keep=variant.keep
-    ).coder
+    ).sae
 
 
 def figures(comparison: Comparison) -> dict[str, Any]:
     """Plain numbers of one comparison."""
     content = {}
-    for arm in comparison.arms:
-        one: dict[str, Any] = {name: arm.metrics[name] for name in FIGURES}
-        if arm.identity is not None:
-            jaccard = arm.identity.figures["firing_jaccard"]
+    for variant in comparison.variants:
+        one: dict[str, Any] = {name: variant.metrics[name] for name in FIGURES}
+        if variant.identity is not None:
+            jaccard = variant.identity.figures["firing_jaccard"]
             one["firing_jaccard"] = [jaccard.median, jaccard.tenth_percentile]
-            one["decoder_cosine"] = arm.identity.figures["decoder_cosine"].median
-        if arm is not comparison.arms[0]:
-            change = comparison.difference("f1", arm.name, comparison.arms[0].name)
+            one["decoder_cosine"] = variant.identity.figures["decoder_cosine"].median
+        if variant is not comparison.variants[0]:
+            change = comparison.difference("f1", variant.name, comparison.variants[0].name)
             one["f1_change"] = [change.value, change.low, change.high]
-        content[arm.name] = one
+        content[variant.name] = one
     return content
 
 

@@ -69,8 +69,8 @@ def upgraded(teacher: Teacher, format: str, store: ActivationStore, name: str) -
     assert converted.format == format
     config = preset(name, converted.family)
     x = spread(store.split("calibration", hook).tensor(), config.calibration_tokens)
-    coder = calibrate(converted, fit_rational(config.rational), x)
-    return measure(coder, store.split("heldout", hook).tensor())
+    sae = calibrate(converted, fit_rational(config.rational), x)
+    return measure(sae, store.split("heldout", hook).tensor())
 
 
 if __name__ == "__main__":

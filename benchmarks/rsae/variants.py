@@ -2,8 +2,8 @@
 
     python -m benchmarks.rsae.variants --activations runs/demo/activations demo:jumprelu
 
-Every row is the RSAE arm under one changed setting, measured on the held-out tokens, against the
-threshold-only arm under the default settings. Rows that are in the JSON file are not run again.
+Every row is the RSAE under one changed setting, measured on the held-out tokens, against the
+threshold-only variant under the default settings. Rows that are in the JSON file are not run again.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from rsae.pretrained import load_teacher
 from rsae.upgrading import UpgradeConfig, fit_rational, sample_of
 from rsae.upgrading.calibrate import calibrate
 from rsae.upgrading.config import merge
-from rsae.upgrading.finetune import ArmName, finetune
+from rsae.upgrading.finetune import VariantName, finetune
 
-VARIANTS: dict[str, tuple[ArmName, dict[str, Any]]] = {
+VARIANTS: dict[str, tuple[VariantName, dict[str, Any]]] = {
     "threshold-only": ("threshold_only", {}),
     "a trained scale alone, type (0, 0)": ("rational", {"rational": {"degree": [0, 0]}}),
     "magnitude (3, 2), the default": ("rational", {}),
@@ -55,11 +55,11 @@ def main() -> None:
     args = parser.parse_args()
     store = ActivationStore.open(args.activations)
     found = json.loads(args.json.read_text()) if args.json.exists() else {}
-    for name, (arm, settings) in VARIANTS.items():
+    for name, (variant, settings) in VARIANTS.items():
         key = f"{args.teacher} {args.activations} {name}"
         if key not in found:
             Console(stderr=True).print(key)
-            found[key] = one(args.teacher, store, arm, settings)
+            found[key] = one(args.teacher, store, variant, settings)
             args.json.parent.mkdir(parents=True, exist_ok=True)
             write_json(args.json, found)
     base = found[f"{args.teacher} {args.activations} threshold-only"]["mse"]
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def one(
-    name: str, store: ActivationStore, arm: ArmName, settings: dict[str, Any]
+    name: str, store: ActivationStore, variant: VariantName, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Train one variant with changed settings; its metrics on the held-out tokens."""
     teacher = load_teacher(name)
@@ -82,9 +82,9 @@ def one(
     config = merge(UpgradeConfig(), settings, name)
     x = sample.calibration.tensor()
     start = calibrate(teacher, fit_rational(config.rational), x)
-    trained = finetune(arm, teacher, start, sample.train, sample.calibration, config)
+    trained = finetune(variant, teacher, start, sample.train, sample.calibration, config)
     assert trained.training is not None
-    figures = asdict(measure(trained.coder, sample.heldout.tensor()))
+    figures = asdict(measure(trained.sae, sample.heldout.tensor()))
     return {**figures, "max_l0": trained.training.max_l0}
 
 

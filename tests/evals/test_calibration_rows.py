@@ -44,37 +44,37 @@ def test_others_are_chosen(teacher, n_calibration):
     mixed = torch.randperm(300, generator=torch.Generator().manual_seed(2))
     used, fresh = mixed[:n_calibration].sort().values, mixed[n_calibration:].sort().values
     sketch = part(tokens, used).sketch()
-    coder = as_coder(replace(teacher, metadata={"calibration_sketches": [sketch]}))
-    kept = without_calibration(tokens, [as_coder(teacher), coder])
+    sae = as_coder(replace(teacher, metadata={"calibration_sketches": [sketch]}))
+    kept = without_calibration(tokens, [as_coder(teacher), sae])
     chosen = {tuple(row) for row in kept.ids.tolist()}
     missed = sum(tuple(row) in chosen for row in tokens.ids[used].tolist())
     assert missed <= 0.03 * n_calibration
     assert {tuple(row) for row in tokens.ids[fresh].tolist()} <= chosen
-    compare({"a": coder}, evaluation_set(activations(kept, teacher.d_in), kept))
+    compare({"a": sae}, evaluation_set(activations(kept, teacher.d_in), kept))
 
 
 def test_a_sketch_too_thin_to_tell_sequences_leaves_the_refusal(teacher):
     tokens = text(3000, 3)
     sketch = part(tokens, slice(2900)).sketch()
-    coder = as_coder(replace(teacher, metadata={"calibration_sketches": [sketch]}))
-    kept = without_calibration(tokens, [coder])
+    sae = as_coder(replace(teacher, metadata={"calibration_sketches": [sketch]}))
+    kept = without_calibration(tokens, [sae])
     assert len(kept.ids) == 3000
     with pytest.raises(ComparisonRefused, match="calibrated"):
-        compare({"a": coder}, evaluation_set(activations(kept, teacher.d_in), kept))
+        compare({"a": sae}, evaluation_set(activations(kept, teacher.d_in), kept))
 
 
 def test_nothing_left_is_one_sentence(teacher):
     tokens = text(12, 4)
-    coder = as_coder(replace(teacher, metadata={"calibration_sketches": [tokens.sketch()]}))
+    sae = as_coder(replace(teacher, metadata={"calibration_sketches": [tokens.sketch()]}))
     with pytest.raises(ComparisonRefused, match="another with --text"):
-        without_calibration(tokens, [coder])
+        without_calibration(tokens, [sae])
 
 
 @pytest.mark.parametrize("broken", [3, "abc", [3, None], [""], ["zz zz"], {"a": 1}])
 def test_sketches_of_any_type_do_no_harm(teacher, broken):
     tokens = text(12, 5)
-    coder = as_coder(replace(teacher, metadata={"calibration_sketches": broken}))
-    assert len(without_calibration(tokens, [coder]).ids) == 12
+    sae = as_coder(replace(teacher, metadata={"calibration_sketches": broken}))
+    assert len(without_calibration(tokens, [sae]).ids) == 12
 
 
 class Harvested:

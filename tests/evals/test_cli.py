@@ -81,30 +81,30 @@ def test_json_on_stdout_is_the_comparison_and_nothing_else(rsae, teacher, better
     assert printed == read(tmp_path / "o").to_dict()
 
 
-def test_seeds_of_one_arm_are_given_with_commas(rsae, teacher, better, tmp_path, capsys):
-    arms = (f"a={teacher},{teacher}", f"b={better},{better}")
-    rsae("compare", *arms, "--json", "--cache", tmp_path)
+def test_seeds_of_one_variant_are_given_with_commas(rsae, teacher, better, tmp_path, capsys):
+    variants = (f"a={teacher},{teacher}", f"b={better},{better}")
+    rsae("compare", *variants, "--json", "--cache", tmp_path)
     printed = json.loads(capsys.readouterr().out)
-    assert [len(arm["per_seed"]["mse"]) for arm in printed["arms"]] == [2, 2]
+    assert [len(variant["per_seed"]["mse"]) for variant in printed["variants"]] == [2, 2]
 
 
-def test_several_l0s_of_an_arm_make_a_curve(rsae, teacher, better, tmp_path, capsys):
+def test_several_l0s_of_a_variant_make_a_curve(rsae, teacher, better, tmp_path, capsys):
     given = []
     for name, scale in (("old", 0.7), ("new", 0.9)):
         paths = [
             save_teacher(tmp_path / f"{name}{n}", scale, -0.3 * n) for n in range(4)
         ]  # fmt: skip
         given += ["--pareto", f"{name}={','.join(map(str, paths))}"]
-    arms = (f"old={teacher}", f"new={better}")
-    rsae("compare", *arms, *given, "--json", "--cache", tmp_path)
+    variants = (f"old={teacher}", f"new={better}")
+    rsae("compare", *variants, *given, "--json", "--cache", tmp_path)
     printed = json.loads(capsys.readouterr().out)
-    assert {curve["arm"] for curve in printed["pareto"]} == {"old", "new"}
+    assert {curve["variant"] for curve in printed["pareto"]} == {"old", "new"}
     assert all(sorted(curve["l0"]) == curve["l0"] for curve in printed["pareto"])
     assert printed["areas"][0]["mean_difference"] < 0
     assert "against sparsity" in (tmp_path / "rsae-report" / "report.html").read_text()
 
 
-def test_two_arms_of_one_name_are_refused(rsae, teacher):
+def test_two_variants_of_one_name_are_refused(rsae, teacher):
     with pytest.raises(RsaeError, match="two variants are called"):
         rsae("compare", teacher, teacher)
 
@@ -131,10 +131,10 @@ def small_rsae(tmp_path):
     from rsae.pretrained import Teacher
 
     eye, zero = torch.eye(D_IN), torch.zeros(D_IN)
-    coder = RSAE.from_teacher(
+    sae = RSAE.from_teacher(
         Teacher("relu", eye, zero, eye, zero), RationalActivation.constant((3, 2))
     )
-    coder.save_model(tmp_path / "rsae")
+    sae.save_model(tmp_path / "rsae")
     return tmp_path / "rsae"
 
 
@@ -187,10 +187,10 @@ def test_a_level_that_is_none_is_refused(rsae, teacher, better, level):
         rsae("compare", teacher, better, "--level", level)
 
 
-@pytest.mark.parametrize("arm", ["a=", "a=,", "=", "a={},"])
-def test_an_arm_without_a_path_is_refused(rsae, teacher, arm):
+@pytest.mark.parametrize("variant", ["a=", "a=,", "=", "a={},"])
+def test_a_variant_without_a_path_is_refused(rsae, teacher, variant):
     with pytest.raises(RsaeError, match="NAME=PATH"):
-        rsae("compare", arm.format(teacher))
+        rsae("compare", variant.format(teacher))
 
 
 def test_a_folder_that_cannot_be_is_refused_before_anything_is_measured(
@@ -202,9 +202,9 @@ def test_a_folder_that_cannot_be_is_refused_before_anything_is_measured(
         rsae("compare", teacher, better, "--out", tmp_path / "file")
 
 
-def test_a_report_without_arms_is_refused(rsae, comparison_folder):
+def test_a_report_without_variants_is_refused(rsae, comparison_folder):
     content = json.loads((comparison_folder / "report.json").read_text())
-    (comparison_folder / "report.json").write_text(json.dumps(content | {"arms": []}))
+    (comparison_folder / "report.json").write_text(json.dumps(content | {"variants": []}))
     with pytest.raises(RsaeError, match="no report"):
         rsae("report", comparison_folder)
 
@@ -300,9 +300,9 @@ def test_eval_needs_nothing_but_the_path(tmp_path, capsys, host, monkeypatch):
         assert main([*line, "--json"]) == 0
         figures.append(json.loads(capsys.readouterr().out))
     assert asked == ["smollm2", "smollm2"]
-    assert figures[0]["arms"] == figures[1]["arms"]
+    assert figures[0]["variants"] == figures[1]["variants"]
     assert figures[0]["provenance"]["host"] == "smollm2"
-    metrics = figures[0]["arms"][0]["metrics"]
+    metrics = figures[0]["variants"][0]["metrics"]
     assert metrics["ce_loss_with_sae"] > metrics["ce_loss_without_sae"]
     assert metrics["explained_variance"] < 1
     assert 0 < metrics["l0"] < 64

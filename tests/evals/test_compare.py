@@ -29,15 +29,15 @@ def stretched(teacher, factor):
     return replace(teacher, W_dec=factor * teacher.W_dec)
 
 
-def test_the_better_arm_is_called_better(teacher, heldout):
+def test_the_better_variant_is_called_better(teacher, heldout):
     found = compare({"teacher": teacher, "rsae": stretched(teacher, 1 / 0.9)}, heldout)
     assert found.difference("mse", "rsae", "teacher").verdict is Verdict.BETTER
     assert found.difference("overall", "rsae", "teacher").verdict is Verdict.BETTER
     assert found.warnings == ()
-    for arm, coder in zip(found.arms, (teacher, stretched(teacher, 1 / 0.9)), strict=True):
-        alone = reconstruction(coder, heldout.activations)
-        assert arm.metrics["mse"] == pytest.approx(alone["mse"], rel=1e-12)
-        assert sum(arm.density.counts) == round(alone["frac_alive"] * teacher.d_sae)
+    for variant, sae in zip(found.variants, (teacher, stretched(teacher, 1 / 0.9)), strict=True):
+        alone = reconstruction(sae, heldout.activations)
+        assert variant.metrics["mse"] == pytest.approx(alone["mse"], rel=1e-12)
+        assert sum(variant.density.counts) == round(alone["frac_alive"] * teacher.d_sae)
     assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
@@ -46,7 +46,7 @@ def test_the_exact_copy_cannot_be_told_apart(teacher, rsae, heldout):
     assert found.difference("mse", "rsae_init", "teacher").verdict is Verdict.EQUAL
     assert found.difference("l0", "rsae_init", "teacher").verdict is Verdict.MATCHED
     assert found.difference("overall", "rsae_init", "teacher").verdict is Verdict.EQUAL
-    identity = found.arm("rsae_init").identity
+    identity = found.variant("rsae_init").identity
     assert identity.figures["decoder_cosine"].median == pytest.approx(1)
     assert identity.figures["firing_jaccard"].median == 1
 
@@ -54,8 +54,8 @@ def test_the_exact_copy_cannot_be_told_apart(teacher, rsae, heldout):
 # What must be caught.
 
 
-def overall(found, arm="damaged", baseline="teacher"):
-    return found.difference("overall", arm, baseline)
+def overall(found, variant="damaged", baseline="teacher"):
+    return found.difference("overall", variant, baseline)
 
 
 def test_a_shuffled_decoder_is_called_worse(teacher, rsae, heldout):
@@ -87,7 +87,7 @@ class Leaking:
 
 def test_leaking_tiny_non_zeros_are_refused(teacher, rsae, heldout):
     found = compare({"teacher": teacher, "damaged": Leaking(rsae)}, heldout)
-    assert found.arm("damaged").metrics["l0"] == teacher.d_sae
+    assert found.variant("damaged").metrics["l0"] == teacher.d_sae
     assert overall(found).verdict in (Verdict.WORSE, Verdict.NOT_COMPARABLE)
     assert found.difference("l0", "damaged", "teacher").verdict is Verdict.WORSE
     assert any("strict L0" in warning for warning in found.warnings)
@@ -98,7 +98,7 @@ def test_an_error_won_by_lower_thresholds_is_refused(teacher, rsae, heldout):
         rsae.threshold.fill_(0.7)
         rsae.W_dec.div_(0.9)
     found = compare({"teacher": teacher, "damaged": rsae}, heldout)
-    before, after = (found.arm(name).metrics for name in ("teacher", "damaged"))
+    before, after = (found.variant(name).metrics for name in ("teacher", "damaged"))
     assert after["mse"] < before["mse"]
     assert after["l0"] > 1.01 * before["l0"]
     assert overall(found).verdict is Verdict.NOT_COMPARABLE
@@ -140,10 +140,10 @@ def test_shared_text_is_estimated_whatever_the_sequences(share):
     assert found == pytest.approx(share, abs=0.13)
 
 
-def test_a_coder_of_nan_is_called_worse(teacher, heldout):
+def test_a_sae_of_nan_is_called_worse(teacher, heldout):
     found = compare({"teacher": teacher, "damaged": Broken(teacher)}, heldout)
     assert overall(found).verdict is Verdict.WORSE
-    assert found.arm("damaged").metrics["mse"] is None
+    assert found.variant("damaged").metrics["mse"] is None
     assert "not finite" in found.undefined["damaged/mse"]
 
 
@@ -166,16 +166,16 @@ def test_other_tokens_are_refused(teacher, data, heldout):
     with pytest.raises(ComparisonRefused, match="other tokens"):
         compare({"teacher": earlier, "rsae": teacher}, heldout)
     (same,) = evaluate([as_coder(teacher)], heldout, [Reconstruction()])
-    assert compare({"teacher": same, "rsae": teacher}, heldout).arm("teacher").metrics["mse"]
+    assert compare({"teacher": same, "rsae": teacher}, heldout).variant("teacher").metrics["mse"]
 
 
 def test_seeds_are_paired_and_widen_the_interval(teacher, heldout):
     seeds = [stretched(teacher, 1.1 + jitter) for jitter in (-0.02, 0.0, 0.02)]
     found = compare({"teacher": teacher, "rsae": seeds}, heldout)
     alone = compare({"teacher": teacher, "rsae": seeds[1]}, heldout)
-    arm = found.arm("rsae")
-    assert len(arm.per_seed["mse"]) == 3
-    assert arm.metrics["mse"] == pytest.approx(sum(arm.per_seed["mse"]) / 3)
+    variant = found.variant("rsae")
+    assert len(variant.per_seed["mse"]) == 3
+    assert variant.metrics["mse"] == pytest.approx(sum(variant.per_seed["mse"]) / 3)
     wide, narrow = (c.difference("mse", "rsae", "teacher") for c in (found, alone))
     assert wide.high - wide.low > narrow.high - narrow.low
     with pytest.raises(EvaluationError, match="seeds"):
@@ -188,10 +188,10 @@ def test_downstream_and_dashboard(teacher, rsae, small_host, tokens):
     with torch.no_grad():
         rsae.W_dec[:5] = -rsae.W_dec[:5]
     found = compare({"teacher": teacher, "rsae": rsae}, heldout)
-    arm = found.arm("rsae")
-    assert len(arm.per_sequence["delta_ce"]) == 24
-    assert sum(arm.delta_ce.counts) == found.tokens["n_tokens_downstream"]
-    changed = arm.identity.changed
+    variant = found.variant("rsae")
+    assert len(variant.per_sequence["delta_ce"]) == 24
+    assert sum(variant.delta_ce.counts) == found.tokens["n_tokens_downstream"]
+    changed = variant.identity.changed
     assert {c.feature for c in changed} >= {0, 1, 2, 3, 4}
     assert changed[0].decoder_cosine == pytest.approx(-1, abs=1e-6)
     contexts = changed[0].contexts_after
@@ -210,12 +210,12 @@ def test_curves_and_their_area(teacher, heldout):
     found = compare({"teacher": teacher}, heldout, pareto=pareto)
     (area,) = [a for a in found.areas if a.metric == "mse"]
     assert area.mean_difference < 0
-    curves = {c.arm: c for c in found.pareto if c.metric == "mse"}
+    curves = {c.variant: c for c in found.pareto if c.metric == "mse"}
     assert list(curves["rsae"].l0) == sorted(curves["rsae"].l0)
     assert len(curves["rsae"].value) == 4
 
 
-def test_a_hook_that_is_not_the_coders_is_warned_of(teacher, small_host, tokens):
+def test_a_hook_that_is_not_the_saes_is_warned_of(teacher, small_host, tokens):
     x = small_host.residual(tokens.ids, "hook")[~tokens.special]
     said = replace(teacher, metadata={"hook_name": "blocks.3.hook_resid_post"})
     heldout = evaluation_set(x, tokens, hook_name="blocks.12.hook_resid_post")
@@ -226,9 +226,9 @@ class Counting(Reconstruction):
     def __init__(self):
         self.measured = 0
 
-    def measure(self, coders, heldout, progress=None):
-        self.measured += len(coders)
-        return super().measure(coders, heldout, progress)
+    def measure(self, saes, heldout, progress=None):
+        self.measured += len(saes)
+        return super().measure(saes, heldout, progress)
 
 
 def test_what_was_measured_is_not_measured_again(teacher, heldout, tmp_path):
@@ -247,7 +247,7 @@ def test_what_was_measured_is_not_measured_again(teacher, heldout, tmp_path):
     assert metric.measured == 4
 
 
-def test_equal_coders_are_measured_once(teacher, heldout):
+def test_equal_saes_are_measured_once(teacher, heldout):
     metric = Counting()
     found = compare({"a": teacher, "b": replace(teacher)}, heldout, metrics=[metric])
     assert metric.measured == 1
@@ -289,7 +289,7 @@ def test_a_cached_measurement_of_another_shape_is_made_again(teacher, heldout, t
 
     def figures():
         found = compare({"teacher": teacher}, heldout, cache=tmp_path)
-        return found.arms[0].metrics, found.arms[0].density
+        return found.variants[0].metrics, found.variants[0].density
 
     before = figures()
     for path in tmp_path.glob("*.safetensors"):

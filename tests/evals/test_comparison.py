@@ -5,7 +5,6 @@ import pytest
 
 from rsae_evals.results import (
     ActivationCurve,
-    Arm,
     Comparison,
     Context,
     Difference,
@@ -16,6 +15,7 @@ from rsae_evals.results import (
     IdentityFigure,
     ParetoArea,
     ParetoCurve,
+    Variant,
     Verdict,
 )
 
@@ -37,8 +37,8 @@ def a_comparison() -> Comparison:
     curve = ActivationCurve(
         (0.0, 1.0), (0.0, 1.1), (0.0, 1.0), None, 0.5, (3, 2), histogram, {}, 10
     )
-    arms = tuple(
-        Arm(
+    variants = tuple(
+        Variant(
             name=name,
             detail={"d_sae": 8},
             metrics={"mse": 1.0, "ce_loss_score": None},
@@ -53,7 +53,7 @@ def a_comparison() -> Comparison:
     difference = Difference("mse", "teacher", "rsae", -0.1, -0.2, -0.05, Verdict.BETTER)
     overall = Difference("overall", "teacher", "rsae", None, None, None, Verdict.BETTER, "why")
     return Comparison(
-        arms=arms,
+        variants=variants,
         differences=(difference,),
         conclusions=(overall,),
         tokens={"n_tokens": 10, "sha256": "x"},
@@ -78,7 +78,7 @@ def test_another_schema_is_refused():
 
 def test_lookups():
     comparison = a_comparison()
-    assert comparison.arm("rsae").name == "rsae"
+    assert comparison.variant("rsae").name == "rsae"
     assert comparison.difference("mse", "rsae", "teacher").verdict is Verdict.BETTER
     assert comparison.difference("overall", "rsae", "teacher").reason == "why"
     with pytest.raises(KeyError):

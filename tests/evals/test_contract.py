@@ -121,7 +121,7 @@ KINDS = {
     "object of tensors": Bare,
     "sparse codes": Sparse,
     "module": Module,
-    "coder": lambda: as_coder(a_teacher()),
+    "sae": lambda: as_coder(a_teacher()),
 }  # fmt: skip
 KIND = pytest.mark.parametrize("kind", KINDS)
 
@@ -186,19 +186,19 @@ def test_it_goes_to_saebench_or_says_why_not(kind):
 
 @KIND
 def test_its_activation_is_shown_or_refused(kind):
-    coder = as_coder(KINDS[kind]())
+    sae = as_coder(KINDS[kind]())
     x = torch.randn(6, D_IN, generator=torch.Generator().manual_seed(1))
-    if not coder.shows_activation:
-        for call in (coder.pre_activations, coder.activation):
+    if not sae.shows_activation:
+        for call in (sae.pre_activations, sae.activation):
             with pytest.raises(EvaluationError, match="does not show its activation"):
                 call(x)
         return
-    h = coder.pre_activations(x)
+    h = sae.pre_activations(x)
     assert h.shape == (6, D_SAE)
-    assert torch.equal(coder.activation(h), coder.encode(x))
+    assert torch.equal(sae.activation(h), sae.encode(x))
 
 
-def test_a_trained_copy_of_saelens_is_the_same_coder(tmp_path, heldout):
+def test_a_trained_copy_of_saelens_is_the_same_sae(tmp_path, heldout):
     sae = saelens("jumprelu")
     sae.save_model(tmp_path)
     loaded = SAE.load_from_disk(tmp_path)
@@ -225,7 +225,8 @@ def test_an_array_is_as_good_as_a_tensor():
     x = torch.rand(64, D_IN)
     found = compare({"it": a_teacher()}, evaluation_set(x.numpy()))
     assert (
-        found.arm("it").metrics == compare({"it": a_teacher()}, evaluation_set(x)).arm("it").metrics
+        found.variant("it").metrics
+        == compare({"it": a_teacher()}, evaluation_set(x)).variant("it").metrics
     )
 
 
@@ -245,5 +246,5 @@ def test_another_width_is_one_sentence(heldout):
 def test_a_dead_sae_has_figures(heldout):
     dead = replace(a_teacher(), b_enc=torch.full((D_SAE,), -1e6))
     found = compare({"alive": a_teacher(), "dead": dead}, heldout)
-    assert found.arm("dead").metrics["l0"] == 0
+    assert found.variant("dead").metrics["l0"] == 0
     assert "<h1" in html(found)

@@ -50,10 +50,10 @@ def test_the_default_gains_what_refinement_gains_and_finds_no_fewer_features(wor
     found = known_features(
         {"teacher": teacher, "refined": rsae.refine(teacher), "rsae": result.rsae}, world
     )
-    mse = {arm.name: arm.metrics["mse"] for arm in found.arms}
+    mse = {variant.name: variant.metrics["mse"] for variant in found.variants}
     assert mse["rsae"] < mse["refined"] < mse["teacher"]
-    l0 = {arm.name: arm.metrics["l0"] for arm in found.arms}
+    l0 = {variant.name: variant.metrics["l0"] for variant in found.variants}
     assert l0["rsae"] == pytest.approx(l0["teacher"], rel=0.03)
     f1 = found.difference("f1", "rsae", "teacher")
     assert f1.high > 0  # not lower: the interval is not below 0
-    assert found.arm("rsae").metrics["mcc"] >= found.arm("teacher").metrics["mcc"] - 1e-6
+    assert found.variant("rsae").metrics["mcc"] >= found.variant("teacher").metrics["mcc"] - 1e-6

@@ -57,13 +57,13 @@ def test_figures_are_those_by_hand(small_host, tokens):
     assert np.isnan(metrics["ce_loss_score"]) == (gap <= 0)
 
 
-def test_a_perfect_coder_loses_nothing(small_host, tokens):
+def test_a_perfect_sae_loses_nothing(small_host, tokens):
     metrics = downstream(Scaled(small_host.d_model, 1.0), small_host, tokens, "hook").metrics()
     assert metrics["delta_ce"] == 0
     assert metrics["kl_div_with_sae"] == 0
 
 
-def test_a_dead_coder_is_the_ablation(small_host, tokens):
+def test_a_dead_sae_is_the_ablation(small_host, tokens):
     found = downstream(Scaled(small_host.d_model, 0.0), small_host, tokens, "hook")
     np.testing.assert_array_equal(found.ce_spliced, found.ce_ablated)
 
@@ -86,15 +86,15 @@ def test_loss_recovered_is_undefined_where_ablation_does_no_harm(small_host, tok
     assert values["delta_ce"] == 0.5
 
 
-def test_several_coders_in_one_pass_are_what_each_is_alone(small_host, tokens):
-    coders = [as_coder(Scaled(small_host.d_model, f)) for f in (0.3, 0.9)]
+def test_several_saes_in_one_pass_are_what_each_is_alone(small_host, tokens):
+    saes = [as_coder(Scaled(small_host.d_model, f)) for f in (0.3, 0.9)]
     n = int((~tokens.special).sum())
     heldout = evaluation_set(
         torch.zeros(n, small_host.d_model), tokens, host=small_host, hook_name="hook"
     )
-    together = Splicing().measure(coders, heldout)
-    for coder, measurement in zip(coders, together, strict=True):
-        alone = downstream(coder, small_host, tokens, "hook").measurement()
+    together = Splicing().measure(saes, heldout)
+    for sae, measurement in zip(saes, together, strict=True):
+        alone = downstream(sae, small_host, tokens, "hook").measurement()
         for name in alone.sums:
             np.testing.assert_array_equal(measurement.sums[name], alone.sums[name])
 

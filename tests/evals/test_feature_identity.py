@@ -8,8 +8,8 @@ from rsae_evals import EvaluationError, evaluation_set, feature_identity
 from rsae_evals.metrics.sparsity import density_histogram, histogram
 
 
-def moved(coder, teacher, data):
-    return feature_identity(coder, teacher, evaluation_set(data))
+def moved(sae, teacher, data):
+    return feature_identity(sae, teacher, evaluation_set(data))
 
 
 def test_nothing_moved(teacher, data):

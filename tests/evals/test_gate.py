@@ -70,7 +70,7 @@ def test_a_rational_with_a_parameter_per_bin_is_not_asked_for(teacher, data):
     assert best_rational(found, (14, 13)) is None
 
 
-def test_a_dead_coder_has_no_curve(teacher, data):
+def test_a_dead_sae_has_no_curve(teacher, data):
     dead = replace(teacher, b_enc=teacher.b_enc - 100)
     assert activation_curve(as_coder(dead), as_coder(teacher), evaluation_set(data)) is None
 
@@ -84,8 +84,8 @@ def test_an_object_without_pre_activations_has_no_curve(teacher, data):
 def test_every_form_is_read_by_its_own_argument(teacher, data, form):
     torch.manual_seed(0)
     phi = RationalActivation([[0.1, 1.0, 0.3]], [[0.1, 0.2]], input_scale=3.0)
-    coder = RSAE.from_teacher(teacher, phi, form=form)
+    sae = RSAE.from_teacher(teacher, phi, form=form)
     x = data[:1024]
-    found = magnitudes(as_coder(coder), x)
+    found = magnitudes(as_coder(sae), x)
     # within a bin the learned magnitude varies little, so its MSE is nearly the measured one
-    assert found.mse(found.learned) == pytest.approx(reconstruction(coder, x)["mse"], rel=0.02)
+    assert found.mse(found.learned) == pytest.approx(reconstruction(sae, x)["mse"], rel=0.02)

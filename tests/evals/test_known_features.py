@@ -74,7 +74,7 @@ def test_figures_are_those_of_saelens(world, found, family):
         torch.manual_seed(20_260)
         acts = torch.cat([world.model.activation_generator.sample(N)])
     theirs = eval_sae_on_synthetic_data(sae, world.model.feature_dict, Replay(acts), N, 512)
-    ours = found.arm(family).metrics
+    ours = found.variant(family).metrics
     assert ours["mcc"] == pytest.approx(theirs.mcc, abs=1e-5)
     assert ours["uniqueness"] == pytest.approx(theirs.uniqueness, abs=1e-9)
     assert ours["f1"] == pytest.approx(theirs.classification.f1_score, abs=2e-3)
@@ -96,7 +96,7 @@ def test_the_true_dictionary_finds_itself(world):
     found = known_features(
         {"random": reads(random), "true": reads(world.features[:256].clone())}, world, n_samples=N
     )
-    true, chance = found.arm("true").metrics, found.arm("random").metrics
+    true, chance = found.variant("true").metrics, found.variant("random").metrics
     assert true["mcc"] == pytest.approx(1, abs=1e-4)
     assert true["uniqueness"] == 1
     assert true["true_features_found"] >= 256
@@ -113,7 +113,7 @@ def test_the_report_says_what_it_was_measured_on(found):
     assert np.isclose(found.tokens["true_l0"], 7.9, atol=0.4)
 
 
-def test_seeds_of_an_arm_give_mcc_an_interval(world):
+def test_seeds_of_a_variant_give_mcc_an_interval(world):
     topk, relu = world.teacher("topk"), world.teacher("relu")
     found = known_features({"a": [topk, relu], "b": [relu, topk]}, world, n_samples=512)
     assert found.difference("mcc", "b", "a").low is not None

@@ -74,28 +74,30 @@ def test_the_differences_are_the_ones_named(saelens, rows):
 # SAEBench: its documented protocol here, the real one in its own environment.
 
 
-def test_the_adapter_keeps_what_the_coder_does(rsae, data):
-    arm = SAEBenchCoder(rsae, "small", HOOK)
+def test_the_adapter_keeps_what_the_sae_does(rsae, data):
+    variant = SAEBenchCoder(rsae, "small", HOOK)
     x = data[:200]
     with torch.no_grad():
-        assert torch.allclose(arm(x), rsae.decode(rsae.encode(x)), atol=1e-5)
-        assert torch.equal(arm.encode(x) != 0, rsae.encode(x) != 0)
-    assert arm.W_dec.norm(dim=1) == pytest.approx(1, abs=1e-5)
+        assert torch.allclose(variant(x), rsae.decode(rsae.encode(x)), atol=1e-5)
+        assert torch.equal(variant.encode(x) != 0, rsae.encode(x) != 0)
+    assert variant.W_dec.norm(dim=1) == pytest.approx(1, abs=1e-5)
     for name in ("mse", "l0", "explained_variance"):
-        assert reconstruction(arm, x)[name] == pytest.approx(reconstruction(rsae, x)[name], 1e-5)
+        assert reconstruction(variant, x)[name] == pytest.approx(
+            reconstruction(rsae, x)[name], 1e-5
+        )
 
 
 def test_the_adapter_has_what_saebench_reads(rsae):
-    arm = SAEBenchCoder(rsae, "small", HOOK, context_size=64)
-    assert arm.W_enc.shape == (48, 40)
-    assert arm.W_dec.shape == (40, 48)
-    assert (arm.b_enc.shape, arm.b_dec.shape) == ((40,), (48,))
-    assert arm.to(device="cpu", dtype=torch.float32) is arm
-    assert (arm.dtype, arm.device) == (torch.float32, torch.device("cpu"))
-    assert (arm.cfg.hook_layer, arm.cfg.hook_name, arm.cfg.d_sae) == (0, HOOK, 40)
-    assert isinstance(arm.cfg.metadata, SAEMetadata)
-    arm.cfg.architecture_str = "rational"  # SAEBench adds fields of its own
-    assert json.dumps(arm.cfg.to_dict())
+    variant = SAEBenchCoder(rsae, "small", HOOK, context_size=64)
+    assert variant.W_enc.shape == (48, 40)
+    assert variant.W_dec.shape == (40, 48)
+    assert (variant.b_enc.shape, variant.b_dec.shape) == ((40,), (48,))
+    assert variant.to(device="cpu", dtype=torch.float32) is variant
+    assert (variant.dtype, variant.device) == (torch.float32, torch.device("cpu"))
+    assert (variant.cfg.hook_layer, variant.cfg.hook_name, variant.cfg.d_sae) == (0, HOOK, 40)
+    assert isinstance(variant.cfg.metadata, SAEMetadata)
+    variant.cfg.architecture_str = "rational"  # SAEBench adds fields of its own
+    assert json.dumps(variant.cfg.to_dict())
 
 
 def test_what_saebench_cannot_evaluate_is_refused(teacher, rsae):

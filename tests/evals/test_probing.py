@@ -109,16 +109,18 @@ def test_probing_is_a_metric_of_a_comparison_with_floors(small_host, teacher, da
     texts = tuple(" ".join(rng.choice(words[label].split(), size=4)) for label in labels)
     metric = Probing(LabelledTexts("colours", texts, {"kind": tuple(labels)}))
     heldout = evaluation_set(data, host=small_host, hook_name="hook")
-    arms = {"teacher": teacher, "dead": {**vars(teacher), "b_enc": teacher.b_enc - 99}}
-    arms["dead"] = {k: arms["dead"][k] for k in ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")}
-    found = compare(arms, heldout, metrics=[Reconstruction(), metric])
+    variants = {"teacher": teacher, "dead": {**vars(teacher), "b_enc": teacher.b_enc - 99}}
+    variants["dead"] = {
+        k: variants["dead"][k] for k in ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
+    }
+    found = compare(variants, heldout, metrics=[Reconstruction(), metric])
     assert found.floors["residual channels"]["sae_top_16_test_accuracy"] > 0.95
     assert found.floors["random dictionary"].keys() == found.floors["residual channels"].keys()
-    assert found.arm("dead").metrics["sae_top_5_test_accuracy"] == pytest.approx(0.5, abs=0.02)
+    assert found.variant("dead").metrics["sae_top_5_test_accuracy"] == pytest.approx(0.5, abs=0.02)
     assert found.difference("sae_top_5_test_accuracy", "dead", "teacher").high < 0
     alone = probe(teacher, small_host, "hook", metric.texts)
     assert alone["sae_top_5_test_accuracy"] == pytest.approx(
-        found.arm("teacher").metrics["sae_top_5_test_accuracy"]
+        found.variant("teacher").metrics["sae_top_5_test_accuracy"]
     )
 
 

@@ -5,14 +5,14 @@ from sae_lens import StandardSAE, StandardSAEConfig
 from rsae_evals import EvaluationError, SparseCoder, as_coder
 
 
-def test_teacher_rsae_saelens_and_bare_tensors_are_coders(teacher, rsae, data):
+def test_teacher_rsae_saelens_and_bare_tensors_are_saes(teacher, rsae, data):
     sae = StandardSAE(StandardSAEConfig(d_in=teacher.d_in, d_sae=teacher.d_sae))
     bare = {name: getattr(teacher, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
     x = data[:10]
     for obj in (teacher, rsae, sae, bare, bare | {"threshold": teacher.threshold}):
-        coder = as_coder(obj)
-        assert isinstance(coder, SparseCoder)
-        z, out = coder.run(x)
+        sae = as_coder(obj)
+        assert isinstance(sae, SparseCoder)
+        z, out = sae.run(x)
         assert z.shape == (10, teacher.d_sae)
         assert out.shape == x.shape
     assert torch.equal(
@@ -21,7 +21,7 @@ def test_teacher_rsae_saelens_and_bare_tensors_are_coders(teacher, rsae, data):
     assert (as_coder(bare | {"k": 3}).encode(x) != 0).sum(-1).max() <= 3
 
 
-def test_a_normalising_coder_reconstructs_in_the_units_of_x(data):
+def test_a_normalising_sae_reconstructs_in_the_units_of_x(data):
     d = data.shape[1]
     eye = torch.eye(d)
     from rsae.pretrained import Teacher
@@ -44,12 +44,12 @@ def test_fingerprints_tell_weights_apart(teacher, rsae):
 
 
 @pytest.mark.parametrize(("obj", "message"), [(object(), "neither"), ({"W_enc": 1}, "b_enc")])
-def test_what_is_no_coder_is_said_in_a_line(obj, message):
+def test_what_is_no_sae_is_said_in_a_line(obj, message):
     with pytest.raises(EvaluationError, match=message):
         as_coder(obj)
 
 
-def test_a_coder_without_widths_is_refused():
+def test_a_sae_without_widths_is_refused():
     with pytest.raises(EvaluationError, match="d_in"):
         as_coder(type("Odd", (), {"encode": None, "decode": None})())
 

@@ -23,7 +23,7 @@ SCALARS = (
 
 
 class Stated:
-    """A coder whose codes and reconstruction of given rows are stated, not computed."""
+    """An SAE whose codes and reconstruction of given rows are stated, not computed."""
 
     def __init__(self, x, z, out):
         self.d_in, self.d_sae = x.shape[1], z.shape[1]
@@ -162,15 +162,15 @@ def test_sequences_add_up_to_the_whole(data, teacher):
 def test_tiny_and_negative_codes_count():
     x = torch.ones(3, 2)
     z = torch.tensor([[1e-30, 0.0], [-1.0, 0.0], [0.0, 0.0]])
-    coder = type("Fixed", (), {"d_in": 2, "d_sae": 2, "encode": lambda s, x: z,
+    sae = type("Fixed", (), {"d_in": 2, "d_sae": 2, "encode": lambda s, x: z,
                                "decode": lambda s, z: x})()  # fmt: skip
-    assert reconstruction(coder, x)["l0"] == pytest.approx(2 / 3)
+    assert reconstruction(sae, x)["l0"] == pytest.approx(2 / 3)
 
 
 def test_undefined_is_nan_and_a_zero_reconstruction_has_cosine_zero():
     x = torch.ones(8, 3)
-    coder = Stated(x, torch.zeros(8, 2), torch.zeros(8, 3))
-    found = reconstruction(coder, x)
+    sae = Stated(x, torch.zeros(8, 2), torch.zeros(8, 3))
+    found = reconstruction(sae, x)
     assert math.isnan(found["explained_variance"])
     assert math.isnan(found["relative_reconstruction_bias"])
     assert found["cossim"] == 0
@@ -178,7 +178,7 @@ def test_undefined_is_nan_and_a_zero_reconstruction_has_cosine_zero():
 
 
 def test_memory_never_holds_all_codes(data, teacher):
-    """The coder sees blocks whose codes have about four million entries at most."""
+    """The SAE sees blocks whose codes have about four million entries at most."""
     seen = []
     watched = type("Watched", (), {
         "d_in": teacher.d_in, "d_sae": 1 << 16,

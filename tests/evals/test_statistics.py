@@ -25,8 +25,8 @@ def measurement(x, y=None):
 def coverage(draw, truth, worlds=300, level=0.9):
     hits = 0
     for world in range(worlds):
-        arm, baseline = draw(np.random.default_rng(world))
-        found = intervals(arm, baseline, figures, level)["mean"]
+        variant, baseline = draw(np.random.default_rng(world))
+        found = intervals(variant, baseline, figures, level)["mean"]
         hits += found.low <= truth <= found.high
     return hits / worlds
 
@@ -37,7 +37,7 @@ def coverage(draw, truth, worlds=300, level=0.9):
 @pytest.mark.parametrize("n", [20, 100])
 def test_over_sequences_of_one_seed(few_resamples, n):
     def draw(rng):
-        hard = rng.exponential(size=n)  # what both arms share cancels
+        hard = rng.exponential(size=n)  # what both variants share cancels
         noise = rng.gamma(2.0, 0.05, size=(2, n))  # skewed
         return [measurement(hard + 0.3 + noise[0])], [measurement(hard + noise[1])]
 
@@ -52,8 +52,8 @@ def test_over_seeds_and_sequences(few_resamples, seeds, of_seed):
         effect = 0.3 + of_seed * rng.standard_normal((seeds, 1))
         by_sequence = 0.5 * rng.standard_normal(60)
         noise = 0.1 * rng.standard_normal((seeds, 60))
-        arm = effect + by_sequence + noise
-        return [measurement(row) for row in arm], [measurement(np.zeros(60))]
+        variant = effect + by_sequence + noise
+        return [measurement(row) for row in variant], [measurement(np.zeros(60))]
 
     assert 0.84 <= coverage(draw, 0.3) <= 0.985
 
@@ -70,11 +70,11 @@ def test_no_difference_is_rarely_called_one(few_resamples):
     assert 1 - coverage(draw, 0.0, level=0.95) <= 0.09
 
 
-def test_pairing_removes_what_the_arms_share():
+def test_pairing_removes_what_the_variants_share():
     rng = np.random.default_rng(0)
     shared = 100 * rng.standard_normal(50)
-    arm, baseline = measurement(shared + 1 + 1e-3 * rng.random(50)), measurement(shared)
-    found = intervals([arm], [baseline], figures)["mean"]
+    variant, baseline = measurement(shared + 1 + 1e-3 * rng.random(50)), measurement(shared)
+    found = intervals([variant], [baseline], figures)["mean"]
     assert found.high - found.low < 1e-3
     assert found.estimate == pytest.approx(1.0005, abs=1e-3)
 
@@ -99,15 +99,15 @@ def test_one_unit_has_no_interval():
 
 def test_the_same_question_has_the_same_answer():
     rng = np.random.default_rng(2)
-    arms = [measurement(rng.random(30))], [measurement(rng.random(30))]
-    assert intervals(*arms, figures) == intervals(*arms, figures)
+    variants = [measurement(rng.random(30))], [measurement(rng.random(30))]
+    assert intervals(*variants, figures) == intervals(*variants, figures)
 
 
 # The sequences of one document are correlated.
 
 
 def of_documents(rng, documents, truth=0.3):
-    """An arm and a baseline on documents of unequal length, half of the variance theirs."""
+    """A variant and a baseline on documents of unequal length, half of the variance theirs."""
     document = np.repeat(np.arange(documents), rng.integers(2, 15, documents))
     effect = rng.standard_normal(documents)[document] + rng.standard_normal(len(document))
     sums = {"x": truth + effect, "y": np.ones(len(document)), "n": np.ones(len(document))}
@@ -119,10 +119,10 @@ def of_documents(rng, documents, truth=0.3):
 def test_intervals_by_document_cover_the_truth(few_resamples, documents, seeds):
     def draw(rng):
         document, sums, zero = of_documents(rng, documents)
-        arms = []
+        variants = []
         for effect in 0.2 * rng.standard_normal(seeds) if seeds > 1 else [0.0]:
-            arms.append(Measurement(sums | {"x": sums["x"] + effect}, document=document))
-        return arms, [Measurement(zero, document=document)]
+            variants.append(Measurement(sums | {"x": sums["x"] + effect}, document=document))
+        return variants, [Measurement(zero, document=document)]
 
     assert 0.89 <= coverage(draw, 0.3, worlds=150, level=0.95) <= 0.99
 
@@ -145,11 +145,11 @@ def test_half_splits_by_document_differ_as_often_as_they_should(few_resamples):
         chosen = np.isin(document, rng.permutation(40)[:20])
         estimates, errors = [], []
         for rows in (chosen, ~chosen):
-            arm, base = (
+            variant, base = (
                 Measurement({k: v[rows] for k, v in one.items()}, document=document[rows])
                 for one in (sums, zero)
             )
-            found = intervals([arm], [base], figures)["mean"]
+            found = intervals([variant], [base], figures)["mean"]
             estimates.append(found.estimate)
             errors.append((found.high - found.low) / (2 * 2.1))
         differ += abs(estimates[0] - estimates[1]) > 1.96 * np.hypot(*errors)
@@ -158,9 +158,9 @@ def test_half_splits_by_document_differ_as_often_as_they_should(few_resamples):
 
 def test_one_document_has_no_interval():
     x = np.arange(6.0)
-    arm, base = (Measurement({"x": v, "y": v + 1, "n": np.ones(6)}, document=np.zeros(6, int))
+    variant, base = (Measurement({"x": v, "y": v + 1, "n": np.ones(6)}, document=np.zeros(6, int))
                  for v in (x, 0 * x))  # fmt: skip
-    found = intervals([arm], [base], figures)["mean"]
+    found = intervals([variant], [base], figures)["mean"]
     assert found.estimate == 2.5
     assert np.isnan(found.low)
 

@@ -11,7 +11,7 @@ from rsae_evals.integrations.upgrade_report import evaluate_upgrade
 from rsae_evals.report import read
 from rsae_evals.results import Verdict
 
-ARMS = {"teacher": 0.5, "control": 0.7, "threshold_only": 0.8, "rsae_init": 0.5, "rsae": 0.9}
+VARIANTS = {"teacher": 0.5, "control": 0.7, "threshold_only": 0.8, "rsae_init": 0.5, "rsae": 0.9}
 
 
 def relu(scale):
@@ -25,7 +25,7 @@ def ended(tmp_path_factory):
     x = torch.rand(1024, 6, generator=torch.Generator().manual_seed(1))
     screen = io.StringIO()
     found = evaluate_upgrade(
-        {name: relu(scale) for name, scale in ARMS.items()},
+        {name: relu(scale) for name, scale in VARIANTS.items()},
         host=None,
         hook_name="blocks.3.hook_resid_post",
         heldout=Activations.from_tensor(x),
@@ -47,10 +47,10 @@ def test_it_is_better_than_the_control_and_no_more_than_that(ended):
 def test_the_error_is_that_of_the_scale(ended):
     """x is positive, so x_hat = scale x and mse falls as (1 - scale)², whatever the data."""
     found, _, _ = ended
-    teacher = found.arm("teacher").metrics["mse"]
-    for name, scale in ARMS.items():
+    teacher = found.variant("teacher").metrics["mse"]
+    for name, scale in VARIANTS.items():
         expected = teacher * ((1 - scale) / 0.5) ** 2
-        assert found.arm(name).metrics["mse"] == pytest.approx(expected, rel=1e-5)
+        assert found.variant(name).metrics["mse"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_report_is_in_the_folder_of_the_upgrade(ended):
@@ -76,11 +76,11 @@ def test_the_table_fits_eighty_columns(ended):
 
 
 def test_a_control_that_fine_tuning_made_worse_is_called_weak(tmp_path):
-    arms = ARMS | {"control": 0.4}
+    variants = VARIANTS | {"control": 0.4}
     screen = io.StringIO()
     x = torch.rand(1024, 6, generator=torch.Generator().manual_seed(1))
     evaluate_upgrade(
-        {name: relu(scale) for name, scale in arms.items()},
+        {name: relu(scale) for name, scale in variants.items()},
         host=None,
         hook_name="blocks.3.hook_resid_post",
         heldout=Activations.from_tensor(x),

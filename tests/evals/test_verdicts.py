@@ -38,7 +38,7 @@ def test_nearer_to_one_is_better():
 
 
 @pytest.mark.parametrize(
-    ("interval", "arm_l0", "expected"),
+    ("interval", "variant_l0", "expected"),
     [
         (LESS, 50.4, Verdict.BETTER),  # within 1 %
         (LESS, 60.0, Verdict.NOT_COMPARABLE),  # bought with features
@@ -48,11 +48,11 @@ def test_nearer_to_one_is_better():
         (MAYBE, 60.0, Verdict.NOT_COMPARABLE),
     ],
 )
-def test_quality_bought_with_features_is_no_gain(interval, arm_l0, expected):
-    assert verdict("mse", interval, l0=(50.0, arm_l0)) is expected
+def test_quality_bought_with_features_is_no_gain(interval, variant_l0, expected):
+    assert verdict("mse", interval, l0=(50.0, variant_l0)) is expected
 
 
-def test_an_arm_whose_output_is_not_finite_is_worse():
+def test_a_variant_whose_output_is_not_finite_is_worse():
     nothing = Interval(math.nan, math.nan, math.nan)
     found = judge("mse", PAIR, nothing, (1.0, math.nan), (50.0, 50.0))
     assert found.verdict is Verdict.WORSE

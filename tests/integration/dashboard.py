@@ -34,9 +34,9 @@ def export(folder: Path) -> None:
         threshold=torch.rand(D_SAE, generator=g),
         metadata={"hook_name": HOOK, "model_name": "a-model", "context_size": CONTEXT},
     )
-    coder = RSAE.from_teacher(teacher, RationalActivation([[2.0, 0.3, 0.2]], [[1.0]]))
+    sae = RSAE.from_teacher(teacher, RationalActivation([[2.0, 0.3, 0.2]], [[1.0]]))
     x = 2 * torch.randn(400, D_IN, generator=g)
-    export_jumprelu(refine(coder), Activations.from_tensor(x)).save(folder / "plain")
+    export_jumprelu(refine(sae), Activations.from_tensor(x)).save(folder / "plain")
     from sae_lens import SAE
 
     plain = SAE.load_from_disk(folder / "plain")

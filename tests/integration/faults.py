@@ -98,7 +98,9 @@ def same(name: str, out: Path, whole: Path) -> float:
     if name == "upgrade":
         return difference(out, whole)
     if name == "compare":
-        metrics = [json.loads((p / "report/report.json").read_text())["arms"] for p in (out, whole)]
+        metrics = [
+            json.loads((p / "report/report.json").read_text())["variants"] for p in (out, whole)
+        ]
         return 0.0 if metrics[0] == metrics[1] else 1.0
     mine, theirs = (ActivationStore.open(path) for path in (out, whole))
     return float(mine.manifest != theirs.manifest)

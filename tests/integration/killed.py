@@ -110,7 +110,7 @@ def difference(out: Path, whole: Path) -> float:
     """Largest relative difference of weights and of the report's figures."""
     pairs = zip(tensors(out), tensors(whole), strict=True)
     apart = [((a - b).abs().max() / b.abs().max().clamp(min=1e-6)).item() for a, b in pairs]
-    reports = [json.loads((path / "report.json").read_text())["arms"] for path in (out, whole)]
+    reports = [json.loads((path / "report.json").read_text())["variants"] for path in (out, whole)]
     for mine, theirs in zip(*reports, strict=True):
         for name, value in theirs["metrics"].items():
             if value is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mpmath import mp
-from tests.rsae import coders
+from tests.rsae import saes
 
 import remez
 import rsae
@@ -20,7 +20,7 @@ from rsae.train import TrainConfig
 from rsae.upgrading import UpgradeConfig
 from rsae_evals import compare, evaluation_set
 
-X = coders.inputs(400)
+X = saes.inputs(400)
 QUICK = UpgradeConfig(train=TrainConfig(steps=2, batch_size=64), calibration_tokens=40)
 
 
@@ -47,7 +47,7 @@ def interrupted():
     def stop(record):
         raise KeyboardInterrupt
 
-    return lambda: rsae.upgrade(coders.teacher("relu"), X, QUICK, on_step=stop)
+    return lambda: rsae.upgrade(saes.teacher("relu"), X, QUICK, on_step=stop)
 
 
 def products():
@@ -64,15 +64,15 @@ CALLS = {
     "fit of an interrupt": lambda: remez.fit(raises(KeyboardInterrupt), (2, 2)),
     "certify": lambda: remez.certify(remez.fit(remez.targets.exp, (2, 2))),
     "code": lambda: remez.fit(np.exp, (2, 2)).to_code("c"),
-    "upgrade": lambda: rsae.upgrade(coders.teacher("jumprelu"), X, QUICK),
-    "upgrade of another width": lambda: rsae.upgrade(coders.teacher("relu", d_in=5), X, QUICK),
+    "upgrade": lambda: rsae.upgrade(saes.teacher("jumprelu"), X, QUICK),
+    "upgrade of another width": lambda: rsae.upgrade(saes.teacher("relu", d_in=5), X, QUICK),
     "upgrade interrupted": interrupted(),
-    "refine": lambda: rsae.refine(coders.teacher("relu")).encode(X[:3]),
-    "refine by fixed steps": lambda: rsae.refine(coders.teacher("relu"), X, method="minimax"),
+    "refine": lambda: rsae.refine(saes.teacher("relu")).encode(X[:3]),
+    "refine by fixed steps": lambda: rsae.refine(saes.teacher("relu"), X, method="minimax"),
     "export": lambda: export_jumprelu(
-        rsae.refine(coders.teacher("relu")), Activations.from_tensor(X)
+        rsae.refine(saes.teacher("relu")), Activations.from_tensor(X)
     ),
-    "compare": lambda: compare({"a": coders.teacher("relu")}, evaluation_set(X)),
+    "compare": lambda: compare({"a": saes.teacher("relu")}, evaluation_set(X)),
     "products": products,
 }
 
@@ -109,7 +109,7 @@ def test_calls_in_threads_do_not_disturb_each_other():
 
 def refined():
     with torch.no_grad():
-        return rsae.refine(coders.teacher("relu")).encode(X[:50])
+        return rsae.refine(saes.teacher("relu")).encode(X[:50])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from sae_lens.registry import get_sae_class
 from sae_lens.saes.sae import SAEMetadata
-from tests.rsae import coders
+from tests.rsae import saes
 from tests.rsae.fake_host import FakeHost
 
 import rsae
@@ -70,7 +70,7 @@ class Host(FakeHost):
 
 def small(name="demo:jumprelu") -> rsae.Teacher:
     family = name.removeprefix("demo:")
-    return coders.teacher(family, d_in=6, d_sae=24, metadata={"hook_name": HOOK})
+    return saes.teacher(family, d_in=6, d_sae=24, metadata={"hook_name": HOOK})
 
 
 @pytest.fixture
@@ -83,9 +83,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(rsae, "load_host", lambda name="smollm2": Host())
     monkeypatch.setattr(rsae, "load_teacher", small)
     for name in ("topk", "jumprelu"):
-        coder = rsae.upgrading.refining.as_rsae(small())
-        coder.cfg.metadata = SAEMetadata(**small().metadata)
-        coder.save_model(tmp_path / "runs" / name)
+        sae = rsae.upgrading.refining.as_rsae(small())
+        sae.cfg.metadata = SAEMetadata(**small().metadata)
+        sae.save_model(tmp_path / "runs" / name)
     cls, config = get_sae_class("skip_transcoder")
     metadata = SAEMetadata(hook_name=HOOK, hook_name_out="blocks.12.hook_mlp_out")
     widths = {"d_in": 6, "d_out": 6, "d_sae": 24}

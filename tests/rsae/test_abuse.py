@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from tests.rsae import coders
+from tests.rsae import saes
 
 import rsae
 from rsae import RationalConfig, UpgradeConfig
@@ -16,7 +16,7 @@ from rsae.train import TrainConfig
 from rsae.train.controller import ControllerConfig
 from rsae.upgrading.config import config_from_toml
 
-X = coders.inputs(400)
+X = saes.inputs(400)
 CONFIG = UpgradeConfig(train=TrainConfig(steps=3, batch_size=64), calibration_tokens=40)
 
 
@@ -30,7 +30,7 @@ def outcome(*given, config=CONFIG, **more):
             return str(error)
 
 
-@pytest.mark.parametrize("family", coders.FAMILIES)
+@pytest.mark.parametrize("family", saes.FAMILIES)
 @pytest.mark.parametrize(
     "x",
     [
@@ -62,26 +62,26 @@ def outcome(*given, config=CONFIG, **more):
     ids=range(24),
 )
 def test_activations_that_are_none_are_one_sentence(family, x):
-    said = outcome(coders.teacher(family), x)
+    said = outcome(saes.teacher(family), x)
     assert isinstance(said, str)
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("family", coders.FAMILIES)
+@pytest.mark.parametrize("family", saes.FAMILIES)
 def test_a_dead_teacher_is_told(family):
     from dataclasses import replace
 
-    origin = coders.teacher(family)
+    origin = saes.teacher(family)
     dead = replace(origin, b_enc=torch.full_like(origin.b_enc, -1e6))
     assert "no feature" in outcome(dead, X)
     nothing = replace(origin, W_dec=torch.zeros_like(origin.W_dec))
     assert outcome(nothing, X) is not None
 
 
-@pytest.mark.parametrize("family", coders.FAMILIES)
+@pytest.mark.parametrize("family", saes.FAMILIES)
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_small_and_large_units_are_units(family, scale):
-    found = outcome(coders.teacher(family, scale=scale), X * scale)
+    found = outcome(saes.teacher(family, scale=scale), X * scale)
     assert math.isfinite(found.metrics["rsae"].mse)
 
 
@@ -100,7 +100,7 @@ def test_small_and_large_units_are_units(family, scale):
     ],
 )
 def test_arrays_of_any_kind_are_activations(shape):
-    found = outcome(coders.teacher("relu"), shape(X.clone()))
+    found = outcome(saes.teacher("relu"), shape(X.clone()))
     assert found.metrics["rsae"].n_tokens == 40
 
 

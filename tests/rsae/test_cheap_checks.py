@@ -36,7 +36,7 @@ WRONG = {
     "no model": ["upgrade", "demo:relu", "--model", "/nowhere/model"],
     "a missing SAE": ["eval", "/nowhere/sae"],
     "no context": ["eval", "demo:relu", "--context-size", "3"],
-    "a missing arm": ["compare", "demo:relu", "x=/nowhere/sae"],
+    "a missing variant": ["compare", "demo:relu", "x=/nowhere/sae"],
     "no level": ["compare", "demo:relu", "--level", "2"],
     "no labels": ["probe", "demo:relu", "--labels", "/nowhere/labels"],
     "no report": ["report", "/nowhere/report.json"],

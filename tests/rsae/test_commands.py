@@ -6,7 +6,7 @@ import json
 import pytest
 import sae_lens
 import torch
-from tests.rsae import coders
+from tests.rsae import saes
 from tests.rsae.fake_host import HOOKS, FakeHost, tokens, write_text
 
 import rsae
@@ -25,7 +25,7 @@ DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
 
 def curved(numerator=(2.0, 0.3, 0.2)) -> RSAE:
     """An RSAE of thresholds whose magnitude is `numerator` / (1 + |1|)."""
-    teacher = coders.teacher("jumprelu", metadata={"hook_name": HOOKS[0]})
+    teacher = saes.teacher("jumprelu", metadata={"hook_name": HOOKS[0]})
     rational = RationalActivation([list(numerator)], [[1.0]], input_scale=3.0)
     return RSAE.from_teacher(teacher, rational)
 
@@ -63,12 +63,12 @@ def test_a_damaged_rsae_is_one_line(tmp_path, capsys, break_it):
 
 
 def test_an_export_is_what_saelens_loads_and_its_loss_is_true(tmp_path):
-    coder, x = curved(), coders.inputs(300)
-    export = export_jumprelu(coder, Activations.from_tensor(x))
+    sae, x = curved(), saes.inputs(300)
+    export = export_jumprelu(sae, Activations.from_tensor(x))
     plain = sae_lens.SAE.load_from_disk(export.save(tmp_path))
     assert type(plain) is sae_lens.JumpReLUSAE
     with torch.no_grad():
-        z, z_plain = coder.encode(x), plain.encode(x)
+        z, z_plain = sae.encode(x), plain.encode(x)
         assert torch.equal(z != 0, z_plain != 0)
         assert (z != 0).any()
         mse = (x - plain.decode(z_plain)).square().sum(dim=1).mean().item()
@@ -76,21 +76,21 @@ def test_an_export_is_what_saelens_loads_and_its_loss_is_true(tmp_path):
         residual = ((z - z_plain) * z_plain).sum(dim=0)
         assert residual.abs().max() < 1e-4 * (z_plain**2).sum(dim=0).max()
     assert export.mse == pytest.approx(mse, rel=1e-5)
-    assert "export" not in coder.cfg.metadata.to_dict()
+    assert "export" not in sae.cfg.metadata.to_dict()
 
 
 def test_a_constant_magnitude_is_exported_without_loss():
-    coder, x = curved((3.0, 0.0)), coders.inputs(200)
-    export = export_jumprelu(coder, Activations.from_tensor(x))
-    torch.testing.assert_close(export.sae.encode(x), coder.encode(x))
+    sae, x = curved((3.0, 0.0)), saes.inputs(200)
+    export = export_jumprelu(sae, Activations.from_tensor(x))
+    torch.testing.assert_close(export.sae.encode(x), sae.encode(x))
     assert export.mse == pytest.approx(export.mse_rsae, rel=1e-5)
 
 
 def test_an_rsae_without_thresholds_is_refused():
-    teacher = coders.teacher("topk")
-    coder = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2)), support="topk")
+    teacher = saes.teacher("topk")
+    sae = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2)), support="topk")
     with pytest.raises(ConfigError, match="no thresholds"):
-        export_jumprelu(coder, Activations.from_tensor(coders.inputs(20)))
+        export_jumprelu(sae, Activations.from_tensor(saes.inputs(20)))
 
 
 @pytest.fixture
@@ -139,9 +139,9 @@ def test_harvest_refuses_the_folder_of_another_text_or_run(harvest_command, tmp_
 
 
 def test_export_says_that_a_refinement_stays_behind(tmp_path):
-    x = coders.inputs(500)
-    coder = rsae.refine(curved())
-    export = export_jumprelu(coder, Activations.from_tensor(x))
+    x = saes.inputs(500)
+    sae = rsae.refine(curved())
+    export = export_jumprelu(sae, Activations.from_tensor(x))
     assert "refinement" in export.lost
     found = export.losses()
     assert found["mse_rsae"] < found["mse"]

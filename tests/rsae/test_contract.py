@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from sae_lens import SAE
-from tests.rsae import coders
+from tests.rsae import saes
 from tests.rsae.pretrained import formats
 from tests.rsae.pretrained.formats import Parts
 
@@ -27,17 +27,17 @@ SHAPES = ((D_IN,), (0, D_IN), (7, D_IN), (2, 3, D_IN))
 
 def an_rsae(family="relu", form="magnitude", support="threshold", **settings):
     rational = RationalActivation.constant((3, 2), input_scale=3.0)
-    return RSAE.from_teacher(coders.teacher(family, seed=2, **settings), rational, form, support)
+    return RSAE.from_teacher(saes.teacher(family, seed=2, **settings), rational, form, support)
 
 
 def folded():
-    coder = an_rsae("jumprelu", "gate")
-    coder.fold_W_dec_norm()
-    return coder
+    sae = an_rsae("jumprelu", "gate")
+    sae.fold_W_dec_norm()
+    return sae
 
 
 def refined(family="relu", **how):
-    return rsae.refine(an_rsae(family), coders.inputs(4_000), **how)
+    return rsae.refine(an_rsae(family), saes.inputs(4_000), **how)
 
 
 RSAES = {
@@ -65,13 +65,13 @@ RSAES = {
 
 
 @pytest.fixture(scope="module", params=RSAES)
-def coder(request) -> RSAE:
+def sae(request) -> RSAE:
     return RSAES[request.param]().eval()
 
 
-def x_of(coder, *shape):
+def x_of(sae, *shape):
     draw = torch.Generator().manual_seed(5)
-    return torch.randn(*shape, generator=draw).to(coder.dtype)
+    return torch.randn(*shape, generator=draw).to(sae.dtype)
 
 
 def close(a, b):
@@ -81,98 +81,98 @@ def close(a, b):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @torch.no_grad()
-def test_any_leading_shape(coder, shape):
-    if 0 in shape and coder.cfg.normalize_activations == "layer_norm":
+def test_any_leading_shape(sae, shape):
+    if 0 in shape and sae.cfg.normalize_activations == "layer_norm":
         pytest.skip("SAELens takes the mean of nothing")
-    x = x_of(coder, *shape)
-    z = coder.encode(x)
+    x = x_of(sae, *shape)
+    z = sae.encode(x)
     assert z.shape == (*shape[:-1], D_SAE)
-    x_hat = coder.decode(z)
+    x_hat = sae.decode(z)
     assert x_hat.shape == x.shape
     assert torch.isfinite(z).all()
     assert torch.isfinite(x_hat).all()
-    close(coder(x), x_hat)
+    close(sae(x), x_hat)
     if x.numel():
-        assert coder.cfg.support == "level" or (z == 0).any()  # a gate of 1 is open everywhere
+        assert sae.cfg.support == "level" or (z == 0).any()  # a gate of 1 is open everywhere
         rows = x.reshape(-1, D_IN)
-        one = torch.stack([coder.decode(coder.encode(row)) for row in rows])
+        one = torch.stack([sae.decode(sae.encode(row)) for row in rows])
         close(one.reshape(shape), x_hat)
 
 
 @torch.no_grad()
-def test_what_is_saved_loads_equal_here_and_in_saelens(coder, tmp_path):
-    coder.save_model(tmp_path)
-    x = coders.inputs(50).to(coder.dtype)
-    before = coder.encode(x)
+def test_what_is_saved_loads_equal_here_and_in_saelens(sae, tmp_path):
+    sae.save_model(tmp_path)
+    x = saes.inputs(50).to(sae.dtype)
+    before = sae.encode(x)
     again = load_rsae(tmp_path)
     for found in (again, RSAE.load_from_disk(tmp_path), SAE.load_from_disk(tmp_path)):
         assert type(found) is RSAE
-        close(found.to(coder.dtype).encode(x), before)
-    assert again.cfg.refinement == coder.cfg.refinement
+        close(found.to(sae.dtype).encode(x), before)
+    assert again.cfg.refinement == sae.cfg.refinement
     said = describe(tmp_path)
     json.dumps(said, allow_nan=False)
     shown = (said["kind"], said["form"], said["support"], said["d_in"], said["d_sae"])
-    assert shown == ("rsae", coder.cfg.form, coder.cfg.support, D_IN, D_SAE)
-    assert said["refinement"] == coder.cfg.refinement
+    assert shown == ("rsae", sae.cfg.form, sae.cfg.support, D_IN, D_SAE)
+    assert said["refinement"] == sae.cfg.refinement
     again.save_model(tmp_path / "again")
     for name in ("cfg.json", "README.md"):
         assert (tmp_path / "again" / name).read_text() == (tmp_path / name).read_text()
 
 
 @torch.no_grad()
-def test_saelens_hooks_see_the_feature_activations(coder):
-    x = coders.inputs(9).to(coder.dtype)
-    x_hat, cache = coder.run_with_cache(x)
-    assert torch.equal(cache["hook_sae_acts_post"], coder.encode(x))
-    close(x_hat, coder.decode(coder.encode(x)))
+def test_saelens_hooks_see_the_feature_activations(sae):
+    x = saes.inputs(9).to(sae.dtype)
+    x_hat, cache = sae.run_with_cache(x)
+    assert torch.equal(cache["hook_sae_acts_post"], sae.encode(x))
+    close(x_hat, sae.decode(sae.encode(x)))
     assert {"hook_sae_input", "hook_sae_acts_pre", "hook_sae_recons"} <= cache.keys()
-    zeroed = coder.run_with_hooks(
+    zeroed = sae.run_with_hooks(
         x, fwd_hooks=[("hook_sae_acts_post", lambda z, hook: torch.zeros_like(z))]
     )
     assert not torch.equal(zeroed, x_hat)
 
 
-def test_it_exports_or_says_why_not(coder, tmp_path):
-    x = Activations.from_tensor(coders.inputs(300))
-    if coder.cfg.support != "threshold":
+def test_it_exports_or_says_why_not(sae, tmp_path):
+    x = Activations.from_tensor(saes.inputs(300))
+    if sae.cfg.support != "threshold":
         with pytest.raises(ConfigError, match="support"):
-            export_jumprelu(coder, x)
+            export_jumprelu(sae, x)
         return
-    found = export_jumprelu(coder, x)
+    found = export_jumprelu(sae, x)
     found.save(tmp_path)
     plain, teacher = SAE.load_from_disk(tmp_path), load_teacher(tmp_path)
-    rows = coders.inputs(9)
+    rows = saes.inputs(9)
     close(plain.encode(rows), found.sae.float().encode(rows))
     close(teacher.encode(rows), plain.encode(rows))
     assert found.mse > 0
 
 
-def test_it_is_evaluated(coder):
+def test_it_is_evaluated(sae):
     evals = pytest.importorskip("rsae_evals")
-    x = coders.inputs(300)
-    (found,) = evals.evaluate([coder], evals.evaluation_set(x), [evals.Reconstruction()])
+    x = saes.inputs(300)
+    (found,) = evals.evaluate([sae], evals.evaluation_set(x), [evals.Reconstruction()])
     totals = next(iter(found.measurements.values())).totals()
     with torch.no_grad():
-        z = coder.encode(x.to(coder.dtype))
-        error = (x - coder.decode(z).float()).square().sum().item()
+        z = sae.encode(x.to(sae.dtype))
+        error = (x - sae.decode(z).float()).square().sum().item()
     assert totals["l0"] == (z != 0).sum().item()
     assert totals["error"] == pytest.approx(error, rel=0.05 if z.dtype != torch.float32 else 1e-4)
 
 
 @pytest.mark.parametrize("method", ["cg", "minimax", "exact"])
 @torch.no_grad()
-def test_a_refinement_raises_no_token_s_error(coder, method):
-    x = coders.inputs(60).to(coder.dtype)
-    plain = rsae.refine(coder)
+def test_a_refinement_raises_no_token_s_error(sae, method):
+    x = saes.inputs(60).to(sae.dtype)
+    plain = rsae.refine(sae)
     plain.set_refinement(None)
-    found = rsae.refine(plain, coders.inputs(500).to(coder.dtype), method=method, steps=2)
+    found = rsae.refine(plain, saes.inputs(500).to(sae.dtype), method=method, steps=2)
     assert isinstance(found.refinement, Refinement)
 
     def errors(sae):
         return (x - sae.decode(sae.encode(x))).float().square().sum(dim=1)
 
-    slack = 0.1 if coder.dtype == torch.bfloat16 else 1e-3
-    if coder.cfg.normalize_activations == "none":
+    slack = 0.1 if sae.dtype == torch.bfloat16 else 1e-3
+    if sae.cfg.normalize_activations == "none":
         assert (errors(found) <= errors(plain) * (1 + slack) + slack).all()
 
 
@@ -198,12 +198,12 @@ def test_a_teacher_of_any_format_goes_through_every_command(kind, tmp_path):
     """Described, upgraded, read back, refined and evaluated; the start is the teacher itself."""
     folder = TEACHERS[kind](tmp_path / "teacher")
     json.dumps(describe(folder), allow_nan=False)
-    x = coders.inputs(600)
+    x = saes.inputs(600)
     config = UpgradeConfig(train=TrainConfig(steps=1, batch_size=64), calibration_tokens=60)
     found = rsae.upgrade(folder, x, config, out=tmp_path / "out")
     again = rsae.upgrade(folder, x, config, out=tmp_path / "out", resume=True)
     assert again.metrics == found.metrics
-    rows = coders.inputs(9, seed=3)
+    rows = saes.inputs(9, seed=3)
     with torch.no_grad():
         close(again.rsae.encode(rows), found.rsae.encode(rows))
         teacher = load_teacher(folder)
@@ -219,7 +219,7 @@ def test_a_teacher_of_any_format_goes_through_every_command(kind, tmp_path):
 
 def changes():
     """Another value for every field of a teacher that decides what it computes."""
-    t = coders.teacher("relu", seed=1)
+    t = saes.teacher("relu", seed=1)
     for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
         yield replace(t, **{name: getattr(t, name) * 1.01})
     yield replace(t, family="jumprelu", threshold=torch.zeros(t.d_sae))
@@ -229,9 +229,9 @@ def changes():
 
 
 def test_a_resumed_run_is_of_the_whole_teacher(tmp_path):
-    x = coders.inputs(400)
+    x = saes.inputs(400)
     config = UpgradeConfig(train=TrainConfig(steps=0), calibration_tokens=40)
-    rsae.upgrade(coders.teacher("relu", seed=1), x, config, out=tmp_path)
+    rsae.upgrade(saes.teacher("relu", seed=1), x, config, out=tmp_path)
     for other in changes():
         with pytest.raises(RsaeError, match="another teacher"):
             rsae.upgrade(other, x, config, out=tmp_path, resume=True)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.rsae.coders import FAMILIES, sparse_world, world_teacher
+from tests.rsae.saes import FAMILIES, sparse_world, world_teacher
 from torch.overrides import TorchFunctionMode
 
 from rsae import RSAE, UpgradeConfig, refine

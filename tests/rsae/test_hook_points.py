@@ -4,7 +4,7 @@ import einops
 import pytest
 import torch
 from sae_lens import SAE, HookedSAETransformer, JumpReLUSAE
-from tests.rsae.coders import teacher
+from tests.rsae.saes import teacher
 from tests.rsae.tiny_model import save_tiny_model
 from transformer_lens import HookedTransformerConfig
 
@@ -88,10 +88,10 @@ def hook_z_rsae(family="relu", d_in=12):
 
 @pytest.mark.parametrize("d_head", [1, 3, 4, 12])
 def test_an_rsae_of_heads_takes_them_apart_and_together(tmp_path, d_head):
-    coder = hook_z_rsae()
-    coder.save_model(tmp_path)
+    sae = hook_z_rsae()
+    sae.save_model(tmp_path)
     x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(1))
-    for one in (coder, load_rsae(tmp_path), SAE.load_from_disk(tmp_path)):
+    for one in (sae, load_rsae(tmp_path), SAE.load_from_disk(tmp_path)):
         assert one.cfg.reshape_activations == "hook_z"
         apart = x.unflatten(-1, (-1, d_head))
         together = one(x)
@@ -105,11 +105,11 @@ def test_saelens_runs_an_rsae_at_its_own_hook_z():
         n_layers=2, d_model=12, n_ctx=16, d_head=6, d_vocab=30, act_fn="relu", seed=0
     )
     model = HookedSAETransformer(config)
-    coder = hook_z_rsae()
+    sae = hook_z_rsae()
     ids = torch.randint(0, 30, (2, 8), generator=torch.Generator().manual_seed(2))
     _, cache = model.run_with_cache(ids)
-    logits, seen = model.run_with_cache_with_saes(ids, saes=[coder])
-    z = coder.encode(cache[Z].flatten(2))
+    logits, seen = model.run_with_cache_with_saes(ids, saes=[sae])
+    z = sae.encode(cache[Z].flatten(2))
     torch.testing.assert_close(seen[f"{Z}.hook_sae_acts_post"], z)
     assert torch.isfinite(logits).all()
 

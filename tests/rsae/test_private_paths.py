@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from tests.rsae import coders
+from tests.rsae import saes
 
 import rsae
 from rsae import RSAE, RationalActivation
@@ -27,15 +27,15 @@ SKETCHES = {"training_sketches": ["0a 1b"], "calibration_sketches": ["2c", "3d"]
 def test_a_saved_rsae_has_no_path_of_this_machine(tmp_path):
     lives = {"model_name": str(tmp_path / "my" / "model"), "dataset_path": "~/mine/text"}
     source = str(tmp_path / "secret" / "teacher" / "sae_weights.safetensors")
-    teacher = coders.teacher("relu", metadata=lives, source=source)
-    coder = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2)))
-    coder.save_model(tmp_path / "out")
+    teacher = saes.teacher("relu", metadata=lives, source=source)
+    sae = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2)))
+    sae.save_model(tmp_path / "out")
     for path in (tmp_path / "out").iterdir():
         content = path.read_bytes()
         assert b"secret" not in content, path.name
         assert str(tmp_path).encode() not in content, path.name
-    assert coder.cfg.metadata.teacher == "teacher"
-    assert torch.equal(coder.W_dec, teacher.W_dec)
+    assert sae.cfg.metadata.teacher == "teacher"
+    assert torch.equal(sae.W_dec, teacher.W_dec)
 
 
 def test_names_on_a_hub_are_told(tmp_path):
@@ -46,10 +46,10 @@ def test_names_on_a_hub_are_told(tmp_path):
 
 
 def saved(folder, **metadata):
-    teacher = coders.teacher("relu", metadata=metadata)
-    coder = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2)))
-    coder.save_model(folder)
-    return coder
+    teacher = saes.teacher("relu", metadata=metadata)
+    sae = RSAE.from_teacher(teacher, RationalActivation.constant((3, 2)))
+    sae.save_model(folder)
+    return sae
 
 
 def metadata_in(folder):
@@ -57,15 +57,15 @@ def metadata_in(folder):
 
 
 def test_sketches_are_kept_in_a_file_of_their_own(tmp_path):
-    coder = saved(tmp_path / "rsae", hook_name="blocks.0.hook_resid_post", **SKETCHES)
+    sae = saved(tmp_path / "rsae", hook_name="blocks.0.hook_resid_post", **SKETCHES)
     assert not SKETCHES.keys() & metadata_in(tmp_path / "rsae").keys()
     again = load_rsae(tmp_path / "rsae")
     assert {name: again.cfg.metadata[name] for name in SKETCHES} == SKETCHES
-    export_jumprelu(again, Activations.from_tensor(coders.inputs(50))).save(tmp_path / "plain")
+    export_jumprelu(again, Activations.from_tensor(saes.inputs(50))).save(tmp_path / "plain")
     assert not SKETCHES.keys() & metadata_in(tmp_path / "plain").keys()
     assert load_teacher(tmp_path / "plain").metadata.items() >= SKETCHES.items()
-    coder.cfg.metadata["training_sketches"] = coder.cfg.metadata["calibration_sketches"] = []
-    coder.save_model(tmp_path / "rsae")
+    sae.cfg.metadata["training_sketches"] = sae.cfg.metadata["calibration_sketches"] = []
+    sae.save_model(tmp_path / "rsae")
     assert not (tmp_path / "rsae" / "text_sketches.json").exists()
 
 
@@ -100,11 +100,11 @@ def test_a_model_whose_path_was_cut_is_asked_for(tmp_path, monkeypatch):
         find_host(args, metadata_in(tmp_path), "blocks.0.hook_resid_post", 12, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("family", coders.FAMILIES)
+@pytest.mark.parametrize("family", saes.FAMILIES)
 def test_what_is_measured_is_in_the_metadata_and_on_the_card(family, tmp_path):
     """Held-out L0 and error recomputed here; the teacher's own L0 is not carried over."""
-    x = coders.inputs(400)
-    origin = coders.teacher(family, seed=1, metadata={"l0": 1e6, "license": "mit"})
+    x = saes.inputs(400)
+    origin = saes.teacher(family, seed=1, metadata={"l0": 1e6, "license": "mit"})
     config = UpgradeConfig(train=TrainConfig(steps=2, batch_size=64), calibration_tokens=40)
     found = rsae.upgrade(origin, x, config, out=tmp_path)
     heldout = x[-40:]

@@ -69,7 +69,7 @@ def test_steps_reach_the_log_and_the_callback(capsys):
     seen = []
     with step_reports(seen.append, 10, True) as report:
         for step in range(1, 11):
-            report({"arm": "rsae", "rates": 1, "step": step, "l0": 50, "mse": 2, "lambda": 0.1})
+            report({"variant": "rsae", "rates": 1, "step": step, "l0": 50, "mse": 2, "lambda": 0.1})
     assert [record["step"] for record in seen] == list(range(1, 11))
     assert capsys.readouterr().err.count("rsae: ") == 10
 
@@ -92,6 +92,6 @@ def test_a_notebook_shows_what_an_rsae_is():
 
 
 def test_a_hostile_name_stays_text():
-    coder = rsae.RSAE(rsae.RSAEConfig(d_in=4, d_sae=8))
-    coder.cfg.metadata["hook_name"] = "<script>"
-    assert "<script>" not in coder._repr_html_()
+    sae = rsae.RSAE(rsae.RSAEConfig(d_in=4, d_sae=8))
+    sae.cfg.metadata["hook_name"] = "<script>"
+    assert "<script>" not in sae._repr_html_()

@@ -7,8 +7,8 @@ import types
 import pytest
 import torch
 from sae_lens import SAE
-from tests.rsae.coders import teacher
 from tests.rsae.fake_host import HOOKS, FakeHost, write_text
+from tests.rsae.saes import teacher
 
 import rsae
 from rsae.sae.load import load_rsae
@@ -50,12 +50,12 @@ def test_it_leaves_a_refined_sae_that_saelens_loads(refine, capsys):
     summary = json.loads(capsys.readouterr().out)
     assert summary["refinement"]["steps"] == 3
     assert list(refine.handed) == ["teacher", "refined"]
-    coder = SAE.load_from_disk(refine.folder / "out")
-    assert coder.refinement == rsae.Refinement()
-    assert coder.cfg.metadata.get("calibration_sketches") is None
+    sae = SAE.load_from_disk(refine.folder / "out")
+    assert sae.refinement == rsae.Refinement()
+    assert sae.cfg.metadata.get("calibration_sketches") is None
     plain = load_rsae(refine.folder / "sae")
     x = torch.randn(20, 6)
-    assert torch.equal(coder.first_pass(x)[0], plain.encode(x))
+    assert torch.equal(sae.first_pass(x)[0], plain.encode(x))
     assert main(["info", str(refine.folder / "out"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["refinement"]["method"] == "cg"
 
@@ -78,9 +78,9 @@ def test_the_report_is_not_told_where_its_folder_lies(refine, monkeypatch):
 def test_pursuit_is_calibrated_on_documents_that_are_not_evaluated(refine):
     assert refine("--pursuit", "--tokens", "4100") == 0
     assert list(refine.handed) == ["teacher", "refined", "pursued"]
-    coder = load_rsae(refine.folder / "out")
-    assert coder.refinement.pursuit is not None
-    assert len(coder.cfg.metadata["calibration_sketches"]) == 1
+    sae = load_rsae(refine.folder / "out")
+    assert sae.refinement.pursuit is not None
+    assert len(sae.cfg.metadata["calibration_sketches"]) == 1
     store = rsae.data.ActivationStore.open(refine.folder / "out" / "activations")
     assert set(store.splits) == {"calibration", "heldout"}
 

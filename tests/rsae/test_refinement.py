@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sae_lens import SAE
-from tests.rsae.coders import FAMILIES, inputs, sparse_world, teacher, world_teacher
+from tests.rsae.saes import FAMILIES, inputs, sparse_world, teacher, world_teacher
 
 import rsae
 from rsae import RSAE, Pursuit, RationalActivation, Refinement
@@ -157,16 +157,16 @@ def test_gradients_through_the_steps_are_those_of_float64_differences(name):
 
 
 def test_gradients_of_the_first_pass_are_the_encoders():
-    coder = refined("jumprelu", gradient="first_pass")
-    plain = copy.deepcopy(coder).set_refinement(None)
+    sae = refined("jumprelu", gradient="first_pass")
+    plain = copy.deepcopy(sae).set_refinement(None)
     x = inputs(6)
     grads = []
-    for one in (coder, plain):
+    for one in (sae, plain):
         leaf = x.clone().requires_grad_()
         one.encode(leaf).sum().backward()
         grads.append(leaf.grad)
     torch.testing.assert_close(*grads)
-    assert not torch.equal(coder.encode(x), plain.encode(x))
+    assert not torch.equal(sae.encode(x), plain.encode(x))
 
 
 def test_the_operator_keeps_pytorchs_contract():
@@ -180,14 +180,14 @@ def test_the_operator_keeps_pytorchs_contract():
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_both_loaders_give_the_refined_activations_that_were_saved(family, dtype, tmp_path):
-    coder = refined(family)
-    coder.save_model(tmp_path)
+    sae = refined(family)
+    sae.save_model(tmp_path)
     mine = RSAE.load_from_disk(tmp_path, dtype=dtype)
     theirs = SAE.load_from_disk(tmp_path, dtype=dtype)
     x = inputs(30)
     assert torch.equal(mine.encode(x), theirs.encode(x))
-    assert torch.equal(mine.encode(x), coder.to(getattr(torch, dtype)).encode(x))
-    assert mine.refinement == coder.refinement == Refinement()
+    assert torch.equal(mine.encode(x), sae.to(getattr(torch, dtype)).encode(x))
+    assert mine.refinement == sae.refinement == Refinement()
     assert mine.encode(x).dtype == getattr(torch, dtype)
 
 
@@ -198,47 +198,47 @@ def pursued(family: str = "jumprelu", exact_k: bool = False) -> RSAE:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_pursuit_is_saved_with_its_thresholds(family, tmp_path):
-    coder = pursued(family)
-    coder.save_model(tmp_path)
+    sae = pursued(family)
+    sae.save_model(tmp_path)
     x, _ = sparse_world(300)
     for again in (RSAE.load_from_disk(tmp_path), SAE.load_from_disk(tmp_path)):
-        assert torch.equal(again.encode(x), coder.encode(x))
+        assert torch.equal(again.encode(x), sae.encode(x))
     json.loads((tmp_path / "cfg.json").read_text())
 
 
 @pytest.mark.parametrize("make", [lambda: refined("relu"), lambda: pursued("topk")])
 def test_folding_decoder_norms_changes_no_reconstruction(make):
-    coder = make()
-    x = sparse_world(50)[0] if coder.cfg.d_in == 16 else inputs(50)
+    sae = make()
+    x = sparse_world(50)[0] if sae.cfg.d_in == 16 else inputs(50)
     with torch.no_grad():
-        coder.W_dec.mul_(torch.linspace(0.5, 2.0, coder.cfg.d_sae)[:, None])
-    before = coder(x)
-    coder.fold_W_dec_norm()
-    torch.testing.assert_close(coder.W_dec.norm(dim=1), torch.ones(coder.cfg.d_sae))
-    torch.testing.assert_close(coder(x), before, rtol=1e-3, atol=1e-3)
+        sae.W_dec.mul_(torch.linspace(0.5, 2.0, sae.cfg.d_sae)[:, None])
+    before = sae(x)
+    sae.fold_W_dec_norm()
+    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(sae.cfg.d_sae))
+    torch.testing.assert_close(sae(x), before, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("normalization", ["none", "layer_norm", "constant_norm_rescale"])
 @pytest.mark.parametrize("subtract", [True, False])
 def test_the_target_is_the_normalised_input_less_b_dec(normalization, subtract):
     origin = teacher("jumprelu", normalize_activations=normalization, apply_b_dec_to_input=subtract)
-    coder = rsae.refine(origin)
-    plain = copy.deepcopy(coder).set_refinement(None)
+    sae = rsae.refine(origin)
+    plain = copy.deepcopy(sae).set_refinement(None)
     x = inputs(60) + 1
     u = plain.run_time_activation_norm_fn_in(x)
     z = plain.encode(x)
-    torch.testing.assert_close(coder.encode(x), Refinement()(z, u - coder.b_dec, coder.W_dec))
-    assert (x - coder(x)).square().sum() < (x - plain(x)).square().sum()
+    torch.testing.assert_close(sae.encode(x), Refinement()(z, u - sae.b_dec, sae.W_dec))
+    assert (x - sae(x)).square().sum() < (x - plain(x)).square().sum()
 
 
 def test_hooks_see_the_refined_activations():
-    coder = refined("jumprelu")
+    sae = refined("jumprelu")
     x = inputs(5)
-    _, cache = coder.run_with_cache(x)
-    assert torch.equal(cache["hook_sae_acts_post"], coder.encode(x))
+    _, cache = sae.run_with_cache(x)
+    assert torch.equal(cache["hook_sae_acts_post"], sae.encode(x))
     with pytest.warns(DeprecationWarning, match="error_term"):
-        coder.use_error_term = True
-    torch.testing.assert_close(coder(x), x)
+        sae.use_error_term = True
+    torch.testing.assert_close(sae(x), x)
 
 
 def test_saelens_splices_it_into_a_model_with_its_error_term():
@@ -249,36 +249,36 @@ def test_saelens_splices_it_into_a_model_with_its_error_term():
         n_layers=2, d_model=12, n_ctx=16, d_head=6, d_vocab=30, act_fn="relu", seed=0
     )
     model = HookedSAETransformer(config)
-    coder = refined("jumprelu")
-    coder.cfg.metadata.hook_name = "blocks.1.hook_resid_pre"
+    sae = refined("jumprelu")
+    sae.cfg.metadata.hook_name = "blocks.1.hook_resid_pre"
     ids = torch.arange(8)[None]
     _, plain = model.run_with_cache(ids)
-    logits, cache = model.run_with_cache_with_saes(ids, saes=[coder], use_error_term=True)
+    logits, cache = model.run_with_cache_with_saes(ids, saes=[sae], use_error_term=True)
     found = cache["blocks.1.hook_resid_pre.hook_sae_acts_post"]
-    torch.testing.assert_close(found, coder.encode(plain["blocks.1.hook_resid_pre"]))
+    torch.testing.assert_close(found, sae.encode(plain["blocks.1.hook_resid_pre"]))
     torch.testing.assert_close(logits, model(ids), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("make", [lambda: refined("jumprelu"), lambda: pursued("topk")])
 def test_encode_compiles_as_one_graph(make):
-    coder = make().requires_grad_(True)
-    x = inputs(6, coder.cfg.d_in)
-    compiled = torch.compile(coder.encode, backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(compiled(x), coder.encode(x))
-    grads = [torch.autograd.grad(f(x).sum(), coder.W_dec)[0] for f in (compiled, coder.encode)]
+    sae = make().requires_grad_(True)
+    x = inputs(6, sae.cfg.d_in)
+    compiled = torch.compile(sae.encode, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), sae.encode(x))
+    grads = [torch.autograd.grad(f(x).sum(), sae.W_dec)[0] for f in (compiled, sae.encode)]
     torch.testing.assert_close(*grads)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_pursuit_keeps_rates_and_l0_and_lowers_the_error(family):
     x, _ = sparse_world()
-    coder = pursued(family)
-    plain = copy.deepcopy(coder).set_refinement(None)
-    refined_only = copy.deepcopy(coder).set_refinement(Refinement())
-    before, after = measure(plain, x), measure(coder, x)
+    sae = pursued(family)
+    plain = copy.deepcopy(sae).set_refinement(None)
+    refined_only = copy.deepcopy(sae).set_refinement(Refinement())
+    before, after = measure(plain, x), measure(sae, x)
     assert abs(after.l0 / before.l0 - 1) < 0.01
     assert after.mse < measure(refined_only, x).mse
-    rates = [(one.encode(x) != 0).float().mean(dim=0) for one in (plain, coder)]
+    rates = [(one.encode(x) != 0).float().mean(dim=0) for one in (plain, sae)]
     assert (
         rates[0] - rates[1]
     ).abs().mean() < 0.03  # of u > t they are equal; the last steps drop some
@@ -296,13 +296,13 @@ def test_a_feature_unseen_in_calibration_fires_where_the_encoder_makes_it():
     origin = world_teacher("jumprelu")
     threshold = origin.threshold.clone()
     threshold[5] = 1e3
-    coder = rsae.refine(replace(origin, threshold=threshold), x, pursuit=True)
-    assert coder.pursuit_threshold[5] == -1
-    assert (coder.encode(x)[:, 5] == 0).all()
+    sae = rsae.refine(replace(origin, threshold=threshold), x, pursuit=True)
+    assert sae.pursuit_threshold[5] == -1
+    assert (sae.encode(x)[:, 5] == 0).all()
     with torch.no_grad():
-        coder.threshold[5] = 0.5
-    fires = coder.encode(x)[:, 5] != 0
-    encoder = copy.deepcopy(coder).set_refinement(None).encode(x)[:, 5] != 0
+        sae.threshold[5] = 0.5
+    fires = sae.encode(x)[:, 5] != 0
+    encoder = copy.deepcopy(sae).set_refinement(None).encode(x)[:, 5] != 0
     assert fires.any()
     assert not (fires & ~encoder).any()
 
@@ -324,10 +324,10 @@ def test_fixed_steps_are_chebyshevs(low, steps_):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_fixed_steps_lower_the_error_within_their_bound(family):
     x, _ = sparse_world(1500)
-    coder = rsae.refine(world_teacher(family), x, method="minimax", steps=3)
-    plain = copy.deepcopy(coder).set_refinement(None)
-    conjugate = copy.deepcopy(coder).set_refinement(Refinement(steps=3))
-    ours, before, best = (measure(one, x).mse for one in (coder, plain, conjugate))
+    sae = rsae.refine(world_teacher(family), x, method="minimax", steps=3)
+    plain = copy.deepcopy(sae).set_refinement(None)
+    conjugate = copy.deepcopy(sae).set_refinement(Refinement(steps=3))
+    ours, before, best = (measure(one, x).mse for one in (sae, plain, conjugate))
     assert best * 0.999 <= ours < before
 
 
@@ -357,23 +357,23 @@ def test_contradictions_are_refused(settings):
 
 
 def test_thresholds_go_with_pursuit():
-    coder = refined("relu")
+    sae = refined("relu")
     for refinement, threshold in (
         (Refinement(pursuit=Pursuit(0.5)), None),
         (Refinement(), torch.zeros(40)),
         (Refinement(pursuit=Pursuit(0.5)), torch.zeros(3)),
     ):
         with pytest.raises(ConfigError):
-            coder.set_refinement(refinement, threshold)
+            sae.set_refinement(refinement, threshold)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_refined_teacher_keeps_its_own_activation_exactly(family):
     origin = teacher(family)
     x = inputs(30)
-    coder = rsae.refine(origin)
-    assert torch.equal(coder.first_pass(x)[0], origin.encode(x))
-    assert coder.rational.to_dict() == RationalActivation.constant((0, 0)).to_dict()
+    sae = rsae.refine(origin)
+    assert torch.equal(sae.first_pass(x)[0], origin.encode(x))
+    assert sae.rational.to_dict() == RationalActivation.constant((0, 0)).to_dict()
 
 
 def test_non_finite_input_keeps_the_encoders_activations():

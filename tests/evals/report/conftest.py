@@ -10,7 +10,6 @@ import pytest
 
 from rsae_evals.results import (
     ActivationCurve,
-    Arm,
     Comparison,
     Context,
     Difference,
@@ -20,6 +19,7 @@ from rsae_evals.results import (
     IdentityFigure,
     ParetoArea,
     ParetoCurve,
+    Variant,
     Verdict,
 )
 
@@ -108,7 +108,9 @@ def identity(rng: np.random.Generator, words: list[str]) -> FeatureIdentity:
     )  # fmt: skip
 
 
-def arm(rng: np.random.Generator, name: str, mse: float, ce: float, words: list[str]) -> Arm:
+def variant(
+    rng: np.random.Generator, name: str, mse: float, ce: float, words: list[str]
+) -> Variant:
     variance, alive = 268.4, {"teacher": 0.902, "rsae_init": 0.902}.get(name, 0.93)
     metrics: dict[str, float | None] = {
         "mse": mse,
@@ -130,7 +132,7 @@ def arm(rng: np.random.Generator, name: str, mse: float, ce: float, words: list[
         "sae_top_5_test_accuracy": 0.78,
     }
     is_rational = name in ("rsae", "rsae_init")
-    return Arm(
+    return Variant(
         name=name,
         detail={
             "class": "RSAE" if is_rational else "StandardSAE", "source": "demo:relu",
@@ -147,10 +149,10 @@ def arm(rng: np.random.Generator, name: str, mse: float, ce: float, words: list[
     )  # fmt: skip
 
 
-def differences(arms: tuple[Arm, ...], verdict: Verdict) -> tuple[Difference, ...]:
+def differences(variants: tuple[Variant, ...], verdict: Verdict) -> tuple[Difference, ...]:
     found = []
-    for late, later in enumerate(arms):
-        for earlier in arms[:late]:
+    for late, later in enumerate(variants):
+        for earlier in variants[:late]:
             for metric, value in later.metrics.items():
                 before = earlier.metrics[metric]
                 assert value is not None
@@ -180,18 +182,18 @@ def build(
         "teacher": (57.43, 0.214), "control": (53.04, 0.181), "threshold_only": (52.61, 0.179),
         "rsae_init": (57.44, 0.214), "rsae": (51.63, 0.172),
     }  # fmt: skip
-    arms = tuple(
-        arm(rng, name, *figures.get(name, (55.0 - index, 0.2)), words or WORDS)
+    variants = tuple(
+        variant(rng, name, *figures.get(name, (55.0 - index, 0.2)), words or WORDS)
         for index, name in enumerate(names)
     )
     fields: dict[str, Any] = {
-        "arms": arms,
-        "differences": differences(arms, verdict),
+        "variants": variants,
+        "differences": differences(variants, verdict),
         "conclusions": tuple(
             Difference("overall", earlier.name, later.name, None, None, None, verdict,
                        f"reconstruction and downstream loss are {verdict.value}")
-            for late, later in enumerate(arms)
-            for earlier in arms[:late]
+            for late, later in enumerate(variants)
+            for earlier in variants[:late]
         ),
         "tokens": {"n_tokens": 30208, "n_sequences": 236, "sha256": "9f2c" * 16,
                    "n_tokens_downstream": 15104},
@@ -199,7 +201,7 @@ def build(
         "pareto": tuple(
             ParetoCurve(each.name, "mse", (20.0, 40.0, 80.0, 160.0),
                         tuple(float(each.metrics["mse"] or 0) * f for f in (1.5, 1.2, 0.95, 0.7)))
-            for each in arms if each.name in ("control", "threshold_only", "rsae")
+            for each in variants if each.name in ("control", "threshold_only", "rsae")
         ),
         "areas": (ParetoArea("rsae", "control", "mse", 20.0, 160.0, -1.3),),
         "floors": {

@@ -31,10 +31,10 @@ def test_a_step_that_was_not_compared_is_counted_with_the_next():
 
 
 @pytest.mark.parametrize("name", ["rsae_refined", "rsae-refined", "rsae refined", "rsae+refined"])
-def test_refinement_follows_the_arm_it_refines(name):
+def test_refinement_follows_the_variant_it_refines(name):
     given = {"teacher": 10.0, "control": 8.0, "control_refined": 7.0, "rsae": 6.0, name: 2.0}
-    parts = gain_parts({arm: {"mse": value} for arm, value in given.items()})
-    assert [(p.part, p.before, p.arm) for p in parts] == [
+    parts = gain_parts({variant: {"mse": value} for variant, value in given.items()})
+    assert [(p.part, p.before, p.variant) for p in parts] == [
         ("training", "teacher", "control"),
         ("thresholds and the rational", "control", "rsae"),
         ("refinement", "rsae", name),
@@ -85,12 +85,12 @@ def test_a_gain_with_fewer_known_features_is_no_plain_yes(make_comparison):
 
 def test_sparser_and_better_is_said(make_comparison):
     comparison = make_comparison(("teacher", "rsae"))
-    teacher, rsae = comparison.arms
+    teacher, rsae = comparison.variants
     sparse = replace(rsae, metrics=rsae.metrics | {"l0": 48.0})
-    said = answer(replace(comparison, arms=(teacher, sparse)))
+    said = answer(replace(comparison, variants=(teacher, sparse)))
     assert said.sentence == "Yes: the RSAE is better and sparser than the teacher."
     same = replace(rsae, metrics=rsae.metrics | {"l0": teacher.metrics["l0"]})
-    said = answer(replace(comparison, arms=(teacher, same)))
+    said = answer(replace(comparison, variants=(teacher, same)))
     assert said.sentence.endswith("at the same sparsity.")
     assert "(matched)" in said.evidence
 

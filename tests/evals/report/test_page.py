@@ -125,7 +125,7 @@ def test_landmarks(outline):
     assert outline.named("html")[0]["lang"] == "en"
 
 
-def test_every_arm_metric_and_fact_is_on_the_page(page, comparison):
+def test_every_variant_metric_and_fact_is_on_the_page(page, comparison):
     assert "−1.55 to −1.27" in page
     assert comparison.tokens["sha256"] in page
     assert "rsae upgrade demo:relu --out runs/relu --seed 0" in page

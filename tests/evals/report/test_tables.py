@@ -77,18 +77,18 @@ def test_where_sparsity_differs_the_sentence_says_so_and_once():
     assert "Measured on" in said.evidence
 
 
-def test_without_a_control_the_first_arm_is_the_baseline(make_comparison):
+def test_without_a_control_the_first_variant_is_the_baseline(make_comparison):
     asked = question(make_comparison(("mine", "theirs", "ours")))
     assert (asked.baseline, asked.subject) == ("mine", "ours")
 
 
-def test_a_single_arm_is_described_and_not_judged(make_comparison):
+def test_a_single_variant_is_described_and_not_judged(make_comparison):
     said = answer(make_comparison(("teacher",)))
     assert said.verdict is None
     assert "explains" in said.sentence
 
 
-def test_the_first_table_has_the_arms_and_metrics_that_decide(comparison):
+def test_the_first_table_has_the_variants_and_metrics_that_decide(comparison):
     table = summary.headline(comparison, question(comparison))
     assert table.columns[1:6] == (
         "teacher", "fine-tuned teacher", "threshold-only baseline",
@@ -99,7 +99,7 @@ def test_the_first_table_has_the_arms_and_metrics_that_decide(comparison):
         "MSE (squared units of x)", "explained variance", "strict L0 (features per token)",
         "alive (share)", "ΔCE (nats per token)", "loss recovered",
     ]  # fmt: skip
-    assert table.rows[0][1:6] == tuple(arm.metrics["mse"] for arm in comparison.arms)
+    assert table.rows[0][1:6] == tuple(variant.metrics["mse"] for variant in comparison.variants)
 
 
 def test_provenance_is_flattened_and_hashes_are_whole(comparison):
@@ -108,7 +108,7 @@ def test_provenance_is_flattened_and_hashes_are_whole(comparison):
     assert facts["tokens · sha256"] == comparison.tokens["sha256"]
 
 
-def test_warnings_name_the_arms_of_an_upgrade_as_the_page_does(comparison):
+def test_warnings_name_the_variants_of_an_upgrade_as_the_page_does(comparison):
     said = readable(comparison, "strict L0 of threshold_only is 3, of control 4; controls stay")
     assert said == (
         "Strict L0 of threshold-only baseline is 3, of fine-tuned teacher 4; controls stay"
@@ -131,8 +131,10 @@ def test_the_gain_over_trained_thresholds_is_said_beside(comparison, make_compar
 
 def test_what_the_intervals_cover_is_said(comparison):
     assert "one training seed" in scope(comparison)
-    arms = tuple(replace(arm, per_seed={"mse": (1.0, 2.0, 3.0)}) for arm in comparison.arms)
-    assert "3 training seeds" in scope(replace(comparison, arms=arms))
+    variants = tuple(
+        replace(variant, per_seed={"mse": (1.0, 2.0, 3.0)}) for variant in comparison.variants
+    )
+    assert "3 training seeds" in scope(replace(comparison, variants=variants))
 
 
 def test_a_notebook_shows_a_comparison_in_one_table(make_comparison):
@@ -140,7 +142,7 @@ def test_a_notebook_shows_a_comparison_in_one_table(make_comparison):
     shown = made._repr_html_()
     assert "<th>teacher</th><th>&lt;b&gt;rsae&lt;/b&gt;</th>" in shown
     assert "&lt;b&gt;rsae&lt;/b&gt; against teacher: better" in shown
-    assert f"<td>mse</td><td>{made.arms[0].metrics['mse']:.4g}</td>" in shown
+    assert f"<td>mse</td><td>{made.variants[0].metrics['mse']:.4g}</td>" in shown
     assert len(repr(made)) < 200
 
 

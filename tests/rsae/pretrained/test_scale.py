@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from sae_lens import SAE
-from tests.rsae import coders
+from tests.rsae import saes
 
 import rsae
 from rsae.errors import TeacherError
@@ -63,7 +63,9 @@ def test_an_upgrade_and_a_comparison_estimate_it(tmp_path):
         result.rsae_init.decode(result.rsae_init.encode(X)), scaled.reconstruct(X), rtol=0.2, atol=1
     )
     found = evals.compare({"a": teacher, "b": scaled}, evals.evaluation_set(X))
-    assert found.arms[0].metrics["mse"] == pytest.approx(found.arms[1].metrics["mse"], rel=1e-4)
+    assert found.variants[0].metrics["mse"] == pytest.approx(
+        found.variants[1].metrics["mse"], rel=1e-4
+    )
     assert any("was estimated" in warning for warning in found.warnings)
 
 
@@ -77,10 +79,10 @@ def test_an_object_of_saelens_is_scaled_in_a_copy(tmp_path, architecture):
     plain, folded = SAE.load_from_disk(folder), SAE.load_from_disk(folder)
     folded.fold_activation_norm_scaling_factor(FACTOR)
     x, before = evals.evaluation_set(X), plain.W_enc.clone()
-    found = evals.compare({"plain": plain, "folded": folded, "coder": evals.as_coder(plain)}, x)
-    mse = [arm.metrics["mse"] for arm in found.arms]
+    found = evals.compare({"plain": plain, "folded": folded, "sae": evals.as_coder(plain)}, x)
+    mse = [variant.metrics["mse"] for variant in found.variants]
     assert mse == pytest.approx([(X - folded(X)).square().sum().item() / len(X)] * 3, rel=1e-4)
-    assert [w.partition(":")[0] for w in found.warnings if "estimated" in w] == ["plain", "coder"]
+    assert [w.partition(":")[0] for w in found.warnings if "estimated" in w] == ["plain", "sae"]
     assert torch.equal(plain.W_enc, before)
     for given in (plain, load_teacher(folder)):
         (one,) = evals.evaluate([given], x, [evals.Reconstruction()])
@@ -95,8 +97,8 @@ def test_a_run_is_of_one_whole_teacher(tmp_path):
 
     from rsae.errors import ConfigError
 
-    x = coders.inputs(400)
-    origin = coders.teacher("relu", seed=1)
+    x = saes.inputs(400)
+    origin = saes.teacher("relu", seed=1)
     config = UpgradeConfig(train=TrainConfig(steps=0), calibration_tokens=40)
     rsae.upgrade(origin, x, config, out=tmp_path)
     for change in (
@@ -118,7 +120,7 @@ def test_a_run_is_of_one_whole_teacher(tmp_path):
 def test_what_is_measured_is_not_measured_again(tmp_path, monkeypatch):
     from rsae.upgrading import pipeline
 
-    x, origin = coders.inputs(400), coders.teacher("relu", seed=1)
+    x, origin = saes.inputs(400), saes.teacher("relu", seed=1)
     config = UpgradeConfig(train=TrainConfig(steps=2, batch_size=64), calibration_tokens=40)
     first = rsae.upgrade(origin, x, config, out=tmp_path)
     calls = []

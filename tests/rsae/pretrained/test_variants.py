@@ -210,7 +210,7 @@ def test_sparsify_module_with_configs_of_three_ages(tmp_path, config):
         ({"matching_pursuit": True}, {}, "iteration"),
     ],
 )
-def test_sparsify_coders_that_are_no_plain_autoencoder_say_why(tmp_path, config, run, reason):
+def test_sparsify_saes_that_are_no_plain_autoencoder_say_why(tmp_path, config, run, reason):
     SparseCoder().save(tmp_path / "layers.3", **config)
     (tmp_path / "config.json").write_text(json.dumps({"model": "m", **run}))
     with pytest.raises(TeacherError, match=reason):

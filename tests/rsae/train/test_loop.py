@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.rsae.coders import sparse_world, world_teacher
+from tests.rsae.saes import sparse_world, world_teacher
 
 from rsae import RSAE, RationalActivation
 from rsae.data import Activations
@@ -22,10 +22,10 @@ def batches(taken: int):
     return DATA.batches(CONFIG.batch_size, seed=0, epochs=None, start=taken)
 
 
-def run(coder, config=CONFIG, data=batches, **settings):
+def run(sae, config=CONFIG, data=batches, **settings):
     units = measure_units(start(), X[:512], "l0", config.window)
     target = (start().encode(X) != 0).sum(dim=1).float().mean().item()
-    return train(coder, data, "l0", units, target, config, **settings)
+    return train(sae, data, "l0", units, target, config, **settings)
 
 
 def assert_same(a: RSAE, b: RSAE) -> None:
@@ -63,22 +63,22 @@ def test_the_same_seed_gives_the_same_weights():
 
 
 def test_training_lowers_the_loss_and_holds_l0():
-    coder, records = start(), []
+    sae, records = start(), []
     config = replace(CONFIG, steps=120)
-    run(coder, config, on_step=records.append)
+    run(sae, config, on_step=records.append)
     before, after = records[0], records[-1]
     assert after["mse"] < 0.8 * before["mse"]
     assert max(r["l0"] for r in records) < 2 * before["l0"]
 
 
 def test_what_needs_no_gradient_stays():
-    coder = start()
-    coder.rational.requires_grad_(False)
-    coder.threshold.requires_grad_(False)
-    run(coder)
-    assert coder.rational.to_dict() == start().rational.to_dict()
-    assert torch.equal(coder.threshold, start().threshold)
-    assert not torch.equal(coder.W_enc, start().W_enc)
+    sae = start()
+    sae.rational.requires_grad_(False)
+    sae.threshold.requires_grad_(False)
+    run(sae)
+    assert sae.rational.to_dict() == start().rational.to_dict()
+    assert torch.equal(sae.threshold, start().threshold)
+    assert not torch.equal(sae.W_enc, start().W_enc)
 
 
 def test_after_a_nan_it_goes_back_and_slows_down():
@@ -91,10 +91,10 @@ def test_after_a_nan_it_goes_back_and_slows_down():
                 batch = batch * float("nan")
             yield batch
 
-    coder = start()
-    result = run(coder, data=data)
+    sae = start()
+    result = run(sae, data=data)
     assert (result.steps, result.restarts) == (CONFIG.steps, 1)
-    assert all(torch.isfinite(p).all() for p in coder.parameters())
+    assert all(torch.isfinite(p).all() for p in sae.parameters())
 
 
 def test_numbers_that_never_are_finite_end_in_one_line():
@@ -103,20 +103,20 @@ def test_numbers_that_never_are_finite_end_in_one_line():
     assert "\n" not in str(caught.value)
 
 
-def test_a_coder_without_any_code_left_ends_in_one_line():
-    coder = start()
+def test_a_sae_without_any_code_left_ends_in_one_line():
+    sae = start()
     with torch.no_grad():
-        coder.threshold.fill_(1e6)
+        sae.threshold.fill_(1e6)
     with pytest.raises(TrainingError) as caught:
-        run(coder)
+        run(sae)
     assert "lost every code" in str(caught.value)
 
 
 def test_l0_is_brought_back_at_once_when_a_batch_leaves_its_bounds():
-    coder, records = start(), []
+    sae, records = start(), []
     with torch.no_grad():
-        coder.threshold.zero_()
-    run(coder, on_step=records.append)
+        sae.threshold.zero_()
+    run(sae, on_step=records.append)
     target = (start().encode(X) != 0).sum(dim=1).float().mean().item()
     assert records[0]["l0"] > 1.5 * target
     assert all(r["l0"] < 1.5 * target for r in records[1:])

@@ -52,7 +52,7 @@ def test_two_processes_equal_one(world, tmp_path):
         [json.loads(line) for line in (tmp_path / name / "run.jsonl").read_text().splitlines()]
         for name in ("one", "two")
     ]
-    assert [line["arm"] for line in lines[0]] == [line["arm"] for line in lines[1]]
+    assert [line["variant"] for line in lines[0]] == [line["variant"] for line in lines[1]]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(world, tmp_path):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.rsae.coders import FAMILIES, sparse_world, world_teacher
+from tests.rsae.saes import FAMILIES, sparse_world, world_teacher
 
 import rsae
 from rsae import RSAE, RationalActivation, UpgradeConfig
@@ -23,19 +23,19 @@ DATA = Activations.from_tensor(X)
 
 def training(family):
     support = "topk" if family == "topk" else "threshold"
-    coder = RSAE.from_teacher(
+    sae = RSAE.from_teacher(
         world_teacher(family), RationalActivation.constant((3, 2), 3.0), support=support
     )
     objective = "l1" if family == "relu" else "l0"
-    units = measure_units(coder, X[:512], objective, CONFIG.window)
-    return Training(coder, objective, units, measure(coder, X).l0, CONFIG)
+    units = measure_units(sae, X[:512], objective, CONFIG.window)
+    return Training(sae, objective, units, measure(sae, X).l0, CONFIG)
 
 
 def trained(family):
     one = training(family)
-    start = {name: p.detach().clone() for name, p in one.coder.named_parameters()}
+    start = {name: p.detach().clone() for name, p in one.sae.named_parameters()}
     (result,) = train_together([one], lambda s: DATA.batches(100, seed=0, epochs=None, start=s))
-    moved = {name: p.detach() - start[name] for name, p in one.coder.named_parameters()}
+    moved = {name: p.detach() - start[name] for name, p in one.sae.named_parameters()}
     return moved, result
 
 
@@ -56,7 +56,7 @@ def test_parts_have_the_gradient_of_the_whole(family, rows):
         run.error, run.loss, run.parts = run._gradient(x, 0.7)
     assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
     assert sum(len(part.cols) for part in parts.parts) == len(whole.parts[0].cols)
-    for (name, p), q in zip(parts.coder.named_parameters(), whole.coder.parameters(), strict=True):
+    for (name, p), q in zip(parts.sae.named_parameters(), whole.sae.parameters(), strict=True):
         if q.grad is not None:
             assert (p.grad - q.grad).norm() <= 1e-4 * q.grad.norm() + 1e-7, name
 
@@ -65,11 +65,11 @@ def test_a_full_device_halves_the_parts_and_goes_on(monkeypatch):
     expected, _ = trained("jumprelu")
     forward, sizes = loop.forward, []
 
-    def small(coder, x, *args, **kwargs):
+    def small(sae, x, *args, **kwargs):
         sizes.append(len(x))
         if len(x) > 30:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(coder, x, *args, **kwargs)
+        return forward(sae, x, *args, **kwargs)
 
     monkeypatch.setattr(loop, "forward", small)
     found, result = trained("jumprelu")
@@ -81,10 +81,10 @@ def test_a_full_device_halves_the_parts_and_goes_on(monkeypatch):
 def test_a_result_says_that_the_device_was_full(monkeypatch):
     forward = loop.forward
 
-    def small(coder, x, *args, **kwargs):
+    def small(sae, x, *args, **kwargs):
         if len(x) > 40:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(coder, x, *args, **kwargs)
+        return forward(sae, x, *args, **kwargs)
 
     monkeypatch.setattr(loop, "forward", small)
     config = UpgradeConfig(keep="nothing", train=replace(CONFIG, steps=3), calibration_tokens=400)

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 import torch
-from tests.rsae.coders import sparse_world, world_teacher
+from tests.rsae.saes import sparse_world, world_teacher
 
 from rsae import RSAE, RationalActivation
 from rsae.data import Activations
@@ -49,16 +49,16 @@ class _Batches:
 
 
 def training(rate=1.0, **settings):
-    coder = RSAE.from_teacher(world_teacher("jumprelu"), RationalActivation.constant((3, 2), 3.0))
-    units = measure_units(coder, X[:512], "l0", CONFIG.window)
-    target = (coder.encode(X) != 0).sum(dim=1).float().mean().item()
-    return Training(coder, "l0", units, target, CONFIG.scaled(rate), **settings)
+    sae = RSAE.from_teacher(world_teacher("jumprelu"), RationalActivation.constant((3, 2), 3.0))
+    units = measure_units(sae, X[:512], "l0", CONFIG.window)
+    target = (sae.encode(X) != 0).sum(dim=1).float().mean().item()
+    return Training(sae, "l0", units, target, CONFIG.scaled(rate), **settings)
 
 
 def alone(rate):
     one = training(rate)
-    train(one.coder, Positioned(), "l0", one.units, one.target_l0, one.config)
-    return one.coder
+    train(one.sae, Positioned(), "l0", one.units, one.target_l0, one.config)
+    return one.sae
 
 
 def assert_same(a, b):
@@ -72,7 +72,7 @@ def test_one_pass_serves_them_all():
     assert [r.steps for r in results] == [24, 24]
     assert (source.given, source.asked, source.open) == (24, [0], 0)
     for one, rate in zip(both, RATES, strict=True):
-        assert_same(one.coder, alone(rate))
+        assert_same(one.sae, alone(rate))
 
 
 def test_one_that_goes_back_is_trained_over_its_steps_again(monkeypatch):
@@ -82,7 +82,7 @@ def test_one_that_goes_back_is_trained_over_its_steps_again(monkeypatch):
     step, failed = loop._Run.step, []
 
     def fails_once(self, x):
-        if self.coder is both[1].coder and self.progress.step == 13 and not failed:
+        if self.sae is both[1].sae and self.progress.step == 13 and not failed:
             failed.append(self)
             return None
         return step(self, x)
@@ -92,7 +92,7 @@ def test_one_that_goes_back_is_trained_over_its_steps_again(monkeypatch):
     assert [(r.steps, r.restarts) for r in results] == [(24, 0), (24, 1)]
     assert source.asked == [0, Position(batch=8)]
     assert source.open == 0
-    assert_same(both[0].coder, alone(1.0))
+    assert_same(both[0].sae, alone(1.0))
 
 
 @pytest.mark.parametrize("at", [3, 8, 13, 23])
@@ -120,7 +120,7 @@ def test_a_kill_leaves_all_where_their_positions_say(tmp_path, at, which):
     if at > 8:
         assert source.asked[0] == Position(batch=at // 8 * 8)
     for one, rate in zip(again, RATES, strict=True):
-        assert_same(one.coder, alone(rate))
+        assert_same(one.sae, alone(rate))
 
 
 def test_unequal_numbers_of_steps_are_refused():

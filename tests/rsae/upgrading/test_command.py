@@ -7,8 +7,8 @@ import pytest
 import torch
 from sae_lens import SAE
 from safetensors.torch import load_file, save_file
-from tests.rsae.coders import teacher
 from tests.rsae.fake_host import HOOKS, FakeHost, write_text
+from tests.rsae.saes import teacher
 
 from rsae import RSAE, RationalActivation
 from rsae_cli import main
@@ -23,8 +23,8 @@ def world(tmp_path, monkeypatch):
     origin = teacher(
         "jumprelu", d_in=6, d_sae=24, metadata={"hook_name": HOOKS[0], "context_size": 16}
     )
-    coder = RSAE.from_teacher(origin, RationalActivation.constant((0, 0)))
-    save_as_jumprelu(coder, tmp_path / "teacher")
+    sae = RSAE.from_teacher(origin, RationalActivation.constant((0, 0)))
+    save_as_jumprelu(sae, tmp_path / "teacher")
     write_text(tmp_path, [14 * (9 + i) for i in range(30)])
     monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost())
     monkeypatch.setattr(command, "write_report", lambda *_, **__: None)
@@ -37,8 +37,8 @@ def world(tmp_path, monkeypatch):
     return tmp_path, upgrade
 
 
-def save_as_jumprelu(coder, folder):
-    coder.save_model(folder)
+def save_as_jumprelu(sae, folder):
+    sae.save_model(folder)
     config = json.loads((folder / "cfg.json").read_text())
     for key in ("form", "support", "k", "rational", "refinement"):
         del config[key]

@@ -11,7 +11,7 @@ CODE = """
 import json, resource, sys
 import torch, rsae
 from rsae.data import harvesting
-from tests.rsae.coders import teacher
+from tests.rsae.saes import teacher
 from tests.rsae.fake_host import HOOKS, FakeHost
 from rsae import UpgradeConfig
 from rsae.data import Activations, ActivationStream

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.rsae.coders import FAMILIES, sparse_world, world_teacher
+from tests.rsae.saes import FAMILIES, sparse_world, world_teacher
 
 import rsae
 from rsae import RationalConfig, UpgradeConfig

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sae_lens import SAE
-from tests.rsae.coders import (
+from tests.rsae.saes import (
     FAMILIES,
     families,
     inputs,
@@ -43,8 +43,8 @@ def assert_same(a: RSAE, b: RSAE) -> None:
 def test_an_upgrade_starts_as_its_teacher(family, seed, scale):
     origin = teacher(family, seed, scale=scale)
     x = inputs(60, seed=seed, scale=scale)
-    coder = calibrate(origin, fit_rational(RationalConfig()), x)
-    assert torch.equal(coder.encode(x), origin.encode(x))
+    sae = calibrate(origin, fit_rational(RationalConfig()), x)
+    assert torch.equal(sae.encode(x), origin.encode(x))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -52,8 +52,8 @@ def test_an_upgrade_starts_as_its_teacher(family, seed, scale):
 def test_a_certified_gate_starts_within_a_tenth_of_a_percent(family, layers):
     origin = world_teacher(family)
     config = RationalConfig(form="gate", layers=layers, delta=1e-4 if layers == 3 else 3e-3)
-    coder = calibrate(origin, fit_rational(config), X)
-    measured = measure(coder, X)
+    sae = calibrate(origin, fit_rational(config), X)
+    measured = measure(sae, X)
     z = origin.encode(X)
     assert measured.l0 == pytest.approx((z != 0).sum(dim=1).float().mean().item(), rel=1e-3)
     mse = (X - origin.reconstruct(X)).square().sum(dim=1).mean().item()
@@ -89,12 +89,12 @@ def test_an_upgrade_from_end_to_end(family):
     assert result.metrics["rsae"].mse < result.metrics["teacher"].mse
     assert not result.worse
     for name in (*result.plan.trained, "rsae"):
-        coder = result.variants[name]
+        sae = result.variants[name]
         x = sample_of(X).calibration.tensor()
-        if coder.cfg.support != "topk" and name != "rsae":  # at most k per token, or refined
-            assert measure(coder, x).l0 == pytest.approx(measure(result.rsae_init, x).l0, rel=0.01)
-        h, z = coder.encode_pre_act(x), coder.encode(x)
-        assert (z[~coder.support(h, coder.threshold, coder.feature_scale, h)] == 0).all()
+        if sae.cfg.support != "topk" and name != "rsae":  # at most k per token, or refined
+            assert measure(sae, x).l0 == pytest.approx(measure(result.rsae_init, x).l0, rel=0.01)
+        h, z = sae.encode_pre_act(x), sae.encode(x)
+        assert (z[~sae.support(h, sae.threshold, sae.feature_scale, h)] == 0).all()
     assert result.rsae.cfg.support == "threshold"
     assert ("control" in result.variants) == (family != "jumprelu")
     assert result.variants["threshold_only"].rational.degree == (0, 0)
@@ -108,9 +108,9 @@ def test_rates_that_are_too_high_do_not_make_a_weak_control():
     wild = replace(CONFIG, train=replace(CONFIG.train, lr=4.0, bias_lr=4.0))
     seen = []
     control = rsae.upgrade(origin, X, wild, on_step=seen.append).variants["control"]
-    assert {r["rates"] for r in seen if r["arm"] == "control"} == {1.0, 1 / 16}
+    assert {r["rates"] for r in seen if r["variant"] == "control"} == {1.0, 1 / 16}
     x = sample_of(X).calibration.tensor()
-    fast = next(r for r in reversed(seen) if r["arm"] == "control" and r["rates"] == 1)
+    fast = next(r for r in reversed(seen) if r["variant"] == "control" and r["rates"] == 1)
     assert measure(control, x).mse < fast["mse"] / 2
 
 
@@ -130,12 +130,12 @@ class Killed(BaseException):
     """As good as kill -9: no stage has a handler for it."""
 
 
-@pytest.mark.parametrize("arm", ["control", "threshold_only", "rational"])
-def test_a_run_killed_in_any_arm_goes_on(tmp_path, arm):
+@pytest.mark.parametrize("variant", ["control", "threshold_only", "rational"])
+def test_a_run_killed_in_any_variant_goes_on(tmp_path, variant):
     whole = rsae.upgrade(world_teacher("topk"), X, CONFIG, out=tmp_path / "whole")
 
     def die(record):
-        if (record["arm"], record["step"]) == (arm, 33):
+        if (record["variant"], record["step"]) == (variant, 33):
             raise Killed
 
     with pytest.raises(Killed):
@@ -144,7 +144,7 @@ def test_a_run_killed_in_any_arm_goes_on(tmp_path, arm):
     again = rsae.upgrade(
         world_teacher("topk"), X, CONFIG, out=tmp_path / "cut", resume=True, on_step=seen.append
     )
-    assert (seen[0]["arm"], seen[0]["step"]) == (arm, 21)
+    assert (seen[0]["variant"], seen[0]["step"]) == (variant, 21)
     assert list(again.variants) == list(whole.variants)
     for name in whole.variants:
         assert_same(again.variants[name], whole.variants[name])
@@ -257,10 +257,10 @@ def test_tensor_iterator_and_sample_are_the_same_activations():
 
 
 @given(seeds, st.floats(0.8, 1.25))
-def test_a_shift_matches_l0_on_any_coder(seed, factor):
+def test_a_shift_matches_l0_on_any_sae(seed, factor):
     origin = teacher("jumprelu", seed)
-    coder = calibrate(origin, fit_rational(RationalConfig()), inputs(50))
+    sae = calibrate(origin, fit_rational(RationalConfig()), inputs(50))
     x = inputs(800, seed=seed)
-    target = factor * measure(coder, x).l0
-    match_l0(coder, x, target)
-    assert measure(coder, x).l0 == pytest.approx(target, rel=0.01, abs=2 / 800)
+    target = factor * measure(sae, x).l0
+    match_l0(sae, x, target)
+    assert measure(sae, x).l0 == pytest.approx(target, rel=0.01, abs=2 / 800)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.rsae.coders import teacher
 from tests.rsae.fake_host import HOOKS, FakeHost
+from tests.rsae.saes import teacher
 
 import rsae
 from rsae import UpgradeConfig
@@ -96,7 +96,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(store, tmp_path, at):
         pass
 
     def die(record):
-        if record["arm"] == "threshold_only" and record["step"] == at:
+        if record["variant"] == "threshold_only" and record["step"] == at:
             raise Killed
 
     rsae.upgrade(origin("relu"), streamed(store), CONFIG, out=tmp_path / "whole")

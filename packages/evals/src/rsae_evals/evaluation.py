@@ -28,18 +28,18 @@ class Evaluation:
     """The measurements of one SAE on one evaluation set.
 
     Attributes:
-        coder: The SAE, as a `Coder`.
+        sae: The SAE, as a `Coder`.
         tokens_sha256: Checksum of the evaluation set, `EvaluationSet.sha256`.
         measurements: The measurements by name of the metric.
     """
 
-    coder: Coder
+    sae: Coder
     tokens_sha256: str
     measurements: dict[str, Measurement]
 
 
 def evaluate(
-    coders: Sequence[SparseCoder | Any],
+    saes: Sequence[SparseCoder | Any],
     heldout: EvaluationSet,
     metrics: Sequence[Metric],
     *,
@@ -49,7 +49,7 @@ def evaluate(
     """Measure every SAE by every metric, all SAEs of a metric in one pass, equal ones once.
 
     Args:
-        coders: The SAEs to evaluate, each anything that `as_coder` takes.
+        saes: The SAEs to evaluate, each anything that `as_coder` takes.
         heldout: The evaluation set, the same for all.
         metrics: The metrics (see `rsae_evals.metrics.measurement.Metric`).
         cache: A folder for measurements, by the hash of weights, tokens and metric; those found
@@ -72,12 +72,12 @@ def evaluate(
         >>> float(found.measurements["reconstruction-2"].totals()["error"])
         0.0
     """
-    seen = [as_coder(at_scale(one, heldout.activations)) for one in coders]
+    seen = [as_coder(at_scale(one, heldout.activations)) for one in saes]
     found: list[dict[str, Measurement]] = [{} for _ in seen]
-    keys = [coder.fingerprint or f"no tensors, coder {i}" for i, coder in enumerate(seen)]
+    keys = [sae.fingerprint or f"no tensors, SAE {i}" for i, sae in enumerate(seen)]
     distinct = dict(zip(keys, seen, strict=True))
     for metric in metrics:
-        paths = {key: _path(cache, coder, heldout, metric) for key, coder in distinct.items()}
+        paths = {key: _path(cache, sae, heldout, metric) for key, sae in distinct.items()}
         known = {key: _read(path) for key, path in paths.items()}
         missing = [key for key, one in known.items() if one is None]
         if missing:
@@ -90,8 +90,8 @@ def evaluate(
             assert one is not None
             measurements[metric.name] = one
     return [
-        Evaluation(coder, heldout.sha256, measurements)
-        for coder, measurements in zip(seen, found, strict=True)
+        Evaluation(sae, heldout.sha256, measurements)
+        for sae, measurements in zip(seen, found, strict=True)
     ]
 
 
@@ -106,8 +106,8 @@ def figures(metrics: Sequence[Metric], measurements: Mapping[str, Measurement]) 
     return out
 
 
-def _path(cache: Path | None, coder: Coder, heldout: EvaluationSet, metric: Metric) -> Path | None:
-    fingerprint = coder.fingerprint
+def _path(cache: Path | None, sae: Coder, heldout: EvaluationSet, metric: Metric) -> Path | None:
+    fingerprint = sae.fingerprint
     if cache is None or fingerprint is None:
         return None
     where = f"{heldout.host.fingerprint if heldout.host else None} {heldout.hook_name}"

@@ -130,20 +130,20 @@ class FeatureIdentity:
 class GainPart:
     """What one step contributes to the gain of the last variant over the first, in one metric.
 
-    ``change = metric(arm) - metric(before)``; ``share`` is its share of the whole change from
+    ``change = metric(variant) - metric(before)``; ``share`` is its share of the whole change from
     the first variant to the last, so that the shares of a metric add up to 1.
     """
 
     metric: str
     part: str
     before: str
-    arm: str
+    variant: str
     change: float
     share: float
 
 
 @dataclass(frozen=True)
-class Arm:
+class Variant:
     """One variant: its pooled metrics, the same by seed and by sequence, and data for plots.
 
     ``metrics`` maps a name of `rsae_evals.metrics.METRICS` to its value, the mean over its
@@ -176,7 +176,7 @@ class Difference:
 
     metric: str
     baseline: str
-    arm: str
+    variant: str
     value: float | None
     low: float | None
     high: float | None
@@ -188,7 +188,7 @@ class Difference:
 class ParetoCurve:
     """A metric over strict L0, by ascending L0."""
 
-    arm: str
+    variant: str
     metric: str
     l0: tuple[float, ...]
     value: tuple[float, ...]
@@ -198,7 +198,7 @@ class ParetoCurve:
 class ParetoArea:
     """Mean of metric(variant) - metric(baseline) over log L0 in the overlap ``low_l0..high_l0``."""
 
-    arm: str
+    variant: str
     baseline: str
     metric: str
     low_l0: float
@@ -211,7 +211,7 @@ class Comparison:
     """Variants measured on the same evaluation set, and their paired differences.
 
     Attributes:
-        arms: The variants, in the order given.
+        variants: The variants, in the order given.
         differences: One for every metric and every pair (an earlier variant is the baseline of a
             later one).
         conclusions: One verdict and sentence for each pair, with ``metric="overall"``.
@@ -231,7 +231,7 @@ class Comparison:
         schema: Version of the JSON layout.
     """
 
-    arms: tuple[Arm, ...]
+    variants: tuple[Variant, ...]
     differences: tuple[Difference, ...]
     conclusions: tuple[Difference, ...]
     tokens: dict[str, Any]
@@ -247,42 +247,46 @@ class Comparison:
     provenance: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
-    def arm(self, name: str) -> Arm:
+    def variant(self, name: str) -> Variant:
         """The variant called ``name`` (KeyError where there is none)."""
-        return {arm.name: arm for arm in self.arms}[name]
+        return {variant.name: variant for variant in self.variants}[name]
 
-    def difference(self, metric: str, arm: str, baseline: str) -> Difference:
+    def difference(self, metric: str, variant: str, baseline: str) -> Difference:
         """The paired difference of one metric between two variants.
 
         Args:
             metric: Name of the metric, or ``"overall"`` for the conclusion.
-            arm: Name of the variant.
-            baseline: Name of the variant it is compared with, which comes earlier in ``arms``.
+            variant: Name of the variant.
+            baseline: Name of the variant it is compared with, which comes earlier in ``variants``.
 
         Raises:
             KeyError: There is no such pair or metric.
         """
         for found in self.differences + self.conclusions:
-            if (found.metric, found.arm, found.baseline) == (metric, arm, baseline):
+            if (found.metric, found.variant, found.baseline) == (metric, variant, baseline):
                 return found
-        raise KeyError((metric, arm, baseline))
+        raise KeyError((metric, variant, baseline))
 
     def __repr__(self) -> str:
-        names = ", ".join(arm.name for arm in self.arms)
+        names = ", ".join(variant.name for variant in self.variants)
         return f"Comparison({names}; {self.tokens.get('n_tokens')} tokens)"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the metrics by variant, and the verdicts on the last one."""
-        arms, last = self.arms, self.arms[-1].name
-        names = dict.fromkeys(name for arm in arms for name in arm.metrics)
-        rows = [[name, *(_short(arm.metrics.get(name)) for arm in arms)] for name in names]
+        variants, last = self.variants, self.variants[-1].name
+        names = dict.fromkeys(name for variant in variants for name in variant.metrics)
+        rows = [
+            [name, *(_short(variant.metrics.get(name)) for variant in variants)] for name in names
+        ]
         said = [
-            f"{one.arm} against {one.baseline}: {one.verdict.value}"
+            f"{one.variant} against {one.baseline}: {one.verdict.value}"
             + (f" ({one.reason})" if one.reason else "")
             for one in self.conclusions
-            if one.arm == last
+            if one.variant == last
         ]
-        head = "".join(f"<th>{escape(text)}</th>" for text in ("metric", *(a.name for a in arms)))
+        head = "".join(
+            f"<th>{escape(text)}</th>" for text in ("metric", *(a.name for a in variants))
+        )
         body = "".join(
             f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
         )
@@ -298,7 +302,7 @@ class Comparison:
         """Rebuild a comparison from `to_dict`; ValueError for another schema or no variant."""
         if plain.get("schema") != SCHEMA:
             raise ValueError(f"a comparison of schema {plain.get('schema')}, this reads {SCHEMA}")
-        if not plain["arms"]:
+        if not plain["variants"]:
             raise ValueError("a comparison without any variant")
         return dataclass_from(cls, plain)
 

@@ -48,7 +48,7 @@ def _add_compare(subparsers: Any) -> None:
         "baseline of every later one, so give the teacher first and the RSAE last.",
         example="rsae compare teacher=demo:relu rsae=runs/relu/rsae --out runs/report",
     )
-    _add_arms(command, "*")
+    _add_variants(command, "*")
     command.add_argument(
         "--known-features",
         nargs="*",
@@ -85,7 +85,7 @@ def _add_probe(subparsers: Any) -> None:
         "baselines: the residual channels and a random dictionary.",
         example="rsae probe demo:relu --labels texts.csv",
     )
-    _add_arms(command)
+    _add_variants(command)
     _add_labels(command)
     _add_setting(command)
     command.add_argument("--out", type=Path, help="write a report into this folder")
@@ -130,9 +130,9 @@ def _add_setting(command: argparse.ArgumentParser) -> None:
     add_habits(command, "print the comparison as JSON")
 
 
-def _add_arms(command: argparse.ArgumentParser, number: str = "+") -> None:
+def _add_variants(command: argparse.ArgumentParser, number: str = "+") -> None:
     command.add_argument(
-        "arms",
+        "variants",
         nargs=number,
         metavar="[NAME=]PATH[,PATH…]",
         help="an SAE, or the SAEs of one variant with several training seeds",

@@ -37,15 +37,15 @@ class Measured:
 
 
 @torch.no_grad()
-def measure(coder: RSAE, x: Tensor) -> Measured:
+def measure(sae: RSAE, x: Tensor) -> Measured:
     """Evaluate an SAE on (n, d_in) activations."""
-    error, active = 0.0, torch.zeros(coder.cfg.d_sae, dtype=torch.int64, device=x.device)
-    for rows in _chunks(x, coder):
-        codes = coder.encode(rows)
-        error += (rows - coder.decode(codes)).square().sum().item()
+    error, active = 0.0, torch.zeros(sae.cfg.d_sae, dtype=torch.int64, device=x.device)
+    for rows in _chunks(x, sae):
+        codes = sae.encode(rows)
+        error += (rows - sae.decode(codes)).square().sum().item()
         active += (codes != 0).sum(dim=0)
     n = len(x)
-    alive = (active > 0).sum().item() / coder.cfg.d_sae
+    alive = (active > 0).sum().item() / sae.cfg.d_sae
     return Measured(error / n, active.sum().item() / n, alive, n)
 
 
@@ -57,7 +57,7 @@ def spread(x: Tensor, n: int) -> Tensor:
 
 
 @torch.no_grad()
-def match_l0(coder: RSAE, x: Tensor, target: float) -> float:
+def match_l0(sae: RSAE, x: Tensor, target: float) -> float:
     """Shift all thresholds by one number so that strict L0 on x equals `target`; return it.
 
     Where the thresholds are not trained (a ReLU), and for what would take a threshold below 0,
@@ -66,19 +66,19 @@ def match_l0(coder: RSAE, x: Tensor, target: float) -> float:
     Raises:
         TrainingError: no shift reaches the target.
     """
-    if coder.cfg.support == "topk":
+    if sae.cfg.support == "topk":
         return 0.0
-    threshold, b_enc = coder.threshold.clone(), coder.b_enc.clone()
-    trained = coder.threshold.requires_grad
+    threshold, b_enc = sae.threshold.clone(), sae.b_enc.clone()
+    trained = sae.threshold.requires_grad
 
     def l0(shift: float) -> float:
         wanted = threshold + shift
         kept = wanted.clamp(min=0) if trained else threshold
-        coder.threshold.copy_(kept)
-        coder.b_enc.copy_(b_enc + (kept - wanted))
-        return sum((coder.encode(rows) != 0).sum().item() for rows in _chunks(x, coder)) / len(x)
+        sae.threshold.copy_(kept)
+        sae.b_enc.copy_(b_enc + (kept - wanted))
+        return sum((sae.encode(rows) != 0).sum().item() for rows in _chunks(x, sae)) / len(x)
 
-    low, high = _bracket(l0, target, _step(coder, x))
+    low, high = _bracket(l0, target, _step(sae, x))
     for _ in range(_ROUNDS):
         shift = (low + high) / 2
         got = l0(shift)
@@ -104,12 +104,12 @@ def _bracket(l0: Callable[[float], float], target: float, step: float) -> tuple[
     )
 
 
-def _step(coder: RSAE, x: Tensor) -> float:
+def _step(sae: RSAE, x: Tensor) -> float:
     """A first shift: a hundredth of the active feature activations' size."""
-    codes = coder.encode(x[: rows_at_once(coder.cfg.d_sae, _CHUNK)])
+    codes = sae.encode(x[: rows_at_once(sae.cfg.d_sae, _CHUNK)])
     active = codes[codes != 0]
     return 0.01 * (active.abs().mean().item() if len(active) else 1.0)
 
 
-def _chunks(x: Tensor, coder: RSAE) -> Iterator[Tensor]:
-    return iter(x.split(rows_at_once(coder.cfg.d_sae, _CHUNK)))
+def _chunks(x: Tensor, sae: RSAE) -> Iterator[Tensor]:
+    return iter(x.split(rows_at_once(sae.cfg.d_sae, _CHUNK)))

@@ -148,7 +148,7 @@ class StepBar:
     def show(self, record: dict[str, Any]) -> None:
         """Draw the numbers of one step."""
         slow = "" if record["rates"] == 1 else ", slow"
-        variant = record["arm"] + slow
+        variant = record["variant"] + slow
         if variant not in self._tasks:
             self._tasks[variant] = self.progress.add_task(variant, total=self.steps, state="")
         state = f"L0 {record['l0']:.1f}  MSE {record['mse']:.4g}  λ {record['lambda']:.3g}"

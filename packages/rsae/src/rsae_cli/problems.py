@@ -155,7 +155,7 @@ def _sae_names(given: dict[str, Any]) -> Iterator[str]:
     if given.get("path"):
         yield given["path"]
     yield from (name for name in given.get("saes", ()) if not re.search(r"[*?\[]", name))
-    for argument in (*given.get("arms", ()), *given.get("pareto", ())):
+    for argument in (*given.get("variants", ()), *given.get("pareto", ())):
         yield from filter(None, argument.rpartition("=")[2].split(","))
 
 

@@ -57,25 +57,25 @@ class Magnitudes:
 
 
 @torch.no_grad()
-def magnitudes(coder: Coder, x: Tensor) -> Magnitudes | None:
+def magnitudes(sae: Coder, x: Tensor) -> Magnitudes | None:
     """Bin the feature activations of ``x`` (n, d_in); None for fewer than two bins."""
-    h = coder.pre_activations(x).cpu()
-    z = coder.activation(h).cpu().float()
+    h = sae.pre_activations(x).cpu()
+    z = sae.activation(h).cpu().float()
     row, feature = torch.nonzero(z, as_tuple=True)
-    base, u = _base(coder, h, feature, row), _argument(coder, h, feature, row)
+    base, u = _base(sae, h, feature, row), _argument(sae, h, feature, row)
     code = z[row, feature].double()
     if len(row) < 10 * _BINS:
         return None
     edges = torch.quantile(_thinned(u), torch.linspace(0, 1, _BINS + 1, dtype=u.dtype)[1:-1])
     bins = torch.bucketize(u.contiguous(), edges)
-    decoder = coder.weight("W_dec")
+    decoder = sae.weight("W_dec")
     assert decoder is not None
     spread = csr_array(
         (base.numpy(), ((row * _BINS + bins).numpy(), feature.numpy())),
-        shape=(len(x) * _BINS, coder.d_sae),
+        shape=(len(x) * _BINS, sae.d_sae),
     )
     v = torch.from_numpy(spread @ decoder.cpu().double().numpy()).view(len(x), _BINS, -1)
-    residual = x.double() - coder.decode(torch.zeros(1, coder.d_sae)).cpu().double()
+    residual = x.double() - sae.decode(torch.zeros(1, sae.d_sae)).cpu().double()
     energy = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, base**2)
     dot = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, base * code)
     count = torch.bincount(bins, minlength=_BINS).double()
@@ -117,7 +117,7 @@ def best_rational(found: Magnitudes, degree: tuple[int, int]) -> Array | None:
 
 
 def activation_curve(
-    coder: Coder, reference: Coder, heldout: EvaluationSet
+    sae: Coder, reference: Coder, heldout: EvaluationSet
 ) -> ActivationCurve | None:
     """The activation of a feature with the median threshold, over real pre-activations.
 
@@ -131,14 +131,14 @@ def activation_curve(
 
     None where the SAE shows no pre-activations, or normalises its input.
     """
-    if not coder.shows_activation or coder.normalization != "none":
+    if not sae.shows_activation or sae.normalization != "none":
         return None
     n = heldout.activations.n_tokens
     x = heldout.activations.rows(torch.linspace(0, n - 1, min(_TOKENS, n)).long())
-    found = magnitudes(coder, x)
+    found = magnitudes(sae, x)
     if found is None:
         return None
-    degree = coder.degree
+    degree = sae.degree
     best = best_rational(found, degree) if degree is not None else None
     relative = found.energy / found.energy.sum()
     metrics: dict[str, float | None] = {
@@ -147,12 +147,12 @@ def activation_curve(
         "gate_mse_best": found.mse(best) if best is not None else None,
         "gate_error": float(np.sqrt(relative @ (found.learned - 1) ** 2)),
     }
-    return _curve(coder, reference, x, found, best, degree, metrics)
+    return _curve(sae, reference, x, found, best, degree, metrics)
 
 
 @torch.no_grad()
 def _curve(
-    coder: Coder,
+    sae: Coder,
     reference: Coder,
     x: Tensor,
     found: Magnitudes,
@@ -160,18 +160,18 @@ def _curve(
     degree: tuple[int, int] | None,
     metrics: dict[str, float | None],
 ) -> ActivationCurve:
-    feature, threshold = _median_feature(coder)
-    pre = coder.pre_activations(x).cpu()
+    feature, threshold = _median_feature(sae)
+    pre = sae.pre_activations(x).cpu()
     low, high = (float(torch.quantile(_thinned(pre.flatten()), q)) for q in (0.001, 0.9999))
     high = max(high, float(found.u[-1]), 2 * abs(threshold))
     h = torch.linspace(low, high, _POINTS)
-    learned = _alone(coder, h, feature)
+    learned = _alone(sae, h, feature)
     teacher = h.double().numpy() * (h.numpy() > threshold)
-    if reference.shows_activation and reference.d_sae == coder.d_sae:
+    if reference.shows_activation and reference.d_sae == sae.d_sae:
         teacher = _alone(reference, h, feature)
     curve = None
     if best is not None:
-        offset = threshold if coder.form == "gate" else 0.0
+        offset = threshold if sae.form == "gate" else 0.0
         inside = np.interp(h.numpy() - offset, found.u, best)
         curve = tuple((h.double().numpy() * inside * (learned != 0)).tolist())
     edges = np.linspace(low, high, 61)
@@ -188,34 +188,34 @@ def _curve(
     )
 
 
-def _alone(coder: Coder, h: Tensor, feature: int) -> Array:
+def _alone(sae: Coder, h: Tensor, feature: int) -> Array:
     """Activations of one feature at pre-activations ``h`` (n,), all other features inactive."""
-    rows = torch.full((len(h), coder.d_sae), -1e6)
+    rows = torch.full((len(h), sae.d_sae), -1e6)
     rows[:, feature] = h
-    return coder.activation(rows)[:, feature].cpu().double().numpy()
+    return sae.activation(rows)[:, feature].cpu().double().numpy()
 
 
-def _median_feature(coder: Coder) -> tuple[int, float]:
-    threshold = coder.weight("threshold")
+def _median_feature(sae: Coder) -> tuple[int, float]:
+    threshold = sae.weight("threshold")
     if threshold is None:
         return 0, 0.0
     feature = int(torch.argsort(threshold.float())[len(threshold) // 2])
     return feature, float(threshold[feature])
 
 
-def _base(coder: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
+def _base(sae: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
     """What the magnitude multiplies: the pre-activation, or in the direct form its scale."""
-    scale = coder.weight("feature_scale")
-    if coder.form == "direct" and scale is not None:
+    scale = sae.weight("feature_scale")
+    if sae.form == "direct" and scale is not None:
         return scale.cpu()[feature].double()
     return h[row, feature].double()
 
 
-def _argument(coder: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
+def _argument(sae: Coder, h: Tensor, feature: Tensor, row: Tensor) -> Tensor:
     """The argument of the magnitude, for each feature activation."""
     u = h[row, feature].double()
-    threshold, scale = coder.weight("threshold"), coder.weight("feature_scale")
-    if coder.form == "gate" and threshold is not None:
+    threshold, scale = sae.weight("threshold"), sae.weight("feature_scale")
+    if sae.form == "gate" and threshold is not None:
         u = u - threshold.cpu()[feature].double()
     return u / scale.cpu()[feature].double() if scale is not None else u
 

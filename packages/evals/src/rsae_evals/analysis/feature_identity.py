@@ -131,7 +131,7 @@ def feature_identity(
 
 
 def identities(
-    coders: Mapping[str, Coder],
+    saes: Mapping[str, Coder],
     reference: Coder,
     reference_name: str,
     heldout: EvaluationSet,
@@ -140,7 +140,7 @@ def identities(
     """`feature_identity` of several SAEs in one pass over the evaluation set.
 
     Args:
-        coders: Name → SAE.
+        saes: Name → SAE.
         reference: what they are compared with.
         reference_name: its name.
         heldout: the evaluation set.
@@ -150,20 +150,20 @@ def identities(
         EvaluationError: an SAE is of another width than the activations.
     """
     width = heldout.activations.d_in
-    for name, coder in {**coders, reference_name: reference}.items():
-        if coder.d_in != width:
+    for name, sae in {**saes, reference_name: reference}.items():
+        if sae.d_in != width:
             raise EvaluationError(
-                f"{name} has d_in = {coder.d_in}, the activations have width {width}; use "
+                f"{name} has d_in = {sae.d_in}, the activations have width {width}; use "
                 "activations of the hook it was trained on"
             )
-    pairs = {name: _pairs(coder, reference) for name, coder in coders.items()}
+    pairs = {name: _pairs(sae, reference) for name, sae in saes.items()}
     matched = {name: pair for name, pair in pairs.items() if pair is not None}
-    sums = _accumulate(coders, matched, reference, heldout)
+    sums = _accumulate(saes, matched, reference, heldout)
     return {
         name: None
         if name not in matched
         else _describe(
-            coders[name],
+            saes[name],
             reference,
             reference_name,
             matched[name],
@@ -171,12 +171,12 @@ def identities(
             heldout,
             passages=name == passages_of,
         )
-        for name in coders
+        for name in saes
     }
 
 
-def _pairs(coder: Coder, reference: Coder) -> _Pairs | None:
-    ours, theirs = coder.weight("W_dec"), reference.weight("W_dec")
+def _pairs(sae: Coder, reference: Coder) -> _Pairs | None:
+    ours, theirs = sae.weight("W_dec"), reference.weight("W_dec")
     if ours is None or theirs is None or ours.shape[1] != theirs.shape[1]:
         return None
     ours, theirs = ours.float().cpu(), theirs.float().cpu()
@@ -204,20 +204,20 @@ def _nearest(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _accumulate(
-    coders: Mapping[str, Coder],
+    saes: Mapping[str, Coder],
     pairs: Mapping[str, _Pairs],
     reference: Coder,
     heldout: EvaluationSet,
 ) -> dict[str, _Sums]:
     """Sums over all tokens; the reference encodes each block once for all SAEs."""
     totals: dict[str, Tensor] = {}
-    widest = max([reference.d_sae, *(coders[name].d_sae for name in pairs)])
+    widest = max([reference.d_sae, *(saes[name].d_sae for name in pairs)])
     for block in blocks(heldout.activations, rows_for(widest)) if pairs else ():
         x = block.float()
         before = reference.encode(x).cpu().float()
         for name, pair in pairs.items():
-            same = coders[name] is reference
-            a = (before if same else coders[name].encode(x).cpu().float())[:, pair.ours]
+            same = saes[name] is reference
+            a = (before if same else saes[name].encode(x).cpu().float())[:, pair.ours]
             b = before[:, pair.theirs]
             on, was = a != 0, b != 0
             parts = (on, was, on & was, a, b, a * a, b * b, a * b)
@@ -227,7 +227,7 @@ def _accumulate(
 
 
 def _describe(
-    coder: Coder,
+    sae: Coder,
     reference: Coder,
     reference_name: str,
     pairs: _Pairs,
@@ -237,7 +237,7 @@ def _describe(
     passages: bool,
 ) -> FeatureIdentity:
     n = heldout.activations.n_tokens
-    by_feature = _figures(coder, reference, pairs, sums, n)
+    by_feature = _figures(sae, reference, pairs, sums, n)
     enough = np.maximum(sums.after, sums.before) >= LEAST_FIRINGS
     alive = np.stack([sums.before > 0, sums.after > 0])
     changed = [
@@ -261,15 +261,13 @@ def _describe(
             "dead_alive": int((~alive[0] & alive[1]).sum()),
             "dead_dead": int((~alive[0] & ~alive[1]).sum()),
         },
-        changed=_changes(changed, coder, reference, pairs, by_feature, sums, heldout)
+        changed=_changes(changed, sae, reference, pairs, by_feature, sums, heldout)
         if passages
         else (),
     )
 
 
-def _figures(
-    coder: Coder, reference: Coder, pairs: _Pairs, sums: _Sums, n: int
-) -> dict[str, Array]:
+def _figures(sae: Coder, reference: Coder, pairs: _Pairs, sums: _Sums, n: int) -> dict[str, Array]:
     """Every figure of every pair; NaN where it is undefined."""
     with np.errstate(divide="ignore", invalid="ignore"):
         covariance = n * sums.ab - sums.a * sums.b
@@ -279,20 +277,20 @@ def _figures(
             "activation_correlation": covariance / np.sqrt(np.where(spread > 0, spread, np.nan)),
             "firing_rate_ratio": sums.after / np.where(sums.before > 0, sums.before, np.nan),
         }
-    after, before = _rows(coder, "W_dec", pairs.ours), _rows(reference, "W_dec", pairs.theirs)
+    after, before = _rows(sae, "W_dec", pairs.ours), _rows(reference, "W_dec", pairs.theirs)
     assert after is not None
     assert before is not None
     found["decoder_cosine"] = _cosine(after, before)
     found["norm_ratio"] = (after.norm(dim=1) / before.norm(dim=1).clamp(min=1e-300)).numpy()
-    after, before = _rows(coder, "W_enc", pairs.ours), _rows(reference, "W_enc", pairs.theirs)
+    after, before = _rows(sae, "W_enc", pairs.ours), _rows(reference, "W_enc", pairs.theirs)
     if after is not None and before is not None and after.shape == before.shape:
         found["encoder_cosine"] = _cosine(after, before)
     return found
 
 
-def _rows(coder: Coder, name: str, index: Tensor) -> Tensor | None:
+def _rows(sae: Coder, name: str, index: Tensor) -> Tensor | None:
     """The decoder rows, or encoder columns, of some features, (n_pairs, d_in) float64."""
-    weight = coder.weight(name)
+    weight = sae.weight(name)
     if weight is None or weight.ndim != 2:
         return None
     return (weight if name == "W_dec" else weight.T).cpu().double()[index]
@@ -316,7 +314,7 @@ def _figure(values: Array, edges: Array) -> IdentityFigure:
 
 def _changes(
     chosen: list[int],
-    coder: Coder,
+    sae: Coder,
     reference: Coder,
     pairs: _Pairs,
     by_feature: Mapping[str, Array],
@@ -326,7 +324,7 @@ def _changes(
     n = heldout.activations.n_tokens
     ours, theirs = (index[torch.tensor(chosen, dtype=torch.int64, device="cpu")].tolist()
                     for index in (pairs.ours, pairs.theirs))  # fmt: skip
-    new, old = _contexts(coder, ours, heldout), _contexts(reference, theirs, heldout)
+    new, old = _contexts(sae, ours, heldout), _contexts(reference, theirs, heldout)
     return tuple(
         FeatureChange(
             feature=ours[k],
@@ -349,9 +347,7 @@ def _known(value: float) -> float | None:
 
 
 @torch.no_grad()
-def _contexts(
-    coder: Coder, features: list[int], heldout: EvaluationSet
-) -> list[tuple[Context, ...]]:
+def _contexts(sae: Coder, features: list[int], heldout: EvaluationSet) -> list[tuple[Context, ...]]:
     """The strongest contexts of each feature, one per sequence; none where there are no tokens."""
     if heldout.tokens is None or heldout.host is None or not features:
         return [() for _ in features]
@@ -359,8 +355,8 @@ def _contexts(
     strongest = torch.zeros(heldout.n_sequences, len(features), device="cpu")
     values = torch.zeros(heldout.activations.n_tokens, len(features), device="cpu")
     done = 0
-    for block in blocks(heldout.activations, rows_for(coder.d_sae)):
-        values[done : done + len(block)] = coder.encode(block.float()).cpu()[:, chosen].float()
+    for block in blocks(heldout.activations, rows_for(sae.d_sae)):
+        values[done : done + len(block)] = sae.encode(block.float()).cpu()[:, chosen].float()
         done += len(block)
     owner = torch.from_numpy(heldout.sequence)[:, None].expand_as(values)
     strongest.scatter_reduce_(0, owner, values.abs(), "amax")

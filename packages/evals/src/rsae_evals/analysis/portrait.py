@@ -17,20 +17,20 @@ Portrait = tuple[ActivationCurve | None, FeatureIdentity | None]
 
 
 def portray(
-    coders: Mapping[str, Coder], heldout: EvaluationSet, progress: Progress | None = None
+    saes: Mapping[str, Coder], heldout: EvaluationSet, progress: Progress | None = None
 ) -> dict[str, Portrait]:
     """Activation curve and feature identity of each variant, against the first as the reference.
 
     Either is None where the SAE does not show what it needs: pre-activations and an activation,
     or decoder rows that match the reference's.
     """
-    reference_name, reference = next(iter(coders.items()))
-    others = {name: coder for name, coder in coders.items() if coder is not reference}
-    *_, last = coders
+    reference_name, reference = next(iter(saes.items()))
+    others = {name: sae for name, sae in saes.items() if sae is not reference}
+    *_, last = saes
     found = identities(others, reference, reference_name, heldout, passages_of=last)
     portraits: dict[str, Portrait] = {}
-    for index, (name, coder) in enumerate(coders.items()):
-        portraits[name] = (activation_curve(coder, reference, heldout), found.get(name))
+    for index, (name, sae) in enumerate(saes.items()):
+        portraits[name] = (activation_curve(sae, reference, heldout), found.get(name))
         if progress is not None:
-            progress("activations and features", (index + 1) / len(coders))
+            progress("activations and features", (index + 1) / len(saes))
     return portraits

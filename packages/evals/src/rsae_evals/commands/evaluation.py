@@ -43,14 +43,14 @@ def run_compare(args: argparse.Namespace) -> int:
     known = None
     if args.known_features is not None:
         known = _known_features(args)
-        if not args.arms:
+        if not args.variants:
             return hand_over(known, args)
-    if not args.arms:
+    if not args.variants:
         raise EvaluationError(
             "name the SAEs to compare, the teacher first; see rsae compare --help"
         )
-    arms, pareto = _arms(args.arms, args), _arms(args.pareto, args)
-    return hand_over(_measure(args, arms, pareto, args.level, known), args)
+    variants, pareto = _variants(args.variants, args), _variants(args.pareto, args)
+    return hand_over(_measure(args, variants, pareto, args.level, known), args)
 
 
 def _known_features(args: argparse.Namespace) -> Comparison:
@@ -59,7 +59,7 @@ def _known_features(args: argparse.Namespace) -> Comparison:
     packaged = {name: [world.teacher(name)] for name in world.families}
     with progress_on(Console(stderr=True)) as progress:
         return known_features(
-            _arms(args.known_features, args) or packaged,
+            _variants(args.known_features, args) or packaged,
             world,
             level=args.level,
             cache=(args.cache or _cache()) / "measurements",
@@ -70,7 +70,7 @@ def _known_features(args: argparse.Namespace) -> Comparison:
 
 def run_probe(args: argparse.Namespace) -> int:
     """Probe SAEs for labelled concepts, and print the accuracies."""
-    found = _measure(args, _arms(args.arms, args), {}, args.level)
+    found = _measure(args, _variants(args.variants, args), {}, args.level)
     if args.json:
         return hand_over(found, args)
     console = Console()
@@ -84,7 +84,7 @@ def run_probe(args: argparse.Namespace) -> int:
 
 def _measure(
     args: argparse.Namespace,
-    arms: Mapping[str, list[Any]],
+    variants: Mapping[str, list[Any]],
     pareto: Mapping[str, list[Any]],
     level: float,
     with_known_features: Comparison | None = None,
@@ -106,7 +106,7 @@ def _measure(
     cache = args.cache or _cache()
     console = Console(stderr=True)
     say_device(console, device, args.dtype)
-    sources = [coder for coders in (*arms.values(), *pareto.values()) for coder in coders]
+    sources = [sae for saes in (*variants.values(), *pareto.values()) for sae in saes]
     with bars(console) as progress:
         heldout = prepare(setting, sources, cache, progress)
     known = {
@@ -117,7 +117,7 @@ def _measure(
     }
     with progress_on(console) as report_progress:
         return compare(
-            arms,
+            variants,
             heldout,
             metrics=_metrics(args, heldout),
             pareto=pareto,
@@ -143,21 +143,21 @@ def _load(path: str, args: argparse.Namespace) -> Any:
     return load_coder(path).to(resolve_device(args.device))
 
 
-def _arms(given: Iterable[str], args: argparse.Namespace) -> dict[str, list[Any]]:
+def _variants(given: Iterable[str], args: argparse.Namespace) -> dict[str, list[Any]]:
     """``NAME=PATH,PATH`` arguments as named lists of loaded SAEs."""
-    arms: dict[str, list[Any]] = {}
+    variants: dict[str, list[Any]] = {}
     for argument in given:
         name, _, given_paths = argument.rpartition("=")
         paths = given_paths.split(",")
         if not all(paths):
             raise EvaluationError(f"{argument!r} names no SAE; give NAME=PATH or a path")
         name = name or _name(paths[0])
-        if name in arms:
+        if name in variants:
             raise EvaluationError(
                 f"two variants are called {name}; rename one, as in first={given_paths}"
             )
-        arms[name] = [_load(path, args) for path in paths]
-    return arms
+        variants[name] = [_load(path, args) for path in paths]
+    return variants
 
 
 def _name(path: str) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 
 from rsae_evals.analysis.portrait import portray
 from rsae_evals.coder import Coder, as_coder
-from rsae_evals.comparison.arms import describe_arm, finite, undefined_reasons
 from rsae_evals.comparison.gain import gain_parts
 from rsae_evals.comparison.pareto import area_between, curve, curve_warnings
 from rsae_evals.comparison.statistics import (
@@ -21,6 +20,7 @@ from rsae_evals.comparison.statistics import (
     interval_over_seeds,
     intervals,
 )
+from rsae_evals.comparison.variants import describe_variant, finite, undefined_reasons
 from rsae_evals.comparison.verdicts import conclude, identity_loss, judge, known_loss, l0_warnings
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.data.leakage import refuse_used_tokens
@@ -50,7 +50,7 @@ def default_metrics(heldout: EvaluationSet) -> list[Metric]:
 
 
 def compare(
-    arms: Mapping[str, Any],
+    variants: Mapping[str, Any],
     heldout: EvaluationSet,
     *,
     metrics: Sequence[Metric] | None = None,
@@ -70,7 +70,7 @@ def compare(
     than 1 % apart only where one variant dominates (see `verdicts.judge`).
 
     Args:
-        arms: Name → an SAE (anything `as_coder` takes), a list of them (one per training seed,
+        variants: Name → an SAE (anything `as_coder` takes), a list of them (one per training seed,
             paired by position), or an `Evaluation` made earlier on the same tokens.
         heldout: The evaluation set (`evaluation_set`).
         metrics: The metrics; the first must be `Reconstruction`. Default: `default_metrics`.
@@ -98,31 +98,31 @@ def compare(
         >>> def relu(scale):
         ...     return {"W_enc": eye, "b_enc": zero, "W_dec": scale * eye, "b_dec": zero}
         >>> found = compare({"a": relu(0.5), "b": relu(1.0)}, evaluation_set(torch.rand(1024, 4)))
-        >>> found.difference("mse", arm="b", baseline="a").verdict.value
+        >>> found.difference("mse", variant="b", baseline="a").verdict.value
         'better'
     """
     metrics = list(metrics or default_metrics(heldout))
-    if not arms or not isinstance(metrics[0], Reconstruction):
+    if not variants or not isinstance(metrics[0], Reconstruction):
         raise EvaluationError("give at least one variant, and Reconstruction as the first metric")
     if not 0 < level < 1:
         raise EvaluationError(f"the level {level} is not between 0 and 1; 0.95 is usual")
-    arms = {name: at_scale(given, heldout.activations) for name, given in arms.items()}
+    variants = {name: at_scale(given, heldout.activations) for name, given in variants.items()}
     pareto = {name: at_scale(given, heldout.activations) for name, given in (pareto or {}).items()}
-    seeds = {name: _seeds(name, given, heldout) for name, given in arms.items()}
+    seeds = {name: _seeds(name, given, heldout) for name, given in variants.items()}
     _check_seeds(seeds)
-    coders = {name: [_coder(one) for one in given] for name, given in seeds.items()}
+    saes = {name: [_sae(one) for one in given] for name, given in seeds.items()}
     measured, floors = _measure(seeds, heldout, metrics, cache, progress)
     values = {n: [figures(metrics, one) for one in found] for n, found in measured.items()}
     l0 = {name: _mean(found, "l0") for name, found in values.items()}
     differences = tuple(_differences(measured, values, metrics, level))
     curves, areas = _pareto(pareto or {}, heldout, metrics, cache, progress)
-    portraits = portray({name: found[0] for name, found in coders.items()}, heldout, progress)
+    portraits = portray({name: found[0] for name, found in saes.items()}, heldout, progress)
     return Comparison(
-        arms=tuple(
-            describe_arm(
-                name, coders[name][0], measured[name], values[name], metrics, *portraits[name]
+        variants=tuple(
+            describe_variant(
+                name, saes[name][0], measured[name], values[name], metrics, *portraits[name]
             )
-            for name in coders
+            for name in saes
         ),
         differences=differences,
         conclusions=tuple(
@@ -131,7 +131,7 @@ def compare(
                 differences,
                 (*identity_loss(portraits[pair[1]][1]), *known_loss(pair, known_features)),
             )
-            for pair in combinations(coders, 2)
+            for pair in combinations(saes, 2)
         ),
         tokens=_tokens(heldout, next(iter(measured.values()))[0]),
         level=level,
@@ -139,17 +139,17 @@ def compare(
         areas=areas,
         floors=floors,
         warnings=(
-            *loader_notes(coders),
+            *loader_notes(saes),
             *l0_warnings(l0),
             *_few_documents(heldout),
-            *_hook_warnings(coders, heldout),
+            *_hook_warnings(saes, heldout),
             *curve_warnings(curves),
         ),
         undefined=undefined_reasons(values),
         gain=gain_parts(
             {
-                arm: {name: finite(_mean(found, name)) for name in found[0]}
-                for arm, found in values.items()
+                variant: {name: finite(_mean(found, name)) for name in found[0]}
+                for variant, found in values.items()
             }
         ),
         known_features=known_features,
@@ -162,7 +162,7 @@ def _seeds(name: str, given: Any, heldout: EvaluationSet) -> list[Coder | Evalua
     many = given if isinstance(given, Sequence) else [given]
     seeds = [one if isinstance(one, Evaluation) else as_coder(one) for one in many]
     for one in seeds:
-        refuse_used_tokens(name, _coder(one), heldout)
+        refuse_used_tokens(name, _sae(one), heldout)
         if isinstance(one, Evaluation) and one.tokens_sha256 != heldout.sha256:
             raise ComparisonRefused(
                 f"{name} was measured on other tokens than these; evaluate all on the same"
@@ -170,8 +170,8 @@ def _seeds(name: str, given: Any, heldout: EvaluationSet) -> list[Coder | Evalua
     return seeds
 
 
-def _coder(one: Coder | Evaluation) -> Coder:
-    return one.coder if isinstance(one, Evaluation) else one
+def _sae(one: Coder | Evaluation) -> Coder:
+    return one.sae if isinstance(one, Evaluation) else one
 
 
 def _check_seeds(seeds: Mapping[str, Sequence[Any]]) -> None:
@@ -197,7 +197,7 @@ def _measure(
     floors: dict[str, dict[str, float | None]] = {}
     for metric in metrics:
         wanted = [i for i, known in enumerate(found) if metric.name not in known]
-        widest = max((_coder(one) for one in flat), key=lambda coder: coder.d_sae)
+        widest = max((_sae(one) for one in flat), key=lambda sae: sae.d_sae)
         l0 = (
             np.median(
                 [
@@ -209,8 +209,8 @@ def _measure(
             else 0.0
         )
         floor = metric.floors(widest.d_in, widest.d_sae, float(l0))
-        coders = [_coder(flat[i]) for i in wanted] + list(floor.values())
-        fresh = evaluate(coders, heldout, [metric], cache=cache, progress=progress)
+        saes = [_sae(flat[i]) for i in wanted] + list(floor.values())
+        fresh = evaluate(saes, heldout, [metric], cache=cache, progress=progress)
         for i, one in zip(wanted, fresh[: len(wanted)], strict=True):
             found[i][metric.name] = one.measurements[metric.name]
         for name, one in zip(floor, fresh[len(wanted) :], strict=True):
@@ -227,16 +227,18 @@ def _differences(
     level: float,
 ) -> Iterator[Difference]:
     for pair in combinations(measured, 2):
-        baseline, arm = pair
+        baseline, variant = pair
         found: dict[str, Interval] = {}
         for metric in metrics:
-            of_arm, of_base = ([one[metric.name] for one in measured[n]] for n in (arm, baseline))
-            found |= intervals(of_arm, of_base, partial(_with_distance, metric), level)
-            found |= _over_seeds(metric, of_arm, of_base, level)
-        l0 = (_mean(values[baseline], "l0"), _mean(values[arm], "l0"))
+            of_variant, of_base = (
+                [one[metric.name] for one in measured[n]] for n in (variant, baseline)
+            )
+            found |= intervals(of_variant, of_base, partial(_with_distance, metric), level)
+            found |= _over_seeds(metric, of_variant, of_base, level)
+        l0 = (_mean(values[baseline], "l0"), _mean(values[variant], "l0"))
         for name, interval in found.items():
             if name in METRICS:
-                both = (_mean(values[baseline], name), _mean(values[arm], name))
+                both = (_mean(values[baseline], name), _mean(values[variant], name))
                 distance = found.get(_DISTANCE.format(name))
                 yield judge(name, pair, interval, both, l0, distance)
 
@@ -249,17 +251,20 @@ def _with_distance(metric: Metric, totals: Totals) -> dict[str, Array]:
 
 
 def _over_seeds(
-    metric: Metric, arm: Sequence[Measurement], baseline: Sequence[Measurement], level: float
+    metric: Metric, variant: Sequence[Measurement], baseline: Sequence[Measurement], level: float
 ) -> dict[str, Interval]:
     """Differences of figures that do not come from sums: an interval over training seeds only."""
-    of_arm, of_base = ([metric.fixed(one) for one in many] for many in (arm, baseline))
-    seeds = max(len(of_arm), len(of_base))
+    of_variant, of_base = ([metric.fixed(one) for one in many] for many in (variant, baseline))
+    seeds = max(len(of_variant), len(of_base))
     return {
         name: interval_over_seeds(
-            [of_arm[s % len(of_arm)][name] - of_base[s % len(of_base)][name] for s in range(seeds)],
+            [
+                of_variant[s % len(of_variant)][name] - of_base[s % len(of_base)][name]
+                for s in range(seeds)
+            ],
             level,
         )
-        for name in of_arm[0]
+        for name in of_variant[0]
     }
 
 
@@ -268,7 +273,7 @@ def _mean(seeds: Sequence[Mapping[str, float]], name: str) -> float:
 
 
 def _pareto(
-    arms: Mapping[str, Sequence[Any]],
+    variants: Mapping[str, Sequence[Any]],
     heldout: EvaluationSet,
     metrics: Sequence[Metric],
     cache: Path | None,
@@ -276,19 +281,19 @@ def _pareto(
 ) -> tuple[tuple[ParetoCurve, ...], tuple[ParetoArea, ...]]:
     """Curves of every quality metric over strict L0, and the areas between each pair."""
     curves: dict[tuple[str, str], ParetoCurve] = {}
-    for arm, given in arms.items():
-        coders = [as_coder(one) for one in given]
-        for coder in coders:
-            refuse_used_tokens(arm, coder, heldout)
-        found = evaluate(coders, heldout, metrics, cache=cache, progress=progress)
+    for variant, given in variants.items():
+        saes = [as_coder(one) for one in given]
+        for sae in saes:
+            refuse_used_tokens(variant, sae, heldout)
+        found = evaluate(saes, heldout, metrics, cache=cache, progress=progress)
         values = [figures(metrics, one.measurements) for one in found]
         for name in values[0]:
             if METRICS[name].better != "none" and name != "l0":
                 l0 = [one["l0"] for one in values]
-                curves[name, arm] = curve(arm, name, l0, [one[name] for one in values])
+                curves[name, variant] = curve(variant, name, l0, [one[name] for one in values])
     areas = [
-        area_between(curves[name, arm], curves[name, baseline])
-        for baseline, arm in combinations(arms, 2)
+        area_between(curves[name, variant], curves[name, baseline])
+        for baseline, variant in combinations(variants, 2)
         for name in dict.fromkeys(metric for metric, _ in curves)
     ]
     return tuple(curves.values()), tuple(area for area in areas if area is not None)
@@ -305,8 +310,8 @@ def _few_documents(heldout: EvaluationSet) -> list[str]:
     ]
 
 
-def _hook_warnings(coders: Mapping[str, Sequence[Coder]], heldout: EvaluationSet) -> list[str]:
-    stated = {name: found[0].metadata.get("hook_name") for name, found in coders.items()}
+def _hook_warnings(saes: Mapping[str, Sequence[Coder]], heldout: EvaluationSet) -> list[str]:
+    stated = {name: found[0].metadata.get("hook_name") for name, found in saes.items()}
     return [
         f"{name} says it was trained at {hook}, these activations are of {heldout.hook_name}"
         for name, hook in stated.items()

@@ -64,7 +64,7 @@ def known_features(
         >>> from rsae_evals import known_features
         >>> from rsae_evals.synthetic import load_world
         >>> found = known_features({"topk": load_world().teacher("topk")}, n_samples=1024)
-        >>> 0.4 < found.arm("topk").metrics["f1"] < 0.9
+        >>> 0.4 < found.variant("topk").metrics["f1"] < 0.9
         True
 
     References:

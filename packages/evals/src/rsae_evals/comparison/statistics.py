@@ -25,7 +25,7 @@ _BYTES = 1 << 27  # resamples are drawn in batches whose totals stay below this
 
 
 def paired_totals(
-    arm: Sequence[Measurement], baseline: Sequence[Measurement], seed: int = 0
+    variant: Sequence[Measurement], baseline: Sequence[Measurement], seed: int = 0
 ) -> Iterator[tuple[list[Totals], list[Totals]]]:
     """Resample clusters, the same for every SAE, and yield batches of totals, one per SAE.
 
@@ -33,19 +33,19 @@ def paired_totals(
     resample draws as many clusters as there are, with replacement; its totals are counts @ sums.
     The first batch holds one row, the sample itself.
     """
-    n = arm[0].n_clusters
+    n = variant[0].n_clusters
     rng = np.random.default_rng(seed)
-    widest = max(v[0].size for m in (*arm, *baseline) for v in m.clusters.values())
+    widest = max(v[0].size for m in (*variant, *baseline) for v in m.clusters.values())
     batch = max(1, min(RESAMPLES, _BYTES // (8 * max(n, widest))))
-    yield _totals(arm, np.ones((1, n))), _totals(baseline, np.ones((1, n)))
+    yield _totals(variant, np.ones((1, n))), _totals(baseline, np.ones((1, n)))
     for start in range(0, RESAMPLES, batch):
         rows = min(batch, RESAMPLES - start)
         counts = rng.multinomial(n, np.full(n, 1 / n), size=rows).astype(np.float64)
-        yield _totals(arm, counts), _totals(baseline, counts)
+        yield _totals(variant, counts), _totals(baseline, counts)
 
 
 def intervals(
-    arm: Sequence[Measurement],
+    variant: Sequence[Measurement],
     baseline: Sequence[Measurement],
     figures: Figures,
     level: float = 0.95,
@@ -86,13 +86,13 @@ def intervals(
         Owen 2007, doi:10.1214/07-AOAS122 (crossed factors);
         Satterthwaite 1946, doi:10.2307/3002019.
     """
-    batches = [_differences(a, b, figures) for a, b in paired_totals(arm, baseline)]
-    without = _differences(_leave_one_out(arm), _leave_one_out(baseline), figures)
+    batches = [_differences(a, b, figures) for a, b in paired_totals(variant, baseline)]
+    without = _differences(_leave_one_out(variant), _leave_one_out(baseline), figures)
     found = {}
     for name, sample in batches[0].items():
         resampled = np.concatenate([batch[name].mean(axis=0) for batch in batches[1:]])
         leave_one_out = without[name].mean(axis=0)
-        df = arm[0].effective_clusters - 1
+        df = variant[0].effective_clusters - 1
         found[name] = _interval(sample[:, 0], resampled, leave_one_out, df, level)
     return found
 
@@ -156,14 +156,22 @@ def _totals(measurements: Sequence[Measurement], counts: NDArray) -> list[Totals
     ]
 
 
-def _differences(arm: list[Totals], baseline: list[Totals], figures: Figures) -> dict[str, Array]:
+def _differences(
+    variant: list[Totals], baseline: list[Totals], figures: Figures
+) -> dict[str, Array]:
     """(n_seeds, n_resamples) differences per figure."""
-    seeds = max(len(arm), len(baseline))
+    seeds = max(len(variant), len(baseline))
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample in which nothing counts
-        of_arm, of_base = [dict(figures(t)) for t in arm], [dict(figures(t)) for t in baseline]
+        of_variant, of_base = (
+            [dict(figures(t)) for t in variant],
+            [dict(figures(t)) for t in baseline],
+        )
     return {
         name: np.stack(
-            [of_arm[s % len(of_arm)][name] - of_base[s % len(of_base)][name] for s in range(seeds)]
+            [
+                of_variant[s % len(of_variant)][name] - of_base[s % len(of_base)][name]
+                for s in range(seeds)
+            ]
         )
-        for name in of_arm[0]
+        for name in of_variant[0]
     }

@@ -61,10 +61,10 @@ def judge(
         if not dominated:
             verdict = Verdict.NOT_COMPARABLE
             reason = f"strict L0 is {l0[1]:.4g} against {l0[0]:.4g}"
-    baseline, arm = pair
+    baseline, variant = pair
     low, high = _finite(difference.low), _finite(difference.high)
     return Difference(
-        metric, baseline, arm, _finite(difference.estimate), low, high, verdict, reason
+        metric, baseline, variant, _finite(difference.estimate), low, high, verdict, reason
     )
 
 
@@ -95,12 +95,12 @@ def conclude(
     trade-off, and so is better with a loss.
 
     Args:
-        pair: names of baseline and arm.
+        pair: names of baseline and variant.
         differences: The differences of all pairs.
         losses: What the variant lost beside the headline metrics, as clauses (see
             `identity_loss` and `known_loss`).
     """
-    of_pair = {d.metric: d for d in differences if (d.baseline, d.arm) == pair}
+    of_pair = {d.metric: d for d in differences if (d.baseline, d.variant) == pair}
     headlines = [of_pair[name] for name in HEADLINES if name in of_pair]
     by_verdict: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     for found in headlines:
@@ -157,7 +157,7 @@ def known_loss(pair: tuple[str, str], known: Comparison | None) -> list[str]:
     worse = [
         METRICS[d.metric].label
         for d in known.differences
-        if (d.baseline, d.arm) == pair
+        if (d.baseline, d.variant) == pair
         and d.metric in ("f1", "mcc")
         and d.value is not None
         and d.value < 0

@@ -16,7 +16,7 @@ __all__ = ["refuse_used_tokens", "without_calibration"]
 _USES = {"training_sketches": "trained", "calibration_sketches": "calibrated"}
 
 
-def refuse_used_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> None:
+def refuse_used_tokens(name: str, sae: Coder, heldout: EvaluationSet) -> None:
     """Refuse where the SAE's metadata says that it was trained or calibrated on this text.
 
     Three keys of the metadata are read: ``training_tokens_sha256``, the checksum of its training
@@ -30,14 +30,12 @@ def refuse_used_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> None:
     tokens = heldout.tokens
     if tokens is None:
         return
-    if tokens.sha256 == coder.metadata.get("training_tokens_sha256"):
+    if tokens.sha256 == sae.metadata.get("training_tokens_sha256"):
         raise ComparisonRefused(
             f"{name} was trained on these tokens; evaluate it on a held-out text"
         )
     for key, done in _USES.items():
-        share = max(
-            (shared_text(used, tokens.sketch()) for used in _sketches(coder, key)), default=0
-        )
+        share = max((shared_text(used, tokens.sketch()) for used in _sketches(sae, key)), default=0)
         if share > TOLERATED_SHARE:
             raise ComparisonRefused(
                 f"{name} was {done} on about {100 * share:.0f} % of this text; "
@@ -45,7 +43,7 @@ def refuse_used_tokens(name: str, coder: Coder, heldout: EvaluationSet) -> None:
             )
 
 
-def without_calibration(tokens: Tokens, coders: Iterable[Coder]) -> Tokens:
+def without_calibration(tokens: Tokens, saes: Iterable[Coder]) -> Tokens:
     """The sequences on which none of the SAEs was calibrated, by their sketches.
 
     A sketch is a sample of hashes, so sequences are recognised only where the sample is dense
@@ -55,7 +53,7 @@ def without_calibration(tokens: Tokens, coders: Iterable[Coder]) -> Tokens:
         ComparisonRefused: No sequence is left.
     """
     used = torch.zeros(len(tokens.ids), dtype=torch.bool)
-    for sketch in {s for coder in coders for s in _sketches(coder, "calibration_sketches")}:
+    for sketch in {s for sae in saes for s in _sketches(sae, "calibration_sketches")}:
         used |= tokens.sequences_in(sketch)
     if used.all():
         raise ComparisonRefused(
@@ -65,6 +63,6 @@ def without_calibration(tokens: Tokens, coders: Iterable[Coder]) -> Tokens:
     return Tokens(tokens.ids[kept], tokens.special[kept], tokens.document[kept])
 
 
-def _sketches(coder: Coder, key: str) -> list[str]:
-    found = coder.metadata.get(key)
+def _sketches(sae: Coder, key: str) -> list[str]:
+    found = sae.metadata.get(key)
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

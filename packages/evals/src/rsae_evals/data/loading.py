@@ -43,12 +43,12 @@ def at_scale(given: Any, activations: Activations) -> Any:
     return Coder(scaled, scaled.d_in, scaled.d_sae)
 
 
-def loader_notes(coders: Mapping[str, Sequence[Coder]]) -> list[str]:
+def loader_notes(saes: Mapping[str, Sequence[Coder]]) -> list[str]:
     """What was assumed or folded when each variant was loaded, once for each."""
     return [
         f"{name}: {note}"
-        for name, seeds in coders.items()
+        for name, seeds in saes.items()
         for note in dict.fromkeys(
-            note for coder in seeds for note in getattr(coder.source, "notes", ())
+            note for sae in seeds for note in getattr(sae.source, "notes", ())
         )
     ]

@@ -93,8 +93,8 @@ def prepare(
         EvaluationError: The SAEs name different models or hooks, do not fit the model, or name no
             hook.
     """
-    coders = [as_coder(source) for source in sources]
-    hook_name = setting.hook_name or _agreed(coders, lambda said: said.get("hook_name"), "--hook")
+    saes = [as_coder(source) for source in sources]
+    hook_name = setting.hook_name or _agreed(saes, lambda said: said.get("hook_name"), "--hook")
     if hook_name is None:
         raise EvaluationError(
             "the SAE does not say at which hook it was trained; "
@@ -103,18 +103,18 @@ def prepare(
     _, heldout = split(documents(setting.text), seed=setting.seed)
     with advice_on_models(setting.host):
         host = load_host(
-            setting.host or _agreed(coders, model_of, "--model"),
+            setting.host or _agreed(saes, model_of, "--model"),
             device=setting.device,
             dtype=setting.dtype,
         )
     host.check_hook(hook_name)
-    for coder in coders:
-        if coder.d_in != (width := hook_width(host, hook_name)):
+    for sae in saes:
+        if sae.d_in != (width := hook_width(host, hook_name)):
             raise EvaluationError(
-                f"the SAE has d_in = {coder.d_in}, and {host.name} has width "
+                f"the SAE has d_in = {sae.d_in}, and {host.name} has width "
                 f"{width} at {hook_name}; name the model it was trained on with --model"
             )
-    tokens = without_calibration(tokenize(host, heldout, setting.context_size), coders)
+    tokens = without_calibration(tokenize(host, heldout, setting.context_size), saes)
     tokens = tokens.sample(min(setting.n_tokens, tokens.n_tokens), seed=setting.seed)
     folder = cache / "activations" / _key(host, hook_name, tokens.sha256)
     store = harvest(host, {"heldout": tokens}, hook_name, folder, progress=progress, wait=True)
@@ -122,10 +122,10 @@ def prepare(
 
 
 def _agreed(
-    coders: Sequence[Coder], what: Callable[[Mapping[str, Any]], Any], option: str
+    saes: Sequence[Coder], what: Callable[[Mapping[str, Any]], Any], option: str
 ) -> str | None:
     """What the metadata of the SAEs agree on, or None where none says it."""
-    said = {str(found) for coder in coders if (found := what(coder.metadata))}
+    said = {str(found) for sae in saes if (found := what(sae.metadata))}
     if len(said) > 1:
         raise EvaluationError(
             f"the SAEs were trained at different places ({', '.join(sorted(said))}); "

@@ -54,7 +54,7 @@ class SAEBenchCoder:
     which leaves reconstruction, strict L0 and the firing of every feature as they are.
 
     Args:
-        coder: The SAE, anything `as_coder` takes, with ``W_enc``, ``b_enc`` and ``W_dec``.
+        sae: The SAE, anything `as_coder` takes, with ``W_enc``, ``b_enc`` and ``W_dec``.
         model_name: TransformerLens' name of the model.
         hook_name: The hook of the activations; it must name a layer.
         context_size: tokens per sequence.
@@ -66,18 +66,18 @@ class SAEBenchCoder:
     Example (in SAEBench's environment)::
 
         import sae_bench.evals.core.main as core
-        arm = SAEBenchCoder(rsae, "pythia-70m-deduped", "blocks.4.hook_resid_post")
-        core.multiple_evals(selected_saes=[("mine", arm)], …)
+        mine = SAEBenchCoder(rsae, "pythia-70m-deduped", "blocks.4.hook_resid_post")
+        core.multiple_evals(selected_saes=[("mine", mine)], …)
     """
 
     def __init__(
-        self, coder: SparseCoder | Any, model_name: str, hook_name: str, context_size: int = 128
+        self, sae: SparseCoder | Any, model_name: str, hook_name: str, context_size: int = 128
     ) -> None:
-        self._coder: Coder = as_coder(coder)
+        self._sae: Coder = as_coder(sae)
         layer = re.search(r"\d+", hook_name)
         if layer is None:
             raise EvaluationError(f"the hook {hook_name!r} names no layer; give one that does")
-        if self._coder.normalization in ("layer_norm", "constant_norm_rescale"):
+        if self._sae.normalization in ("layer_norm", "constant_norm_rescale"):
             raise EvaluationError(
                 "SAEBench decodes activations alone, so an SAE that normalises its input by "
                 "the token cannot be evaluated there; use rsae_evals.compare"
@@ -88,9 +88,9 @@ class SAEBenchCoder:
         self.b_enc = self._weight("b_enc") * self._norms
         self.b_dec = self._weight("b_dec")
         self.cfg = SAEBenchConfig(
-            model_name, self._coder.d_in, self._coder.d_sae, hook_name, int(layer[0]), context_size
+            model_name, self._sae.d_in, self._sae.d_sae, hook_name, int(layer[0]), context_size
         )
-        self.cfg.architecture = self._coder.family
+        self.cfg.architecture = self._sae.family
 
     @property
     def device(self) -> torch.device:
@@ -104,11 +104,11 @@ class SAEBenchCoder:
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes in units of unit decoder rows, (…, d_in) → (…, d_sae)."""
-        return self._coder.encode(x) * self._norms
+        return self._sae.encode(x) * self._norms
 
     def decode(self, codes: Tensor) -> Tensor:
         """Reconstruction, (…, d_sae) → (…, d_in)."""
-        return self._coder.decode(codes / self._norms)
+        return self._sae.decode(codes / self._norms)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Encode and decode."""
@@ -116,14 +116,14 @@ class SAEBenchCoder:
 
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> Self:
         """Move in place, as SAEBench expects; an SAE that cannot move stays."""
-        self._coder = self._coder.to(device, dtype)
+        self._sae = self._sae.to(device, dtype)
         for name in ("W_enc", "W_dec", "b_enc", "b_dec"):
             setattr(self, name, getattr(self, name).to(device=device, dtype=dtype))
         self._norms = self._norms.to(device=device)
         return self
 
     def _weight(self, name: str) -> Tensor:
-        value = self._coder.weight(name)
+        value = self._sae.weight(name)
         if value is None:
             raise EvaluationError(f"SAEBench needs {name}, which this SAE does not show")
         return value

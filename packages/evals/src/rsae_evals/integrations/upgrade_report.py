@@ -35,7 +35,7 @@ SEQUENCES = 24
 
 
 def evaluate_upgrade(
-    arms: Mapping[str, Any],
+    variants: Mapping[str, Any],
     *,
     host: Host | None,
     hook_name: str,
@@ -53,7 +53,7 @@ def evaluate_upgrade(
     Measurements are kept in ``out/measurements``: an interrupted run continues from there.
 
     Args:
-        arms: Name → SAE, the teacher first, the result last.
+        variants: Name → SAE, the teacher first, the result last.
         host: The language model to splice into; None leaves downstream metrics out.
         hook_name: The hook of the activations.
         heldout: Activations that no variant was trained on.
@@ -73,7 +73,7 @@ def evaluate_upgrade(
     known = {"host": host.name if host else None, "hook_name": hook_name}
     with progress_on(console) as progress:
         found = compare(
-            arms,
+            variants,
             frozen,
             metrics=[Reconstruction(), *([Splicing(sequences)] if host and tokens else [])],
             cache=Path(out) / "measurements",
@@ -84,21 +84,23 @@ def evaluate_upgrade(
     if made_of is not None:
         found = replace(found, gain=gain_parts(_values(found), made_of))
     folder = write(found, out)
-    _complete_card(list(arms.values())[-1], found, Path(out))
+    _complete_card(list(variants.values())[-1], found, Path(out))
     show(found, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
     return found
 
 
-def _complete_card(coder: Any, found: Comparison, out: Path) -> None:
+def _complete_card(sae: Any, found: Comparison, out: Path) -> None:
     """Add the language model's loss to the card of an RSAE that is kept in `out`."""
-    before, after = (arm.metrics.get("delta_ce") for arm in (found.arms[0], found.arms[-1]))
+    before, after = (
+        variant.metrics.get("delta_ce") for variant in (found.variants[0], found.variants[-1])
+    )
     n_tokens = found.tokens["n_tokens_downstream"]
-    if not isinstance(coder, RSAE) or before is None or after is None or n_tokens is None:
+    if not isinstance(sae, RSAE) or before is None or after is None or n_tokens is None:
         return
     figure = Figure("ΔCE, nats per token", before, after, n_tokens)
-    write_text(out / "README.md", model_card(coder.cfg, coder.rational.degree, [figure]))
+    write_text(out / "README.md", model_card(sae.cfg, sae.rational.degree, [figure]))
 
 
 def _values(comparison: Comparison) -> dict[str, Mapping[str, float | None]]:
-    return {arm.name: arm.metrics for arm in comparison.arms}
+    return {variant.name: variant.metrics for variant in comparison.variants}

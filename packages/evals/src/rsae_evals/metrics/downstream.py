@@ -77,7 +77,7 @@ class Downstream:
 
 
 def downstream(
-    coder: SparseCoder | Any,
+    sae: SparseCoder | Any,
     host: Host,
     tokens: Tokens,
     hook_name: str,
@@ -96,7 +96,7 @@ def downstream(
         kl_div_with_sae  mean KL(clean ‖ spliced)
 
     Args:
-        coder: The SAE, anything `as_coder` takes.
+        sae: The SAE, anything `as_coder` takes.
         host: The language model.
         tokens: The token ids and the mask of special tokens, (n_sequences, ctx) each.
         hook_name: The hook at which to splice, such as ``blocks.12.hook_resid_post``.
@@ -111,7 +111,7 @@ def downstream(
             is an ``input_hook`` for an SAE that is no transcoder.
         rsae.errors.HookError: The model has no such hook.
     """
-    return splice([as_coder(coder)], host, tokens, hook_name, input_hook=input_hook)[0]
+    return splice([as_coder(sae)], host, tokens, hook_name, input_hook=input_hook)[0]
 
 
 class Splicing:
@@ -127,12 +127,12 @@ class Splicing:
         self.name = f"downstream-2-{max_sequences or 'all'}"
 
     def measure(
-        self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
+        self, saes: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
         """One measurement per SAE: sums by sequence, and the values per token as extra arrays.
 
         Args:
-            coders: The SAEs to measure, seen through `Coder`.
+            saes: The SAEs to measure, seen through `Coder`.
             heldout: The evaluation set, the same for all.
             progress: Called as progress(what, share done).
 
@@ -144,7 +144,7 @@ class Splicing:
                 "downstream metrics need tokens, a language model and a hook; name them"
             )
         tokens = spaced(heldout.tokens, self.max_sequences)
-        found = splice(coders, heldout.host, tokens, heldout.hook_name, progress)
+        found = splice(saes, heldout.host, tokens, heldout.hook_name, progress)
         return [one.measurement(tokens.document.numpy()) for one in found]
 
     def values(self, totals: Totals) -> dict[str, Array]:
@@ -189,7 +189,7 @@ def spaced(tokens: Tokens, max_sequences: int | None) -> Tokens:
 
 
 def splice(
-    coders: Sequence[Coder],
+    saes: Sequence[Coder],
     host: Host,
     tokens: Tokens,
     hook_name: str,
@@ -199,20 +199,20 @@ def splice(
 ) -> list[Downstream]:
     """`downstream` for several SAEs; each batch is run clean and ablated once for all."""
     width = hook_width(host, input_hook or hook_name)
-    for coder in coders:
-        if coder.d_in != width:
+    for sae in saes:
+        if sae.d_in != width:
             raise EvaluationError(
-                f"the SAE has d_in = {coder.d_in}, {host.name} has width {width} there; "
+                f"the SAE has d_in = {sae.d_in}, {host.name} has width {width} there; "
                 "name the language model the SAE was trained on"
             )
         if input_hook is not None:
-            coder.check_output(hook_width(host, hook_name))
+            sae.check_output(hook_width(host, hook_name))
     n, ctx = tokens.ids.shape
     counted = (~tokens.special[:, :-1] & ~tokens.special[:, 1:]).numpy()
     if not counted.any():
         raise EvaluationError("there is no token to predict; give longer held-out text")
     clean, ablated = (np.full((n, ctx - 1), np.nan) for _ in range(2))
-    spliced, kl = (np.full((len(coders), n, ctx - 1), np.nan) for _ in range(2))
+    spliced, kl = (np.full((len(saes), n, ctx - 1), np.nan) for _ in range(2))
     for start in range(0, n, _SEQUENCES):
         rows = slice(start, start + _SEQUENCES)
         ids = tokens.ids[rows]
@@ -221,8 +221,8 @@ def splice(
         ablated[rows] = _losses(
             _log_probabilities(host.logits(ids, hook_name, torch.zeros_like)), ids
         )
-        for index, coder in enumerate(coders):
-            found = list(_log_probabilities(_spliced(coder, host, ids, hook_name, input_hook)))
+        for index, sae in enumerate(saes):
+            found = list(_log_probabilities(_spliced(sae, host, ids, hook_name, input_hook)))
             spliced[index, rows] = _losses(found, ids)
             kl[index, rows] = [_kl(p, q).numpy() for p, q in zip(reference, found, strict=True)]
         if progress is not None:
@@ -232,12 +232,10 @@ def splice(
     return [Downstream(clean, s, ablated, d) for s, d in zip(spliced, kl, strict=True)]
 
 
-def _spliced(
-    coder: Coder, host: Host, ids: Tensor, hook_name: str, input_hook: str | None
-) -> Tensor:
+def _spliced(sae: Coder, host: Host, ids: Tensor, hook_name: str, input_hook: str | None) -> Tensor:
     if input_hook is None:
-        return host.logits(ids, hook_name, coder.reconstruct)
-    return host.logits(ids, hook_name, lambda x, y: coder.transcode(x, y)[1], input_hook)
+        return host.logits(ids, hook_name, sae.reconstruct)
+    return host.logits(ids, hook_name, lambda x, y: sae.transcode(x, y)[1], input_hook)
 
 
 def _log_probabilities(logits: Tensor) -> Iterator[Tensor]:

@@ -74,7 +74,7 @@ class Metric(Protocol):
         ...
 
     def measure(
-        self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
+        self, saes: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
         """One measurement per SAE, in order."""
         ...

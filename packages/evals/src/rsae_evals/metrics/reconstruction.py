@@ -29,7 +29,7 @@ _SMALLEST_NORM = 1e-4  # below it an input counts as having norm 1 in l2_ratio, 
 
 
 def reconstruction(
-    coder: SparseCoder | Any,
+    sae: SparseCoder | Any,
     activations: Tensor | Activations | Iterable[Tensor],
     *,
     targets: Tensor | Activations | Iterable[Tensor] | None = None,
@@ -52,7 +52,7 @@ def reconstruction(
     (n_tokens, d_sae) array is ever held.
 
     Args:
-        coder: The SAE, anything `as_coder` takes.
+        sae: The SAE, anything `as_coder` takes.
         activations: An (n, d_in) tensor, `Activations`, or an iterable of such tensors, which is
             read once.
         targets: For an `rsae.Transcoder`, (n, d_out): what it reconstructs at the same tokens. The
@@ -81,8 +81,8 @@ def reconstruction(
         (0.5, 0.5, 0.5)
     """
     if isinstance(activations, Activations):
-        coder = at_scale(coder, activations)
-    seen = as_coder(coder)
+        sae = at_scale(sae, activations)
+    seen = as_coder(sae)
     sums = _Sums(seen, n_units=1)
     rows = batch_size or rows_for(seen.d_sae)
     for block, target in _pairs(activations, targets, rows):
@@ -122,17 +122,17 @@ class Reconstruction:
     name = "reconstruction-2"
 
     def measure(
-        self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
+        self, saes: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
         """One measurement per SAE: sums by sequence, and the extra array ``fired``, (d_sae,).
 
         Args:
-            coders: The SAEs to measure, seen through `Coder`.
+            saes: The SAEs to measure, seen through `Coder`.
             heldout: The evaluation set, the same for all.
             progress: Called as progress(what, share done).
         """
-        sums = [_Sums(coder, heldout.n_sequences) for coder in coders]
-        rows = min(rows_for(coder.d_sae) for coder in coders)
+        sums = [_Sums(sae, heldout.n_sequences) for sae in saes]
+        rows = min(rows_for(sae.d_sae) for sae in saes)
         done = 0
         for block in blocks(heldout.activations, rows):
             unit = heldout.sequence[done : done + len(block)]
@@ -184,24 +184,24 @@ def _ratio(a: Array, b: Array) -> Array:
 class _Sums:
     """Sums by unit of what the figures need, added up block by block in float64."""
 
-    def __init__(self, coder: Coder, n_units: int) -> None:
-        self.coder = coder
+    def __init__(self, sae: Coder, n_units: int) -> None:
+        self.sae = sae
         self.n_units = n_units
         self.sums: dict[str, Array] = {}
-        self.fired = torch.zeros(coder.d_sae, dtype=torch.int64, device="cpu")
+        self.fired = torch.zeros(sae.d_sae, dtype=torch.int64, device="cpu")
         self.origin: Tensor | None = None
 
     @torch.no_grad()
     def add(self, block: Tensor, unit: Array, target: Tensor | None = None) -> None:
-        if block.shape[-1] != self.coder.d_in:
+        if block.shape[-1] != self.sae.d_in:
             raise EvaluationError(
                 f"the activations have width {block.shape[-1]}, the SAE has d_in = "
-                f"{self.coder.d_in}; use activations of the hook it was trained on"
+                f"{self.sae.d_in}; use activations of the hook it was trained on"
             )
         if target is None:
-            z, out = self.coder.run(block.float())
+            z, out = self.sae.run(block.float())
         else:
-            z, out = self.coder.transcode(block.float(), target.float())
+            z, out = self.sae.transcode(block.float(), target.float())
             block = target
         l0, fired = firing(z)
         self.fired += fired.cpu()

@@ -55,7 +55,7 @@ class Recovery:
 
     @torch.no_grad()
     def measure(
-        self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
+        self, saes: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
         """One measurement per SAE; counts by unit and latent, figures of the decoder beside."""
         if heldout.activations.n_tokens != len(self.firing):
@@ -63,15 +63,15 @@ class Recovery:
                 f"{heldout.activations.n_tokens} activations do not fit {len(self.firing)} samples "
                 "of the world; evaluate on the samples that the features were drawn with"
             )
-        decoders = [_decoder(coder) for coder in coders]
+        decoders = [_decoder(sae) for sae in saes]
         best = [cosine_similarities(w, self.features).abs().argmax(dim=1) for w in decoders]
-        counts = [_counts(heldout.n_sequences, coder.d_sae) for coder in coders]
+        counts = [_counts(heldout.n_sequences, sae.d_sae) for sae in saes]
         done = 0
-        for block in blocks(heldout.activations, min(rows_for(c.d_sae) for c in coders)):
+        for block in blocks(heldout.activations, min(rows_for(c.d_sae) for c in saes)):
             stop = done + len(block)
             unit = torch.from_numpy(heldout.sequence[done:stop])
-            for coder, nearest, sums in zip(coders, best, counts, strict=True):
-                _add(sums, unit, coder, block.float(), self.firing[done:stop][:, nearest])
+            for sae, nearest, sums in zip(saes, best, counts, strict=True):
+                _add(sums, unit, sae, block.float(), self.firing[done:stop][:, nearest])
             done = stop
             if progress is not None:
                 progress("known features", done / len(self.firing))
@@ -113,11 +113,11 @@ class Recovery:
         return {}
 
 
-def _decoder(coder: Coder) -> Tensor:
-    weight = coder.weight("W_dec")
+def _decoder(sae: Coder) -> Tensor:
+    weight = sae.weight("W_dec")
     if weight is None:
         raise EvaluationError(
-            f"{coder.kind} shows no W_dec, by which latents are matched with known features"
+            f"{sae.kind} shows no W_dec, by which latents are matched with known features"
         )
     return weight.float().cpu()
 
@@ -128,8 +128,8 @@ def _counts(n_units: int, d_sae: int) -> dict[str, Tensor]:
     return wide | {name: torch.zeros(n_units, dtype=torch.float64) for name in ("ratio", "counted")}
 
 
-def _add(sums: dict[str, Tensor], unit: Tensor, coder: Coder, x: Tensor, truth: Tensor) -> None:
-    z, out = coder.run(x)
+def _add(sums: dict[str, Tensor], unit: Tensor, sae: Coder, x: Tensor, truth: Tensor) -> None:
+    z, out = sae.run(x)
     fires = (z != 0).cpu()
     norm = x.norm(dim=-1)
     counted = norm > _SMALLEST_NORM

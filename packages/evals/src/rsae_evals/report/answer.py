@@ -52,10 +52,10 @@ def variant_meaning(name: str) -> str:
     return _MEANINGS.get(name, "")
 
 
-def arm_label(name: str) -> str:
+def variant_label(name: str) -> str:
     """The label of a variant in the report; variants of an upgrade have descriptive ones.
 
-    >>> arm_label("control_refined"), arm_label("pursued"), arm_label("mine")
+    >>> variant_label("control_refined"), variant_label("pursued"), variant_label("mine")
     ('fine-tuned teacher, refined', 'teacher, pursued', 'mine')
     """
     base, _, step = name.rpartition("_")
@@ -69,12 +69,18 @@ def readable(comparison: Comparison, text: str, capital: bool = True) -> str:
 
     A name that the user gave stays as it is, at the start too.
     """
-    names = [arm.name for arm in comparison.arms if arm_label(arm.name) != arm.name]
-    given = tuple(f"{arm.name}:" for arm in comparison.arms if arm.name not in names)
+    names = [
+        variant.name
+        for variant in comparison.variants
+        if variant_label(variant.name) != variant.name
+    ]
+    given = tuple(
+        f"{variant.name}:" for variant in comparison.variants if variant.name not in names
+    )
     capital = capital and not text.startswith(given)
     if names:
         pattern = rf"\b({'|'.join(names)})\b"
-        text = re.sub(pattern, lambda found: arm_label(found[0]), text)
+        text = re.sub(pattern, lambda found: variant_label(found[0]), text)
     return text[:1].upper() + text[1:] if capital else text
 
 
@@ -105,7 +111,7 @@ def question(comparison: Comparison) -> Question:
 
     Where it names none, against the fine-tuned teacher, or the first variant if there is none.
     """
-    *earlier, subject = (arm.name for arm in comparison.arms)
+    *earlier, subject = (variant.name for variant in comparison.variants)
     if not earlier:
         return Question(subject, None, (subject,))
     baseline = comparison.baseline or ("control" if "control" in earlier else earlier[0])
@@ -137,18 +143,20 @@ def answer(comparison: Comparison) -> Answer:
 def _sparser(comparison: Comparison, asked: Question) -> bool:
     """Whether the subject's strict L0 is lower beyond what counts as matched."""
     assert asked.baseline is not None
-    after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
+    after, before = (
+        comparison.variant(n).metrics.get("l0") for n in (asked.subject, asked.baseline)
+    )
     return after is not None and before is not None and after < (1 - L0_TOLERANCE) * before
 
 
 def _description(comparison: Comparison) -> Answer:
     """The answer for a single variant."""
-    (arm,) = comparison.arms
-    explained, cost = arm.metrics.get("explained_variance"), arm.metrics.get("delta_ce")
+    (variant,) = comparison.variants
+    explained, cost = variant.metrics.get("explained_variance"), variant.metrics.get("delta_ce")
     share = "an undefined share" if explained is None else percent(explained, 3).lstrip("+")
     sentence = (
-        f"{arm_label(arm.name)} explains {share} of the variance with "
-        f"{number(arm.metrics.get('l0'), 3)} features per token."
+        f"{variant_label(variant.name)} explains {share} of the variance with "
+        f"{number(variant.metrics.get('l0'), 3)} features per token."
     )
     evidence = f"Measured on {held_out(comparison)}."
     if cost is not None:
@@ -165,7 +173,8 @@ def _evidence(comparison: Comparison, asked: Question, overall: Difference) -> s
         parts += [
             _figures(comparison, found)
             for found in comparison.differences
-            if (found.metric, found.arm, found.baseline) == (metric, asked.subject, asked.baseline)
+            if (found.metric, found.variant, found.baseline)
+            == (metric, asked.subject, asked.baseline)
             and found.value is not None
         ]
     parts.append(f"{_sparsity(comparison, asked, unmatched)} {held_out(comparison)}.")
@@ -178,7 +187,9 @@ def _sparsity(comparison: Comparison, asked: Question, told: bool) -> str:
     assert asked.baseline is not None
     if told:
         return "Measured on"
-    after, before = (comparison.arm(n).metrics.get("l0") for n in (asked.subject, asked.baseline))
+    after, before = (
+        comparison.variant(n).metrics.get("l0") for n in (asked.subject, asked.baseline)
+    )
     matched = " (matched)" if _is_matched(after, before) else ""
     return f"Strict L0 {number(after)} against {number(before)}{matched}, on"
 
@@ -190,7 +201,7 @@ def _is_matched(after: float | None, before: float | None) -> bool:
 def _made_of(comparison: Comparison, asked: Question) -> list[str]:
     """The shares of training, thresholds, the rational and refinement in the gain."""
     said = []
-    first = _the(comparison.arms[0].name)
+    first = _the(comparison.variants[0].name)
     for metric in dict.fromkeys(part.metric for part in comparison.gain):
         shares = ", ".join(
             f"{part.part} {percent(part.share).lstrip('+')}"
@@ -203,7 +214,7 @@ def _made_of(comparison: Comparison, asked: Question) -> list[str]:
 
 def _features(comparison: Comparison, asked: Question) -> list[str]:
     """Whether the features are still the ones of the SAE that the subject was made from."""
-    identity = comparison.arm(asked.subject).identity
+    identity = comparison.variant(asked.subject).identity
     if identity is None or identity.matched_by != "index":
         return []
     jaccard = identity.figures["firing_jaccard"]
@@ -220,20 +231,22 @@ def _features(comparison: Comparison, asked: Question) -> list[str]:
 def _beside(comparison: Comparison, asked: Question) -> list[str]:
     """The verdict against trained thresholds alone, which shows the gain of the rational itself."""
     other = "threshold_only"
-    if asked.baseline == other or other not in (arm.name for arm in comparison.arms[:-1]):
+    if asked.baseline == other or other not in (
+        variant.name for variant in comparison.variants[:-1]
+    ):
         return []
     overall = comparison.difference("overall", asked.subject, other)
-    after, before = (comparison.arm(n).metrics.get("mse") for n in (asked.subject, other))
+    after, before = (comparison.variant(n).metrics.get("mse") for n in (asked.subject, other))
     share = "" if after is None or not before else f" (MSE {percent(after / before - 1)})"
     return [f"Against {_the(other)}: {overall.verdict.value}{share}."]
 
 
 def _weak(comparison: Comparison, asked: Question) -> list[str]:
     """Whether fine-tuning made the baseline worse than the teacher, which biases the comparison."""
-    first = comparison.arms[0].name
+    first = comparison.variants[0].name
     if asked.baseline != "control" or first == "control":
         return []
-    after, before = (comparison.arm(name).metrics.get("mse") for name in ("control", first))
+    after, before = (comparison.variant(name).metrics.get("mse") for name in ("control", first))
     if after is None or not before or after <= before:
         return []
     raised = percent(after / before - 1).lstrip("+")
@@ -244,7 +257,9 @@ def _weak(comparison: Comparison, asked: Question) -> list[str]:
 
 def scope(comparison: Comparison) -> str:
     """What the intervals cover."""
-    seeds = max(len(values) for arm in comparison.arms for values in arm.per_seed.values())
+    seeds = max(
+        len(values) for variant in comparison.variants for values in variant.per_seed.values()
+    )
     documents = comparison.tokens.get("n_documents")
     if "units" in comparison.tokens:
         units = str(comparison.tokens["units"])
@@ -259,8 +274,8 @@ def scope(comparison: Comparison) -> str:
 
 def _figures(comparison: Comparison, found: Difference) -> str:
     """Both values of one metric, their relative difference, and its interval."""
-    after = comparison.arm(found.arm).metrics[found.metric]
-    before = comparison.arm(found.baseline).metrics[found.metric]
+    after = comparison.variant(found.variant).metrics[found.metric]
+    before = comparison.variant(found.baseline).metrics[found.metric]
     text = f"{METRICS[found.metric].label} {number(after)} against {number(before)}"
     if found.value is not None and before:
         text += f", {percent(found.value / before)}"
@@ -272,8 +287,8 @@ def _figures(comparison: Comparison, found: Difference) -> str:
 
 def _the(name: str) -> str:
     """The variant in a sentence: "the refined teacher" where a column says "teacher, refined"."""
-    label, _, step = arm_label(name).partition(", ")
-    if name in _LABELS or arm_label(name) != name:
+    label, _, step = variant_label(name).partition(", ")
+    if name in _LABELS or variant_label(name) != name:
         return f"the {step} {label}" if step else f"the {label}"
     return name
 

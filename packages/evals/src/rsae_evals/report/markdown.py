@@ -25,9 +25,9 @@ def markdown(comparison: Comparison) -> str:
     if asked.baseline is not None:
         parts += ["## Paired differences"]
         parts += [
-            grid(summary.pair(comparison, asked.subject, arm.name))
-            for arm in comparison.arms
-            if arm.name != asked.subject
+            grid(summary.pair(comparison, asked.subject, variant.name))
+            for variant in comparison.variants
+            if variant.name != asked.subject
         ]
     if summary.recovery(comparison).rows:
         parts += ["## Known features", grid(summary.recovery(comparison))]

@@ -17,10 +17,10 @@ from rsae_evals.report import summary
 from rsae_evals.report.answer import (
     Question,
     answer,
-    arm_label,
     question,
     readable,
     scope,
+    variant_label,
     variant_meaning,
 )
 from rsae_evals.report.numbers import number, signed
@@ -55,7 +55,7 @@ def html(comparison: Comparison) -> str:
     text that slipped through could neither run nor call home.
     """
     asked = question(comparison)
-    subject = comparison.arm(asked.subject)
+    subject = comparison.variant(asked.subject)
     identity = subject.identity
     return rendered(
         "report.html.j2",
@@ -65,23 +65,23 @@ def html(comparison: Comparison) -> str:
         warnings=[readable(comparison, warning) for warning in comparison.warnings],
         headline=_subject_first(_few(summary.headline(comparison, asked), comparison, asked)),
         meanings=[
-            (arm_label(arm.name), variant_meaning(arm.name))
-            for arm in comparison.arms
-            if variant_meaning(arm.name)
+            (variant_label(variant.name), variant_meaning(variant.name))
+            for variant in comparison.variants
+            if variant_meaning(variant.name)
         ],
         figures=plots(comparison, asked),
         areas=summary.areas(comparison),
         pairs=[
-            (arm_label(arm.name), summary.pair(comparison, asked.subject, arm.name))
-            for arm in sorted(comparison.arms, key=lambda arm: arm.name != asked.baseline)
-            if arm.name != asked.subject
+            (variant_label(variant.name), summary.pair(comparison, asked.subject, variant.name))
+            for variant in sorted(comparison.variants, key=lambda one: one.name != asked.baseline)
+            if variant.name != asked.subject
         ],
         recovery=summary.recovery(comparison),
         identity=summary.identity(comparison),
         groups=list(_groups(identity.changed)) if identity else [],
         movement=_movement(identity) if identity else "",
-        before=f"{arm_label(identity.reference)} fires most on" if identity else "",
-        after=f"{arm_label(subject.name)} fires most on",
+        before=f"{variant_label(identity.reference)} fires most on" if identity else "",
+        after=f"{variant_label(subject.name)} fires most on",
         metrics=summary.all_metrics(comparison),
         floors=summary.floors(comparison),
         undefined=sorted(comparison.undefined.items()),
@@ -105,10 +105,10 @@ def rendered(template: str, **content: object) -> str:
 
 def _few(table: Table, comparison: Comparison, asked: Question) -> Table:
     """The columns of the variants that are asked about, where all of them are too many to fit."""
-    arms = comparison.arms
-    if len(arms) <= _FIT:
+    variants = comparison.variants
+    if len(variants) <= _FIT:
         return table
-    others = [i for i, arm in enumerate(arms, start=1) if arm.name not in asked.shown]
+    others = [i for i, variant in enumerate(variants, start=1) if variant.name not in asked.shown]
     caption = f"{table.caption}. {len(others)} further variants: under All metrics"
     kept = [i for i in range(len(table.columns)) if i not in others]
     return replace(table.ordered(kept), caption=caption)
@@ -235,7 +235,7 @@ def _movement(identity: FeatureIdentity) -> str:
     """The flows between alive and dead in a sentence."""
     flows = identity.flows
     return (
-        f"Matched by {identity.matched_by} with {arm_label(identity.reference)}: "
+        f"Matched by {identity.matched_by} with {variant_label(identity.reference)}: "
         f"{number(flows.get('alive_alive', 0))} "
         f"features alive before and after, {number(flows.get('dead_alive', 0))} alive only after, "
         f"{number(flows.get('alive_dead', 0))} only before, "

@@ -8,33 +8,33 @@ from typing import Any
 import numpy as np
 
 from rsae_evals.metrics import METRICS
-from rsae_evals.report.answer import Question, arm_label, held_out, predicted
+from rsae_evals.report.answer import Question, held_out, predicted, variant_label
 from rsae_evals.report.figures import FILL, INK, MUTED, Figure, canvas, inline, legend, series
 from rsae_evals.report.numbers import NARROW, number, percent
 from rsae_evals.report.tables import Table
 from rsae_evals.results import (
     ActivationCurve,
-    Arm,
     Comparison,
     FeatureIdentity,
     Histogram,
+    Variant,
 )
 
 
 def plots(comparison: Comparison, question: Question) -> tuple[Figure, ...]:
     """Every plot that the comparison has data for, in the order of the page."""
-    shown = [arm for arm in comparison.arms if arm.name in question.shown]
+    shown = [variant for variant in comparison.variants if variant.name in question.shown]
     drawn = [*trade_offs(comparison)] if question.baseline or comparison.pareto else []
     drawn += [
-        activation(arm, arm.activation, colour)
-        for colour, arm in enumerate(comparison.arms)
-        if arm.activation is not None and arm.activation.degree not in (None, (0, 0))
+        activation(variant, variant.activation, colour)
+        for colour, variant in enumerate(comparison.variants)
+        if variant.activation is not None and variant.activation.degree not in (None, (0, 0))
     ]
-    colours = {arm.name: index for index, arm in enumerate(comparison.arms)}
+    colours = {variant.name: index for index, variant in enumerate(comparison.variants)}
     drawn.append(density(shown, colours, held_out(comparison)))
-    if any(arm.delta_ce for arm in shown):
+    if any(variant.delta_ce for variant in shown):
         drawn.append(delta_ce(shown, colours, predicted(comparison)))
-    subject = comparison.arm(question.subject)
+    subject = comparison.variant(question.subject)
     if subject.identity is not None:
         drawn.append(firing(subject, subject.identity, colours[subject.name]))
         drawn.append(movement(subject, subject.identity, colours[subject.name]))
@@ -45,7 +45,7 @@ def trade_offs(comparison: Comparison) -> Iterable[Figure]:
     """Metric against strict L0: a curve where a variant was measured at several, else its point."""
     for metric in dict.fromkeys(curve.metric for curve in comparison.pareto) or ["mse"]:
         curves = {
-            curve.arm: list(zip(curve.l0, curve.value, strict=True))
+            curve.variant: list(zip(curve.l0, curve.value, strict=True))
             for curve in comparison.pareto
             if curve.metric == metric
         }
@@ -59,16 +59,16 @@ def trade_off(
     meaning = METRICS[metric]
     rows: list[tuple[str | float | None, ...]] = []
     with canvas() as (axes, out):
-        for index, arm in enumerate(comparison.arms):
-            points = sorted(curves.get(arm.name, _own_point(arm, metric)))
+        for index, variant in enumerate(comparison.variants):
+            points = sorted(curves.get(variant.name, _own_point(variant, metric)))
             if not points:
                 continue
             style, line = series(index), "solid" if len(points) > 1 else "none"
             axes.plot(
-                *zip(*points, strict=True), label=arm_label(arm.name), color=style.color,
+                *zip(*points, strict=True), label=variant_label(variant.name), color=style.color,
                 marker=style.marker, linestyle=line, alpha=0.9,
             )  # fmt: skip
-            rows += [(arm_label(arm.name), l0, value) for l0, value in points]
+            rows += [(variant_label(variant.name), l0, value) for l0, value in points]
         axes.set(xlabel="strict L0 (features active per token)", ylabel=meaning.heading)
         if curves:
             axes.set_xscale("log")
@@ -92,7 +92,7 @@ def trade_off(
     )
 
 
-def activation(arm: Arm, curve: ActivationCurve, colour: int) -> Figure:
+def activation(variant: Variant, curve: ActivationCurve, colour: int) -> Figure:
     """The learned activation and the teacher's, over the pre-activations it is applied to."""
     with canvas() as (axes, out):
         _backdrop(axes, curve)
@@ -118,7 +118,7 @@ def activation(arm: Arm, curve: ActivationCurve, colour: int) -> Figure:
     values = [curve.h, curve.learned, curve.teacher] + ([curve.best] if curve.best else [])
     return _figure(
         f"activation-{colour}",
-        f"Activation of {arm_label(arm.name)}",
+        f"Activation of {variant_label(variant.name)}",
         reading,
         out,
         Table("Activation", tuple(columns), tuple(_thin(list(zip(*values, strict=True))))),
@@ -141,40 +141,42 @@ def _gate_figures(curve: ActivationCurve) -> str:
     return f"{on} {', '.join(known)}." if known else ""
 
 
-def density(arms: list[Arm], colours: dict[str, int], sample: str) -> Figure:
+def density(variants: list[Variant], colours: dict[str, int], sample: str) -> Figure:
     """How often features fire, for the features that do."""
     reading = (
         f"Features by the share of the {sample} on which they fire; those that never do are not "
         "drawn. "
         + _list(
-            f"{percent(arm.metrics['frac_alive']).lstrip('+')} of {arm_label(arm.name)} alive"
-            for arm in arms
-            if arm.metrics.get("frac_alive") is not None
+            f"{percent(one.metrics['frac_alive']).lstrip('+')} of {variant_label(one.name)} alive"
+            for one in variants
+            if one.metrics.get("frac_alive") is not None
         )
     )
     return _overlay(
         "density",
         "How often features fire",
         reading,
-        {arm.name: arm.density for arm in arms},
+        {variant.name: variant.density for variant in variants},
         colours,
         ("log₁₀ of feature density", "features"),
     )
 
 
-def delta_ce(arms: list[Arm], colours: dict[str, int], sample: str) -> Figure:
+def delta_ce(variants: list[Variant], colours: dict[str, int], sample: str) -> Figure:
     """What the splice costs the language model, token by token."""
     reading = (
         f"The {sample or 'predicted tokens'} by the change of their cross entropy when the "
         "reconstruction replaces the residual stream (nats, logarithmic counts). Right of zero the "
         "model does worse. "
         + _list(
-            f"mean for {arm_label(arm.name)}: {number(arm.metrics['delta_ce'], 3)}"
-            for arm in arms
-            if arm.metrics.get("delta_ce") is not None
+            f"mean for {variant_label(variant.name)}: {number(variant.metrics['delta_ce'], 3)}"
+            for variant in variants
+            if variant.metrics.get("delta_ce") is not None
         )
     )
-    histograms = {arm.name: arm.delta_ce for arm in arms if arm.delta_ce is not None}
+    histograms = {
+        variant.name: variant.delta_ce for variant in variants if variant.delta_ce is not None
+    }
     return _overlay(
         "delta-ce",
         "Cost to the language model, per token",
@@ -186,7 +188,7 @@ def delta_ce(arms: list[Arm], colours: dict[str, int], sample: str) -> Figure:
     )
 
 
-def firing(arm: Arm, identity: FeatureIdentity, colour: int) -> Figure:
+def firing(variant: Variant, identity: FeatureIdentity, colour: int) -> Figure:
     """How far features fire on the tokens on which they fired before."""
     found = identity.figures["firing_jaccard"]
     with canvas() as (axes, out):
@@ -197,18 +199,20 @@ def firing(arm: Arm, identity: FeatureIdentity, colour: int) -> Figure:
         axes.set_xlim(0, 1)
     return _figure(
         "identity",
-        f"Whether features fire where those of {arm_label(identity.reference)} do",
-        f"{number(float(identity.n_features))} features of {arm_label(arm.name)}, matched by "
-        f"{identity.matched_by}, on {number(float(identity.n_tokens))} tokens: median "
+        f"Whether features fire where those of {variant_label(identity.reference)} do",
+        f"{number(float(identity.n_features))} features of {variant_label(variant.name)}, matched "
+        f"by {identity.matched_by}, on {number(float(identity.n_tokens))} tokens: median "
         f"{number(found.median, 3)}, 10th percentile {number(found.tenth_percentile, 3)}, "
         f"{percent(found.share_above_half).lstrip('+')} above ½. At 1 a label of the feature "
         "still says when it fires.",
         out,
-        _histogram_table("Features by firing Jaccard", {arm_label(arm.name): found.histogram}),
+        _histogram_table(
+            "Features by firing Jaccard", {variant_label(variant.name): found.histogram}
+        ),
     )
 
 
-def movement(arm: Arm, identity: FeatureIdentity, colour: int) -> Figure:
+def movement(variant: Variant, identity: FeatureIdentity, colour: int) -> Figure:
     """How far the decoder directions turned."""
     histogram = identity.figures["decoder_cosine"].histogram
     with canvas() as (axes, out):
@@ -221,12 +225,12 @@ def movement(arm: Arm, identity: FeatureIdentity, colour: int) -> Figure:
     median = number(identity.figures["decoder_cosine"].median, 4)
     return _figure(
         "movement",
-        f"How far features moved from {arm_label(identity.reference)}",
-        f"Features of {arm_label(arm.name)} by the cosine to their former direction, matched by "
-        f"{identity.matched_by}; the "
+        f"How far features moved from {variant_label(identity.reference)}",
+        f"Features of {variant_label(variant.name)} by the cosine to their former direction, "
+        f"matched by {identity.matched_by}; the "
         f"median is {median}. At 1 a feature has not turned.",
         out,
-        _histogram_table("Features by decoder cosine", {arm_label(arm.name): histogram}),
+        _histogram_table("Features by decoder cosine", {variant_label(variant.name): histogram}),
     )
 
 
@@ -244,7 +248,7 @@ def _overlay(
         for name, histogram in histograms.items():
             style, is_subject = series(colours[name]), name == next(reversed(histograms))
             axes.stairs(
-                *_bars(histogram), label=arm_label(name), color=style.color,
+                *_bars(histogram), label=variant_label(name), color=style.color,
                 linewidth=2.0 if is_subject else 1.5,
                 linestyle="solid" if is_subject else style.dash,
             )  # fmt: skip
@@ -255,7 +259,7 @@ def _overlay(
         axes.set_ylim(0)
         axes.set_xlim(*_range(histograms.values()))
         legend(axes)
-    named = {arm_label(name): histogram for name, histogram in histograms.items()}
+    named = {variant_label(name): histogram for name, histogram in histograms.items()}
     return _figure(key, title, reading, out, _histogram_table(title, named))
 
 
@@ -289,8 +293,8 @@ def _backdrop(axes: Any, curve: ActivationCurve) -> None:
     axes.set_zorder(behind.get_zorder() + 1)
 
 
-def _own_point(arm: Arm, metric: str) -> list[tuple[float, float]]:
-    l0, value = arm.metrics.get("l0"), arm.metrics.get(metric)
+def _own_point(variant: Variant, metric: str) -> list[tuple[float, float]]:
+    l0, value = variant.metrics.get("l0"), variant.metrics.get(metric)
     return [] if l0 is None or value is None else [(l0, value)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rsae_evals.metrics import METRICS
-from rsae_evals.report.answer import Question, arm_label, held_out, predicted
+from rsae_evals.report.answer import Question, held_out, predicted, variant_label
 from rsae_evals.report.numbers import number
 from rsae_evals.report.tables import Cell, Change, Table
 from rsae_evals.results import Comparison, Difference, FeatureChange, IdentityFigure
@@ -28,14 +28,16 @@ HEADLINE = (
 
 def headline(comparison: Comparison, asked: Question) -> Table:
     """The metrics that decide, by variant, with the difference that the report asks about."""
-    arms = comparison.arms
-    probes = [m for m in METRICS if m.startswith("sae_top_") and any(m in a.metrics for a in arms)]
-    columns = ["metric", *(arm_label(arm.name) for arm in arms)]
+    variants = comparison.variants
+    probes = [
+        m for m in METRICS if m.startswith("sae_top_") and any(m in a.metrics for a in variants)
+    ]
+    columns = ["metric", *(variant_label(variant.name) for variant in variants)]
     if asked.baseline is not None:
         columns += ["difference", "verdict"]
     rows, notes = [], []
     for metric in (*HEADLINE, *probes):
-        cells: list[Cell] = [arm.metrics.get(metric) for arm in arms]
+        cells: list[Cell] = [variant.metrics.get(metric) for variant in variants]
         if all(cell is None for cell in cells):
             continue
         if asked.baseline is not None:
@@ -45,14 +47,14 @@ def headline(comparison: Comparison, asked: Question) -> Table:
         notes.append(METRICS[metric].definition)
     caption = f"Measured on {held_out(comparison)}"
     if asked.baseline is not None:
-        pair_of_arms = f"{arm_label(asked.subject)} − {arm_label(asked.baseline)}"
+        pair_of_variants = f"{variant_label(asked.subject)} − {variant_label(asked.baseline)}"
         caption = (
-            f"Measured on the same {held_out(comparison)}; difference: {pair_of_arms}, paired, "
+            f"Measured on the same {held_out(comparison)}; difference: {pair_of_variants}, paired, "
             f"with its {100 * comparison.level:g} % interval"
         )
     if predicted(comparison):
         caption += f". ΔCE and loss recovered: on {predicted(comparison)}"
-    return Table(caption, tuple(columns), tuple(rows), subject=len(arms), notes=tuple(notes))
+    return Table(caption, tuple(columns), tuple(rows), subject=len(variants), notes=tuple(notes))
 
 
 def recovery(comparison: Comparison) -> Table:
@@ -63,73 +65,82 @@ def recovery(comparison: Comparison) -> Table:
     names = ("mse", "l0", "f1", "precision", "recall", "mcc", "uniqueness", "shrinkage",
              "true_features_found")  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
-        (METRICS[name].heading, *(arm.metrics.get(name) for arm in known.arms)) for name in names
+        (METRICS[name].heading, *(variant.metrics.get(name) for variant in known.variants))
+        for name in names
     ]
-    first = known.arms[0].name
-    for arm in known.arms[1:]:
-        found = _find(known, "f1", arm.name, first)
+    first = known.variants[0].name
+    for variant in known.variants[1:]:
+        found = _find(known, "f1", variant.name, first)
         if found is not None:
-            cells: list[Cell] = [_change(found) if each is arm else None for each in known.arms]
-            rows.append((f"F1 against {arm_label(first)}", *cells))
-    columns = ("metric", *(arm_label(arm.name) for arm in known.arms))
+            cells: list[Cell] = [
+                _change(found) if each is variant else None for each in known.variants
+            ]
+            rows.append((f"F1 against {variant_label(first)}", *cells))
+    columns = ("metric", *(variant_label(variant.name) for variant in known.variants))
     caption = f"Measured on {held_out(known)}, true L0 {number(known.tokens.get('true_l0'), 3)}"
     return Table(caption, columns, tuple(rows))
 
 
 def identity(comparison: Comparison) -> Table:
     """Whether features are still the same: median, 10th percentile and share above 1/2."""
-    arms = [(arm, arm.identity) for arm in comparison.arms if arm.identity is not None]
-    if not arms:
+    variants = [
+        (variant, variant.identity)
+        for variant in comparison.variants
+        if variant.identity is not None
+    ]
+    if not variants:
         return Table("Feature identity", ("",), ())
-    names = dict.fromkeys(name for _, found in arms for name in found.figures)
+    names = dict.fromkeys(name for _, found in variants for name in found.figures)
     rows: list[tuple[Cell, ...]] = []
     for name in names:
         for label, get in _STATISTICS:
             cells = [
-                get(found.figures[name]) if name in found.figures else None for _, found in arms
+                get(found.figures[name]) if name in found.figures else None for _, found in variants
             ]
             rows.append((f"{name.replace('_', ' ')}, {label}", *cells))
-    rows.append(("features counted", *(float(found.n_features) for _, found in arms)))
-    rows.append(("matched by", *(found.matched_by for _, found in arms)))
-    first = arms[0][1]
+    rows.append(("features counted", *(float(found.n_features) for _, found in variants)))
+    rows.append(("matched by", *(found.matched_by for _, found in variants)))
+    first = variants[0][1]
     caption = (
-        f"Features against those of {arm_label(first.reference)}, where they fire on at least "
+        f"Features against those of {variant_label(first.reference)}, where they fire on at least "
         f"{first.least_firings} of the same {held_out(comparison)}"
     )
-    return Table(caption, ("figure", *(arm_label(arm.name) for arm, _ in arms)), tuple(rows))
+    return Table(
+        caption, ("figure", *(variant_label(variant.name) for variant, _ in variants)), tuple(rows)
+    )
 
 
 def all_metrics(comparison: Comparison) -> Table:
     """Every metric of every variant, with its definition."""
-    names = dict.fromkeys(name for arm in comparison.arms for name in arm.metrics)
+    names = dict.fromkeys(name for variant in comparison.variants for name in variant.metrics)
     ordered = [n for n in METRICS if n in names] + [n for n in names if n not in METRICS]
     rows = [
         (
             f"{name} ({METRICS[name].unit})" if name in METRICS and METRICS[name].unit else name,
-            *(arm.metrics.get(name) for arm in comparison.arms),
+            *(variant.metrics.get(name) for variant in comparison.variants),
         )
         for name in ordered
     ]
-    columns = ("metric", *(arm_label(arm.name) for arm in comparison.arms))
+    columns = ("metric", *(variant_label(variant.name) for variant in comparison.variants))
     notes = tuple(METRICS[name].definition if name in METRICS else "" for name in ordered)
-    return Table("Every metric", columns, tuple(rows), subject=len(comparison.arms), notes=notes)
+    return Table(
+        "Every metric", columns, tuple(rows), subject=len(comparison.variants), notes=notes
+    )
 
 
 def pair(comparison: Comparison, subject: str, baseline: str) -> Table:
     """Every paired difference of two variants."""
     rows = []
     for found in comparison.differences:
-        if (found.arm, found.baseline) == (subject, baseline):
-            before = comparison.arm(baseline).metrics.get(found.metric)
-            after = comparison.arm(subject).metrics.get(found.metric)
+        if (found.variant, found.baseline) == (subject, baseline):
+            before = comparison.variant(baseline).metrics.get(found.metric)
+            after = comparison.variant(subject).metrics.get(found.metric)
             label = METRICS[found.metric].heading if found.metric in METRICS else found.metric
             rows.append((label, before, after, _change(found), found.verdict, found.reason))
-    columns = (
-        "metric", arm_label(baseline), arm_label(subject), "difference", "verdict", "remark",
-    )  # fmt: skip
+    was, now = variant_label(baseline), variant_label(subject)
+    columns = ("metric", was, now, "difference", "verdict", "remark")
     caption = (
-        f"{arm_label(subject)} − {arm_label(baseline)}, with the {100 * comparison.level:g} % "
-        "interval of the paired difference"
+        f"{now} − {was}, with the {100 * comparison.level:g} % interval of the paired difference"
     )
     return Table(caption, columns, tuple(rows), subject=2, sortable=True)
 
@@ -139,8 +150,8 @@ def areas(comparison: Comparison) -> Table:
     rows = [
         (
             METRICS[area.metric].label,
-            arm_label(area.arm),
-            arm_label(area.baseline),
+            variant_label(area.variant),
+            variant_label(area.baseline),
             f"{number(area.low_l0, 3)} to {number(area.high_l0, 3)}",
             Change(area.mean_difference),
         )
@@ -177,7 +188,7 @@ def features(changed: Iterable[FeatureChange], caption: str) -> Table:
 def floors(comparison: Comparison) -> Table:
     """Probing accuracies of untrained baselines, and those of the variants below them."""
     names = [m for m in METRICS if any(m in floor for floor in comparison.floors.values())]
-    reached = [(arm_label(arm.name), arm.metrics) for arm in comparison.arms]
+    reached = [(variant_label(variant.name), variant.metrics) for variant in comparison.variants]
     rows = [
         (name, *(metrics.get(metric) for metric in names))
         for name, metrics in (*comparison.floors.items(), *reached)
@@ -190,14 +201,14 @@ def floors(comparison: Comparison) -> Table:
 
 def details(comparison: Comparison) -> Table:
     """What each variant is."""
-    keys = dict.fromkeys(key for arm in comparison.arms for key in arm.detail)
+    keys = dict.fromkeys(key for variant in comparison.variants for key in variant.detail)
     rows = [
-        (key, *(_short(arm.detail.get(key)) for arm in comparison.arms))
+        (key, *(_short(variant.detail.get(key)) for variant in comparison.variants))
         for key in keys
-        if any(arm.detail.get(key) is not None for arm in comparison.arms)
+        if any(variant.detail.get(key) is not None for variant in comparison.variants)
     ]
-    columns = ("", *(arm_label(arm.name) for arm in comparison.arms))
-    return Table("What was measured", columns, tuple(rows), subject=len(comparison.arms))
+    columns = ("", *(variant_label(variant.name) for variant in comparison.variants))
+    return Table("What was measured", columns, tuple(rows), subject=len(comparison.variants))
 
 
 def provenance(comparison: Comparison) -> tuple[tuple[str, str], ...]:

@@ -75,7 +75,7 @@ def _row(member: Member, folder: Path) -> Row:
 
 def _done(member: Member, folder: Path) -> Row:
     summary, comparison = read_json(folder / "summary.json"), read(folder)
-    teacher, result = comparison.arms[0], comparison.arms[-1]
+    teacher, result = comparison.variants[0], comparison.variants[-1]
     return Row(
         name=member.name,
         source=member.source,

@@ -26,29 +26,29 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{args.out} holds an RSAE, which the plain SAE would overwrite; choose another folder"
         )
-    coder = load_rsae(args.path)
-    hook = coder.cfg.metadata.get("hook_name")
+    sae = load_rsae(args.path)
+    hook = sae.cfg.metadata.get("hook_name")
     if not hook:
         raise HookError(f"{args.path} does not name its hook; upgrade a teacher whose metadata do")
     sample = (
         ActivationStore.open(args.activations).split("calibration", hook)
         if args.activations
-        else _packaged(coder, hook, args.device, args.dtype)
+        else _packaged(sae, hook, args.device, args.dtype)
     )
-    if sample.d_in != coder.cfg.d_in:
+    if sample.d_in != sae.cfg.d_in:
         raise StoreError(
-            f"the activations have width {sample.d_in}, the RSAE has d_in = {coder.cfg.d_in}; "
+            f"the activations have width {sample.d_in}, the RSAE has d_in = {sae.cfg.d_in}; "
             "give those of its own hook"
         )
-    export = export_jumprelu(coder, sample)
+    export = export_jumprelu(sae, sample)
     show({"out": str(export.save(args.out)), "lost": export.lost, **export.losses()}, args.json)
     return 0
 
 
-def _packaged(coder: RSAE, hook: str, device: str, dtype: str) -> Activations:
+def _packaged(sae: RSAE, hook: str, device: str, dtype: str) -> Activations:
     """Activations of the packaged text at the RSAE's hook."""
-    host = load_host(model_of(coder.cfg.metadata.to_dict()), device=device, dtype=dtype)
-    context = context_of(coder.cfg.metadata.to_dict(), host, "the RSAE")
+    host = load_host(model_of(sae.cfg.metadata.to_dict()), device=device, dtype=dtype)
+    context = context_of(sae.cfg.metadata.to_dict(), host, "the RSAE")
     tokens = tokenize(host, documents(), context).sample(_TOKENS)
     parts = zip(tokens.ids.split(8), tokens.special.split(8), strict=True)
     rows = tuple(host.residual(ids, hook).cpu()[~special].float() for ids, special in parts)

@@ -174,7 +174,7 @@ def _in_one_pass(
 
         def on_step(record: dict[str, Any]) -> None:
             name = record["sae"]
-            bar.show({**record, "arm": f"{name} {record['arm']}"})
+            bar.show({**record, "variant": f"{name} {record['variant']}"})
             made[name].log({key: value for key, value in record.items() if key != "sae"})
 
         results = upgrade_together(
@@ -232,7 +232,7 @@ def _finished(
         console.print(f"[red]{job.name} came out {result.worse}.[/]", soft_wrap=True)
     for note in (*result.notes, *_dead(summary)):
         console.print(f"Note: {note}.", markup=False, highlight=False)
-    made.lines.log({"arm": "all", **summary, "out": job.out.name})
+    made.lines.log({"variant": "all", **summary, "out": job.out.name})
     write_json(job.out / "summary.json", {**summary, "out": job.out.name})
     write_report(
         {**result.variants, "teacher": job.teacher},

@@ -88,7 +88,7 @@ class Export:
 
 
 @torch.no_grad()
-def export_jumprelu(coder: RSAE, activations: Activations) -> Export:
+def export_jumprelu(sae: RSAE, activations: Activations) -> Export:
     r"""The JumpReLU SAE with the RSAE's thresholds and activations nearest to the RSAE's.
 
     Where h_j > tau_j the RSAE's activation is z_j and the plain one's g_j h_j, with the constant
@@ -102,46 +102,46 @@ def export_jumprelu(coder: RSAE, activations: Activations) -> Export:
     pass. The gains come as near to the refined activations as one number per feature can.
 
     Args:
-        coder: An RSAE of support "threshold".
+        sae: An RSAE of support "threshold".
         activations: Activations of its hook, (n, d_in).
 
     Raises:
         ConfigError: the RSAE's support is not given by thresholds, or no feature fires.
     """
-    if coder.cfg.support != "threshold":
+    if sae.cfg.support != "threshold":
         raise ConfigError(
-            f"an RSAE of support {coder.cfg.support!r} has no thresholds that a JumpReLU could "
+            f"an RSAE of support {sae.cfg.support!r} has no thresholds that a JumpReLU could "
             "keep; upgrade with support 'threshold'"
         )
-    gain = _gains(coder, activations)
-    sae = _plain(coder, gain)
+    gain = _gains(sae, activations)
+    plain = _plain(sae, gain)
     error = error_rsae = count = count_rsae = 0.0
     for x in activations.batches(_BATCH):
-        z = sae.encode(x)
-        error += (x - sae.decode(z)).square().sum().item()
-        z_rsae = coder.encode(x)
-        error_rsae += (x - coder.decode(z_rsae)).square().sum().item()
+        z = plain.encode(x)
+        error += (x - plain.decode(z)).square().sum().item()
+        z_rsae = sae.encode(x)
+        error_rsae += (x - sae.decode(z_rsae)).square().sum().item()
         count += z.count_nonzero().item()
         count_rsae += z_rsae.count_nonzero().item()
-    if coder.cfg.reshape_activations == "hook_z":  # SAELens takes separate heads only
-        sae.cfg.reshape_activations = "hook_z"
-        sae.turn_on_forward_pass_hook_z_reshaping()
+    if sae.cfg.reshape_activations == "hook_z":  # SAELens takes separate heads only
+        plain.cfg.reshape_activations = "hook_z"
+        plain.turn_on_forward_pass_hook_z_reshaping()
     n = activations.n_tokens
     means = (error / n, error_rsae / n, count / n, count_rsae / n)
-    export = Export(sae, n, *means, refinement=coder.refinement)
-    sae.cfg.metadata["export"] = export.losses()
+    export = Export(plain, n, *means, refinement=sae.refinement)
+    plain.cfg.metadata["export"] = export.losses()
     return export
 
 
-def _gains(coder: RSAE, activations: Activations) -> Tensor:
-    product, square = torch.zeros(2, coder.cfg.d_sae, dtype=torch.float64)
+def _gains(sae: RSAE, activations: Activations) -> Tensor:
+    product, square = torch.zeros(2, sae.cfg.d_sae, dtype=torch.float64)
     for x in activations.batches(_BATCH):
-        h = coder.encode_pre_act(x)
-        h = h.relu() * (coder.activate(h) != 0)
-        z = coder.encode(x)
+        h = sae.encode_pre_act(x)
+        h = h.relu() * (sae.activate(h) != 0)
+        z = sae.encode(x)
         product += (z * h).double().sum(dim=0)
         square += h.double().square().sum(dim=0)
-        coder.decode(z)  # SAELens keeps what undoes the input's normalisation until it is used
+        sae.decode(z)  # SAELens keeps what undoes the input's normalisation until it is used
     together = product.sum() / square.sum()
     if not together > 0:
         raise ConfigError(
@@ -151,25 +151,25 @@ def _gains(coder: RSAE, activations: Activations) -> Tensor:
     return torch.where(gain > 0, gain, together).float()
 
 
-def _plain(coder: RSAE, gain: Tensor) -> JumpReLUSAE:
+def _plain(sae: RSAE, gain: Tensor) -> JumpReLUSAE:
     config = JumpReLUSAEConfig(
-        d_in=coder.cfg.d_in,
-        d_sae=coder.cfg.d_sae,
-        apply_b_dec_to_input=coder.cfg.apply_b_dec_to_input,
-        normalize_activations=coder.cfg.normalize_activations,
+        d_in=sae.cfg.d_in,
+        d_sae=sae.cfg.d_sae,
+        apply_b_dec_to_input=sae.cfg.apply_b_dec_to_input,
+        normalize_activations=sae.cfg.normalize_activations,
         metadata=SAEMetadata(
             **{
                 "prepend_bos": True,  # as in `rsae.data.text.tokenize`; Neuronpedia's runner asks
-                **{key: v for key, v in coder.cfg.metadata.to_dict().items() if v is not None},
+                **{key: v for key, v in sae.cfg.metadata.to_dict().items() if v is not None},
                 "sae_lens_version": sae_lens.__version__,
             }
         ),
     )
-    with own_random_numbers(coder.device):  # SAELens draws weights that are replaced here
-        sae = JumpReLUSAE(config)
-    sae.W_enc.copy_(coder.W_enc * gain)
-    sae.b_enc.copy_(coder.b_enc * gain)
-    sae.threshold.copy_(coder.threshold.clamp(min=0) * gain)
-    sae.W_dec.copy_(coder.W_dec)
-    sae.b_dec.copy_(coder.b_dec)
-    return sae
+    with own_random_numbers(sae.device):  # SAELens draws weights that are replaced here
+        plain = JumpReLUSAE(config)
+    plain.W_enc.copy_(sae.W_enc * gain)
+    plain.b_enc.copy_(sae.b_enc * gain)
+    plain.threshold.copy_(sae.threshold.clamp(min=0) * gain)
+    plain.W_dec.copy_(sae.W_dec)
+    plain.b_dec.copy_(sae.b_dec)
+    return plain

@@ -64,31 +64,31 @@ def load_rsae(path: str | Path) -> RSAE:
     if bad := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         raise CorruptFileError(f"{folder}: {', '.join(bad)} hold NaN or infinity; upgrade again")
     try:
-        coder = RSAE.load_from_disk(folder)
-        _check(coder)
+        sae = RSAE.load_from_disk(folder)
+        _check(sae)
     except Exception as error:  # another program's code on values of any kind and size
         cause = (str(error).splitlines() or [repr(error)])[-1].strip()
         raise CorruptFileError(
             f"{folder}: its weights and {SAE_CFG_FILENAME} do not fit together ({cause}); "
             "restore it or upgrade again"
         ) from error
-    said, _ = checked_metadata(coder.cfg.metadata.to_dict())
-    coder.cfg.metadata = SAEMetadata(**{**said, **read_sketches(folder)})
-    return coder
+    said, _ = checked_metadata(sae.cfg.metadata.to_dict())
+    sae.cfg.metadata = SAEMetadata(**{**said, **read_sketches(folder)})
+    return sae
 
 
-def _check(coder: RSAE) -> None:
+def _check(sae: RSAE) -> None:
     """Refuse numbers of cfg.json that no RSAE has."""
-    numbers = (*coder.rational.state_dict().values(), coder.rational(torch.zeros(1)))
+    numbers = (*sae.rational.state_dict().values(), sae.rational(torch.zeros(1)))
     if not all(torch.isfinite(tensor).all() for tensor in numbers):
         raise ValueError("its rational has coefficients that are not finite")
-    if not isinstance(coder.cfg.apply_b_dec_to_input, bool):
-        raise ValueError(f"apply_b_dec_to_input is {quoted(coder.cfg.apply_b_dec_to_input)}")
-    k = coder.cfg.k
-    if k is not None and not (type(k) is int and 1 <= k <= coder.cfg.d_sae):
+    if not isinstance(sae.cfg.apply_b_dec_to_input, bool):
+        raise ValueError(f"apply_b_dec_to_input is {quoted(sae.cfg.apply_b_dec_to_input)}")
+    k = sae.cfg.k
+    if k is not None and not (type(k) is int and 1 <= k <= sae.cfg.d_sae):
         raise ValueError(f"k is {quoted(k)}")
     with torch.no_grad():
-        coder.decode(coder.encode(torch.zeros(1, coder.cfg.d_in)))
+        sae.decode(sae.encode(torch.zeros(1, sae.cfg.d_in)))
 
 
 def describe_teacher(teacher: Teacher) -> dict[str, Any]:
@@ -119,25 +119,25 @@ def is_rsae(path: str | Path) -> bool:
     return isinstance(config, dict) and config.get("architecture") == "rational"
 
 
-def _describe_rsae(coder: RSAE) -> dict[str, Any]:
-    rational = coder.rational
+def _describe_rsae(sae: RSAE) -> dict[str, Any]:
+    rational = sae.rational
     return {
         "kind": "rsae",
-        "form": coder.cfg.form,
-        "support": coder.cfg.support,
-        "d_in": coder.cfg.d_in,
-        "d_sae": coder.cfg.d_sae,
-        "k": coder.cfg.k,
+        "form": sae.cfg.form,
+        "support": sae.cfg.support,
+        "d_in": sae.cfg.d_in,
+        "d_sae": sae.cfg.d_sae,
+        "k": sae.cfg.k,
         "degree": list(rational.degree),
         "layers": len(rational.numerator),
         "input_scale": rational.input_scale.item(),
         "output_scale": rational.output_scale.item(),
-        "threshold": _range(coder.threshold),
-        "refinement": coder.cfg.refinement,
-        "apply_b_dec_to_input": coder.cfg.apply_b_dec_to_input,
-        "normalize_activations": coder.cfg.normalize_activations,
-        "decoder_norm": _range(coder.W_dec.norm(dim=1)),
-        "metadata": _short(coder.cfg.metadata.to_dict()),
+        "threshold": _range(sae.threshold),
+        "refinement": sae.cfg.refinement,
+        "apply_b_dec_to_input": sae.cfg.apply_b_dec_to_input,
+        "normalize_activations": sae.cfg.normalize_activations,
+        "decoder_norm": _range(sae.W_dec.norm(dim=1)),
+        "metadata": _short(sae.cfg.metadata.to_dict()),
     }
 
 

@@ -235,13 +235,13 @@ class RSAE(SAE[RSAEConfig]):
             reshape_activations="hook_z" if _is_z(teacher.metadata.get("hook_name")) else "none",
         )
         with own_random_numbers(teacher.device):  # SAELens draws weights that are replaced here
-            coder = cls(config)
+            sae = cls(config)
         with torch.no_grad():
             for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
-                getattr(coder, name).copy_(getattr(teacher, name))
+                getattr(sae, name).copy_(getattr(teacher, name))
             if teacher.threshold is not None:
-                coder.threshold.copy_(teacher.threshold.clamp(min=0))
-        return coder.to(teacher.device)
+                sae.threshold.copy_(teacher.threshold.clamp(min=0))
+        return sae.to(teacher.device)
 
     @override
     def turn_on_forward_pass_hook_z_reshaping(self) -> None:

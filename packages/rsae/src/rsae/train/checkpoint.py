@@ -54,25 +54,25 @@ class Snapshot:
     @classmethod
     def take(
         cls,
-        coder: RSAE,
+        sae: RSAE,
         optimizer: torch.optim.Optimizer,
         last_fired: Tensor,
         progress: Progress,
     ) -> Snapshot:
         """Copy everything that the next step depends on."""
-        tensors = {f"model.{name}": t for name, t in coder.state_dict().items()}
-        for name, moments in _named_moments(coder, optimizer).items():
+        tensors = {f"model.{name}": t for name, t in sae.state_dict().items()}
+        for name, moments in _named_moments(sae, optimizer).items():
             tensors |= {f"adam.{name}.{key}": t for key, t in moments.items()}
         tensors["last_fired"] = last_fired
         return cls({name: t.detach().clone() for name, t in tensors.items()}, progress)
 
-    def restore(self, coder: RSAE, optimizer: torch.optim.Optimizer, last_fired: Tensor) -> None:
+    def restore(self, sae: RSAE, optimizer: torch.optim.Optimizer, last_fired: Tensor) -> None:
         """Put everything back in place."""
         with torch.no_grad():
-            for name, tensor in coder.state_dict().items():
+            for name, tensor in sae.state_dict().items():
                 tensor.copy_(self.tensors[f"model.{name}"])
             last_fired.copy_(self.tensors["last_fired"])
-        for name, parameter in coder.named_parameters():
+        for name, parameter in sae.named_parameters():
             prefix = f"adam.{name}."
             moments = {
                 key.removeprefix(prefix): _laid_out_as(parameter, tensor)
@@ -91,10 +91,10 @@ def _laid_out_as(parameter: Tensor, moment: Tensor) -> Tensor:
     return like.copy_(moment)
 
 
-def _named_moments(coder: RSAE, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+def _named_moments(sae: RSAE, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
     return {
         name: optimizer.state[parameter]
-        for name, parameter in coder.named_parameters()
+        for name, parameter in sae.named_parameters()
         if parameter in optimizer.state
     }
 

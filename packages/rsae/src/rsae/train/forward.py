@@ -61,51 +61,51 @@ class _Jump(torch.autograd.Function):
         return to_w, -grads[0] * w * kernel, None, None
 
 
-def forward(coder: RSAE, x: Tensor, bandwidth: float, mixed_precision: bool = False) -> Pass:
+def forward(sae: RSAE, x: Tensor, bandwidth: float, mixed_precision: bool = False) -> Pass:
     """Encode and decode (n, d_in) activations with gradients for every parameter.
 
     Args:
-        coder: The RSAE.
+        sae: The RSAE.
         x: Activations, (n, d_in).
         bandwidth: Width of the estimator's kernel in units of pre-activations; 0 for none.
         mixed_precision: Whether the dense product is in bfloat16; all else stays in float32.
     """
-    inputs = coder.process_sae_in(x)
+    inputs = sae.process_sae_in(x)
     with torch.no_grad():
-        h = _dense_pre_acts(coder, inputs, mixed_precision)
-        entries, values = _candidates(coder, h, bandwidth)
-    pre_acts = gather_pre_acts(inputs, coder.W_enc, coder.b_enc, values, entries)
-    threshold = coder.threshold.index_select(0, entries.cols)
-    scale = coder.feature_scale.index_select(0, entries.cols)
-    phi = coder.shape(pre_acts, threshold, scale)
-    value = coder.value(pre_acts, scale, phi)
+        h = _dense_pre_acts(sae, inputs, mixed_precision)
+        entries, values = _candidates(sae, h, bandwidth)
+    pre_acts = gather_pre_acts(inputs, sae.W_enc, sae.b_enc, values, entries)
+    threshold = sae.threshold.index_select(0, entries.cols)
+    scale = sae.feature_scale.index_select(0, entries.cols)
+    phi = sae.shape(pre_acts, threshold, scale)
+    value = sae.value(pre_acts, scale, phi)
     with torch.no_grad():
         kernel = _rectangle(values - threshold, bandwidth)
-        if coder.cfg.support == "topk":
+        if sae.cfg.support == "topk":
             active = torch.ones_like(values, dtype=torch.bool)
         else:
-            active = coder.support(values, threshold, scale, phi)
+            active = sae.support(values, threshold, scale, phi)
     codes = _Jump.apply(value, threshold, active, kernel)
     support = _Jump.apply(torch.ones_like(value), threshold, active, kernel)
-    recons = decode(codes, coder.W_dec, entries) + coder.b_dec
-    return Pass(entries, values, codes, support, coder.run_time_activation_norm_fn_out(recons))
+    recons = decode(codes, sae.W_dec, entries) + sae.b_dec
+    return Pass(entries, values, codes, support, sae.run_time_activation_norm_fn_out(recons))
 
 
-def _dense_pre_acts(coder: RSAE, inputs: Tensor, mixed_precision: bool) -> Tensor:
+def _dense_pre_acts(sae: RSAE, inputs: Tensor, mixed_precision: bool) -> Tensor:
     if not mixed_precision:
-        return (inputs @ coder.W_enc).add_(coder.b_enc)
-    product = inputs.to(torch.bfloat16) @ coder.W_enc.to(torch.bfloat16)
-    return product.to(coder.dtype) + coder.b_enc
+        return (inputs @ sae.W_enc).add_(sae.b_enc)
+    product = inputs.to(torch.bfloat16) @ sae.W_enc.to(torch.bfloat16)
+    return product.to(sae.dtype) + sae.b_enc
 
 
-def _candidates(coder: RSAE, h: Tensor, bandwidth: float) -> tuple[Entries, Tensor]:
+def _candidates(sae: RSAE, h: Tensor, bandwidth: float) -> tuple[Entries, Tensor]:
     """Entries in the support or within the estimator's kernel, with their h."""
-    reach = (coder.threshold - bandwidth / 2).clamp(min=0)
-    if coder.cfg.support == "threshold":
+    reach = (sae.threshold - bandwidth / 2).clamp(min=0)
+    if sae.cfg.support == "threshold":
         return Entries.above(h, reach)
-    phi = h if coder.cfg.support == "topk" else coder.shape(h, coder.threshold, coder.feature_scale)
-    mask = coder.support(h, coder.threshold, coder.feature_scale, phi)
-    if coder.cfg.support == "level":
+    phi = h if sae.cfg.support == "topk" else sae.shape(h, sae.threshold, sae.feature_scale)
+    mask = sae.support(h, sae.threshold, sae.feature_scale, phi)
+    if sae.cfg.support == "level":
         mask |= h > reach
     entries = Entries.of(mask)
     return entries, entries.gather(h)

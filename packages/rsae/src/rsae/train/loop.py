@@ -61,7 +61,7 @@ class Training:
     """One SAE to train, and how; see `train` for the fields.
 
     Attributes:
-        coder: The RSAE; parameters without `requires_grad` stay as they are.
+        sae: The RSAE; parameters without `requires_grad` stay as they are.
         objective: The penalty.
         units: The result of `measure_units`.
         target_l0: The strict L0 that the controller holds.
@@ -70,7 +70,7 @@ class Training:
         on_step: Called after each step with its numbers.
     """
 
-    coder: RSAE
+    sae: RSAE
     objective: Penalty
     units: Units
     target_l0: float
@@ -80,7 +80,7 @@ class Training:
 
 
 def train(
-    coder: RSAE,
+    sae: RSAE,
     batches: Batches,
     objective: Penalty,
     units: Units,
@@ -90,7 +90,7 @@ def train(
     checkpoint: Path | None = None,
     on_step: OnStep | None = None,
 ) -> TrainResult:
-    r"""Train, in place, every parameter of `coder` that requires a gradient.
+    r"""Train, in place, every parameter of `sae` that requires a gradient.
 
         loss = E|x - x_hat|^2 / Var x + lambda * penalty / penalty_0
 
@@ -103,7 +103,7 @@ def train(
     an uninterrupted run ends, but for rounding.
 
     Args:
-        coder: The RSAE; parameters without `requires_grad` stay as they are.
+        sae: The RSAE; parameters without `requires_grad` stay as they are.
         batches: A function from where to begin to the batches that follow, (n, d_in), on any
             device. It is given the number of steps taken, or the `Position` in a stream that a
             checkpoint recorded.
@@ -117,7 +117,7 @@ def train(
     Raises:
         TrainingError: The run went back too often, or the data ran out.
     """
-    one = Training(coder, objective, units, target_l0, config, checkpoint, on_step)
+    one = Training(sae, objective, units, target_l0, config, checkpoint, on_step)
     return train_together([one], batches)[0]
 
 
@@ -168,7 +168,7 @@ def _one_pass(runs: Sequence[_Run], step: int, data: Iterator[Tensor]) -> None:
         for number, run in enumerate(runs):
             if run.progress.step == step and not run.finished:
                 parallel.send((number, tuple(x.shape)))
-                run.advance(parallel.own_part(x, tuple(x.shape), run.coder.device), position)
+                run.advance(parallel.own_part(x, tuple(x.shape), run.sae.device), position)
         step += 1
 
 
@@ -184,9 +184,9 @@ def follow(device: torch.device) -> None:
 
 
 @torch.no_grad()
-def _store_by_feature(coder: RSAE) -> None:
+def _store_by_feature(sae: RSAE) -> None:
     """Keep the encoder's column of each feature contiguous, as its sparse gradient is."""
-    coder.W_enc.data = coder.W_enc.data.t().contiguous().t()
+    sae.W_enc.data = sae.W_enc.data.t().contiguous().t()
 
 
 def _next(data: Iterator[Tensor]) -> Tensor:
@@ -227,37 +227,37 @@ class _Run:
     """The mutable state of a run: RSAE, optimiser and progress, one step at a time."""
 
     def __init__(self, training: Training) -> None:
-        coder, units, config = training.coder, training.units, training.config
-        _store_by_feature(coder)
-        self.coder, self.objective, self.units = coder, training.objective, units
+        sae, units, config = training.sae, training.units, training.config
+        _store_by_feature(sae)
+        self.sae, self.objective, self.units = sae, training.objective, units
         self.config, self.checkpoint, self.on_step = config, training.checkpoint, training.on_step
-        self.at_once = rows_at_once(coder.cfg.d_sae, config.batch_size)
+        self.at_once = rows_at_once(sae.cfg.d_sae, config.batch_size)
         self.split_to: int | None = None
         self.progress = Progress(
             0, L0Controller(training.target_l0, units.weight, config.controller)
         )
-        self.last_fired = torch.zeros(coder.cfg.d_sae, dtype=torch.int64, device=coder.device)
-        self.optimizer = torch.optim.Adam(_groups(coder, units, config), eps=_EPS, fused=True)
+        self.last_fired = torch.zeros(sae.cfg.d_sae, dtype=torch.int64, device=sae.device)
+        self.optimizer = torch.optim.Adam(_groups(sae, units, config), eps=_EPS, fused=True)
         if self.checkpoint is not None and self.checkpoint.exists():
             self.restore(load_checkpoint(self.checkpoint))
         self.good = self.snapshot()
 
     def description(self) -> _Description:
-        trained = [name for name, p in self.coder.named_parameters() if p.requires_grad]
+        trained = [name for name, p in self.sae.named_parameters() if p.requires_grad]
         rates = [group["unit"] for group in self.optimizer.param_groups]
         return _Description(
-            self.coder.cfg.to_dict(), trained, rates,
+            self.sae.cfg.to_dict(), trained, rates,
             self.objective, self.units, self.config, self.good,
         )  # fmt: skip
 
     @classmethod
     def described(cls, given: _Description, device: torch.device) -> _Run:
         """The run of a description, at the same step."""
-        coder = RSAE(RSAEConfig.from_dict(given.settings)).to(device)
-        for name, parameter in coder.named_parameters():
+        sae = RSAE(RSAEConfig.from_dict(given.settings)).to(device)
+        for name, parameter in sae.named_parameters():
             parameter.requires_grad_(name in given.trained)
         target = given.good.progress.controller.target
-        run = cls(Training(coder, given.objective, given.units, target, given.config))
+        run = cls(Training(sae, given.objective, given.units, target, given.config))
         for group, unit in zip(run.optimizer.param_groups, given.rates, strict=True):
             group["unit"] = unit  # of the weights that training began with
         run.restore(given.good)
@@ -274,10 +274,10 @@ class _Run:
         return TrainResult(end.step, end.controller.weight, end.max_l0, end.restarts, self.split_to)
 
     def snapshot(self) -> Snapshot:
-        return Snapshot.take(self.coder, self.optimizer, self.last_fired, self.progress)
+        return Snapshot.take(self.sae, self.optimizer, self.last_fired, self.progress)
 
     def restore(self, snapshot: Snapshot) -> None:
-        snapshot.restore(self.coder, self.optimizer, self.last_fired)
+        snapshot.restore(self.sae, self.optimizer, self.last_fired)
         self.progress = snapshot.progress
 
     def save(self) -> None:
@@ -287,7 +287,7 @@ class _Run:
 
     def advance(self, x: Tensor, position: Position | None) -> None:
         """One step, or a return to the last good state; `position` is where the next batch is."""
-        record = self.step(x.to(self.coder.device))
+        record = self.step(x.to(self.sae.device))
         if record is None:
             self.good = _slower(self.good, self.progress)
             self.restore(self.good)
@@ -355,13 +355,13 @@ class _Run:
         parts = []
         for rows in x.split(self.at_once):
             step = forward(
-                self.coder,
+                self.sae,
                 rows,
                 self.units.bandwidth,
                 mixed_precision=self.config.precision == "bfloat16",
             )
             error = mse(step, rows)
-            cost = penalty(self.objective, step, self.coder)
+            cost = penalty(self.objective, step, self.sae)
             loss = error / self.units.variance + weight * cost / self.units.penalty
             share = len(rows) / len(x)
             (loss * share).backward() if share < 1 else loss.backward()
@@ -392,31 +392,31 @@ class _Run:
     @torch.no_grad()
     def _after(self, parts: Sequence[_Part], l0: float, n_tokens: int) -> None:
         """Keep thresholds at least 0, L0 within its bound, and wake dead features."""
-        coder, progress = self.coder, self.progress
+        sae, progress = self.sae, self.progress
         for part in parts:
             self.last_fired.index_fill_(0, part.cols[part.active], progress.step)
         parallel.latest(self.last_fired)
-        if coder.threshold.requires_grad:
+        if sae.threshold.requires_grad:
             silent = (progress.step - self.last_fired) * n_tokens > self.config.dead_after
-            coder.threshold[silent] *= _DEAD_DECAY
-            coder.threshold.clamp_(min=0)
+            sae.threshold[silent] *= _DEAD_DECAY
+            sae.threshold.clamp_(min=0)
         target, excursion = progress.controller.target, self.config.controller.excursion
         if not target / excursion < l0 < target * excursion:
             self._rein_in(parts, target, n_tokens)
 
     def _rein_in(self, parts: Sequence[_Part], target_l0: float, n_tokens: int) -> None:
         """Shift thresholds, or biases where those are fixed, to bring this batch's L0 back."""
-        coder = self.coder
-        if coder.cfg.support == "topk":
+        sae = self.sae
+        if sae.cfg.support == "topk":
             return
-        own = torch.cat([part.pre_acts - coder.threshold[part.cols] for part in parts])
+        own = torch.cat([part.pre_acts - sae.threshold[part.cols] for part in parts])
         margins = parallel.everyones(own)
         surplus = len(margins) - round(target_l0 * n_tokens)
         shift = margins.kthvalue(max(1, min(surplus, len(margins)))).values
-        if coder.threshold.requires_grad:
-            coder.threshold.add_(shift).clamp_(min=0)
+        if sae.threshold.requires_grad:
+            sae.threshold.add_(shift).clamp_(min=0)
         else:
-            coder.b_enc.sub_(shift)
+            sae.b_enc.sub_(shift)
 
 
 @dataclass(frozen=True, eq=False)
@@ -428,7 +428,7 @@ class _Part:
     active: Tensor
 
 
-def _groups(coder: RSAE, units: Units, config: TrainConfig) -> list[dict[str, Any]]:
+def _groups(sae: RSAE, units: Units, config: TrainConfig) -> list[dict[str, Any]]:
     """One parameter group per tensor, with the step size that a rate of 1 means for it."""
 
     def unit(name: str, tensor: Tensor) -> float:
@@ -438,8 +438,8 @@ def _groups(coder: RSAE, units: Units, config: TrainConfig) -> list[dict[str, An
         if name in ("W_enc", "W_dec"):
             return config.lr * size
         if name == "b_dec":
-            return config.bias_lr * math.sqrt(units.variance / coder.cfg.d_in)
+            return config.bias_lr * math.sqrt(units.variance / sae.cfg.d_in)
         return config.bias_lr * units.activation
 
-    trained = [(name, p) for name, p in coder.named_parameters() if p.requires_grad]
+    trained = [(name, p) for name, p in sae.named_parameters() if p.requires_grad]
     return [{"params": [p], "unit": unit(name, p), "lr": 0.0} for name, p in trained]

@@ -29,7 +29,7 @@ def mse(step: Pass, x: Tensor) -> Tensor:
     return (x - step.x_hat).square().sum(dim=-1).mean()
 
 
-def penalty(name: Penalty, step: Pass, coder: RSAE) -> Tensor:
+def penalty(name: Penalty, step: Pass, sae: RSAE) -> Tensor:
     """The penalty of one pass, a scalar per token.
 
     - "l0": L0, with the straight-through estimator of arXiv 2407.14435;
@@ -40,6 +40,6 @@ def penalty(name: Penalty, step: Pass, coder: RSAE) -> Tensor:
     if name == "l0":
         return step.l0
     if name == "l1":
-        norms = coder.W_dec.norm(dim=1).index_select(0, step.entries.cols)
+        norms = sae.W_dec.norm(dim=1).index_select(0, step.entries.cols)
         return (step.codes.abs() * norms).sum() / step.entries.shape[0]
     return step.x_hat.new_zeros(())

@@ -42,50 +42,50 @@ class Units:
     weight: float
 
 
-def measure_units(coder: RSAE, x: Tensor, name: Penalty, window: float) -> Units:
+def measure_units(sae: RSAE, x: Tensor, name: Penalty, window: float) -> Units:
     """Measure on (n, d_in) activations, a few thousand tokens.
 
     Args:
-        coder: The RSAE before training.
+        sae: The RSAE before training.
         x: Activations, (n, d_in).
         name: The penalty of the training.
         window: Mean number of entries within the kernel, as a fraction of L0.
     """
     variance = (x - x.mean(dim=0)).square().sum(dim=-1).mean().item()
-    bandwidth = _bandwidth(coder, x, window) if coder.threshold.requires_grad else 0.0
-    step = forward(coder, x, bandwidth)
-    error, cost = mse(step, x) / variance, penalty(name, step, coder)
+    bandwidth = _bandwidth(sae, x, window) if sae.threshold.requires_grad else 0.0
+    step = forward(sae, x, bandwidth)
+    error, cost = mse(step, x) / variance, penalty(name, step, sae)
     with torch.no_grad():
         active = step.pre_acts[step.support > 0]
         activation = active.square().mean().sqrt().item() if len(active) else 1.0
     scale = max(cost.item(), _SMALL)
     if name == "l0":
-        weight = _price_at_thresholds(coder, step, bandwidth) * scale / variance
+        weight = _price_at_thresholds(sae, step, bandwidth) * scale / variance
     else:
-        weight = _balance(coder, error, cost / scale) if name == "l1" else 0.0
+        weight = _balance(sae, error, cost / scale) if name == "l1" else 0.0
     return Units(variance, scale, activation, bandwidth, max(weight, _SMALL))
 
 
 @torch.no_grad()
-def _price_at_thresholds(coder: RSAE, step: Pass, bandwidth: float) -> float:
+def _price_at_thresholds(sae: RSAE, step: Pass, bandwidth: float) -> float:
     """Mean of |z_j W_dec_j|^2 over active features within the kernel."""
     cols = step.entries.cols
-    near = (step.support > 0) & (step.pre_acts - coder.threshold[cols] < bandwidth / 2)
-    sizes = step.codes[near].square() * coder.W_dec.square().sum(dim=1)[cols[near]]
+    near = (step.support > 0) & (step.pre_acts - sae.threshold[cols] < bandwidth / 2)
+    sizes = step.codes[near].square() * sae.W_dec.square().sum(dim=1)[cols[near]]
     return sizes.mean().item() if len(sizes) else 0.0
 
 
-def _bandwidth(coder: RSAE, x: Tensor, window: float) -> float:
+def _bandwidth(sae: RSAE, x: Tensor, window: float) -> float:
     """Twice the distance from the thresholds within which `window` * L0 positive entries lie."""
     with torch.no_grad():
-        step: Pass = forward(coder, x, float("inf"))
-        distance = (step.pre_acts - coder.threshold[step.entries.cols]).abs()
+        step: Pass = forward(sae, x, float("inf"))
+        distance = (step.pre_acts - sae.threshold[step.entries.cols]).abs()
         count = int(window * step.support.sum().item())
         nearest = distance.kthvalue(max(1, min(count, len(distance)))).values
     return 2 * nearest.item()
 
 
-def _balance(coder: RSAE, error: Tensor, cost: Tensor) -> float:
-    (gain,) = torch.autograd.grad(error, coder.b_enc, retain_graph=True)
-    (price,) = torch.autograd.grad(cost, coder.b_enc)
+def _balance(sae: RSAE, error: Tensor, cost: Tensor) -> float:
+    (gain,) = torch.autograd.grad(error, sae.b_enc, retain_graph=True)
+    (price,) = torch.autograd.grad(cost, sae.b_enc)
     return -gain.sum().item() / max(price.sum().item(), _SMALL)

@@ -17,7 +17,7 @@ Record = Mapping[str, Any]
 
 
 class Tracker(Protocol):
-    """Takes one record per training step: `arm`, `step` and numbers by name."""
+    """Takes one record per training step: `variant`, `step` and numbers by name."""
 
     def log(self, record: Record) -> None:
         """Take one record."""
@@ -48,7 +48,7 @@ class _Wandb:
         self._run = _import("wandb").init(project="rsae", name=folder.name, dir=str(folder))
 
     def log(self, record: Record) -> None:
-        self._run.log({f"{record['arm']}/{k}": v for k, v in record.items() if k != "arm"})
+        self._run.log({f"{record['variant']}/{k}": v for k, v in record.items() if k != "variant"})
 
 
 class _TensorBoard:
@@ -58,8 +58,8 @@ class _TensorBoard:
 
     def log(self, record: Record) -> None:
         for name, value in record.items():
-            if name not in ("arm", "step"):
-                self._writer.add_scalar(f"{record['arm']}/{name}", value, record["step"])
+            if name not in ("variant", "step"):
+                self._writer.add_scalar(f"{record['variant']}/{name}", value, record["step"])
 
 
 def external_tracker(name: TrackerName, folder: Path) -> Tracker:

@@ -33,33 +33,33 @@ def calibrate(teacher: Teacher, fit: RationalFit, x: Tensor) -> RSAE:
     """
     support: Support = "topk" if teacher.family == "topk" else "threshold"
     rational = RationalActivation.from_dict(fit.rational, device=teacher.device)
-    coder = RSAE.from_teacher(teacher, rational, fit.form, support)
+    sae = RSAE.from_teacher(teacher, rational, fit.form, support)
     with torch.no_grad():
-        h, cols = _active(coder, x)
-        threshold = coder.threshold[cols]
-        scale = coder.feature_scale[cols]
+        h, cols = _active(sae, x)
+        threshold = sae.threshold[cols]
+        scale = sae.feature_scale[cols]
         argument = (h - threshold if fit.form == "gate" else h) / scale
         reach = _quantile(argument.abs(), _REACH)
-        coder.rational.log_input_scale.fill_(reach).log_()
+        sae.rational.log_input_scale.fill_(reach).log_()
         if fit.form == "direct":
-            coder.rational.log_output_scale.copy_(coder.rational.log_input_scale)
-    _least_squares(coder, h, threshold, scale)
-    return coder
+            sae.rational.log_output_scale.copy_(sae.rational.log_input_scale)
+    _least_squares(sae, h, threshold, scale)
+    return sae
 
 
-def _active(coder: RSAE, x: Tensor) -> tuple[Tensor, Tensor]:
+def _active(sae: RSAE, x: Tensor) -> tuple[Tensor, Tensor]:
     """(nnz,) pre-activations and (nnz,) features of the entries in the support, row by row."""
     found = []
-    for rows in _chunks(coder, x):
-        h = coder.encode_pre_act(rows)
-        row, col = (coder.activate(h) != 0).nonzero(as_tuple=True)
+    for rows in _chunks(sae, x):
+        h = sae.encode_pre_act(rows)
+        row, col = (sae.activate(h) != 0).nonzero(as_tuple=True)
         found.append((h[row, col], col))
     values, cols = zip(*found, strict=True)
     return torch.cat(values), torch.cat(cols)
 
 
-def _chunks(coder: RSAE, x: Tensor) -> tuple[Tensor, ...]:
-    return x.split(rows_at_once(coder.cfg.d_sae, _CHUNK))
+def _chunks(sae: RSAE, x: Tensor) -> tuple[Tensor, ...]:
+    return x.split(rows_at_once(sae.cfg.d_sae, _CHUNK))
 
 
 def _quantile(values: Tensor, share: float) -> float:
@@ -68,14 +68,14 @@ def _quantile(values: Tensor, share: float) -> float:
     return values.kthvalue(max(1, round(share * len(values)))).values.item()
 
 
-def _least_squares(coder: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> None:
+def _least_squares(sae: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> None:
     """L-BFGS on the rational's parameters; kept only if the error falls."""
-    parameters = list(coder.rational.parameters())
+    parameters = list(sae.rational.parameters())
     start = [p.detach().clone() for p in parameters]
 
     def error() -> Tensor:
-        phi = coder.shape(h, threshold, scale)
-        return (coder.value(h, scale, phi) - h).square().mean()
+        phi = sae.shape(h, threshold, scale)
+        return (sae.value(h, scale, phi) - h).square().mean()
 
     if not len(h) or (before := error().item()) == 0:
         return
@@ -96,7 +96,7 @@ def _least_squares(coder: RSAE, h: Tensor, threshold: Tensor, scale: Tensor) -> 
 
 
 @torch.no_grad()
-def with_trainable_thresholds(coder: RSAE, teacher: Teacher, x: Tensor) -> RSAE:
+def with_trainable_thresholds(sae: RSAE, teacher: Teacher, x: Tensor) -> RSAE:
     """The RSAE from which variants with thresholds are trained, at the teacher's mean L0.
 
     - JumpReLU: as it is.
@@ -106,9 +106,9 @@ def with_trainable_thresholds(coder: RSAE, teacher: Teacher, x: Tensor) -> RSAE:
       that undoes most of the L1 penalty's shrinkage: z = (h + s) H(h + s - s) has the very
       support of the teacher, codes larger by s, and the least squared error of all s.
     """
-    lifted = RSAE.from_teacher(teacher, coder.rational, coder.cfg.form, "threshold")
+    lifted = RSAE.from_teacher(teacher, sae.rational, sae.cfg.form, "threshold")
     if teacher.family == "topk":
-        lifted.threshold.fill_(_common_threshold(coder, lifted, x))
+        lifted.threshold.fill_(_common_threshold(sae, lifted, x))
     elif teacher.family == "relu":
         lift = _least_squares_lift(lifted, x)
         lifted.threshold.add_(lift)
@@ -116,9 +116,9 @@ def with_trainable_thresholds(coder: RSAE, teacher: Teacher, x: Tensor) -> RSAE:
     return lifted
 
 
-def _common_threshold(coder: RSAE, lifted: RSAE, x: Tensor) -> Tensor:
-    """The largest positive pre-activation that as many entries exceed as the coder has active."""
-    count = len(_active(coder, x)[0])
+def _common_threshold(sae: RSAE, lifted: RSAE, x: Tensor) -> Tensor:
+    """The largest positive pre-activation that as many entries exceed as the SAE has active."""
+    count = len(_active(sae, x)[0])
     # Of each chunk only what can still be among the count + 1 largest of all.
     largest, positive = x.new_empty(0), 0
     for rows in _chunks(lifted, x):
@@ -130,12 +130,12 @@ def _common_threshold(coder: RSAE, lifted: RSAE, x: Tensor) -> Tensor:
     return largest[min(count, positive - 1)]
 
 
-def _least_squares_lift(coder: RSAE, x: Tensor) -> Tensor:
+def _least_squares_lift(sae: RSAE, x: Tensor) -> Tensor:
     product, squares, active, n_active = (x.new_zeros(()) for _ in range(4))
-    for rows in _chunks(coder, x):
-        codes = coder.activate(coder.encode_pre_act(rows))
-        error = coder.run_time_activation_norm_fn_in(rows) - (codes @ coder.W_dec + coder.b_dec)
-        direction = (codes > 0).to(codes.dtype) @ coder.W_dec
+    for rows in _chunks(sae, x):
+        codes = sae.activate(sae.encode_pre_act(rows))
+        error = sae.run_time_activation_norm_fn_in(rows) - (codes @ sae.W_dec + sae.b_dec)
+        direction = (codes > 0).to(codes.dtype) @ sae.W_dec
         product += (error * direction).sum()
         squares += direction.square().sum()
         active += codes.clamp(min=0).square().sum()

@@ -38,13 +38,13 @@ class Trained:
         name: The variant: "control" (the teacher, by its own family's objective, at the better of
             two rates), "threshold_only" (trained thresholds and an L0 penalty, no rational) or
             "rational" (the same with a trained rational).
-        coder: The result, at the target L0.
+        sae: The result, at the target L0.
         training: What the training loop reported.
         shift: The common shift of its thresholds that matched L0 after training.
     """
 
     name: TrainedName
-    coder: RSAE
+    sae: RSAE
     training: TrainResult
     shift: float
 
@@ -73,12 +73,12 @@ class Candidates:
     def best(self, results: Sequence[TrainResult]) -> Trained:
         """The best on the calibration tokens once all are trained, at the teacher's L0."""
         found = [
-            Trained(self.name, one.coder, result, match_l0(one.coder, self.x, self.target))
+            Trained(self.name, one.sae, result, match_l0(one.sae, self.x, self.target))
             for one, result in zip(self.trainings, results, strict=True)
         ]
         if len(found) == 1:
             return found[0]
-        return min(found, key=lambda one: measure(one.coder, self.x).mse)
+        return min(found, key=lambda one: measure(one.sae, self.x).mse)
 
 
 def candidates(
@@ -100,14 +100,14 @@ def candidates(
     target = measure(start, x).l0
 
     def at(rates: float) -> Training:
-        coder, penalty = _prepare(name, teacher, start, x, config)
-        for parameter in (coder.W_dec, coder.b_dec):
+        sae, penalty = _prepare(name, teacher, start, x, config)
+        for parameter in (sae.W_dec, sae.b_dec):
             parameter.requires_grad_(keep == "nothing")
         few = spread(x, 4 * config.train.batch_size)
         return Training(
-            coder,
+            sae,
             penalty,
-            measure_units(coder, few, penalty, settings.window),
+            measure_units(sae, few, penalty, settings.window),
             target,
             settings.scaled(rates),
             checkpoint=_state_file(checkpoint, rates),
@@ -175,18 +175,18 @@ def _prepare(
 ) -> tuple[RSAE, Penalty]:
     """The variant's SAE, its trainable parameters marked, and its penalty."""
     if name == "rational" and config.objective == "l1":
-        coder = copy.deepcopy(start)
-        coder.threshold.requires_grad_(coder.cfg.form == "gate" and teacher.family == "jumprelu")
-        return coder, "l1"
+        sae = copy.deepcopy(start)
+        sae.threshold.requires_grad_(sae.cfg.form == "gate" and teacher.family == "jumprelu")
+        return sae, "l1"
     if name == "rational":
         return with_trainable_thresholds(start, teacher, x), "l0"
     identity = RationalActivation.constant((0, 0))
     support = start.cfg.support
-    coder = RSAE.from_teacher(teacher, identity, "magnitude", support)
+    sae = RSAE.from_teacher(teacher, identity, "magnitude", support)
     if name == "threshold_only" or teacher.family == "jumprelu":
-        coder = with_trainable_thresholds(coder, teacher, x)
+        sae = with_trainable_thresholds(sae, teacher, x)
     else:
-        coder.threshold.requires_grad_(False)
-    coder.rational.requires_grad_(False)
+        sae.threshold.requires_grad_(False)
+    sae.rational.requires_grad_(False)
     own: dict[str, Penalty] = {"relu": "l1", "jumprelu": "l0", "topk": "none"}
-    return coder, "l0" if name == "threshold_only" else own[teacher.family]
+    return sae, "l0" if name == "threshold_only" else own[teacher.family]

@@ -125,7 +125,7 @@ def upgrade(
             a run that was killed goes on from there.
         resume: Whether to continue, or read back, the run in `out`. Without it such a folder is
             refused.
-        on_step: Called with the variant (`arm`) and the numbers of each training step.
+        on_step: Called with the variant (`variant`) and the numbers of each training step.
 
     Returns:
         The result, its variants, and what was measured on the way.
@@ -355,14 +355,14 @@ class _Run:
 
     def keep(self, found: Trained) -> None:
         """Take a trained variant, and write it into the folder."""
-        self.trained[found.name] = found.coder
+        self.trained[found.name] = found.sae
         if (rows := found.training.split_to) is not None:
             self.notes.append(
                 f"the device's memory ran out while {found.name} was trained; its batches went "
                 f"through in parts of {rows} tokens, with the same gradient"
             )
         if self.folder:
-            found.coder.save_model(self.folder / found.name)
+            found.sae.save_model(self.folder / found.name)
             for file in self.folder.glob(f"{found.name}*.checkpoint"):
                 file.unlink()
 
@@ -381,7 +381,7 @@ class _Run:
             **self._settings(name),
         )
         self.keep(found)
-        return found.coder
+        return found.sae
 
     def _kept(self, name: TrainedName) -> Path | None:
         """The folder of a variant that an earlier call trained."""
@@ -419,7 +419,7 @@ class _Run:
         on_step = self.on_step
         if on_step is None:
             return None
-        return lambda record: on_step({"arm": name, **record})
+        return lambda record: on_step({"variant": name, **record})
 
 
 def _check_spread(x: Tensor) -> None:

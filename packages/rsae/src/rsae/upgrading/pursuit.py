@@ -51,7 +51,7 @@ class CalibratedPursuit:
 
 @torch.no_grad()
 def calibrate_pursuit(
-    coder: RSAE, x: Tensor, refinement: Refinement, *, exact_k: bool = False
+    sae: RSAE, x: Tensor, refinement: Refinement, *, exact_k: bool = False
 ) -> CalibratedPursuit:
     """Set eta, the thresholds t_j and kappa from activations; no weight changes.
 
@@ -61,7 +61,7 @@ def calibrate_pursuit(
     because the larger it is, the more firings move.
 
     Args:
-        coder: The SAE; its own refinement, if any, is ignored.
+        sae: The SAE; its own refinement, if any, is ignored.
         x: (n, d_in) activations of its hook, at least 4,000.
         refinement: The steps after the pursuit.
         exact_k: Whether to keep exactly k features per token, for an SAE of support "topk".
@@ -74,13 +74,13 @@ def calibrate_pursuit(
             f"pursuit sets a threshold for each feature from at least {LEAST_TOKENS:,} tokens, "
             f"and these are {len(x):,}; give more, or refine without pursuit"
         )
-    if exact_k and coder.cfg.k is None:
+    if exact_k and sae.cfg.k is None:
         raise ConfigError("exactly k features per token needs an SAE of support 'topk'")
-    first = _FirstPass.of(coder, x, refinement)
+    first = _FirstPass.of(sae, x, refinement)
     if not first.fired.any():
         raise ConfigError("no feature fires on these activations; use those of the SAE's own hook")
     few = first.sample(_SAMPLE)
-    k = coder.cfg.k if exact_k else None
+    k = sae.cfg.k if exact_k else None
     tried: list[tuple[float, float, Tensor]] = []
     for step in _STEPS:
         threshold = first.thresholds(step)
@@ -138,15 +138,15 @@ class _FirstPass:
     W_dec: Tensor
 
     @classmethod
-    def of(cls, coder: RSAE, x: Tensor, refinement: Refinement) -> _FirstPass:
+    def of(cls, sae: RSAE, x: Tensor, refinement: Refinement) -> _FirstPass:
         plain = replace(refinement, pursuit=None)
         targets, activations, refined = [], [], []
-        for rows in x.split(rows_at_once(coder.cfg.d_sae, _BATCH)):
-            z, target = coder.first_pass(rows.to(coder.device))
+        for rows in x.split(rows_at_once(sae.cfg.d_sae, _BATCH)):
+            z, target = sae.first_pass(rows.to(sae.device))
             targets.append(target.float())
             activations.append(z.float().to_sparse())
-            refined.append(plain.before_pursuit(z.float(), target, coder.W_dec).to_sparse())
-        return cls(torch.cat(targets), torch.cat(activations), torch.cat(refined), coder.W_dec)
+            refined.append(plain.before_pursuit(z.float(), target, sae.W_dec).to_sparse())
+        return cls(torch.cat(targets), torch.cat(activations), torch.cat(refined), sae.W_dec)
 
     def sample(self, n: int) -> _FirstPass:
         """At most n of the tokens, evenly spaced."""

@@ -81,44 +81,44 @@ def refine(
     References:
         See `rsae.Refinement`.
     """
-    coder = copy.deepcopy(as_rsae(source, activations))
+    sae = copy.deepcopy(as_rsae(source, activations))
     if exact_k and not pursuit:
         raise ConfigError("exactly k features per token need pursuit; ask for both")
     if not pursuit and method != "minimax":
-        return coder.set_refinement(Refinement(method, steps, gradient=gradient))
+        return sae.set_refinement(Refinement(method, steps, gradient=gradient))
     if activations is None:
         raise ConfigError(
             "pursuit and fixed steps are calibrated on activations; give those of the SAE's hook"
         )
-    x = _calibration(activations, coder.cfg.d_in, coder.cfg.metadata.to_dict()).to(coder.device)
+    x = _calibration(activations, sae.cfg.d_in, sae.cfg.metadata.to_dict()).to(sae.device)
     if isinstance(activations, ActivationStore):
         used = activations.tokens("calibration").sketch()  # evaluations refuse these tokens
-        known = coder.cfg.metadata.get("calibration_sketches") or []
-        coder.cfg.metadata["calibration_sketches"] = [*known, used]
-    sizes = calibrate_sizes(coder, x, steps) if method == "minimax" else ()
+        known = sae.cfg.metadata.get("calibration_sketches") or []
+        sae.cfg.metadata["calibration_sketches"] = [*known, used]
+    sizes = calibrate_sizes(sae, x, steps) if method == "minimax" else ()
     refinement = Refinement(method, steps, sizes, gradient)
     if not pursuit:
-        return coder.set_refinement(refinement)
-    found = calibrate_pursuit(coder, x, refinement, exact_k=exact_k)
-    return coder.set_refinement(found.refinement, found.threshold)
+        return sae.set_refinement(refinement)
+    found = calibrate_pursuit(sae, x, refinement, exact_k=exact_k)
+    return sae.set_refinement(found.refinement, found.threshold)
 
 
 @torch.no_grad()
-def calibrate_sizes(coder: RSAE, x: Tensor, steps: int) -> tuple[float, ...]:
+def calibrate_sizes(sae: RSAE, x: Tensor, steps: int) -> tuple[float, ...]:
     """Step sizes for the spectra of G on (n, d_in) activations, see `step_sizes`.
 
     The interval ends where all but one token in a thousand have their largest eigenvalue; it
     begins where the error on the activations is least, since smallest eigenvalues are near 0.
     """
     few = spread(x, _SPECTRUM_TOKENS)
-    z, target = coder.first_pass(few)
-    highest = largest_eigenvalues(z, coder.W_dec)
+    z, target = sae.first_pass(few)
+    highest = largest_eigenvalues(z, sae.W_dec)
     high = max(float(highest.cpu().double().quantile(_SPECTRUM_SHARE)), _LEAST_HIGH)
 
     def error(low: float) -> float:
         refinement = Refinement("minimax", steps, step_sizes(low, high, steps))
-        refined = refinement(z, target, coder.W_dec)
-        return (target - refined @ coder.W_dec).square().sum().item()
+        refined = refinement(z, target, sae.W_dec)
+        return (target - refined @ sae.W_dec).square().sum().item()
 
     return step_sizes(min((high / ratio for ratio in _RATIOS), key=error), high, steps)
 

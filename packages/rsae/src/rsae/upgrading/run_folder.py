@@ -53,30 +53,30 @@ def measured_in(
 ) -> dict[str, Measured]:
     """Metrics on the held-out part; those that `folder` has of the very same SAEs are read."""
     kept = _kept_metrics(folder / _METRICS_FILE) if folder else {}
-    digests = {name: _digest(coder) for name, coder in variants.items()}
+    digests = {name: _digest(sae) for name, sae in variants.items()}
     found, fresh = {}, []
-    for name, coder in variants.items():
+    for name, sae in variants.items():
         one = kept.get(name)
         if one and one == (digests[name], replace(one[1], n_tokens=len(heldout))):
             found[name] = one[1]
         else:
-            found[name] = measure(coder, heldout)
+            found[name] = measure(sae, heldout)
             fresh.append(name)
-    for name, coder in variants.items():
-        _record_figures(coder, found["teacher"], found[name])
+    for name, sae in variants.items():
+        _record_figures(sae, found["teacher"], found[name])
         place = _folder_of(folder, name, variants) if folder else None
         if place and name in fresh and (place / SAE_CFG_FILENAME).exists():
-            coder.save_model(place)
+            sae.save_model(place)
     if folder and fresh:
         content = {n: {"sha256": digests[n], **asdict(one)} for n, one in found.items()}
         write_json(folder / _METRICS_FILE, content)
     return found
 
 
-def _record_figures(coder: RSAE, teacher: Measured, own: Measured) -> None:
+def _record_figures(sae: RSAE, teacher: Measured, own: Measured) -> None:
     """Say in an SAE's metadata what was measured of it and of its teacher, on held-out tokens."""
-    coder.cfg.metadata["l0"] = own.l0
-    coder.cfg.metadata["measured"] = {
+    sae.cfg.metadata["l0"] = own.l0
+    sae.cfg.metadata["measured"] = {
         "n_tokens": own.n_tokens,
         "mse": own.mse,
         "l0": own.l0,
@@ -95,10 +95,10 @@ def _kept_metrics(file: Path) -> dict[str, tuple[str, Measured]]:
         return {}
 
 
-def _digest(coder: RSAE) -> str:
+def _digest(sae: RSAE) -> str:
     """SHA-256 of what the SAE computes with: tensors and settings of the refinement."""
-    tensors = torch.cat([t.detach().float().flatten() for t in coder.state_dict().values()])
-    settings = json.dumps(coder.cfg.refinement, sort_keys=True)
+    tensors = torch.cat([t.detach().float().flatten() for t in sae.state_dict().values()])
+    settings = json.dumps(sae.cfg.refinement, sort_keys=True)
     return f"{sha256(tensors)} {hashlib.sha256(settings.encode()).hexdigest()}"
 
 

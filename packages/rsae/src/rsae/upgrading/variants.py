@@ -54,15 +54,15 @@ def all_variants(
         tokens: (n, d_in) activations to calibrate pursuits on; None for no pursuit.
     """
     found: dict[str, RSAE] = {}
-    for name, coder in bases.items():
-        found[name] = coder
+    for name, sae in bases.items():
+        found[name] = sae
         if name == "rsae_init":
             continue
         steps: list[Step] = [plan.copy_step]
         if name == "teacher":
             steps = ["refined", "pursued"] if tokens is not None else ["refined"]
         for step in steps:
-            refined = _refined(coder, step, tokens)
+            refined = _refined(sae, step, tokens)
             if name != "teacher" and step == "refined":
                 match_l0(refined, x, measure(bases["teacher"], x).l0)
             found[f"{name}_{step}"] = refined
@@ -71,8 +71,8 @@ def all_variants(
     return found
 
 
-def _refined(coder: RSAE, step: Step, tokens: Tensor | None) -> RSAE:
-    return refine(coder, tokens, pursuit=True) if step == "pursued" else refine(coder)
+def _refined(sae: RSAE, step: Step, tokens: Tensor | None) -> RSAE:
+    return refine(sae, tokens, pursuit=True) if step == "pursued" else refine(sae)
 
 
 def worse_than_teacher(metrics: Mapping[str, Measured]) -> str:

@@ -31,7 +31,7 @@ KS = (1, 2, 5, 16)
 
 
 def probe(
-    coder: SparseCoder | Any,
+    sae: SparseCoder | Any,
     host: Host,
     hook_name: str,
     texts: LabelledTexts | None = None,
@@ -46,7 +46,7 @@ def probe(
     tasks of the accuracy on test texts, so 0.5 is chance.
 
     Args:
-        coder: The SAE, anything `as_coder` takes.
+        sae: The SAE, anything `as_coder` takes.
         host: The language model.
         hook_name: The hook of the activations that the SAE reconstructs.
         texts: Labelled texts; None takes the packaged ones (domain and sentiment).
@@ -61,9 +61,7 @@ def probe(
         Karvonen et al. 2025, SAEBench, arXiv 2503.09532; Gurnee et al. 2023, arXiv 2305.01610.
     """
     metric = Probing(texts)
-    codes = pooled_codes([as_coder(coder)], host, hook_name, metric.texts.texts, progress=progress)[
-        0
-    ]
+    codes = pooled_codes([as_coder(sae)], host, hook_name, metric.texts.texts, progress=progress)[0]
     values = metric.values(metric.score(codes).totals())
     return {name: float(value) for name, value in values.items()}
 
@@ -82,12 +80,12 @@ class Probing:
         self.name = f"probing-1-{self.texts.name}-{len(self.texts.texts)}-{seed}"
 
     def measure(
-        self, coders: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
+        self, saes: Sequence[Coder], heldout: EvaluationSet, progress: Progress | None = None
     ) -> list[Measurement]:
         """One measurement per SAE, whose units are the test texts.
 
         Args:
-            coders: The SAEs to measure, seen through `Coder`.
+            saes: The SAEs to measure, seen through `Coder`.
             heldout: The evaluation set, the same for all.
             progress: Called as progress(what, share done).
 
@@ -97,7 +95,7 @@ class Probing:
         if heldout.host is None or heldout.hook_name is None:
             raise EvaluationError("probing needs a language model and a hook; name them")
         codes = pooled_codes(
-            coders, heldout.host, heldout.hook_name, self.texts.texts, progress=progress
+            saes, heldout.host, heldout.hook_name, self.texts.texts, progress=progress
         )
         return [self.score(one) for one in codes]
 

@@ -26,7 +26,7 @@ _TOKENS_PER_BATCH = 1024
 
 @torch.no_grad()
 def pooled_codes(
-    coders: Sequence[Coder],
+    saes: Sequence[Coder],
     host: Host,
     hook_name: str,
     texts: Sequence[str],
@@ -41,15 +41,15 @@ def pooled_codes(
     """
     encoded = [host.encode(text)[:context_size] for text in texts]
     order = np.argsort([len(ids) for ids in encoded], kind="stable")
-    parts: list[list[csr_array]] = [[] for _ in coders]
+    parts: list[list[csr_array]] = [[] for _ in saes]
     done = 0
     for batch in _batches(order, encoded):
         ids = _padded([encoded[i] for i in batch], host.pad_token_id)
         ordinary = ~host.is_special(ids)
         residual = host.residual(ids, hook_name)[ordinary.to(host.device)].float().cpu()
         owner = torch.nonzero(ordinary)[:, 0]
-        for rows, coder in zip(parts, coders, strict=True):
-            rows.append(csr_array(_means(coder.encode(residual).cpu(), owner, len(batch)).numpy()))
+        for rows, sae in zip(parts, saes, strict=True):
+            rows.append(csr_array(_means(sae.encode(residual).cpu(), owner, len(batch)).numpy()))
         done += len(batch)
         if progress is not None:
             progress("probing", done / len(texts))

@@ -12,9 +12,9 @@ from rsae.files import public_name
 from rsae_evals.coder import Coder
 from rsae_evals.metrics.measurement import Measurement, Metric
 from rsae_evals.metrics.sparsity import density_histogram, histogram
-from rsae_evals.results import ActivationCurve, Arm, FeatureIdentity, Histogram
+from rsae_evals.results import ActivationCurve, FeatureIdentity, Histogram, Variant
 
-__all__ = ["describe_arm", "undefined_reasons"]
+__all__ = ["describe_variant", "undefined_reasons"]
 
 _BY_SEQUENCE = ("mse", "l0", "delta_ce", "kl_div_with_sae")
 _DELTA_CE_EDGES = np.linspace(-4, 4, 81)  # nats; values beyond fall into the end bins
@@ -27,21 +27,21 @@ _WHY = {
 }
 
 
-def describe_arm(
+def describe_variant(
     name: str,
-    coder: Coder,
+    sae: Coder,
     measured: Sequence[Mapping[str, Measurement]],
     values: Sequence[Mapping[str, float]],
     metrics: Sequence[Metric],
     activation: ActivationCurve | None,
     identity: FeatureIdentity | None,
-) -> Arm:
+) -> Variant:
     """One variant of a comparison; ``measured`` and ``values`` have an entry per seed."""
     names = list(values[0])
     per_seed = {n: tuple(finite(one[n]) for one in values) for n in names}
-    return Arm(
+    return Variant(
         name=name,
-        detail=_detail(coder, len(values)),
+        detail=_detail(sae, len(values)),
         metrics={n: finite(float(np.mean([one[n] for one in values]))) for n in names},
         per_seed=per_seed,
         per_sequence=_per_sequence(measured, metrics),
@@ -55,8 +55,8 @@ def describe_arm(
 def undefined_reasons(values: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, str]:
     """``variant/metric`` → why it has no value."""
     return {
-        f"{arm}/{name}": _WHY.get(name, "the SAE's output is not finite")
-        for arm, seeds in values.items()
+        f"{variant}/{name}": _WHY.get(name, "the SAE's output is not finite")
+        for variant, seeds in values.items()
         for name in seeds[0]
         if not all(math.isfinite(one[name]) for one in seeds)
     }
@@ -67,17 +67,17 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _detail(coder: Coder, n_seeds: int) -> dict[str, Any]:
+def _detail(sae: Coder, n_seeds: int) -> dict[str, Any]:
     return {
-        "class": coder.kind,
-        "source": public_name(coder.origin) if coder.origin else "",
-        "d_in": coder.d_in,
-        "d_sae": coder.d_sae,
-        "family": coder.family,
+        "class": sae.kind,
+        "source": public_name(sae.origin) if sae.origin else "",
+        "d_in": sae.d_in,
+        "d_sae": sae.d_sae,
+        "family": sae.family,
         "n_seeds": n_seeds,
-        "weights_sha256": coder.fingerprint,
-        "hook_name": coder.metadata.get("hook_name"),
-        "model_name": coder.metadata.get("model_name"),
+        "weights_sha256": sae.fingerprint,
+        "hook_name": sae.metadata.get("hook_name"),
+        "model_name": sae.metadata.get("model_name"),
     }
 
 
