@@ -158,7 +158,7 @@ class Broken:
         return torch.full((len(z), self.d_in), torch.nan)
 
 
-# Different tokens, seeds, floors, curves, the cache.
+# Different tokens, seeds, untrained baselines, curves, the cache.
 
 
 def test_other_tokens_are_refused(teacher, data, heldout):

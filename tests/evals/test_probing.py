@@ -114,8 +114,9 @@ def test_probing_is_a_metric_of_a_comparison_with_floors(small_host, teacher, da
         k: variants["dead"][k] for k in ("W_enc", "b_enc", "W_dec", "b_dec", "threshold")
     }
     found = compare(variants, heldout, metrics=[Reconstruction(), metric])
-    assert found.floors["residual channels"]["sae_top_16_test_accuracy"] > 0.95
-    assert found.floors["random dictionary"].keys() == found.floors["residual channels"].keys()
+    channels, random = (found.untrained[n] for n in ("residual channels", "random dictionary"))
+    assert channels["sae_top_16_test_accuracy"] > 0.95
+    assert random.keys() == channels.keys()
     assert found.variant("dead").metrics["sae_top_5_test_accuracy"] == pytest.approx(0.5, abs=0.02)
     assert found.difference("sae_top_5_test_accuracy", "dead", "teacher").high < 0
     alone = probe(teacher, small_host, "hook", metric.texts)

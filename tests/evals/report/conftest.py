@@ -204,7 +204,7 @@ def build(
             for each in variants if each.name in ("control", "threshold_only", "rsae")
         ),
         "areas": (ParetoArea("rsae", "control", "mse", 20.0, 160.0, -1.3),),
-        "floors": {
+        "untrained": {
             "residual channels": {"sae_top_1_test_accuracy": 0.64, "sae_top_5_test_accuracy": 0.7},
             "random dictionary": {"sae_top_1_test_accuracy": 0.58, "sae_top_5_test_accuracy": 0.66},
         },

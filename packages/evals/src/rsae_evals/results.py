@@ -220,7 +220,7 @@ class Comparison:
         level: Confidence level of every interval.
         pareto: Curves of a metric over L0.
         areas: Mean differences between those curves.
-        floors: Values of untrained baselines: name (residual channels, random dictionary) →
+        untrained: Values of untrained baselines: name (residual channels, random dictionary) →
             metric → value.
         warnings: Sentences on what limits the comparison.
         undefined: The reason why there is no value, by ``"variant/metric"``.
@@ -238,7 +238,7 @@ class Comparison:
     level: float
     pareto: tuple[ParetoCurve, ...] = ()
     areas: tuple[ParetoArea, ...] = ()
-    floors: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    untrained: dict[str, dict[str, float | None]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     undefined: dict[str, str] = field(default_factory=dict)
     gain: tuple[GainPart, ...] = ()

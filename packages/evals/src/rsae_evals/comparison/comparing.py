@@ -111,7 +111,7 @@ def compare(
     seeds = {name: _seeds(name, given, heldout) for name, given in variants.items()}
     _check_seeds(seeds)
     saes = {name: [_sae(one) for one in given] for name, given in seeds.items()}
-    measured, floors = _measure(seeds, heldout, metrics, cache, progress)
+    measured, untrained = _measure(seeds, heldout, metrics, cache, progress)
     values = {n: [figures(metrics, one) for one in found] for n, found in measured.items()}
     l0 = {name: _mean(found, "l0") for name, found in values.items()}
     differences = tuple(_differences(measured, values, metrics, level))
@@ -137,7 +137,7 @@ def compare(
         level=level,
         pareto=curves,
         areas=areas,
-        floors=floors,
+        untrained=untrained,
         warnings=(
             *loader_notes(saes),
             *l0_warnings(l0),
@@ -194,7 +194,7 @@ def _measure(
     found: list[dict[str, Measurement]] = [
         dict(one.measurements) if isinstance(one, Evaluation) else {} for one in flat
     ]
-    floors: dict[str, dict[str, float | None]] = {}
+    untrained: dict[str, dict[str, float | None]] = {}
     for metric in metrics:
         wanted = [i for i, known in enumerate(found) if metric.name not in known]
         widest = max((_sae(one) for one in flat), key=lambda sae: sae.d_sae)
@@ -208,16 +208,16 @@ def _measure(
             if metric is not metrics[0]
             else 0.0
         )
-        floor = metric.floors(widest.d_in, widest.d_sae, float(l0))
-        saes = [_sae(flat[i]) for i in wanted] + list(floor.values())
+        baselines = metric.untrained(widest.d_in, widest.d_sae, float(l0))
+        saes = [_sae(flat[i]) for i in wanted] + list(baselines.values())
         fresh = evaluate(saes, heldout, [metric], cache=cache, progress=progress)
         for i, one in zip(wanted, fresh[: len(wanted)], strict=True):
             found[i][metric.name] = one.measurements[metric.name]
-        for name, one in zip(floor, fresh[len(wanted) :], strict=True):
+        for name, one in zip(baselines, fresh[len(wanted) :], strict=True):
             values = figures([metric], one.measurements)
-            floors[name] = {k: finite(v) for k, v in values.items()}
+            untrained[name] = {k: finite(v) for k, v in values.items()}
     rest = iter(found)
-    return {name: [next(rest) for _ in given] for name, given in seeds.items()}, floors
+    return {name: [next(rest) for _ in given] for name, given in seeds.items()}, untrained
 
 
 def _differences(

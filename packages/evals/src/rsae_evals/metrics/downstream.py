@@ -166,7 +166,7 @@ class Splicing:
         """Figures without an interval: there are none, since every figure is a function of sums."""
         return {}
 
-    def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
+    def untrained(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
         """Untrained baselines to measure beside the SAEs: this metric has none.
 
         Args:

@@ -87,6 +87,6 @@ class Metric(Protocol):
         """Figures that do not come from sums, and so have no interval over units."""
         ...
 
-    def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
+    def untrained(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
         """Untrained baselines, by name, to be measured beside the SAEs."""
         ...

@@ -166,7 +166,7 @@ class Reconstruction:
         """``frac_alive``, which depends on a maximum over tokens and so has no interval."""
         return {"frac_alive": float(np.mean(measurement.extras["fired"] > 0))}
 
-    def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
+    def untrained(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
         """Untrained baselines to measure beside the SAEs: this metric has none.
 
         Args:

@@ -108,7 +108,7 @@ class Recovery:
         names = ("mcc", "uniqueness", "true_features_found")
         return {name: float(measurement.extras[name][0]) for name in names}
 
-    def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
+    def untrained(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
         """Untrained baselines to measure beside the SAEs: this metric has none."""
         return {}
 

@@ -34,8 +34,8 @@ def markdown(comparison: Comparison) -> str:
     if summary.identity(comparison).rows:
         parts += ["## Feature identity", grid(summary.identity(comparison))]
     parts += ["## All metrics", grid(summary.all_metrics(comparison))]
-    if comparison.floors:
-        parts.append(grid(summary.floors(comparison)))
+    if comparison.untrained:
+        parts.append(grid(summary.untrained(comparison)))
     undefined = sorted(comparison.undefined.items())
     parts.append("\n".join(f"- {_escape(f'{name}: {why}')}" for name, why in undefined))
     parts += ["## Provenance", grid(summary.details(comparison))]

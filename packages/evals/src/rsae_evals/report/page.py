@@ -83,7 +83,7 @@ def html(comparison: Comparison) -> str:
         before=f"{variant_label(identity.reference)} fires most on" if identity else "",
         after=f"{variant_label(subject.name)} fires most on",
         metrics=summary.all_metrics(comparison),
-        floors=summary.floors(comparison),
+        untrained=summary.untrained(comparison),
         undefined=sorted(comparison.undefined.items()),
         details=summary.details(comparison),
         provenance=summary.provenance(comparison),

@@ -185,13 +185,13 @@ def features(changed: Iterable[FeatureChange], caption: str) -> Table:
     return Table(caption, columns, tuple(rows), sortable=True, links=links)
 
 
-def floors(comparison: Comparison) -> Table:
+def untrained(comparison: Comparison) -> Table:
     """Probing accuracies of untrained baselines, and those of the variants below them."""
-    names = [m for m in METRICS if any(m in floor for floor in comparison.floors.values())]
+    names = [m for m in METRICS if any(m in values for values in comparison.untrained.values())]
     reached = [(variant_label(variant.name), variant.metrics) for variant in comparison.variants]
     rows = [
         (name, *(metrics.get(metric) for metric in names))
-        for name, metrics in (*comparison.floors.items(), *reached)
+        for name, metrics in (*comparison.untrained.items(), *reached)
     ]
     labels = (METRICS[name].label for name in names)
     return Table(

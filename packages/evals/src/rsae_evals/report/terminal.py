@@ -46,13 +46,13 @@ def show(comparison: Comparison, console: Console) -> None:
         drawn.add_row(Text(name), *(_styled(row[column]) for row in rows), style=style)
     console.print(drawn)
     console.print(Text(f"{table.caption}."), style="dim")
-    if comparison.floors:
+    if comparison.untrained:
         show_probing(comparison, console)
 
 
 def show_probing(comparison: Comparison, console: Console) -> None:
     """Print probing accuracies, the untrained baselines first."""
-    table = summary.floors(comparison)
+    table = summary.untrained(comparison)
     drawn = RichTable(box=None, header_style="dim", pad_edge=False)
     for index, column in enumerate(table.columns):
         drawn.add_column(Text(column), justify="right" if index else "left")

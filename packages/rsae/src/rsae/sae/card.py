@@ -41,10 +41,10 @@ A sparse autoencoder whose activation is a trainable rational function.
 
 | | |
 |---|---|
-| host and hook | {host}{weights}, `{hook}` |
+| model and hook | {host}{weights}, `{hook}` |
 | dictionary | {d_in} → {d_sae} features |
 | activation | {form}, a rational function of type ({m}, {n}), one for all features |
-| support | {support}; codes outside it are exactly zero |
+| support | {support}; feature activations outside it are exactly zero |
 | refinement | {refinement} |
 | teacher | {teacher} |
 | licence | {of_licence} |

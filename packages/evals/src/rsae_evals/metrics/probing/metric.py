@@ -125,7 +125,7 @@ class Probing:
         """Figures without an interval; there are none, as every figure is a function of sums."""
         return {}
 
-    def floors(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
+    def untrained(self, d_in: int, d_sae: int, l0: float) -> dict[str, Coder]:
         """Untrained baselines: the residual channels, and a random dictionary as sparse.
 
         Args:
