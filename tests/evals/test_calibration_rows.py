@@ -107,3 +107,19 @@ def test_so_does_a_pursuit(teacher, tmp_path):
     found = refine(teacher, store, pursuit=True)
     assert as_coder(found).metadata["calibration_sketches"] == [parts["calibration"].sketch()]
     assert not as_coder(refine(teacher)).metadata.get("calibration_sketches")
+
+
+def test_lost_sketches_are_told_in_a_line(teacher):
+    """A copy of `cfg.json` and the weights alone cannot be checked for text that was used."""
+    tokens = text(60, 9)
+    heldout = evaluation_set(activations(tokens, teacher.d_in), tokens)
+    sketch = part(tokens, slice(3)).sketch()
+    whole = replace(teacher, metadata={"text_sketches": 1, "training_sketches": ["0a"]})
+    lost = replace(teacher, metadata={"text_sketches": 2, "training_sketches": ["0a"]})
+    found = compare({"whole": whole, "copy": lost}, heldout, pareto={"curve": [lost, whole]})
+    said = [line for line in found.warnings if "sketches" in line]
+    assert [line.split()[0] for line in said] == ["curve", "copy"]
+    assert all("text_sketches.json" in line and "\n" not in line for line in said)
+    there = replace(teacher, metadata={"text_sketches": 2, "training_sketches": ["0a", sketch]})
+    with pytest.raises(ComparisonRefused, match="trained on about"):
+        compare({"whole": there}, heldout)

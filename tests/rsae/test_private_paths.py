@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import shutil
 
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from sae_lens import SAE
 from tests.rsae import saes
 
 import rsae
@@ -16,8 +18,9 @@ from rsae.errors import CorruptFileError, HostError
 from rsae.files import public_name
 from rsae.language_model.names import PACKAGED, model_of
 from rsae.pretrained import load_teacher
+from rsae.pretrained.metadata import checked_metadata, lost_sketches, with_sketches
 from rsae.sae.export import export_jumprelu
-from rsae.sae.load import describe, load_rsae
+from rsae.sae.load import describe, is_rsae, load_rsae
 from rsae.train import TrainConfig
 from rsae.upgrading import UpgradeConfig
 
@@ -67,6 +70,37 @@ def test_sketches_are_kept_in_a_file_of_their_own(tmp_path):
     sae.cfg.metadata["training_sketches"] = sae.cfg.metadata["calibration_sketches"] = []
     sae.save_model(tmp_path / "rsae")
     assert not (tmp_path / "rsae" / "text_sketches.json").exists()
+
+
+def by_saelens(folder, out):
+    """The SAE as SAELens copies one: `cfg.json` and the weights."""
+    SAE.load_from_disk(folder).save_model(out)
+    return load_rsae(out) if is_rsae(out) else load_teacher(out)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_sketches_that_a_copy_lost_are_counted(tmp_path, plain):
+    folder, metadata = tmp_path / "rsae", {"hook_name": "blocks.0.hook_resid_post", **SKETCHES}
+    sae = saved(folder, **metadata)
+    if plain:
+        folder = tmp_path / "plain"
+        x = Activations.from_tensor(saes.inputs(50))
+        export_jumprelu(load_rsae(tmp_path / "rsae"), x).save(folder)
+    assert metadata_in(folder)["text_sketches"] == 3
+    copy = by_saelens(folder, tmp_path / "copy")
+    assert not (tmp_path / "copy" / "text_sketches.json").exists()
+    known = dict(copy.metadata) if plain else copy.cfg.metadata.to_dict()
+    assert lost_sketches(known) == 3
+    assert lost_sketches(with_sketches(known, training_sketches=["4e"])) == 3
+    assert lost_sketches(sae.cfg.metadata.to_dict()) == 0
+    shutil.copy(folder / "text_sketches.json", tmp_path / "copy")
+    whole = load_teacher(tmp_path / "copy") if plain else load_rsae(tmp_path / "copy")
+    assert lost_sketches(whole.metadata if plain else whole.cfg.metadata.to_dict()) == 0
+
+
+@pytest.mark.parametrize("count", [-1, "3", 2.0, True, 10**9, None])
+def test_a_count_of_sketches_that_is_none_is_left_out(count):
+    assert "text_sketches" not in checked_metadata({"text_sketches": count})[0]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"training_sketches": 3}', '{"self": []}'])

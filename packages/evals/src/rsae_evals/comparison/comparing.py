@@ -23,7 +23,7 @@ from rsae_evals.comparison.statistics import (
 from rsae_evals.comparison.variants import describe_variant, finite, undefined_reasons
 from rsae_evals.comparison.verdicts import conclude, identity_loss, judge, known_loss, l0_warnings
 from rsae_evals.data.evaluation_set import EvaluationSet
-from rsae_evals.data.leakage import refuse_used_tokens
+from rsae_evals.data.leakage import lost_sketches_warnings, refuse_used_tokens
 from rsae_evals.data.loading import at_scale, loader_notes
 from rsae_evals.errors import ComparisonRefused, EvaluationError
 from rsae_evals.evaluation import Evaluation, evaluate, figures
@@ -140,6 +140,7 @@ def compare(
         untrained=untrained,
         warnings=(
             *loader_notes(saes),
+            *lost_sketches_warnings(saes, pareto, heldout),
             *l0_warnings(l0),
             *_few_documents(heldout),
             *_hook_warnings(saes, heldout),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 
 from rsae.data.text import TOLERATED_SHARE, Tokens, shared_text
-from rsae_evals.coder import Coder
+from rsae.pretrained.metadata import SKETCHES_FILE, lost_sketches
+from rsae_evals.coder import Coder, as_coder
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.errors import ComparisonRefused
 
-__all__ = ["refuse_used_tokens", "without_calibration"]
+__all__ = ["lost_sketches_warnings", "refuse_used_tokens", "without_calibration"]
 
 _USES = {"training_sketches": "trained", "calibration_sketches": "calibrated"}
 
@@ -41,6 +43,24 @@ def refuse_used_tokens(name: str, sae: Coder, heldout: EvaluationSet) -> None:
                 f"{name} was {done} on about {100 * share:.0f} % of this text; "
                 "evaluate it on a held-out one"
             )
+
+
+def lost_sketches_warnings(
+    saes: Mapping[str, Sequence[Any]], pareto: Mapping[str, Sequence[Any]], heldout: EvaluationSet
+) -> list[str]:
+    """A sentence for each variant whose metadata count sketches that are not there."""
+    if heldout.tokens is None:
+        return []
+    lost = {
+        name: any(lost_sketches(as_coder(one).metadata) for one in given)
+        for name, given in (*pareto.items(), *saes.items())
+    }
+    return [
+        f"{name} has lost sketches of the text that it was trained or calibrated on, so nobody can "
+        f"tell whether it is evaluated on that; put {SKETCHES_FILE} back beside its cfg.json"
+        for name, is_lost in lost.items()
+        if is_lost
+    ]
 
 
 def without_calibration(tokens: Tokens, saes: Iterable[Coder]) -> Tokens:

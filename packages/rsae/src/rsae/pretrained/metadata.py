@@ -8,7 +8,14 @@ from typing import Any
 from rsae.errors import CorruptFileError, quoted
 from rsae.files import exists, read_json, write_json
 
-__all__ = ["SKETCHES_FILE", "checked_metadata", "read_sketches", "write_sketches"]
+__all__ = [
+    "SKETCHES_FILE",
+    "checked_metadata",
+    "lost_sketches",
+    "read_sketches",
+    "with_sketches",
+    "write_sketches",
+]
 
 SKETCHES_FILE = "text_sketches.json"
 """Beside `cfg.json`: sketches of the text that an SAE was trained and calibrated on."""
@@ -22,6 +29,9 @@ _TEXTS = (
     "teacher_family",
 )
 _LISTS = ("training_sketches", "calibration_sketches")
+# In cfg.json: how many sketches there are. Programs that copy cfg.json and the weights alone lose
+# the sketches, and keep this.
+_COUNT = "text_sketches"
 _SKETCH = re.compile(r"[0-9a-f]{1,16}(?: [0-9a-f]{1,16})*|")
 _LONGEST_TEXT = 1_000  # characters of a name or path
 _LARGEST_CONTEXT = 2**20  # tokens of a sequence
@@ -37,7 +47,8 @@ def checked_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], tuple
 
     `model_name` and `hook_name` are short texts, `context_size` is a number of tokens between 1
     and 2^20, and `training_sketches` and `calibration_sketches` are lists of
-    `rsae.data.text.Tokens.sketch`. Any other entry is kept if it is plain JSON of a modest size.
+    `rsae.data.text.Tokens.sketch`, and `text_sketches` is their number. Any other entry is kept if
+    it is plain JSON of a modest size.
 
     Example:
         >>> checked_metadata({"context_size": -3, "prepend_bos": True})
@@ -55,10 +66,45 @@ def checked_metadata(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], tuple
     return kept, tuple(notes)
 
 
+def with_sketches(metadata: Mapping[str, Any], **further: list[str]) -> dict[str, Any]:
+    """The metadata with further sketches of text that was used, and their number.
+
+    Args:
+        metadata: Those of an SAE.
+        further: The sketches by the metadata's key, ``training_sketches`` or
+            ``calibration_sketches``.
+
+    Example:
+        >>> with_sketches({"training_sketches": ["0a"]}, training_sketches=["1b"])
+        {'training_sketches': ['0a', '1b'], 'text_sketches': 2}
+    """
+    found = {name: [*(metadata.get(name) or []), *more] for name, more in further.items()}
+    before = lost_sketches(metadata)
+    kept = {**metadata, **found}
+    return {**kept, _COUNT: before + _number(kept)}
+
+
+def lost_sketches(metadata: Mapping[str, Any]) -> int:
+    """How many sketches the metadata say there are beyond those that are there.
+
+    Example:
+        >>> lost_sketches({"text_sketches": 2, "training_sketches": ["0a"]})
+        1
+    """
+    said = metadata.get(_COUNT)
+    return max(0, said - _number(metadata)) if isinstance(said, int) and _is_number(said) else 0
+
+
+def _number(metadata: Mapping[str, Any]) -> int:
+    lists = (metadata.get(name) for name in _LISTS)
+    return sum(len(found) for found in lists if isinstance(found, list | tuple))
+
+
 def write_sketches(folder: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Write the sketches among an SAE's metadata beside its `cfg.json`; return the other entries.
 
-    They are thousands of hashes, which nobody who opens `cfg.json` wants to see there.
+    They are thousands of hashes, which nobody who opens `cfg.json` wants to see there. Their
+    number is among the entries, so that a lost file is noticed.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -68,7 +114,9 @@ def write_sketches(folder: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
         write_json(folder / SKETCHES_FILE, sketches)
     else:
         (folder / SKETCHES_FILE).unlink(missing_ok=True)  # of what was saved here before
-    return {name: value for name, value in metadata.items() if name not in _LISTS}
+    kept = {name: value for name, value in metadata.items() if name not in (*_LISTS, _COUNT)}
+    number = lost_sketches(metadata) + _number(metadata)
+    return {**kept, _COUNT: number} if number else kept
 
 
 def read_sketches(folder: Path) -> dict[str, Any]:
@@ -102,11 +150,17 @@ def _is_sound(name: str, value: Any) -> bool:
         return _is_text(value) and value.isprintable()
     if name == "context_size":
         return type(value) is int and 1 <= value <= _LARGEST_CONTEXT
+    if name == _COUNT:
+        return _is_number(value)
     if name in _LISTS:
         return isinstance(value, list | tuple) and all(
             isinstance(one, str) and _SKETCH.fullmatch(one) for one in value
         )
     return _is_plain(value, _DEEPEST)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _MOST
 
 
 def _is_text(value: Any) -> bool:

@@ -19,6 +19,7 @@ from rsae.errors import ConfigError, TeacherError, TrainingError
 from rsae.files import RunLock
 from rsae.metrics import Measured, measure, spread
 from rsae.pretrained import Teacher, load_teacher
+from rsae.pretrained.metadata import with_sketches
 from rsae.pretrained.scale import with_estimated_scale
 from rsae.progress import step_reports
 from rsae.sae.load import load_rsae
@@ -89,15 +90,12 @@ def recorded(teacher: Teacher, store: ActivationStore, train: Tokens | None = No
         train: The tokens to train on; those of the store's split by default.
     """
     train, known = train or store.tokens("train"), teacher.metadata
-    record = {
-        "training_tokens_sha256": train.sha256,
-        "training_sketches": [*(known.get("training_sketches") or []), train.sketch()],
-        "calibration_sketches": [
-            *(known.get("calibration_sketches") or []),
-            store.tokens("calibration").sketch(),
-        ],
-    }
-    return replace(teacher, metadata={**known, **record})
+    record = with_sketches(
+        known,
+        training_sketches=[train.sketch()],
+        calibration_sketches=[store.tokens("calibration").sketch()],
+    )
+    return replace(teacher, metadata={**record, "training_tokens_sha256": train.sha256})
 
 
 def upgrade(

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sae_lens.saes.sae import SAEMetadata
 from torch import Tensor
 
 from rsae.data import Activations, ActivationStore
 from rsae.errors import ConfigError, StoreError
 from rsae.metrics import spread
 from rsae.pretrained import Teacher, load_teacher
+from rsae.pretrained.metadata import with_sketches
 from rsae.pretrained.scale import needs_scale, with_estimated_scale
 from rsae.sae.activation import RationalActivation
 from rsae.sae.load import is_rsae, load_rsae
@@ -93,8 +95,8 @@ def refine(
     x = _calibration(activations, sae.cfg.d_in, sae.cfg.metadata.to_dict()).to(sae.device)
     if isinstance(activations, ActivationStore):
         used = activations.tokens("calibration").sketch()  # evaluations refuse these tokens
-        known = sae.cfg.metadata.get("calibration_sketches") or []
-        sae.cfg.metadata["calibration_sketches"] = [*known, used]
+        known = sae.cfg.metadata.to_dict()
+        sae.cfg.metadata = SAEMetadata(**with_sketches(known, calibration_sketches=[used]))
     sizes = calibrate_sizes(sae, x, steps) if method == "minimax" else ()
     refinement = Refinement(method, steps, sizes, gradient)
     if not pursuit:
