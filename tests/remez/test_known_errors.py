@@ -121,6 +121,14 @@ def test_the_defect_of_an_exact_rational(name):
     assert fit.defect == defect
 
 
+def test_the_defect_of_an_exact_rational_with_a_condition():
+    """(1 + x)/(2 + x^2) is of type (1, 2) also where it is prescribed at a Chebyshev point."""
+    fit = remez.fit(
+        lambda x: (1 + x) / (2 + x * x), (7, 7), (0, 1), interpolate=[(0.5, 1.5 / 2.25)]
+    )
+    assert (fit.status, fit.defect) == (Status.NOISE_FLOOR, 5)
+
+
 def test_the_defect_on_a_half_line():
     fit = remez.fit(lambda x: (x + 2) / (x * x + 2), (4, 4), (0, np.inf))
     assert fit.status is Status.NOISE_FLOOR

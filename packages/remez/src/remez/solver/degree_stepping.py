@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import cache
+from itertools import chain, islice
 
 import numpy as np
 
 from remez import curve_kernels
-from remez.solver.exchange import EPS, ExchangeOptions, Outcome, State, exchange, solve
+from remez.solver.exchange import EPS, ExchangeOptions, Outcome, State, exchange, levelled_at
+from remez.solver.extrema import search
 from remez.solver.levelling import Levelled
 from remez.solver.problem_reduction import Reduced, Samples
 from remez.solver.starts.linear_programming import Stuck, correct
@@ -222,22 +225,32 @@ def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
 
     Its error is at most ``enough``, which is rounding.
     On any reference |lambda| is a lower bound on the best error. Therefore the type is located by
-    bisection among those whose lambda is rounding; one levelling then finds the rational.
+    bisection among those whose lambda is rounding; the rational levelled there is often it.
     """
-    lowered = (reduced.lowered(defect) for defect in range(max(reduced.problem.degree), 0, -1))
-    types = [small for small in lowered if small is not None]
     grid = base_grid(reduced)
     densities = Densities.of(reduced, grid)
+    lowered = cache(reduced.lowered)
 
-    def possible(small: Reduced) -> bool:
-        solved = solve(small, small.sample(next(densities.references(small))))
+    @cache
+    def first(small: Reduced) -> tuple[Samples, Levelled | None]:
+        return levelled_at(small, next(densities.references(small)))
+
+    def possible(defect: int) -> bool:
+        small = lowered(defect)
+        solved = None if small is None else first(small)[1]
         return solved is not None and abs(solved.error) <= enough
 
-    for small in types[bisect_left(types, True, key=possible) :]:
+    defects = range(max(reduced.problem.degree), 0, -1)
+    for defect in defects[bisect_left(defects, True, key=possible) :]:
+        small = lowered(defect)
+        if small is None:
+            continue
         points = base_grid(small) if small.unbounded else grid  # there they depend on m - n
-        for start in densities.references(small):
-            outcome = exchange(small, [start], points, ExchangeOptions(max_iterations=1))
-            state = outcome.state
-            if state is not None and state.exact and state.extrema.largest <= enough:
-                return small, outcome
+        others = islice(densities.references(small), 1, None)
+        for reference, solved in chain([first(small)], (levelled_at(small, u) for u in others)):
+            if solved is None:
+                continue
+            state = State(reference, solved, search(small, solved, reference, points), 1)
+            if state.exact and state.extrema.largest <= enough:
+                return small, Outcome(state, 1, state)
     return None

@@ -14,7 +14,7 @@ from remez.solver.history import History
 from remez.solver.levelling import Levelled, level
 from remez.solver.problem_reduction import Reduced, Samples
 
-__all__ = ["ExchangeOptions", "Outcome", "State", "between", "exchange", "solve"]
+__all__ = ["ExchangeOptions", "Outcome", "State", "between", "exchange", "levelled_at", "solve"]
 
 EPS = float(np.finfo(float).eps)
 ROUNDING = 64 * EPS  # relative rounding error of f and r
@@ -125,7 +125,7 @@ def exchange(
     It ends when the error is level to the tolerance or to rounding, when several steps made no
     progress, or when no rational with the right signs of q exists near the reference.
     """
-    proposal, levelled = _best(reduced, [_apart(reduced, start) for start in starts])
+    proposal, levelled = _best(reduced, starts)
     best: State | None = None
     first: State | None = None
     previous: Samples | None = None
@@ -154,15 +154,21 @@ def exchange(
     return Outcome(best, options.max_iterations, first)
 
 
-def _best(reduced: Reduced, starts: list[np.ndarray]) -> tuple[Samples, Levelled | None]:
+def _best(reduced: Reduced, starts: Iterable[np.ndarray]) -> tuple[Samples, Levelled | None]:
     """The start with the largest levelled error among rationals with the right signs of q."""
-    tried = [(proposal, solve(reduced, proposal)) for proposal in map(reduced.reference, starts)]
+    tried = [levelled_at(reduced, start) for start in starts]
 
     def bound(one: tuple[Samples, Levelled | None]) -> float:
         levelled = one[1]
         return abs(levelled.error) if levelled is not None and levelled.sound else -1.0
 
     return max(tried, key=bound)
+
+
+def levelled_at(reduced: Reduced, start: np.ndarray) -> tuple[Samples, Levelled | None]:
+    """The reference at the points ``start``, and the rational levelled on it."""
+    proposal = reduced.reference(_apart(reduced, start))
+    return proposal, solve(reduced, proposal)
 
 
 def terminate(reduced: Reduced, state: State, stalled: int, tolerance: float) -> bool:
