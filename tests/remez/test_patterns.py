@@ -106,3 +106,12 @@ def test_a_union_without_an_accepted_first_pattern_goes_on_with_the_others(fn, d
         return
     x = np.concatenate([np.linspace(a, b, 20_001) for a, b in domain])
     assert np.abs(fn(x) - fit(x)).max() <= fit.error * (1 + 1e-3)
+
+
+def test_a_lower_type_at_rounding_is_found_on_narrow_intervals():
+    """Here one step from each start leaves an error of 3e-15 to 1e-10; a few steps are enough."""
+    domain = [(1.2832981452897023, 1.3130727726001707), (1.7132259077251635, 1.9059069915279767)]
+    fit = remez.fit(lambda x: np.tanh(0.11432671554589093 * x), (12, 4), domain)
+    assert fit.status is remez.Status.NOISE_FLOOR
+    x = np.concatenate([np.linspace(a, b, 20_001) for a, b in domain])
+    assert np.abs(np.tanh(0.11432671554589093 * x) - fit(x)).max() <= fit.error < 1e-13

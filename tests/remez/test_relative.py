@@ -196,3 +196,10 @@ def test_noisy_zero_at_an_integer_is_exact(domain):
                 if domain[0] <= x <= domain[1]:
                     f = mp.loggamma(x)
                     assert abs((fit(x) - f) / f) <= 1.001 * fit.error + 1e-14
+
+
+@pytest.mark.parametrize("degree", [(3, 3), (5, 0), (12, 9)])
+def test_a_function_that_underflows_has_no_order_there(degree):
+    """log(1 + e^x) is 0 in float64 from some x on, and the quotients beside that are infinite."""
+    with pytest.raises(remez.TargetError, match="not like a power"):
+        remez.fit(lambda x: np.logaddexp(0, 0.37 * x), degree, (-np.inf, np.inf), weight="relative")

@@ -272,7 +272,9 @@ def _order(
             )
         )
     powers = {round(power) for power, _, _ in found if np.isfinite(power)}
-    good = all(abs(p - round(p)) < 0.03 and abs(p - q) < 0.05 for p, q, _ in found)
+    good = all(
+        np.isfinite(p) and abs(p - round(p)) < 0.03 and abs(p - q) < 0.05 for p, q, _ in found
+    )
     if len(powers) != 1 or not good or min(powers) < 1 or len({sign for *_, sign in found}) > 1:
         raise TargetError(
             f"fn vanishes at x = {c:.9g}, but not like a power of x - {c:.9g}, so that every "

@@ -22,6 +22,7 @@ __all__ = ["from_half", "step_degrees", "with_lowest"]
 
 LEAST = 1e-4  # relative gap to a lower bound, a tenth of the accepted one
 SIGN = 0.02  # relative distance from the bound for an r of one sign at which a degree may suffice
+LONGER = 4  # lowest types that get further steps where rounding spoils a single one
 MORE = 8  # points of a linear program per point of the reference
 
 
@@ -240,8 +241,10 @@ def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
         solved = None if small is None else first(small)[1]
         return solved is not None and abs(solved.error) <= enough
 
+    exact: list[tuple[Reduced, Outcome]] = []
     defects = range(max(reduced.problem.degree), 0, -1)
-    for defect in defects[bisect_left(defects, True, key=possible) :]:
+    lowest = bisect_left(defects, True, key=possible)
+    for defect in defects[lowest:]:
         small = lowered(defect)
         if small is None:
             continue
@@ -253,4 +256,18 @@ def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
             state = State(reference, solved, search(small, solved, reference, points), 1)
             if state.exact and state.extrema.largest <= enough:
                 return small, Outcome(state, 1, state)
-    return None
+    # where rounding spoils a single step: a few steps at the lowest of these types
+    for small in map(lowered, defects[lowest : lowest + LONGER]):
+        if small is None:
+            continue
+        points = base_grid(small) if small.unbounded else grid
+        for start in densities.references(small):
+            outcome = exchange(small, [start], points, ExchangeOptions(max_iterations=LONGER))
+            if outcome.state is not None and outcome.state.exact:
+                exact.append((small, outcome))
+    return min(exact, key=_largest, default=None)
+
+
+def _largest(found: tuple[Reduced, Outcome]) -> float:
+    state = found[1].state
+    return np.inf if state is None else state.extrema.largest
