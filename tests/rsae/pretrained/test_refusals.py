@@ -71,7 +71,7 @@ def matrices(tensors: dict) -> list[str]:
 
 def vectors(tensors: dict) -> list[str]:
     own = ("b_enc", "b_dec", "latent_bias", "pre_bias", "threshold")
-    return [name for name in tensors if name in own or name.endswith(("sae.bias", "linear.bias"))]
+    return [name for name in tensors if name in own or name.endswith(("coder.bias", "linear.bias"))]
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -116,9 +116,9 @@ def test_a_transposed_matrix_is_refused_and_a_wrong_shape_too(tmp_path, format):
         refused(folder, TeacherError, "transposed")
         path.write_bytes(whole)
         edit_tensors(path, lambda t, name=name: t.update({name: t[name][:-1]}))
-        refused(folder, TeacherError, "sae is .* where the biases ask for")
+        refused(folder, TeacherError, "coder is .* where the biases ask for")
         edit_tensors(path, lambda t, name=name: t.update({name: t[name].flatten()}))
-        refused(folder, TeacherError, "sae is .* where the biases ask for")
+        refused(folder, TeacherError, "coder is .* where the biases ask for")
 
 
 def test_a_square_sae_says_what_was_assumed(tmp_path):
