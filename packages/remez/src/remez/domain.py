@@ -48,7 +48,7 @@ class Domain:
                 raise DomainError(f"the interval ({a}, {b}) has a NaN end: give numbers")
             if not a < b:
                 raise DomainError(f"the interval ({a}, {b}) is degenerate: give a < b")
-            if np.nextafter(a, b) == b:
+            if math.nextafter(a, b) == b:
                 raise DomainError(f"the interval ({a}, {b}) holds no number between its ends")
             if max(abs(x) for x in (a, b, 0.0) if math.isfinite(x)) > LARGEST or b - a < SMALLEST:
                 raise DomainError(
@@ -149,6 +149,8 @@ def _chebyshev(count: int, shift: float) -> np.ndarray:
 
 def _exact(x: Any) -> Fraction | float:
     """A number or numeric string as a float if that is exact, otherwise as a fraction."""
+    if isinstance(x, float | int):
+        return float(x)
     if isinstance(x, str | Decimal):
         if isinstance(x, Decimal) or "/" not in x:
             x = Decimal(x)

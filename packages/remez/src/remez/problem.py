@@ -33,7 +33,7 @@ MAX_RATIONAL = 500  # limit of min(m, n); the cost of a step is its cube, a seco
 
 
 def _one(x: np.ndarray) -> np.ndarray:
-    return np.ones_like(x)
+    return np.ones(x.shape)
 
 
 @dataclass(frozen=True)
@@ -254,10 +254,10 @@ def check_degree(degree: Any) -> Degree:
 
 def _check_pairs(interpolate: Any) -> tuple[tuple[float, float], ...]:
     """The interpolation conditions as sorted pairs of finite numbers."""
+    if interpolate is None:
+        return ()
     try:
-        pairs = sorted(
-            (float(x), float(y)) for x, y in (() if interpolate is None else interpolate)
-        )
+        pairs = sorted((float(x), float(y)) for x, y in interpolate)
     except (TypeError, ValueError, OverflowError) as cause:
         raise TargetError(
             f"cannot read interpolate = {shown(interpolate)}: give pairs (x, y) of numbers"

@@ -330,8 +330,10 @@ def _quotient_and_far(
     ``excess``. For m < n the same is true of ``sum_k w_k v_k/(u - z_k)`` and -excess.
     """
     r, sign = quotient(u, nodes, values, weights)
+    if excess == 0:
+        return r, sign
     far = np.abs(u) > np.abs(nodes).max()
-    if excess == 0 or not far.any():
+    if not far.any():
         return r, sign
     order, size = abs(excess), np.median(np.abs(nodes))
     two_sided = nodes[0] * nodes[-1] < 0

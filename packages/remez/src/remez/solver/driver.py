@@ -234,8 +234,8 @@ def _judged(
     if division is not None:
         rational, zeros = division.lift(rational), division.zeros
     hints = reduced.hints(outcome.state.reference.u)
-    singular = reduced.hints(np.array(reduced.singular))
-    verdict = judge(problem, rational, hints, target, zeros, singular.tolist())
+    singular = reduced.hints(np.array(reduced.singular)).tolist() if reduced.singular else ()
+    verdict = judge(problem, rational, hints, target, zeros, singular)
     solution = Solution(
         rational,
         problem,

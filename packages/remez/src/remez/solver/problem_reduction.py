@@ -404,7 +404,8 @@ def _symmetry(
     x = problem.domain.spread(10, 0.6180339887498949)
     here = np.concatenate([target(x), found.values])
     x = np.concatenate([x, found.points])
-    mirrored = np.clip(2 * centre - x, *problem.domain.hull)
+    low, high = problem.domain.hull
+    mirrored = np.minimum(np.maximum(2 * centre - x, low), high)
     there = target(mirrored)
     if callable(problem.weight) or problem.samples is not None:
         w = problem.weight_of(x, here)

@@ -222,7 +222,8 @@ def _climb(problem: Problem, rational: RationalFunction, target: Target, curve: 
 
 def alternation(problem: Problem, curve: Curve, count: int) -> np.ndarray:
     """Indices of alternating extrema with the largest errors: ``count`` of them, or all if 0."""
-    signed = curve.e * sign_of_product(curve.x, _conditions(problem))
+    fixed = _conditions(problem)
+    signed = curve.e * sign_of_product(curve.x, fixed) if fixed else curve.e
     kept: np.ndarray = curve_kernels.alternating(signed, count)
     return kept
 

@@ -142,7 +142,7 @@ def _verdict(
     lower = float(size[points].min()) if points.size >= count else 0.0
     if problem.degree[0] == 0 and len(problem.domain.intervals) == 1 and problem.samples is None:
         lower = max(lower, min(float(curve.f.max()), -float(curve.f.min())))  # r has one sign
-    poles = rational.degree[1] > 0 and not keeps_sign(problem, curve)
+    poles = rational.degree[1] > 0 and not keeps_sign(problem, curve.x, curve.q)
     if problem.samples is not None and not poles and np.isfinite(error):
         lower = max(lower, _excluded(problem, rational, curve, error, lower))
     noise = _noise(curve, error)
@@ -180,12 +180,11 @@ def _missed(
     if not x.size:
         return None, 0.0
     more = sampled(problem, rational, target, x)
-    size = np.abs(more.e)
-    largest = float(size.max(initial=0.0))
-    merged = curve.merge(more)
-    if largest <= limit and (rational.degree[1] == 0 or keeps_sign(problem, merged)):
+    largest = float(np.abs(more.e).max(initial=0.0))
+    x, q = np.concatenate([curve.x, more.x]), np.concatenate([curve.q, more.q])
+    if largest <= limit and (rational.degree[1] == 0 or keeps_sign(problem, x, q)):
         return None, largest
-    return merged, largest
+    return curve.merge(more), largest
 
 
 def _explored(
@@ -209,11 +208,17 @@ def _explored(
     return refined(problem, rational, target, curve)
 
 
-def keeps_sign(problem: Problem, curve: Curve) -> bool:
-    """Whether q has one sign on each interval; the grid contains the real parts of its roots."""
-    inside = [curve.q]
+def keeps_sign(problem: Problem, x: np.ndarray, q: np.ndarray) -> bool:
+    """Whether q has one sign on each interval; the grid contains the real parts of its roots.
+
+    Args:
+        problem: The problem, whose domain has these intervals.
+        x: Points of the domain, in any order.
+        q: The signs of q at the points.
+    """
+    inside = [q]
     if len(problem.domain.intervals) > 1:
-        inside = [curve.q[(a <= curve.x) & (curve.x <= b)] for a, b in problem.domain.intervals]
+        inside = [q[(a <= x) & (x <= b)] for a, b in problem.domain.intervals]
     return not any(q.max() > 0 > q.min() for q in inside)
 
 

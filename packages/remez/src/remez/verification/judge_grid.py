@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,7 +54,7 @@ def grid(
         for centre in {c for c in centres if a <= c <= b}:
             parts.append(centre + min(b - a, reach) * (AROUND if centre else AROUND_ZERO))
             parts.append(_neighbours(centre))
-        if np.isinf([low, high]).any():
+        if math.isinf(low) or math.isinf(high):
             far = reach * np.geomspace(1, FAR, 60)
             parts += [origin + far, origin - far]
     x = np.concatenate(parts)
@@ -65,7 +66,7 @@ def grid(
 
 def _neighbours(x: float) -> np.ndarray:
     """The point and the float64 next to it on both sides."""
-    return np.array([np.nextafter(x, -np.inf), x, np.nextafter(x, np.inf)])
+    return np.array([math.nextafter(x, -math.inf), x, math.nextafter(x, math.inf)])
 
 
 def near_roots(rational: RationalFunction, size: float) -> np.ndarray:

@@ -64,7 +64,9 @@ def judge_precise(
     count = count_of(replace(problem, degree=possible), _defect(possible, rational.degree, null))
     points = _alternating(problem, curve, error, count)
     lower = min(size[points]) if points.size >= count else mp.zero
-    if not mp.isfinite(error) or (rational.degree[1] > 0 and not keeps_sign(problem, curve)):
+    if not mp.isfinite(error) or (
+        rational.degree[1] > 0 and not keeps_sign(problem, curve.x, curve.q)
+    ):
         status = Status.POLE
     elif error <= tolerance * max(abs(curve.f)) or error - lower <= 4 * tolerance * error:
         status = Status.CONVERGED

@@ -14,12 +14,19 @@ from remez.solver.problem_reduction import Reduced, Samples
 
 __all__ = ["Densities", "base_grid", "dense_grid"]
 
-# distances from a centre, and from zero, in units of the length of the domain
-NEAR = 10.0 ** -np.arange(1.0, 15.0, 1.5)
-ZERO = 10.0 ** -np.arange(16.0, 60.0, 2.0)
-TINY = 10.0 ** -np.arange(60.0, 300.0, 4.0)  # at a singular origin, down to float64's range
-# a circle's worth of points of half the line, and on to infinity
-ANGLES = np.concatenate([np.tan(0.5 * np.pi * np.arange(1, 40) / 40), np.geomspace(30, 1e6, 40)])
+
+def _both_sides(distances: np.ndarray) -> np.ndarray:
+    return np.concatenate([distances, -distances])
+
+
+# places about a centre, and about zero, in units of the length of the domain
+NEAR = np.append(_both_sides(10.0 ** -np.arange(1.0, 15.0, 1.5)), 0.0)
+ZERO = _both_sides(10.0 ** -np.arange(16.0, 60.0, 2.0))
+TINY = _both_sides(10.0 ** -np.arange(60.0, 300.0, 4.0))  # at a singular origin, in float64's range
+# a circle's worth of points of the line, and on to infinity
+ANGLES = _both_sides(
+    np.concatenate([np.tan(0.5 * np.pi * np.arange(1, 40) / 40), np.geomspace(30, 1e6, 40)])
+)
 CHEBYSHEV = 1 - np.cos(np.pi * np.arange(65) / 64)  # on [0, 2]
 BENT = 0.6  # share of the curvature term in the second measure
 QUADRATURE = 512  # points per interval or gap: also narrow gaps are near enough for a start
@@ -29,18 +36,17 @@ VANISHING = 1e-8  # a weight below this share of the largest counts as zero at a
 def base_grid(reduced: Reduced) -> Samples:
     """Ends of the components, and points clustered at every centre down to rounding."""
     length = float(reduced.components[-1, 1] - reduced.components[0, 0])
-    near = length * NEAR
-    centres = reduced.centres[:, None]
-    parts = [reduced.components, centres, centres + near, centres - near]
-    parts += [length * ZERO, -length * ZERO]
-    if 0.0 in reduced.singular:
-        parts += [length * TINY, -length * TINY]
-    if reduced.line:
-        parts += [ANGLES, -ANGLES]
-    u = np.concatenate([part.ravel() for part in parts])
-    u.sort()
     ends = reduced.components
-    inside = ((u[:, None] >= ends[:, 0]) & (u[:, None] <= ends[:, 1])).any(1)
+    parts = [ends.ravel(), (reduced.centres[:, None] + length * NEAR).ravel(), length * ZERO]
+    if 0.0 in reduced.singular:
+        parts.append(length * TINY)
+    if reduced.line:
+        parts.append(ANGLES)
+    u = np.concatenate(parts)
+    u.sort()
+    inside = np.zeros(u.size, bool)
+    for low, high in ends.tolist():
+        inside |= (low <= u) & (u <= high)
     sampled = reduced.sample(u[inside & distinct(u)])
     return sampled[distinct(sampled.u)]
 
