@@ -93,6 +93,6 @@ def openai(a: Arrays, x: np.ndarray, k: int | None) -> Result:
 
 
 def sparsify(a: Arrays, x: np.ndarray, k: int) -> Result:
-    """sparsify/sparse_sae.py and fused_encoder.py."""
+    """sparsify/sparse_coder.py and fused_encoder.py."""
     z = largest(relu((x - a["b_dec"]) @ a["encoder.weight"].T + a["encoder.bias"]), k)
     return z, z @ a["W_dec"] + a["b_dec"]

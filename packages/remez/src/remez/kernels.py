@@ -283,8 +283,8 @@ def residual(u, f, w, nodes, values, weights, sign_changes):  # type: ignore[no-
             top += term * (f[i] - values[k])
             bottom += term
             above += u[i] < nodes[k]
-        for turn in sign_changes:
-            above += u[i] < turn
+        for place in sign_changes:
+            above += u[i] < place
         out = top / bottom
         if not abs(out) < 1e308:
             out = np.inf

@@ -131,9 +131,9 @@ def _digits(rational: RationalFunction) -> int:
 
 def _transform(values: list[Real], cosines: list[Real]) -> list[Real]:
     """Chebyshev coefficients of the interpolant at cos((2j + 1) pi / (2N)): a discrete cosine."""
-    size, turn = len(values), len(cosines)
+    size, period = len(values), len(cosines)
     return [
-        mp.fdot(values, [cosines[k * (2 * j + 1) % turn] for j in range(size)])
+        mp.fdot(values, [cosines[k * (2 * j + 1) % period] for j in range(size)])
         * (2 if k else 1)
         / size
         for k in range(size)

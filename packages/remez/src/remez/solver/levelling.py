@@ -135,13 +135,13 @@ def _reciprocal(
     sign, d = _alternating(u.size), kernels.lagrange_weights(u)
     slope = sign * slack
     for flip in (1.0, -1.0) if side @ f >= 0 else (-1.0, 1.0):
-        value, turn = flip * side * f, flip * side * slope
-        if (value[turn == 0] <= 0).any():
+        value, rate = flip * side * f, flip * side * slope
+        if (value[rate == 0] <= 0).any():
             continue
         with np.errstate(divide="ignore", invalid="ignore"):
-            bound = value / turn
-        low = float(bound[turn < 0].max(initial=-np.inf))
-        high = float(bound[turn > 0].min(initial=np.inf))
+            bound = value / rate
+        low = float(bound[rate < 0].max(initial=-np.inf))
+        high = float(bound[rate > 0].min(initial=np.inf))
         if -np.inf < low < high < np.inf:
             error = _root(sign * d, f, slope, low, high)
             r = f - error * slope

@@ -36,19 +36,19 @@ def patterns(problem: Problem, target: Target, found: Survey) -> Iterator[Reduce
     patterns that are mirror images, only one is given, without symmetry.
     """
     reduced = reduce(problem, target, found)
-    yield from _turned(reduced)
+    yield from _with_sign_changes(reduced)
     if reduced.degree == problem.degree:  # no symmetry
         return
     plain = reduce(replace(problem, parity=None), target, found)
     centre = float(plain.u(np.array(reduced.origin)))
     seen: set[tuple[float, ...]] = set()
-    for turned in _turned(plain):
-        offsets = tuple(turn - centre for turn in turned.sign_changes)
-        mirrored = tuple(sorted(-turn for turn in offsets))
+    for pattern in _with_sign_changes(plain):
+        offsets = tuple(place - centre for place in pattern.sign_changes)
+        mirrored = tuple(sorted(-place for place in offsets))
         odd = len(offsets) % 2 == 1
         if (mirrored != offsets or (odd and reduced.parity != "even")) and mirrored not in seen:
             seen.add(offsets)
-            yield turned
+            yield pattern
 
 
 def like(reduced: Reduced, rational: RationalFunction) -> Reduced:
@@ -66,7 +66,7 @@ def like(reduced: Reduced, rational: RationalFunction) -> Reduced:
     return replace(reduced, sign_changes=tuple(gaps[sign[1:] * sign[:-1] < 0].tolist()))
 
 
-def _turned(reduced: Reduced) -> Iterator[Reduced]:
+def _with_sign_changes(reduced: Reduced) -> Iterator[Reduced]:
     ends = reduced.components
     gaps = (0.5 * (ends[:-1, 1] + ends[1:, 0])).tolist()
     most = 0 if reduced.line else min(reduced.degree[1], len(gaps))

@@ -3,7 +3,7 @@
 Entries `encoder.weight (d_sae, d_in)`, `encoder.bias (d_sae,)`, `W_dec (d_sae, d_in)`,
 `b_dec (d_in,)` and, with `skip_connection`, `W_skip (d_in, d_in)`.
 
-Definition (EleutherAI/sparsify `sparse_sae.py`, `fused_encoder.py`):
+Definition (EleutherAI/sparsify `sparse_coder.py`, `fused_encoder.py`):
 
     h = (x - b_dec) @ encoder.weight.T + encoder.bias
     z = the k largest of relu(h), else 0
