@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rsae.tiny_model import save_tiny_model
 
+from rsae.commands import upgrade as command
 from rsae_cli import main
 from rsae_evals.errors import EvaluationError
 from rsae_evals.sweep.members import _names, members_of
@@ -33,6 +34,18 @@ def save_sae(folder: Path, seed: int, context: int = 16, layer: int = 0) -> Path
     with torch.no_grad():
         sae.W_enc.copy_(torch.randn(8, 24))
         sae.W_dec.copy_(torch.nn.functional.normalize(torch.randn(24, 8), dim=1))
+    sae.save_model(folder)
+    return folder
+
+
+def save_dead_sae(folder: Path) -> Path:
+    from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
+    from sae_lens.saes.sae import SAEMetadata
+
+    lives = SAEMetadata(hook_name="blocks.0.hook_resid_post", context_size=16)
+    sae = JumpReLUSAE(JumpReLUSAEConfig(d_in=8, d_sae=24, metadata=lives))
+    with torch.no_grad():
+        sae.threshold.fill_(1e6)
     sae.save_model(folder)
     return folder
 
@@ -100,6 +113,37 @@ def test_a_member_equals_the_same_sae_upgraded_alone(world, tmp_path):
     assert main(["upgrade", *alone[1:]]) == 0
     files = [tmp_path / folder / "sae_weights.safetensors" for folder in ("sweep/sae_2", "alone")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_saes_of_one_hook_learn_from_one_stream(world, tmp_path, monkeypatch):
+    """Each as if streamed alone; one that breaks the shared pass is a row, the others go on."""
+    passes = []
+    together = command.upgrade_together
+
+    def counted(saes, *rest, **options):
+        passes.append(sorted(saes))
+        return together(saes, *rest, **options)
+
+    monkeypatch.setattr(command, "upgrade_together", counted)
+    training = [
+        "--stream", "--memory", "50MB", "--keep", "nothing", "--only", "rsae", "--steps", "20",
+    ]  # fmt: skip
+    saes = [world / "saes" / f"sae_{i}" for i in range(3)]
+    assert main([*words(world, tmp_path / "sweep", *saes), *training]) == 0
+    assert passes == [["sae_0", "sae_1"]]
+    dead, new = save_dead_sae(tmp_path / "dead"), save_sae(tmp_path / "new", 7)
+    assert main([*words(world, tmp_path / "sweep", *saes, dead, new), *training]) == 4
+    assert passes[1:] == [["dead", "new"]]
+    found = rows(tmp_path / "sweep")
+    assert found["new"]["state"] == "done"
+    assert [found[f"sae_{i}"]["state"] for i in range(3)] == ["done"] * 3
+    assert found["dead"]["state"] == "failed"
+    for i in (1, 2):
+        alone = words(world, tmp_path / f"alone_{i}", saes[i])
+        assert main(["upgrade", *alone[1:], *training]) == 0
+        folders = (tmp_path / "sweep" / f"sae_{i}", tmp_path / f"alone_{i}")
+        weights = [(folder / "sae_weights.safetensors").read_bytes() for folder in folders]
+        assert weights[0] == weights[1]
 
 
 def test_what_specs_stand_for(world, tmp_path):

@@ -9,7 +9,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rsae_cli.parsers import add_device, add_habits, add_upgrade_settings, when_run
+from rsae_cli.parsers import (
+    add_device,
+    add_habits,
+    add_source_settings,
+    add_upgrade_settings,
+    when_run,
+)
 
 __all__ = ["register"]
 
@@ -186,6 +192,7 @@ def _add_sweep(subparsers: Any) -> None:
         help="groups at once on a Ray that is started here (default: one per CPU)",
     )
     add_upgrade_settings(command)
+    add_source_settings(command)
     command.add_argument("--hook", help="hook of SAEs that name none")
     add_habits(command, "the rows as JSON on stdout")
-    command.set_defaults(run=when_run("rsae_evals.commands.sweep"))
+    command.set_defaults(run=when_run("rsae_evals.commands.sweep"), tokens=None)

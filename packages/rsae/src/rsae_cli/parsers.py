@@ -34,6 +34,15 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     add_upgrade_settings(parser)
     add("--hook", help="hook of the activations; by default the one the teacher names")
     add("--activations", type=Path, help="a store of activations that rsae harvest wrote")
+    add_source_settings(parser)
+    add("--resume", action="store_true", help="continue the run in OUT")
+    add_habits(parser, "a summary as JSON on stdout")
+    parser.set_defaults(run=when_run("rsae.commands.upgrade"), tokens=None)
+
+
+def add_source_settings(parser: argparse.ArgumentParser) -> None:
+    """Where the activations of an upgrade of any number of SAEs come from, and in what memory."""
+    add = parser.add_argument
     add(
         "--dataset",
         metavar="NAME[:SPLIT]|PATH",
@@ -53,9 +62,6 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
         help="memory for blocks of tokens times features while calibrating, training and "
         "measuring, such as 2GB; weights and what Adam keeps of them come on top (no limit)",
     )
-    add("--resume", action="store_true", help="continue the run in OUT")
-    add_habits(parser, "a summary as JSON on stdout")
-    parser.set_defaults(run=when_run("rsae.commands.upgrade"), tokens=None)
 
 
 def add_upgrade_settings(parser: argparse.ArgumentParser) -> None:

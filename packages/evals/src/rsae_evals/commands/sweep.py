@@ -10,8 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
+from rsae.commands.activations import open_dataset
 from rsae.commands.output import show
 from rsae.files import RunLock, public_name, read_json
+from rsae.memory import memory_budget, parse_size
 from rsae_evals.errors import EvaluationError
 from rsae_evals.sweep.engines import run_here, run_on_ray
 from rsae_evals.sweep.groups import SweepPlan, plan_of, write_failure
@@ -22,15 +24,22 @@ __all__ = ["run"]
 
 _SETTINGS = (
     "family", "keep", "only", "baselines", "steps", "tokens", "model", "hook", "text", "seed",
-    "preset", "config", "dtype",
+    "preset", "config", "dtype", "dataset", "stream",
 )  # fmt: skip
 _SOME_FAILED = 4
 
 
 def run(args: argparse.Namespace) -> int:
     """Upgrade, evaluate and report every SAE that is not finished, then write the page."""
-    args.resume = True
+    args.resume, args.activations = True, None
+    budget = parse_size(args.memory) if args.memory else None
+    with memory_budget(budget):
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     members = members_of(args.saes)
+    open_dataset(args)  # a wrong name ends the sweep before any model is loaded
     if args.dry_run:
         plan = plan_of(members, args, args.out)
         show(_planned(plan), args.json)

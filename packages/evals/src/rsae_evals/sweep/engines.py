@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rsae.memory import memory_budget, parse_size
 from rsae_evals.errors import EvaluationError
 from rsae_evals.sweep.groups import Group, is_finished, run_group, write_failure
 
@@ -69,5 +70,6 @@ def _on_a_worker(group: Group, args: argparse.Namespace, out: Path) -> None:
     """One group, with what it prints kept beside its members' folders."""
     logs = out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    with (logs / f"{group.name}.log").open("a", encoding="utf-8") as log:
+    budget = parse_size(args.memory) if args.memory else None
+    with memory_budget(budget), (logs / f"{group.name}.log").open("a", encoding="utf-8") as log:
         run_group(group, args, out, Console(file=log, width=120))

@@ -17,15 +17,20 @@ from typing import Any
 
 from rich.console import Console
 
+from rsae.commands.activations import (
+    TRAIN_TOKENS,
+    Source,
+    open_dataset,
+    sources_of,
+    splits_of,
+)
 from rsae.commands.inputs import context_of, find_hook, find_host
-from rsae.commands.upgrade import job_of, upgrade_job
-from rsae.data import harvest
-from rsae.data.splits import token_splits
+from rsae.commands.upgrade import job_of, upgrade_jobs
 from rsae.devices import resolve_device
 from rsae.errors import RsaeError
 from rsae.files import make_folder, public_name, write_json
+from rsae.language_model.host import Host
 from rsae.language_model.names import model_of
-from rsae.progress import progress_on
 from rsae.upgrading.estimate import estimate
 from rsae_evals.sweep.members import Member
 
@@ -37,10 +42,11 @@ _LAST_WRITTEN = ("summary.json", "report.json")  # by an upgrade and by its repo
 
 @dataclass(frozen=True)
 class Placed:
-    """A member, and the hook that it reads."""
+    """A member, the hook that it reads, and the tokens that each of its variants is trained on."""
 
     member: Member
     hook: str
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -98,12 +104,13 @@ def plan_of(members: Iterable[Member], args: argparse.Namespace, out: Path) -> S
             job = job_of(args, member.source, out / member.name)
             metadata = job.teacher.metadata
             hook = find_hook(args.hook, metadata, member.source)
+            tokens = job.config.train.steps * job.config.train.batch_size
             key = (args.model or model_of(metadata), metadata.get("context_size"), job.teacher.d_in)
-            estimates[member.name] = estimate(job.teacher, job.config, args.tokens)
+            estimates[member.name] = estimate(job.teacher, job.config, args.tokens or TRAIN_TOKENS)
         except Exception as error:  # noqa: BLE001 - one SAE must not end the sweep
             failures[member.name] = error
             continue
-        found.setdefault(key, []).append(Placed(member, hook))
+        found.setdefault(key, []).append(Placed(member, hook, tokens))
     groups = tuple(
         Group(model, context, d_in, tuple(placed))
         for (model, context, d_in), placed in found.items()
@@ -117,36 +124,56 @@ def run_group(group: Group, args: argparse.Namespace, out: Path, console: Consol
     if not left:
         return
     try:
-        host, store = _prepared(group, args, out, left, console)
+        host, sources = _prepared(group, args, out, left, console)
     except Exception as error:  # noqa: BLE001 - nor one language model
         for placed in left:
             write_failure(out / placed.member.name, error)
         return
-    for placed in left:
-        folder = out / placed.member.name
-        try:
-            job = job_of(args, placed.member.source, folder)
-            upgrade_job(args, job, host, store, placed.hook, console)
-            (folder / _FAILURE).unlink(missing_ok=True)
-        except Exception as error:  # noqa: BLE001 - nor one upgrade
-            write_failure(folder, error)
-            console.print(f"{placed.member.name}: {error}", style="red", markup=False)
+    for hook, source in sources.items():
+        here = [placed.member for placed in left if placed.hook == hook]
+        for members in [here] if source.streamed else ([one] for one in here):
+            _upgrade(members, args, host, source, hook, out, console)
+
+
+def _upgrade(
+    members: Sequence[Member],
+    args: argparse.Namespace,
+    host: Host,
+    source: Source,
+    hook: str,
+    out: Path,
+    console: Console,
+) -> None:
+    """Upgrade SAEs of one hook; where one ends a pass that several share, each goes on alone."""
+    try:
+        jobs = [job_of(args, member.source, out / member.name) for member in members]
+        upgrade_jobs(args, jobs, host, source, hook, console)
+        for job in jobs:
+            (job.out / _FAILURE).unlink(missing_ok=True)
+    except Exception as error:  # noqa: BLE001 - nor one upgrade
+        names = ", ".join(member.name for member in members)
+        console.print(f"{names}: {error}", style="red", markup=False)
+        if len(members) == 1:
+            write_failure(out / names, error)
+            return
+        for member in members:
+            if not is_finished(out / member.name):
+                _upgrade([member], args, host, source, hook, out, console)
 
 
 def _prepared(
     group: Group, args: argparse.Namespace, out: Path, left: Sequence[Placed], console: Console
-) -> Any:
+) -> tuple[Host, dict[str, Source]]:
     """The language model, and its activations at all hooks of the group."""
-    source = left[0].member.source
+    documents = open_dataset(args)
     metadata = {"model_name": group.model, "context_size": group.context}
     device = resolve_device(args.device)
     host = find_host(args, metadata, left[0].hook, group.d_in, device)
-    tokens = token_splits(host, args.text, args.tokens, context_of(metadata, host, source))
-    with progress_on(console) as progress:
-        store = harvest(
-            host, tokens, group.hooks, out / "activations" / group.name, progress=progress
-        )
-    return host, store
+    context = context_of(metadata, host, left[0].member.source)
+    most = max(placed.tokens for placed in left)
+    splits = splits_of(args, host, context, documents, most, console)
+    folder = out / "activations" / group.name
+    return host, sources_of(args, host, group.hooks, splits, folder, console)
 
 
 def is_finished(folder: Path) -> bool:

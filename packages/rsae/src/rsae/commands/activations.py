@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -20,7 +22,9 @@ from rsae.progress import progress_on
 from rsae.upgrading.estimate import peak_memory_gib
 from rsae.upgrading.sample import Sample, sample_of
 
-__all__ = ["TRAIN_TOKENS", "Source", "open_dataset", "source_of"]
+__all__ = [
+    "TRAIN_TOKENS", "Source", "Splits", "open_dataset", "source_of", "sources_of", "splits_of",
+]  # fmt: skip
 
 TRAIN_TOKENS = 48_000
 """Tokens to train on where `--tokens` gives no number."""
@@ -89,38 +93,81 @@ def source_of(
     if args.activations:
         return Source.of_store(open_store(args.activations, host), hook)
     context = context_of(teacher.metadata, host, teacher.source)
+    splits = splits_of(args, host, context, documents, most, console)
+    return sources_of(args, host, (hook,), splits, args.out / "activations", console)[hook]
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The text of an upgrade.
+
+    Attributes:
+        tokens: Those to train on (of a data set that is streamed, the ones that SAEs record), to
+            calibrate on and to evaluate on.
+        text: What a stream reads.
+        context_size: Tokens per sequence.
+        limits: What a stream of a data set is told: its name, and where it ends.
+    """
+
+    tokens: Mapping[str, Tokens]
     text: Text | Tokens
+    context_size: int
+    limits: Mapping[str, Any] = field(default_factory=dict)
+
+
+def splits_of(
+    args: argparse.Namespace,
+    host: Host,
+    context_size: int,
+    documents: Text | None,
+    most: int,
+    console: Console,
+) -> Splits:
+    """The text that the options choose, see `source_of`."""
     with console.status("reading the text"):
         if documents is None:
-            tokens = token_splits(host, args.text, args.tokens or TRAIN_TOKENS, context)
-            text = train = tokens["train"]
-        else:
-            parts = document_splits(host, documents, context)
-            least = args.tokens or (min(most, _SKETCHED) if args.stream else TRAIN_TOKENS)
-            train = first_tokens(host, parts.train, least, context)
-            refuse_repeats(train, parts.heldout)
-            tokens = {"train": train, "calibration": parts.calibration, "heldout": parts.heldout}
-            text = parts.train
-    if not args.stream:
-        return Source.of_store(_harvested(args, host, hook, tokens, console), hook)
-    few = {name: tokens[name] for name in ("calibration", "heldout")}
-    store = _harvested(args, host, hook, few, console)
-    limits: dict[str, Any] = {}
-    if documents is not None:
+            tokens = token_splits(host, args.text, args.tokens or TRAIN_TOKENS, context_size)
+            return Splits(tokens, tokens["train"], context_size)
         from rsae.data.corpus import identity_of
 
+        parts = document_splits(host, documents, context_size)
+        least = args.tokens or (min(most, _SKETCHED) if args.stream else TRAIN_TOKENS)
+        train = first_tokens(host, parts.train, least, context_size)
+        refuse_repeats(train, parts.heldout)
+        tokens = {"train": train, "calibration": parts.calibration, "heldout": parts.heldout}
         limits = {"n_tokens": args.tokens, "name": identity_of(args.dataset)}
-    stream = ActivationStream(host, text, hook, context_size=context, **limits)
-    sample = Sample(stream, store.split("calibration", hook), store.split("heldout", hook))
-    return Source(store, sample, train)
+        return Splits(tokens, parts.train, context_size, limits)
+
+
+def sources_of(
+    args: argparse.Namespace,
+    host: Host,
+    hooks: Sequence[str],
+    splits: Splits,
+    folder: Path,
+    console: Console,
+) -> dict[str, Source]:
+    """Sources by hook: one pass of the language model makes the activations of all in `folder`."""
+    if not args.stream:
+        store = _harvested(host, hooks, splits.tokens, folder, console)
+        return {hook: Source.of_store(store, hook) for hook in hooks}
+    few = {name: splits.tokens[name] for name in ("calibration", "heldout")}
+    store = _harvested(host, hooks, few, folder, console)
+    context = splits.context_size
+    sources = {}
+    for hook in hooks:
+        stream = ActivationStream(host, splits.text, hook, context_size=context, **splits.limits)
+        sample = Sample(stream, store.split("calibration", hook), store.split("heldout", hook))
+        sources[hook] = Source(store, sample, splits.tokens["train"])
+    return sources
 
 
 def _harvested(
-    args: argparse.Namespace, host: Host, hook: str, tokens: dict[str, Tokens], console: Console
+    host: Host, hooks: Sequence[str], tokens: Mapping[str, Tokens], folder: Path, console: Console
 ) -> ActivationStore:
     begin = time.perf_counter()
     with progress_on(console) as progress:
-        store = harvest(host, tokens, hook, args.out / "activations", progress=progress)
+        store = harvest(host, tokens, hooks, folder, progress=progress)
     seconds = time.perf_counter() - begin
     n = sum(part.n_tokens for part in tokens.values())
     console.print(f"harvest: {n:,} tokens in {seconds:.0f} s; peak memory {peak_memory_gib()} GiB")

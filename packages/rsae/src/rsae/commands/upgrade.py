@@ -15,7 +15,6 @@ from rsae.commands.activations import TRAIN_TOKENS, Source, open_dataset, source
 from rsae.commands.inputs import find_hook, find_host, say_device, with_place
 from rsae.commands.output import show
 from rsae.commands.report import write_report
-from rsae.data import ActivationStore
 from rsae.devices import resolve_device
 from rsae.errors import TeacherError
 from rsae.files import make_folder, public_name, write_json
@@ -33,7 +32,7 @@ from rsae.upgrading.finetune import trainings
 from rsae.upgrading.pipeline import UpgradeResult, recorded, upgrade, upgrade_together
 from rsae.upgrading.plan import plan
 
-__all__ = ["Job", "job_of", "run", "upgrade_job"]
+__all__ = ["Job", "job_of", "run", "upgrade_jobs"]
 
 _DEMO = ("demo:relu", "demo:jumprelu", "demo:topk")
 _BATCH = 4096
@@ -74,8 +73,7 @@ def _run(args: argparse.Namespace, device: torch.device) -> int:
     say_device(console, device, args.dtype)
     most = max(job.config.train.steps * job.config.train.batch_size for job in jobs)
     source = source_of(args, host, teacher, hook, documents, most, console)
-    complete = _in_one_pass if source.streamed and len(jobs) > 1 else _one_by_one
-    summaries = complete(args, jobs, host, source, hook, console)
+    summaries = upgrade_jobs(args, jobs, host, source, hook, console)
     if args.json:
         Console().print_json(data=summaries)
     return _WORSE if any(summary["worse"] for summary in summaries) else 0
@@ -116,16 +114,20 @@ def job_of(args: argparse.Namespace, name: str, out: Path) -> Job:
     return Job(name, teacher, config, out)
 
 
-def upgrade_job(
+def upgrade_jobs(
     args: argparse.Namespace,
-    job: Job,
+    jobs: Sequence[Job],
     host: Host,
-    store: ActivationStore,
+    source: Source,
     hook: str,
     console: Console,
-) -> dict[str, Any]:
-    """Upgrade one SAE, evaluate the result, write both into its folder; what was done."""
-    return _one_by_one(args, [job], host, Source.of_store(store, hook), hook, console)[0]
+) -> list[dict[str, Any]]:
+    """Upgrade SAEs of one hook, evaluate each, write all into their folders; what was done.
+
+    From a stream they learn in one pass of the language model.
+    """
+    complete = _in_one_pass if source.streamed and len(jobs) > 1 else _one_by_one
+    return complete(args, jobs, host, source, hook, console)
 
 
 def _one_by_one(
