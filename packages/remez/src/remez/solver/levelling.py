@@ -86,8 +86,10 @@ def level(
         found = _reciprocal(u, f, slack, inner, sign_of_product(u, sign_changes))
         if found is not None:
             return found
-    nodes = _through(spread(u.size, max(m, n) + 1, inner), slack)
-    support = _through(spread(u.size, n + 1, inner), slack)
+    nodes = spread(u.size, max(m, n) + 1, inner)
+    support = spread(u.size, n + 1, inner)
+    if not slack.all():
+        nodes, support = _through(nodes, slack), _through(support, slack)
     sign, side = _alternating(u.size), sign_of_product(u, sign_changes)
     low, high = f.min(), f.max()
     centre = 0.5 * (low + high) if m >= n else 0.0
@@ -176,8 +178,6 @@ def _on_all(
 
 def _through(indices: np.ndarray, slack: np.ndarray) -> np.ndarray:
     """The indices, moved to the points without slack, where r then takes its value exactly."""
-    if slack.min() > 0:
-        return indices
     moved = indices.copy()
     for held in np.flatnonzero(slack == 0):
         free = np.flatnonzero(slack[moved] > 0)

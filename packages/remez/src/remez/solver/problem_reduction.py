@@ -159,11 +159,11 @@ class Reduced:
         f = self.target(x)
         w = self.problem.weight_of(x, f)
         y = (x - self.origin) * (self.direction / self.scale)
-        f = (f - self.shift) / self.height
+        f = (f - self.shift if self.shift else f) / self.height
         if self.parity == "odd":
             away = y != 0  # at 0 the error is 0
-            f = np.divide(f, y, out=np.zeros_like(f), where=away)
-            w = np.multiply(w, np.abs(y), out=np.zeros_like(f), where=away)
+            f = np.divide(f, y, out=np.zeros(y.shape), where=away)
+            w = np.multiply(w, np.abs(y), out=np.zeros(y.shape), where=away)
         if self.parity is not None:
             y = y * y
         if not self.unbounded:
@@ -346,7 +346,7 @@ def reduce(problem: Problem, target: Target, found: Survey | None = None) -> Red
         bare,
         components=np.sort(bare.u(ends), axis=None).reshape(-1, 2),
         fixed=tuple(sorted(fixed)),
-        singular=tuple(sorted(set(bare.u(found.singular).tolist()))),
+        singular=tuple(sorted(set(bare.u(found.singular).tolist()))) if found.singular.size else (),
     )
 
 

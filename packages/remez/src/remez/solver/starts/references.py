@@ -83,7 +83,8 @@ class Densities:
         ends = reduced.components
         half = 0.5 * (ends[:, 1:] - ends[:, :1])
         points, _ = grid.merge(reduced.sample((ends[:, :1] + half * CHEBYSHEV).ravel()))
-        points = points[points.w > 0]
+        seen = points.w > 0
+        points = points if seen.all() else points[seen]
         even, bends = kernels.measures(points.u, points.f, ends)
         if len(ends) > 1 and reduced.degree[1] == 0:
             even = _equilibrium(points.u, ends)
