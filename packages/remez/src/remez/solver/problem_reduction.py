@@ -148,10 +148,17 @@ class Reduced:
         return self._clip(x)
 
     def _clip(self, x: np.ndarray) -> np.ndarray:
-        ends = np.array(self.problem.domain.intervals)
-        inside = np.minimum(np.maximum(x[:, None], ends[:, 0]), ends[:, 1])
-        nearest: np.ndarray = inside[np.arange(x.size), np.abs(inside - x[:, None]).argmin(1)]
-        return nearest
+        """The points moved to the nearest one of the domain."""
+        low, high, middles = self._ends
+        nearest = middles.searchsorted(x)
+        clipped: np.ndarray = np.minimum(np.maximum(x, low[nearest]), high[nearest])
+        return clipped
+
+    @cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The lower and the upper ends of the intervals, and the middles of the gaps."""
+        low, high = np.array(self.problem.domain.intervals).T
+        return low, high, 0.5 * high[:-1] + 0.5 * low[1:]
 
     def sample(self, u: np.ndarray) -> Samples:
         """Target and weight at the points, which are first rounded to those that x can take."""

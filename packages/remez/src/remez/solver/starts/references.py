@@ -145,16 +145,17 @@ def _equilibrium(u: np.ndarray, ends: np.ndarray) -> np.ndarray:
         return scaled
 
     middles = np.pi * (np.arange(QUADRATURE) + 0.5) / QUADRATURE
-    means = np.array([columns(j, middles).mean(0) for j in range(edges.size - 1)])
+    rows = [columns(j, middles) for j in range(edges.size - 1)]
+    means = np.array([row.mean(0) for row in rows])
     inside, gaps = means[::2], means[1::2]
     side = (-1.0) ** np.arange(len(ends))
     h = np.linalg.solve(np.vstack([gaps, side @ inside]), np.append(np.zeros(len(gaps)), 1.0))
     mass = np.abs(inside @ h)
     out = np.zeros(u.size)
+    grid = np.pi * np.arange(QUADRATURE + 1) / QUADRATURE
     for j, (a, b) in enumerate(ends):
-        theta = np.arccos(np.clip((a + b - 2 * u) / (b - a), -1, 1))
-        grid = np.pi * np.arange(QUADRATURE + 1) / QUADRATURE
-        share = np.append(0.0, np.cumsum(np.abs(columns(2 * j, middles) @ h)))
+        theta = np.arccos(np.minimum(np.maximum((a + b - 2 * u) / (b - a), -1), 1))
+        share = np.append(0.0, np.cumsum(np.abs(rows[2 * j] @ h)))
         out += mass[j] * np.interp(theta, grid, share / share[-1])
     return out
 
