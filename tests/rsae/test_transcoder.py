@@ -20,6 +20,7 @@ from rsae.data.text import tokenize
 from rsae.errors import ConfigError, CorruptFileError, TeacherError
 from rsae.language_model.host import load_host
 from rsae.sae.refinement import Pursuit
+from rsae_cli import main
 from rsae_evals import EvaluationError, downstream, reconstruction
 
 ARCHITECTURES = (
@@ -195,3 +196,31 @@ def test_the_splice_reads_the_mlps_input_and_replaces_its_output(tiny, tokens):
     narrow = replace(transcoder, sae=plain(d_out=5))
     with pytest.raises(EvaluationError, match="d_out = 5"):
         downstream(narrow, tiny, tokens, OUT, input_hook=IN)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_info_shows_the_transcoder_in_a_folder(tmp_path, capsys, architecture):
+    Transcoder(plain(architecture, d_out=5), Refinement(steps=2)).save(tmp_path)
+    assert main(["info", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["architecture"]) == ("transcoder", architecture)
+    assert (found["d_in"], found["d_out"], found["d_sae"]) == (8, 5, 24)
+    assert found["refinement"]["steps"] == 2
+    assert (found["threshold"] is not None) == ("jumprelu" in architecture)
+    said = found["metadata"]
+    assert (said["hook_name"], said["hook_name_out"], said["model_name"]) == (IN, OUT, "tiny")
+    assert "rsae_refinement" not in said
+
+
+@pytest.mark.parametrize("command", ["refine", "eval", "compare", "probe", "upgrade", "teacher"])
+def test_commands_for_saes_name_what_takes_a_transcoder(tmp_path, capsys, command):
+    Transcoder(plain()).save(tmp_path / "transcoder")
+    words = ["teacher", "inspect"] if command == "teacher" else [command]
+    out = ["--out", str(tmp_path / "out")] if command in ("refine", "upgrade") else []
+    assert main([*words, str(tmp_path / "transcoder"), *out]) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert "a transcoder maps the input of an MLP to its output" in line
+    assert "refine and evaluate it in Python with rsae.load_transcoder" in line
+    assert "upgraded" not in line
+    assert not (tmp_path / "out").exists()

@@ -274,7 +274,7 @@ def test_gemma_scope_transcoders_are_refused(tmp_path):
 
 @pytest.mark.parametrize("activation", ["Identity", "Sigmoid", 7])
 def test_openai_activations_that_are_refused(tmp_path, activation):
-    refused(formats.openai(tmp_path, PARTS, activation), TeacherError, "cannot be upgraded")
+    refused(formats.openai(tmp_path, PARTS, activation), TeacherError, "is not supported")
 
 
 def test_openai_topk_without_relu_after_it_is_refused(tmp_path):

@@ -188,7 +188,7 @@ def _class_name(content: Mapping[str, Any], config: Mapping[str, Any], path: Pat
     name = words[-1] if words else _class_by_names(content, path)
     if name not in _CLASSES:
         raise TeacherError(
-            f"{path}: the class {quoted(name)} cannot be upgraded; use one of {', '.join(_CLASSES)}"
+            f"{path}: the class {quoted(name)} is not supported; use one of {', '.join(_CLASSES)}"
         )
     return name
 

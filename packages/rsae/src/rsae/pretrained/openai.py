@@ -72,7 +72,7 @@ def read(weights: Weights) -> Teacher:
     activation = content.get("activation", "ReLU")
     if not isinstance(activation, str) or activation not in ("ReLU", "TopK"):
         raise TeacherError(
-            f"{path}: the activation {quoted(activation)} cannot be upgraded; use ReLU or TopK"
+            f"{path}: the activation {quoted(activation)} is not supported; use ReLU or TopK"
         )
     k = _k(content, path) if activation == "TopK" else None
     only(content, _NAMES, "an autoencoder of OpenAI", path)

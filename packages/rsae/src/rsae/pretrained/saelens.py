@@ -72,12 +72,15 @@ _REFUSED = {
     "matching_pursuit": "its feature activations come from an iteration",
     "temporal": "its feature activations depend on other tokens",
     "rational": "it is a rational SAE already",
-    **dict.fromkeys(
-        ("transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder"),
-        "it maps the input of an MLP to its output, and an upgrade trains reconstructions of the "
-        "very activations that are read (rsae.load_transcoder refines and evaluates it in Python)",
-    ),
 }
+
+TRANSCODERS = (
+    "transcoder",
+    "skip_transcoder",
+    "jumprelu_transcoder",
+    "jumprelu_skip_transcoder",
+)
+"""The architectures that `rsae.Transcoder` takes."""
 
 
 def claims(weights: Weights) -> bool:
@@ -154,10 +157,16 @@ def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Tea
 
 def _family(config: Mapping[str, Any], path: Path) -> Family:
     architecture = config.get("architecture", "standard")
+    if architecture in TRANSCODERS:
+        raise TeacherError(
+            f"{path}: a transcoder maps the input of an MLP to its output, and the commands take "
+            "SAEs, which reconstruct what they read; refine and evaluate it in Python with "
+            "rsae.load_transcoder, or with rsae.Transcoder if SAELens loads it from the hub"
+        )
     if not isinstance(architecture, str) or architecture not in _FAMILIES:
         reason = _REFUSED.get(str(architecture), "it is not one of an SAE with one activation")
         raise TeacherError(
-            f"{path}: the architecture {quoted(architecture)} cannot be upgraded: {reason}; "
+            f"{path}: the architecture {quoted(architecture)} is not supported: {reason}; "
             f"use one of {', '.join(_FAMILIES)}"
         )
     return _FAMILIES[architecture]
@@ -168,7 +177,7 @@ def _check_activation(config: Mapping[str, Any], family: Family, path: Path) -> 
     activation = config.get("activation_fn_str", config.get("activation_fn", "relu"))
     if activation not in ("relu", "topk"):
         raise TeacherError(
-            f"{path}: the activation {quoted(activation)} cannot be upgraded; use relu or topk"
+            f"{path}: the activation {quoted(activation)} is not supported; use relu or topk"
         )
     if activation == "topk" and family != "topk":
         raise TeacherError(

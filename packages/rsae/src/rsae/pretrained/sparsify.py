@@ -86,7 +86,7 @@ def _refuse(config: Mapping[str, Any], content: Mapping[str, Any], path: Path) -
         reasons.append("it adds a linear map of its input to its output")
     if reasons:
         raise TeacherError(
-            f"{path}: it cannot be upgraded: {reasons[0]}; use a plain TopK autoencoder"
+            f"{path}: it is not supported: {reasons[0]}; use a plain TopK autoencoder"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a file or folder is: a trained SAE of any format, an RSAE, or a store of activations."""
+"""What a file or folder is: a trained SAE of any format, an RSAE, a transcoder, or a store."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from rsae.errors import CorruptFileError, TeacherError, quoted
 from rsae.files import load_safetensors, public_name, read_json
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.metadata import checked_metadata, read_sketches
+from rsae.pretrained.saelens import TRANSCODERS
 from rsae.sae.model import RSAE
+from rsae.sae.transcoder import REFINEMENT, Transcoder, load_transcoder
 from rsae.settings import check_kind
 
 __all__ = ["describe", "describe_teacher", "is_rsae", "load_rsae"]
 
-# Of the metadata: hashes for programs, thousands of them.
-_LONG = ("training_sketches", "calibration_sketches")
+# Of the metadata: thousands of hashes for programs, and what has a row of its own.
+_LEFT_OUT = ("training_sketches", "calibration_sketches", REFINEMENT)
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Plain data on what a path holds; `kind` is "rsae", "activations" or "teacher".
+    """Plain data on what a path holds.
+
+    Its `kind` is "rsae", "transcoder", "activations" or "teacher".
 
     Args:
         path: A folder or file, or a name that `load_teacher` knows.
 
     Raises:
-        RsaeError: nothing is there, it is damaged, or it is none of the three.
+        RsaeError: nothing is there, it is damaged, or it is none of the four.
 
     Example:
         >>> describe("demo:topk")["k"]
@@ -42,6 +46,8 @@ def describe(path: str | Path) -> dict[str, Any]:
         return _describe_store(ActivationStore.open(folder))
     if is_rsae(folder):
         return _describe_rsae(load_rsae(folder))
+    if _architecture(folder) in TRANSCODERS:
+        return _describe_transcoder(load_transcoder(folder))
     return describe_teacher(load_teacher(path))
 
 
@@ -112,11 +118,16 @@ def describe_teacher(teacher: Teacher) -> dict[str, Any]:
 
 def is_rsae(path: str | Path) -> bool:
     """Whether a path is a folder whose `cfg.json` says that it holds an RSAE."""
-    folder = Path(path)
+    return _architecture(Path(path)) == "rational"
+
+
+def _architecture(folder: Path) -> str | None:
+    """What the `cfg.json` in a folder calls the architecture; None where it does not say."""
     if not (folder / SAE_CFG_FILENAME).is_file():
-        return False
+        return None
     config = read_json(folder / SAE_CFG_FILENAME)
-    return isinstance(config, dict) and config.get("architecture") == "rational"
+    found = config.get("architecture") if isinstance(config, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _describe_rsae(sae: RSAE) -> dict[str, Any]:
@@ -138,6 +149,24 @@ def _describe_rsae(sae: RSAE) -> dict[str, Any]:
         "normalize_activations": sae.cfg.normalize_activations,
         "decoder_norm": _range(sae.W_dec.norm(dim=1)),
         "metadata": _short(sae.cfg.metadata.to_dict()),
+    }
+
+
+def _describe_transcoder(transcoder: Transcoder) -> dict[str, Any]:
+    threshold = getattr(transcoder.sae, "threshold", None)
+    refinement = transcoder.refinement
+    return {
+        "kind": "transcoder",
+        "architecture": transcoder.sae.cfg.architecture(),
+        "d_in": transcoder.d_in,
+        "d_out": transcoder.d_out,
+        "d_sae": transcoder.d_sae,
+        "threshold": None if threshold is None else _range(threshold),
+        "refinement": None if refinement is None else refinement.to_dict(),
+        "apply_b_dec_to_input": transcoder.sae.cfg.apply_b_dec_to_input,
+        "normalize_activations": transcoder.sae.cfg.normalize_activations,
+        "decoder_norm": _range(transcoder.sae.W_dec.norm(dim=1)),
+        "metadata": _short(transcoder.metadata),
     }
 
 
@@ -170,4 +199,4 @@ def _range(values: Tensor) -> dict[str, float]:
 
 
 def _short(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metadata.items() if name not in _LONG}
+    return {name: value for name, value in metadata.items() if name not in _LEFT_OUT}

@@ -17,18 +17,14 @@ from torch import Tensor
 
 from rsae.errors import ConfigError, CorruptFileError, TeacherError, quoted
 from rsae.files import load_safetensors, make_folder, read_json, save_safetensors, write_json
+from rsae.pretrained.saelens import TRANSCODERS
 from rsae.sae.refinement import Refinement
 from rsae.settings import check_kind
 
-__all__ = ["Transcoder", "load_transcoder"]
+__all__ = ["REFINEMENT", "Transcoder", "load_transcoder"]
 
-_REFINEMENT = "rsae_refinement"
-_ARCHITECTURES = (
-    "transcoder",
-    "skip_transcoder",
-    "jumprelu_transcoder",
-    "jumprelu_skip_transcoder",
-)
+REFINEMENT = "rsae_refinement"
+"""Where the metadata of a saved transcoder hold its refinement."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,9 +188,9 @@ class Transcoder:
         self.sae.process_state_dict_for_saving(state_dict)
         save_safetensors(folder / SAE_WEIGHTS_FILENAME, state_dict)
         config = self.sae.cfg.to_dict()
-        config["metadata"].pop(_REFINEMENT, None)
+        config["metadata"].pop(REFINEMENT, None)
         if self.refinement is not None:
-            config["metadata"][_REFINEMENT] = self.refinement.to_dict()
+            config["metadata"][REFINEMENT] = self.refinement.to_dict()
         write_json(folder / SAE_CFG_FILENAME, config)
         return folder
 
@@ -218,7 +214,7 @@ def load_transcoder(path: str | Path) -> Transcoder:
         raise TeacherError(f"{folder} has no {SAE_CFG_FILENAME}; give the folder of a transcoder")
     config = read_json(file)
     found = config.get("architecture") if isinstance(config, dict) else None
-    if found not in _ARCHITECTURES:
+    if found not in TRANSCODERS:
         raise TeacherError(
             f"{folder} holds the architecture {quoted(found)}, no transcoder; "
             "load an SAE by rsae.load_teacher"
@@ -235,5 +231,5 @@ def load_transcoder(path: str | Path) -> Transcoder:
             f"{folder}: its weights and {SAE_CFG_FILENAME} do not fit together "
             f"({quoted(str(error))}); restore it"
         ) from error
-    settings = sae.cfg.metadata.get(_REFINEMENT)
+    settings = sae.cfg.metadata.get(REFINEMENT)
     return Transcoder(sae, None if settings is None else Refinement.from_dict(settings))
