@@ -151,3 +151,21 @@ def test_a_weight_that_grows_on_the_line(fn, degree):
     x = np.geomspace(1e-9, 1e25, 3000)
     x = np.concatenate([-x, x])
     assert ((1 + x * x) * np.abs(fn(x) - fit(x))).max() <= 1.001 * fit.error
+
+
+@pytest.mark.parametrize("degree", [(1, 2), (2, 2), (3, 4)])
+@pytest.mark.parametrize("weight", [lambda x: 1 + np.abs(x), lambda x: np.sqrt(1 + x * x)])
+def test_a_weight_that_grows_on_the_line_without_symmetry(weight, degree):
+    """Chebyshev's theorem, on a grid that reaches so far that the rest of the line adds nothing."""
+
+    def fn(x):
+        return np.exp(-((x - 1) ** 2))
+
+    fit = remez.fit(fn, degree, (-np.inf, np.inf), weight=weight)
+    far = np.geomspace(1e-6, 1e12, 40001)
+    x = np.concatenate([-far, np.linspace(-20, 20, 40001), far])
+    assert np.abs(weight(x) * (fn(x) - fit(x))).max() <= 1.001 * fit.error
+    error = weight(fit.reference) * (fn(fit.reference) - fit(fit.reference))
+    assert error.size >= sum(fit.degree) + 2 - fit.defect  # m is lowered to n - 1
+    assert (np.diff(np.sign(error)) != 0).all()
+    assert np.abs(error).min() >= 0.995 * fit.error

@@ -135,7 +135,9 @@ class Reduced:
 
     def x(self, u: np.ndarray) -> np.ndarray:
         """The points themselves, kept inside the domain."""
-        y = np.where(np.abs(u) < LINE, u, FAR * np.sign(u)) if self.line else u
+        # with a weight, f and w at the cut are those at which r is evaluated
+        cut = self.line and not callable(self.problem.weight)
+        y = np.where(np.abs(u) < LINE, u, FAR * np.sign(u)) if cut else u
         if self.unbounded:
             with np.errstate(divide="ignore"):
                 y = np.minimum(u / (2 - u), FAR if self.parity is None else FAR**2)
