@@ -1,9 +1,12 @@
 """The HTML page, Markdown and JSON as text: complete, escaped, and sufficient to themselves."""
 
 import base64
+import contextlib
 import hashlib
+import io
 import json
 import re
+import unicodedata
 from html.parser import HTMLParser
 
 import pytest
@@ -11,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsae.errors import CorruptFileError, RsaeError
-from rsae_evals.report import html, markdown, read, write
+from rsae.terminal import Console
+from rsae_evals.report import html, markdown, read, show, show_probing, write
 from rsae_evals.results import Verdict
 
 HOSTILE = [
@@ -213,3 +217,57 @@ def test_a_missing_report_is_one_line(tmp_path):
 def test_json_is_standard(comparison, tmp_path):
     text = (write(comparison, tmp_path) / "report.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+NAMES = [
+    *HOSTILE,
+    "\x1b[2J",
+    "\x1b]0;title\x07",
+    "x" * 5000,
+    "cost$x^2$",
+    "$\\frac{$",
+    "[/x]",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name[:12]))
+@pytest.mark.filterwarnings("error")
+def test_a_variant_of_any_name_is_shown(make_comparison, tmp_path, name):
+    """Its name is text in every medium: no formula, no markup, nothing that a terminal obeys."""
+    made = make_comparison((name, "b"), warnings=(name,), words=[name, "calm"] * 6)
+    screen = Console(file=io.StringIO(), width=100)
+    show(made, screen)
+    pages = [(write(made, tmp_path) / f"report.{kind}").read_text() for kind in ("html", "md")]
+    for text in (*pages, screen.file.getvalue()):
+        obeyed = {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs")} - {"\n"}
+        assert not obeyed
+        assert len(text) < 5e6
+    assert not Outline(pages[0]).misnested
+    assert read(tmp_path).to_dict() == made.to_dict()
+
+
+def places(content):
+    """Every owner and key of a JSON value."""
+    items = content.items() if isinstance(content, dict) else enumerate(content[:2])
+    for key, value in list(items):
+        yield content, key
+        if isinstance(value, dict | list):
+            yield from places(value)
+
+
+@pytest.mark.parametrize("value", [None, 1e999, [], "\x1b[2J"], ids=repr)
+def test_a_changed_report_is_shown_or_refused(make_comparison, tmp_path, value):
+    """One value after another; what the terminal shows is checked as the pages are."""
+    write(make_comparison(names=("teacher", "rsae")), tmp_path)
+    sound = json.loads((tmp_path / "report.json").read_text())
+    screen = Console(file=io.StringIO(), width=100)
+    for owner, key in list(places(sound))[::3]:
+        before, owner[key] = owner[key], value
+        (tmp_path / "report.json").write_text(json.dumps(sound))
+        owner[key] = before
+        with contextlib.suppress(RsaeError):
+            found = read(tmp_path)
+            show(found, screen)
+            show_probing(found, screen)
+    assert "\x1b" not in screen.file.getvalue()

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from rsae import RSAE, RationalActivation
 from rsae.data import Activations
 from rsae.errors import CorruptFileError, TrainingError
 from rsae.train import TrainConfig, measure_units, train
+from rsae.train.checkpoint import load_checkpoint, save_checkpoint
 
 CONFIG = TrainConfig(steps=24, batch_size=128, checkpoint_every=8)
 X, _ = sparse_world(2000)
@@ -140,5 +142,31 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
     run(start(), checkpoint=file)
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(CorruptFileError) as caught:
+        run(start(), checkpoint=file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: replace(s, tensors={k: v for k, v in s.tensors.items() if k != "model.W_dec"}),
+        lambda s: replace(s, tensors={**s.tensors, "model.W_dec": s.tensors["model.W_dec"][:, :2]}),
+        lambda s: replace(s, tensors={**s.tensors, "model.W_dec": s.tensors["model.W_dec"] / 0}),
+        lambda s: replace(s, tensors={**s.tensors, "stray": torch.zeros(1)}),
+        lambda s: replace(s, tensors={**s.tensors, "last_fired": torch.zeros(3)}),
+        lambda s: replace(s, tensors={**s.tensors, "adam.W_dec.exp_avg": torch.zeros(2)}),
+        lambda s: replace(s, progress=replace(s.progress, step=-1)),
+        lambda s: replace(s, progress=replace(s.progress, step="3")),
+        lambda s: replace(s, progress=replace(s.progress, slow_down=0.0)),
+        lambda s: replace(s, progress=replace(s.progress, grad_norm=math.inf)),
+        lambda s: replace(s, progress=replace(s.progress, max_l0=[])),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_one_line(tmp_path, change):
+    """Its checksum is right, so only what is in it says that no run wrote it."""
+    file = tmp_path / "c"
+    run(start(), checkpoint=file)
+    save_checkpoint(file, change(load_checkpoint(file)))
+    with pytest.raises(CorruptFileError, match="checkpoint") as caught:
         run(start(), checkpoint=file)
     assert "\n" not in str(caught.value)

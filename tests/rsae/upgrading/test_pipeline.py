@@ -1,3 +1,4 @@
+import json
 import resource
 from dataclasses import replace
 
@@ -192,8 +193,46 @@ def test_a_folder_in_use_or_of_another_run_is_refused(tmp_path):
     assert "teacher" in refused(ConfigError, other, X, short, out=tmp_path, resume=True)
     with RunLock(tmp_path):
         refused(LockedError, origin, X, short, out=tmp_path, resume=True)
-    (tmp_path / "rational.json").write_text("{}")
-    refused(CorruptFileError, origin, X, short, out=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("form", "gate"),
+        ("form", []),
+        ("source", {}),
+        ("error", "0"),
+        ("error", 1e999),
+        ("delta", None),
+        ("rational", []),
+        ("rational", {"numerator": [["a"]], "denominator": [[1]]}),
+        ("rational", {"numerator": [[1e999]], "denominator": [[1.0]]}),
+        ("rational", {"numerator": 3, "denominator": [[1.0]]}),
+        ("stray", 1),
+    ],
+)
+def test_a_changed_rational_is_refused(tmp_path, name, value):
+    origin, short = world_teacher("relu"), replace(CONFIG, train=replace(CONFIG.train, steps=0))
+    rsae.upgrade(origin, X, short, out=tmp_path)
+    file = tmp_path / "rational.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: value}))
+    said = refused(CorruptFileError, origin, X, short, out=tmp_path, resume=True)
+    assert "rational.json" in said
+    for content in ("{}", "[]", "3", ""):
+        file.write_text(content)
+        refused(CorruptFileError, origin, X, short, out=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("value", ["x", None, [], 1e999, 10**400, True])
+def test_changed_figures_are_measured_again(tmp_path, value):
+    origin, short = world_teacher("relu"), replace(CONFIG, train=replace(CONFIG.train, steps=0))
+    before = rsae.upgrade(origin, X, short, out=tmp_path).metrics
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    for kept in content.values():
+        kept["mse"] = value
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    after = rsae.upgrade(origin, X, short, out=tmp_path, resume=True).metrics
+    assert {n: one.mse for n, one in after.items()} == {n: one.mse for n, one in before.items()}
 
 
 def test_the_folder_of_an_sae_is_no_folder_for_a_run(tmp_path):

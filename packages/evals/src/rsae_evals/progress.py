@@ -14,8 +14,9 @@ from rsae.progress import Bars
 def bars(console: Console) -> Bars:
     """Bars that say what is done, how much of it, and how long it will take; gone at the end."""
     return Bars(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(), console=console, transient=True,
+        TextColumn("{task.description}", markup=False), BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn(),
+        console=console, transient=True,
     )  # fmt: skip
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import types
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
+
+from rsae.errors import printable, quoted
 
 T = TypeVar("T")
 
@@ -30,6 +32,21 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def with_printable_texts(value: T) -> T:
+    """The same with escapes for control characters in every text, as `rsae.errors.printable`."""
+    found: Any = value
+    if is_dataclass(value) and not isinstance(value, type):
+        texts = {f.name: with_printable_texts(getattr(value, f.name)) for f in fields(value)}
+        found = replace(value, **texts)
+    elif isinstance(value, str) and not isinstance(value, Enum):
+        found = printable(value)
+    elif isinstance(value, dict):
+        found = {with_printable_texts(k): with_printable_texts(v) for k, v in value.items()}
+    elif isinstance(value, list | tuple):
+        found = type(value)(map(with_printable_texts, value))
+    return found
+
+
 def from_plain(kind: Any, value: Any) -> Any:
     """The inverse of `to_plain` for a value annotated as ``kind``."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
@@ -37,6 +54,8 @@ def from_plain(kind: Any, value: Any) -> Any:
         if value is None:
             return None
         return from_plain(next(a for a in args if a is not type(None)), value)
+    if origin is tuple and not isinstance(value, list | tuple):
+        raise TypeError(f"{quoted(value)} is no list")
     if origin is tuple:
         kinds = args[:1] * len(value) if args[1:] == (...,) else args
         return tuple(from_plain(k, v) for k, v in zip(kinds, value, strict=True))
@@ -47,8 +66,16 @@ def from_plain(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(value)
     if kind is float and value is not None:
-        return float(value)
+        return _number(value)
+    if kind in (str, int, bool) and type(value) is not kind:
+        raise TypeError(f"{quoted(value)} is no {kind.__name__}")
     return value
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise TypeError(f"{quoted(value)} is no finite number")
+    return float(value)
 
 
 def dataclass_from(kind: type[T], value: dict[str, Any]) -> T:

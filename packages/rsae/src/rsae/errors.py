@@ -1,6 +1,7 @@
 """What can go wrong for a user, one class per kind of cause."""
 
 import reprlib
+import unicodedata
 
 __all__ = [
     "ConfigError",
@@ -15,6 +16,8 @@ __all__ = [
     "TeacherError",
     "TextError",
     "TrainingError",
+    "one_line",
+    "printable",
     "quoted",
 ]
 
@@ -23,15 +26,48 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
 
 
+_NOT_PRINTED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's control and format characters, line ends
+_PRINTED = "\n\t\u200c\u200d"  # the last two join letters of Persian, of Hindi, and emoji
+
+
+def printable(text: str) -> str:
+    """The text with escapes for the characters that a terminal or a page would obey.
+
+    These are control characters, which move the cursor or set a window's title, marks that turn
+    the direction of writing, halves of surrogate pairs and line separators.
+
+    Example:
+        >>> print(printable("a" + chr(27) + "[2J" + chr(0x202E) + "b"))
+        a\\x1b[2J\\u202eb
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _NOT_PRINTED and character not in _PRINTED
+        else character
+        for character in text
+    )
+
+
+def one_line(text: str, longest: int = _LONGEST) -> str:
+    """A message as one printable line of bounded length; its end, the next step, is kept.
+
+    Example:
+        >>> one_line("no file\\n" + "x" * 1000).count("x") < 600
+        True
+    """
+    line = printable(" ".join(text.splitlines()))
+    return line if len(line) <= longest else f"{line[: longest - 200]} … {line[-190:]}"
+
+
 class RsaeError(Exception):
     """Base of every error a user can cause; its message is one line: the cause, then what to do."""
 
     def __str__(self) -> str:
         # What a message quotes (a name in a damaged file, another library's error) may hold line
-        # breaks, half a surrogate pair, or a hundred thousand characters. The next step ends it.
-        text = " ".join(super().__str__().splitlines())
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-        return text if len(text) <= _LONGEST else f"{text[:400]} … {text[-190:]}"
+        # breaks, control characters, half a surrogate pair, or a hundred thousand characters.
+        return one_line(super().__str__())
 
 
 def quoted(value: object) -> str:

@@ -20,6 +20,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from rsae import terminal
+from rsae.errors import printable
+
 __all__ = ["Bars", "StepBar", "progress_on", "quiet_hugging_face", "step_reports", "to_show"]
 
 _LINES = 10  # of a log, for each bar that a terminal would have
@@ -42,6 +45,10 @@ class Bars(Progress):
         moving = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
         super().__init__(*columns, console=console, transient=transient, disable=not moving)
         self._said: dict[TaskID, int] = {}
+
+    def add_task(self, description: str, *args: Any, **fields: Any) -> TaskID:
+        """Begin a task, see `rich.progress.Progress.add_task`."""
+        return super().add_task(printable(description), *args, **fields)
 
     def update(self, task_id: TaskID, *args: Any, **fields: Any) -> None:
         """Set how far a task is, see `rich.progress.Progress.update`."""
@@ -66,7 +73,7 @@ class Bars(Progress):
 def progress_on(console: Console) -> Bars:
     """A bar with its state in words and the time that is left."""
     return Bars(
-        TextColumn("{task.description:<15}"),
+        TextColumn("{task.description:<15}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -79,7 +86,7 @@ def progress_on(console: Console) -> Bars:
 def to_show(progress: Progress | bool | None) -> Iterator[Progress | None]:
     """What to show progress on: nothing, what is given, or for True bars on standard error."""
     if progress is True:
-        with progress_on(Console(stderr=True)) as bars:
+        with progress_on(terminal.Console(stderr=True)) as bars:
             yield bars
     else:
         yield progress or None

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rsae.errors import one_line
+
 __all__ = ["CommandLineError", "check"]
 
 _HOOK = re.compile(
@@ -29,7 +31,7 @@ _MODELS = {  # name: module, what to install
 }
 _WITH_MODEL = ("refine", "upgrade", "eval", "compare", "probe")  # commands that load one
 _LAYERS = {"smollm2": 30, "gemma3-270m": 18}
-_LARGEST_CONFIG = 2**20  # bytes: a model's config.json has a few thousand
+_LARGEST_CONFIG = 2**20  # bytes: settings, and a model's config.json, have a few thousand
 _PURSUIT_TOKENS = 4_000  # rsae.upgrading.pursuit.LEAST_TOKENS
 _DATA_FILES = (".jsonl", ".jsonl.gz", ".parquet", ".arrow", ".txt", ".md")
 _LONGEST = 500  # characters of a message
@@ -40,8 +42,7 @@ class CommandLineError(Exception):
     """An option that cannot be; its message is one line: the cause, then what to do."""
 
     def __str__(self) -> str:
-        text = " ".join(super().__str__().splitlines())  # an option may quote anything
-        return text if len(text) <= _LONGEST else f"{text[:300]} … {text[-190:]}"
+        return one_line(super().__str__(), _LONGEST)  # an option may quote anything
 
 
 def check(args: argparse.Namespace) -> None:
@@ -54,8 +55,8 @@ def check(args: argparse.Namespace) -> None:
     for name in _sae_names(given):
         _check_sae(name)
     for option in ("text", "config", "labels"):
-        if (path := given.get(option)) is not None and not _exists(path):
-            raise CommandLineError(f"no {option} at {path}; check the path after --{option}")
+        if (path := given.get(option)) is not None:
+            _check_file(path, option)
     if (store := given.get("activations")) is not None and not _is_file(store / "manifest.json"):
         raise CommandLineError(f"{store} holds no activations; make them with: rsae harvest")
     if (config := given.get("config")) is not None:
@@ -86,6 +87,16 @@ def check(args: argparse.Namespace) -> None:
                 )
     if (packaged := _packaged_model(given)) is not None:  # last: what is mistyped is told first
         _check_model(packaged)
+
+
+def _check_file(path: Path, option: str) -> None:
+    """Refuse what is not there, or would be waited for."""
+    if not _exists(path):
+        raise CommandLineError(f"no {option} at {path}; check the path after --{option}")
+    if not (_is_file(path) or path.is_dir()):
+        raise CommandLineError(
+            f"{path} is a pipe or device, which is not read; give a file after --{option}"
+        )
 
 
 def _check_refine(args: argparse.Namespace) -> None:
@@ -224,7 +235,7 @@ def _check_layer(hook: str, model: str | None, sae: str | None) -> None:
 def _layers_of(config: Path) -> int | None:
     """What a model's folder says of its layers; None where it says nothing that can be used."""
     try:
-        if config.stat().st_size > _LARGEST_CONFIG:
+        if not config.is_file() or config.stat().st_size > _LARGEST_CONFIG:
             return None
         content = json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -249,6 +260,8 @@ def _check_numbers(given: dict[str, Any]) -> None:
 
 
 def _check_toml(path: Path) -> None:
+    if not _is_file(path) or path.stat().st_size > _LARGEST_CONFIG:
+        raise CommandLineError(f"{path} is no file of settings; check the path after --config")
     try:
         tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

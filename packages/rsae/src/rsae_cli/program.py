@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -84,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _signals_as_interrupts():
             if not getattr(args, "debug", False):  # then the library's own error is wanted
                 check(args)
-            return int(args.run(args))
+            code = int(args.run(args))
+            sys.stdout.flush()  # a full disk is told here, not while the interpreter ends
+            return code
     except BrokenPipeError:  # whoever reads us, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _READER_GONE
@@ -95,16 +98,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv is None and isinstance(stop, _Signal):
             _end_at_once(code)
         return code
-    except CommandLineError as error:
-        print(f"rsae: error: {error}", file=sys.stderr)
-        return _USER_ERROR
     except Exception as error:
-        from rsae.errors import RsaeError
-
-        if not isinstance(error, RsaeError) or getattr(args, "debug", False):
+        told = _told(error)
+        if told is None or getattr(args, "debug", False):
             raise
-        print(f"rsae: error: {error}", file=sys.stderr)
+        print(f"rsae: error: {told}", file=sys.stderr)
         return _USER_ERROR
+
+
+def _told(error: Exception) -> str | None:
+    """What to tell of an error that a user can mend, in one line; None for any other."""
+    from rsae.errors import RsaeError
+
+    if isinstance(error, RsaeError | CommandLineError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "the memory is used up; give fewer --tokens, a smaller file, or a larger machine"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        # files are written by `rsae.files`, which names them
+        with suppress(OSError):  # where stdout is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "cannot write what is printed: the disk is full; free some space"
+    return None
 
 
 def _end_at_once(code: int) -> NoReturn:

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from rsae.commands.inputs import say_device
 from rsae.devices import resolve_device
 from rsae.files import make_folder, public_name
+from rsae.terminal import Console
 from rsae_evals.commands.report import hand_over, write_report
 from rsae_evals.comparison.comparing import compare, default_metrics
 from rsae_evals.comparison.known import known_features

@@ -6,8 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from rich.console import Console
-
+from rsae.terminal import Console
 from rsae_evals.report import read, show, write
 from rsae_evals.results import Comparison
 

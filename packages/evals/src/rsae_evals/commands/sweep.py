@@ -8,12 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from rsae.commands.activations import open_dataset
 from rsae.commands.output import show
 from rsae.files import RunLock, public_name, read_json
 from rsae.memory import memory_budget, parse_size
+from rsae.terminal import Console
 from rsae_evals.errors import EvaluationError
 from rsae_evals.sweep.engines import run_here, run_on_ray
 from rsae_evals.sweep.groups import SweepPlan, plan_of, write_failure

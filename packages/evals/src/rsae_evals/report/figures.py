@@ -61,6 +61,7 @@ _STYLE: dict[Any, Any] = {
 
 
 _WIDTH = 5.4  # inches of a plot
+_LONGEST_LABEL = 60  # letters of a name in a legend
 _ENTRY, _LETTER = 0.6, 0.066  # inches of a legend's line and gap, and of a letter of 9.5 points
 
 
@@ -90,6 +91,12 @@ class Series:
     color: str
     marker: str
     dash: tuple[int, tuple[int, ...]]
+
+
+def drawn_text(text: str) -> str:
+    """A text as matplotlib draws it as it is: no dollar sign begins a formula, and 60 letters."""
+    cut = text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
+    return cut.replace("$", r"\$")
 
 
 def series(index: int) -> Series:

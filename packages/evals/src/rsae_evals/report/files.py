@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rsae.errors import CorruptFileError
@@ -12,6 +14,17 @@ from rsae_evals.report.page import html
 from rsae_evals.results import Comparison
 
 
+@contextmanager
+def showing() -> Iterator[None]:
+    """Turn what a comparison from a damaged file does to its presentation into one line."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"this comparison cannot be shown ({error}); run `rsae compare` again"
+        ) from error
+
+
 def write(comparison: Comparison, out: Path | str) -> Path:
     """Write report.json, report.md and report.html into the folder `out` and return it.
 
@@ -19,12 +32,8 @@ def write(comparison: Comparison, out: Path | str) -> Path:
     made again. Every file is written whole or not at all. Raises `rsae.errors.OutputError` where
     the folder cannot be written.
     """
-    try:
+    with showing():
         pages = {"report.md": markdown(comparison), "report.html": html(comparison)}
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise EvaluationError(
-            f"this comparison cannot be shown ({error}); run `rsae compare` again"
-        ) from error
     folder = make_folder(out)
     write_json(folder / "report.json", comparison.to_dict())
     for name, content in pages.items():

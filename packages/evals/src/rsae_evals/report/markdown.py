@@ -8,10 +8,12 @@ from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question, readable, scope
 from rsae_evals.report.tables import Cell, Table, text
 from rsae_evals.results import Comparison
+from rsae_evals.serial import with_printable_texts
 
 
 def markdown(comparison: Comparison) -> str:
     """The report's text and tables in GitHub's Markdown."""
+    comparison = with_printable_texts(comparison)
     asked, said = question(comparison), answer(comparison)
     parts = [f"# {_escape(said.sentence)}", _escape(said.evidence)]
     parts += [

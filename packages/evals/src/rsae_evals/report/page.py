@@ -33,6 +33,7 @@ from rsae_evals.results import (
     FeatureIdentity,
     Verdict,
 )
+from rsae_evals.serial import with_printable_texts
 
 _FIT = 5  # variants whose columns fit beside the difference on a screen of 1280 pixels
 
@@ -54,6 +55,7 @@ def html(comparison: Comparison) -> str:
     page's content security policy allows its one script by hash and no request at all, so that
     text that slipped through could neither run nor call home.
     """
+    comparison = with_printable_texts(comparison)
     asked = question(comparison)
     subject = comparison.variant(asked.subject)
     identity = subject.identity

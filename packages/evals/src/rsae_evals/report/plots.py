@@ -9,7 +9,17 @@ import numpy as np
 
 from rsae_evals.metrics import METRICS
 from rsae_evals.report.answer import Question, held_out, predicted, variant_label
-from rsae_evals.report.figures import FILL, INK, MUTED, Figure, canvas, inline, legend, series
+from rsae_evals.report.figures import (
+    FILL,
+    INK,
+    MUTED,
+    Figure,
+    canvas,
+    drawn_text,
+    inline,
+    legend,
+    series,
+)
 from rsae_evals.report.numbers import NARROW, number, percent
 from rsae_evals.report.tables import Table
 from rsae_evals.results import (
@@ -65,8 +75,8 @@ def trade_off(
                 continue
             style, line = series(index), "solid" if len(points) > 1 else "none"
             axes.plot(
-                *zip(*points, strict=True), label=variant_label(variant.name), color=style.color,
-                marker=style.marker, linestyle=line, alpha=0.9,
+                *zip(*points, strict=True), label=drawn_text(variant_label(variant.name)),
+                color=style.color, marker=style.marker, linestyle=line, alpha=0.9,
             )  # fmt: skip
             rows += [(variant_label(variant.name), l0, value) for l0, value in points]
         axes.set(xlabel="strict L0 (features active per token)", ylabel=meaning.heading)
@@ -248,7 +258,7 @@ def _overlay(
         for name, histogram in histograms.items():
             style, is_subject = series(colours[name]), name == next(reversed(histograms))
             axes.stairs(
-                *_bars(histogram), label=variant_label(name), color=style.color,
+                *_bars(histogram), label=drawn_text(variant_label(name)), color=style.color,
                 linewidth=2.0 if is_subject else 1.5,
                 linestyle="solid" if is_subject else style.dash,
             )  # fmt: skip

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from rsae_evals.report import summary
 from rsae_evals.report.answer import answer, question, readable
+from rsae_evals.report.files import showing
 from rsae_evals.report.numbers import signed
 from rsae_evals.report.tables import Cell, Change, text
 from rsae_evals.results import Comparison, Verdict
+from rsae_evals.serial import with_printable_texts
 
 _COLOURS = {
     Verdict.BETTER: "green",
@@ -29,11 +30,17 @@ def show(comparison: Comparison, console: Console) -> None:
 
     The table is transposed, one variant a row, so that five variants fit eighty columns.
     """
+    with showing():
+        _show(with_printable_texts(comparison), console)
+
+
+def _show(comparison: Comparison, console: Console) -> None:
     said = answer(comparison)
     console.print(Text(said.sentence, style="bold"))
     console.print(Text(said.evidence))
     for warning in comparison.warnings:
-        console.print(f"[yellow]Note:[/] {escape(readable(comparison, warning))}")
+        note = Text.assemble(("Note:", "yellow"), f" {readable(comparison, warning)}")
+        console.print(note)
     table = summary.headline(comparison, question(comparison))
     drawn = RichTable(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
     drawn.add_column("", min_width=14)
@@ -52,7 +59,7 @@ def show(comparison: Comparison, console: Console) -> None:
 
 def show_probing(comparison: Comparison, console: Console) -> None:
     """Print probing accuracies, the untrained baselines first."""
-    table = summary.untrained(comparison)
+    table = summary.untrained(with_printable_texts(comparison))
     drawn = RichTable(box=None, header_style="dim", pad_edge=False)
     for index, column in enumerate(table.columns):
         drawn.add_column(Text(column), justify="right" if index else "left")

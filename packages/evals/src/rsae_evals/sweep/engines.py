@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
-
 from rsae.memory import memory_budget, parse_size
+from rsae.terminal import Console
 from rsae_evals.errors import EvaluationError
 from rsae_evals.sweep.groups import Group, is_finished, run_group, write_failure
 

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from rsae.commands.activations import (
     TRAIN_TOKENS,
     Source,
@@ -31,6 +29,7 @@ from rsae.errors import RsaeError
 from rsae.files import make_folder, public_name, write_json
 from rsae.language_model.host import Host
 from rsae.language_model.names import model_of
+from rsae.terminal import Console
 from rsae.upgrading.estimate import estimate
 from rsae_evals.sweep.members import Member
 

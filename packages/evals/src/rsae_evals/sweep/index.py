@@ -12,7 +12,7 @@ from rsae.errors import RsaeError
 from rsae.files import make_folder, read_json, write_json, write_text
 from rsae_evals.metrics.catalogue import METRICS
 from rsae_evals.report import read
-from rsae_evals.report.figures import Figure, canvas, inline, legend, series
+from rsae_evals.report.figures import Figure, canvas, drawn_text, inline, legend, series
 from rsae_evals.report.page import rendered
 from rsae_evals.report.tables import Cell, Table
 from rsae_evals.sweep.groups import is_finished
@@ -145,7 +145,7 @@ def _curves(rows: Sequence[Row], metric: str) -> Figure | None:
             style, after = series(kinds.index(kind)), when == "after"
             axes.plot(
                 *zip(*sorted(points), strict=True), color=style.color, marker=style.marker,
-                linestyle="solid" if after else (0, (1, 1.5)), label=f"{kind}, {when}",
+                linestyle="solid" if after else (0, (1, 1.5)), label=drawn_text(f"{kind}, {when}"),
                 markerfacecolor=style.color if after else "none",
             )  # fmt: skip
         axes.set(xlabel="strict L0 (features active per token)", ylabel=meaning.heading)

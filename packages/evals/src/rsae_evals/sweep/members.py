@@ -69,8 +69,8 @@ def _sources(spec: str) -> Iterator[str]:
 
 def _listed(file: Path) -> Iterator[str]:
     try:
-        if file.stat().st_size > _LONGEST_LIST:
-            raise EvaluationError(f"{file} is too long to be a list of SAEs; check the path")
+        if not file.is_file() or file.stat().st_size > _LONGEST_LIST:
+            raise EvaluationError(f"{file} is no list of SAEs, or too long; check the path")
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(f"{file} cannot be read ({error}); check the path") from error

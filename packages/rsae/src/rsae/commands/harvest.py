@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
-
 from rsae.commands.inputs import say_device
 from rsae.commands.output import show
 from rsae.data import harvest
@@ -15,6 +13,7 @@ from rsae.errors import ConfigError
 from rsae.language_model.host import SINK_POSITIONS, load_host
 from rsae.progress import progress_on
 from rsae.sae.load import describe
+from rsae.terminal import Console
 
 __all__ = ["run"]
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from rsae.terminal import Console
 
 __all__ = ["show"]
 
@@ -12,7 +13,7 @@ def show(content: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:
     """Print plain data on stdout, as JSON or as a table of two columns; a list as several."""
     console = Console()
     if as_json:
-        console.print_json(data=content)
+        console.print_data(content)
         return
     if isinstance(content, list):
         for index, part in enumerate(content):

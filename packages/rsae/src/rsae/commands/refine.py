@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
 from sae_lens.saes.sae import SAEMetadata
 
 from rsae.commands.inputs import (
@@ -32,6 +31,7 @@ from rsae.pretrained.scale import needs_scale
 from rsae.progress import progress_on
 from rsae.sae.load import is_rsae, load_rsae
 from rsae.sae.model import RSAE
+from rsae.terminal import Console
 from rsae.upgrading.refining import as_rsae, refine
 
 __all__ = ["run"]
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         **sequences,
     )
     if args.json:
-        Console().print_json(data=summary)
+        Console().print_data(summary)
     return 0
 
 

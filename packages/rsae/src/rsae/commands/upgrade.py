@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from rsae.commands.activations import TRAIN_TOKENS, Source, open_dataset, source_of
 from rsae.commands.inputs import find_hook, find_host, say_device, with_place
@@ -23,6 +22,7 @@ from rsae.memory import memory_budget, parse_size
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import with_estimated_scale
 from rsae.progress import StepBar, progress_on
+from rsae.terminal import Console
 from rsae.train.loop import follow
 from rsae.train.parallel import processes
 from rsae.train.trackers import JsonLines, Tracker, external_tracker
@@ -75,7 +75,7 @@ def _run(args: argparse.Namespace, device: torch.device) -> int:
     source = source_of(args, host, teacher, hook, documents, most, console)
     summaries = upgrade_jobs(args, jobs, host, source, hook, console)
     if args.json:
-        Console().print_json(data=summaries)
+        Console().print_data(summaries)
     return _WORSE if any(summary["worse"] for summary in summaries) else 0
 
 
@@ -231,7 +231,7 @@ def _finished(
     job = made.job
     summary = _summary(job, result, hook, host)
     if result.worse:
-        console.print(f"[red]{job.name} came out {result.worse}.[/]", soft_wrap=True)
+        console.print(f"{job.name} came out {result.worse}.", style="red", soft_wrap=True)
     for note in (*result.notes, *_dead(summary)):
         console.print(f"Note: {note}.", markup=False, highlight=False)
     made.lines.log({"variant": "all", **summary, "out": job.out.name})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from rsae.files import load_safetensors_and_metadata, save_safetensors
 from rsae.sae.model import RSAE
 from rsae.train.controller import ControllerConfig, L0Controller
 
-__all__ = ["Progress", "Snapshot", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Progress", "Snapshot", "checkpoint_of", "load_checkpoint", "save_checkpoint"]
 
 _HEADER = "progress"
 
@@ -66,6 +67,21 @@ class Snapshot:
         tensors["last_fired"] = last_fired
         return cls({name: t.detach().clone() for name, t in tensors.items()}, progress)
 
+    def fits(self, sae: RSAE, last_fired: Tensor) -> bool:
+        """Whether it is a state of this very SAE: names, shapes and kinds of all tensors."""
+        wanted = {f"model.{name}": tensor for name, tensor in sae.state_dict().items()}
+        wanted["last_fired"] = last_fired
+        for name, parameter in sae.named_parameters():
+            moments = {f"adam.{name}.{key}": parameter for key in ("exp_avg", "exp_avg_sq")}
+            if f"adam.{name}.step" in self.tensors:
+                wanted |= {**moments, f"adam.{name}.step": torch.zeros((), dtype=torch.float32)}
+        return wanted.keys() == self.tensors.keys() and all(
+            tensor.shape == wanted[name].shape
+            and tensor.dtype == wanted[name].dtype
+            and bool(torch.isfinite(tensor).all())
+            for name, tensor in self.tensors.items()
+        )
+
     def restore(self, sae: RSAE, optimizer: torch.optim.Optimizer, last_fired: Tensor) -> None:
         """Put everything back in place."""
         with torch.no_grad():
@@ -105,6 +121,25 @@ def save_checkpoint(path: Path, snapshot: Snapshot) -> None:
     save_safetensors(path, snapshot.tensors, metadata=header)
 
 
+def _check(progress: Progress) -> None:
+    """Refuse numbers that no run has.
+
+    Raises:
+        ValueError: One of them is of another kind, not finite or negative.
+    """
+    controller = progress.controller
+    counts = (progress.step, progress.restarts, controller.steps)
+    numbers = (progress.slow_down, progress.max_l0, controller.target, controller.start)
+    may_lack = (progress.grad_norm, controller.log_weight, controller.log_l0)
+    numbers += tuple(number for number in may_lack if number is not None)
+    if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
+        raise ValueError("a count that cannot be")
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+        raise ValueError("a number that cannot be")
+    if not 0 < progress.slow_down <= 1:
+        raise ValueError("a factor of the rates that cannot be")
+
+
 def load_checkpoint(path: Path) -> Snapshot:
     """Read a snapshot.
 
@@ -120,9 +155,24 @@ def load_checkpoint(path: Path) -> Snapshot:
             position = Position.from_dict(position)
         controller = L0Controller(config=config, **controller)
         progress = Progress(controller=controller, position=position, **content)
-    except (TypeError, KeyError, ValueError, ConfigError) as error:
+        _check(progress)
+    except (AttributeError, TypeError, KeyError, ValueError, ConfigError) as error:
         raise CorruptFileError(
             f"{path} is no whole checkpoint of this program ({error}); "
             "delete it to train this variant again"
         ) from error
     return Snapshot(tensors, progress)
+
+
+def checkpoint_of(sae: RSAE, last_fired: Tensor, path: Path) -> Snapshot:
+    """Read the snapshot of a run of this very SAE.
+
+    Raises:
+        CorruptFileError: it is damaged, no checkpoint, or of another SAE.
+    """
+    snapshot = load_checkpoint(path)
+    if not snapshot.fits(sae, last_fired):
+        raise CorruptFileError(
+            f"{path} is no checkpoint of this SAE; delete it to train this variant again"
+        )
+    return snapshot

@@ -19,7 +19,7 @@ from rsae.errors import ConfigError, TrainingError
 from rsae.memory import rows_at_once
 from rsae.sae.model import RSAE, RSAEConfig
 from rsae.train import parallel
-from rsae.train.checkpoint import Progress, Snapshot, load_checkpoint, save_checkpoint
+from rsae.train.checkpoint import Progress, Snapshot, checkpoint_of, save_checkpoint
 from rsae.train.config import TrainConfig
 from rsae.train.controller import L0Controller
 from rsae.train.forward import forward
@@ -239,7 +239,7 @@ class _Run:
         self.last_fired = torch.zeros(sae.cfg.d_sae, dtype=torch.int64, device=sae.device)
         self.optimizer = torch.optim.Adam(_groups(sae, units, config), eps=_EPS, fused=True)
         if self.checkpoint is not None and self.checkpoint.exists():
-            self.restore(load_checkpoint(self.checkpoint))
+            self.restore(checkpoint_of(sae, self.last_fired, self.checkpoint))
         self.good = self.snapshot()
 
     def description(self) -> _Description:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rsae.errors import ConfigError, CorruptFileError, RsaeError
 from rsae.files import make_folder, read_json, sha256, write_json
 from rsae.metrics import Measured, measure
 from rsae.pretrained import Teacher
+from rsae.sae.activation import RationalActivation
 from rsae.sae.model import RSAE
 from rsae.upgrading.config import UpgradeConfig
 from rsae.upgrading.initial_rational import RationalFit, fit_rational
@@ -36,16 +38,34 @@ def kept_rational(folder: Path | None, config: UpgradeConfig) -> RationalFit:
     """
     kept = folder / "rational.json" if folder else None
     if kept and kept.exists():
-        try:
-            return RationalFit(**read_json(kept))
-        except TypeError as error:
-            raise CorruptFileError(
-                f"{kept} is no initial rational of this program; delete it"
-            ) from error
+        content = read_json(kept)
+        if not _is_rational(content, config):
+            raise CorruptFileError(f"{kept} is no initial rational of this run; delete it")
+        return RationalFit(**content)
     fit = fit_rational(config.rational)
     if kept:
         write_json(kept, asdict(fit))
     return fit
+
+
+def _is_rational(content: Any, config: UpgradeConfig) -> bool:
+    """Whether JSON holds a `RationalFit` of the form asked for, all its numbers finite."""
+    if not isinstance(content, dict) or content.keys() != {f.name for f in fields(RationalFit)}:
+        return False
+    try:
+        rational = RationalActivation.from_dict(content["rational"])
+    except (ConfigError, TypeError, ValueError, RuntimeError, OverflowError):
+        return False
+    return (
+        content["form"] == config.rational.form
+        and isinstance(content["source"], str)
+        and all(_is_finite(content[name]) for name in ("delta", "error", "kernel_error"))
+        and all(torch.isfinite(tensor).all() for tensor in rational.state_dict().values())
+    )
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def measured_in(
@@ -90,9 +110,15 @@ def _kept_metrics(file: Path) -> dict[str, tuple[str, Measured]]:
     if not file.exists():
         return {}
     try:
-        return {name: (one.pop("sha256"), Measured(**one)) for name, one in read_json(file).items()}
+        kept = {n: (one.pop("sha256"), Measured(**one)) for n, one in read_json(file).items()}
     except (RsaeError, AttributeError, KeyError, TypeError):
         return {}
+    means = ("mse", "l0", "frac_alive")
+    return {
+        name: (digest, one)
+        for name, (digest, one) in kept.items()
+        if all(_is_finite(getattr(one, mean)) for mean in means)
+    }
 
 
 def _digest(sae: RSAE) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -23,6 +24,7 @@ _DOMAINS = {
     "nytEditorialSnippets_GroundTruth.txt": "newspaper",
     "tweets_GroundTruth.txt": "tweet",
 }
+_LARGEST_MEMBER = 64 * 2**20  # bytes: ten times the corpus
 _CLEAR = 1.0  # mean rating, -4 to 4, from which a text counts as positive or negative
 
 
@@ -110,7 +112,9 @@ def vader_corpus(sdist: Path | str) -> LabelledTexts:
             inside = next(name for name in outer.getnames() if name.endswith(_ARCHIVE))
             with tarfile.open(fileobj=io.BytesIO(_member(outer, inside))) as inner:
                 rows = list(_rated(inner))
-    except (tarfile.TarError, StopIteration, KeyError) as error:
+    except (
+        tarfile.TarError, StopIteration, KeyError, EOFError, OSError, ValueError, zlib.error
+    ) as error:  # fmt: skip
         raise EvaluationError(
             f"{sdist} is not the source archive of vaderSentiment 3.3.2; download that"
         ) from error
@@ -147,7 +151,7 @@ def _rated(archive: tarfile.TarFile) -> Iterable[tuple[str, str, float]]:
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
     file = archive.extractfile(name)
-    if file is None:
+    if file is None or archive.getmember(name).size > _LARGEST_MEMBER:
         raise KeyError(name)
     return file.read()
 
