@@ -5,6 +5,7 @@ one so that the libraries load once. Prints for each case what was seen, as JSON
 """
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -26,7 +27,12 @@ from rsae_cli import main
 
 Words = list[str]
 STEPS = "8"
-LOADERS = ("rsae.commands.inputs", "rsae.commands.harvest", "rsae_evals.data.materials")
+LOADERS = (
+    "rsae.commands.inputs", "rsae.commands.harvest", "rsae.commands.export",
+    "rsae_evals.data.materials",
+)  # fmt: skip
+REPORTS = {"compare": "report", "eval": "report", "report": ".", "sweep": "teacher"}
+LEAST = 1_000  # bytes: the line on stderr goes to a file, too
 
 
 def commands(folder: Path, out: Path) -> dict[str, Words]:
@@ -43,6 +49,26 @@ def commands(folder: Path, out: Path) -> dict[str, Words]:
             "compare", teacher, f"again={teacher}", *text, "--tokens", "600",
             "--context-size", "16", "--cache", str(out / "cache"), "--out", str(out / "report"),
         ],
+    }  # fmt: skip
+
+
+def writers(folder: Path, out: Path) -> dict[str, Words]:
+    """Every command that writes, the last ones on what the first ones left."""
+    text = ["--text", str(folder / "text.jsonl")]
+    teacher, few = str(folder / "teacher"), ["--tokens", "4000"]
+    return {
+        **commands(folder, out),
+        "refine": ["refine", teacher, *text, *few, "--pursuit", "--out", str(out)],
+        "export": [
+            "export", str(folder / "upgrade-whole"), "--out", str(out),
+            "--activations", str(folder / "upgrade-whole" / "activations"),
+        ],
+        "eval": [
+            "eval", teacher, *text, "--tokens", "600", "--context-size", "16",
+            "--cache", str(out / "cache"), "--out", str(out / "report"),
+        ],
+        "report": ["report", str(folder / "compare-whole" / "report"), "--out", str(out)],
+        "sweep": ["sweep", teacher, *text, *few, "--steps", STEPS, "--out", str(out)],
     }  # fmt: skip
 
 
@@ -97,11 +123,15 @@ def same(name: str, out: Path, whole: Path) -> float:
     """How far what a command left is from what an undisturbed one leaves."""
     if name == "upgrade":
         return difference(out, whole)
-    if name == "compare":
-        metrics = [
-            json.loads((p / "report/report.json").read_text())["variants"] for p in (out, whole)
+    if name in REPORTS:
+        variants = [
+            json.loads((p / REPORTS[name] / "report.json").read_text())["variants"]
+            for p in (out, whole)
         ]
-        return 0.0 if metrics[0] == metrics[1] else 1.0
+        return float(variants[0] != variants[1])
+    if name in ("refine", "export"):
+        files = [(p / "sae_weights.safetensors").read_bytes() for p in (out, whole)]
+        return float(files[0] != files[1])
     mine, theirs = (ActivationStore.open(path) for path in (out, whole))
     return float(mine.manifest != theirs.manifest)
 
@@ -138,25 +168,88 @@ def disturbed(folder: Path, seconds: dict[str, float]) -> dict[str, dict]:
     return found
 
 
+def sizes(whole: Path) -> list[int]:
+    """Limits on the size of a file, under which the first, a middle or the last one fails."""
+    found = sorted({path.stat().st_size for path in whole.rglob("*") if path.is_file()})
+    # A report's length depends on how long the run took.
+    return sorted({max(LEAST, int(0.98 * found[i])) for i in (0, len(found) // 2, -1)})
+
+
 def full_disk(folder: Path) -> dict[str, dict]:
     """No file may exceed some kilobytes, as on a disk that fills up; then it may again."""
     found = {}
-    for name, size in (("harvest", 3000), ("compare", 1500)):
-        out = folder / f"{name}-full"
-        words = commands(folder, out)[name]
+    for name in writers(folder, folder):
+        for size in sizes(folder / f"{name}-whole"):
+            out = folder / f"{name}-full-{size}"
+            words = writers(folder, out)[name]
+            if size > LEAST:  # or else nothing after the activations would ever fail
+                for kept in (folder / f"{name}-whole").glob("**/activations"):
+                    place = out / kept.relative_to(folder / f"{name}-whole")
+                    shutil.copytree(kept, place, dirs_exist_ok=True)
 
-        def small(size: int = size) -> None:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            def small(size: int = size) -> None:
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
-        log = folder / "log"
-        code = run(words, before=small, log=log)
-        said = lines(log)
-        again = run(words)
-        apart = same(name, out, folder / f"{name}-whole")
-        found[f"{name} full"] = {
-            "code": code, "said": said, "again": again, "apart": apart, "partials": partials(out)
-        }  # fmt: skip
+            log = folder / "log"
+            code = run(words, before=small, log=log)
+            said, left = lines(log), partials(out)
+            again = run(words, log=log)
+            apart = same(name, out, folder / f"{name}-whole") if again == 0 else 1.0
+            found[f"{name} full at {size}"] = {
+                "code": code, "said": said, "partials": left + partials(out), "apart": apart,
+                "again": again, "then": lines(log),
+            }  # fmt: skip
+    return found
+
+
+def as_a_user() -> None:
+    """What the superuser may do beyond the permissions of files, this process may no longer."""
+    if os.geteuid() == 0:
+        version, everything = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        assert ctypes.CDLL(None).capset(version, everything) == 0
+
+
+def allow(folder: Path, writing: bool) -> None:
+    """Change whether a folder and what is below it may be written."""
+    for path in (folder, *folder.rglob("*")):
+        mode = path.stat().st_mode
+        path.chmod(mode | 0o200 if writing else mode & ~0o222)
+
+
+def read_only(folder: Path) -> dict[str, dict]:
+    """A folder that may not be written, and one with everything in it that may not."""
+    found = {}
+    log, fixed = folder / "log", folder / "read-only"
+    fixed.mkdir()
+    for name in writers(folder, folder):
+        whole = folder / f"{name}-whole"
+        for place, out in (("below one", fixed / "out"), ("done", whole)):
+            allow(fixed if place == "below one" else whole, writing=False)
+            code = run(writers(folder, out)[name], before=as_a_user, log=log)
+            allow(fixed if place == "below one" else whole, writing=True)
+            found[f"{name} read-only, {place}"] = {
+                "code": code, "said": lines(log), "partials": partials(out)
+            }  # fmt: skip
+    return found
+
+
+def unreadable(folder: Path) -> dict[str, dict]:
+    """Inputs that may not be read."""
+    found = {}
+    log = folder / "log"
+    for name, path in (
+        ("upgrade", "teacher/cfg.json"), ("upgrade", "teacher"), ("upgrade", "settings.toml"),
+        ("harvest", "text.jsonl"), ("report", "compare-whole/report/report.json"),
+        ("export", "upgrade-whole/activations/manifest.json"), ("sweep", "teacher"),
+    ):  # fmt: skip
+        mode = (folder / path).stat().st_mode
+        (folder / path).chmod(0)
+        out = folder / "unreadable"
+        code = run(writers(folder, out)[name], before=as_a_user, log=log)
+        (folder / path).chmod(mode)
+        found[f"{name} without {path}"] = {"code": code, "said": lines(log)}
+        shutil.rmtree(out, ignore_errors=True)
     return found
 
 
@@ -235,14 +328,19 @@ def report(folder: Path) -> dict[str, dict]:
     prepare(folder)
     seconds = {}
     small_host()
-    for name in commands(folder, folder):
+    for name in writers(folder, folder):
         with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):
             # in this process, so that all is loaded before the forks
-            code = main(commands(folder, folder / f"{name}-whole")[name])
+            code = main(writers(folder, folder / f"{name}-whole")[name])
+        assert code == 0, name
+    for name in commands(folder, folder):
         begin = time.monotonic()
-        assert (code, run(commands(folder, folder / f"{name}-timed")[name])) == (0, 0), name
+        assert run(commands(folder, folder / f"{name}-timed")[name]) == 0, name
         seconds[name] = time.monotonic() - begin
-    cases = (lambda: disturbed(folder, seconds), lambda: full_disk(folder))
+    cases = (
+        lambda: disturbed(folder, seconds), lambda: full_disk(folder), lambda: read_only(folder),
+        lambda: unreadable(folder),
+    )  # fmt: skip
     found: dict[str, dict] = {"seconds": seconds}
     for case in (*cases, lambda: in_the_way(folder), lambda: changed(folder)):
         found |= case()

@@ -3,6 +3,9 @@
 import contextlib
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -94,10 +97,22 @@ def test_a_path_with_brackets_is_no_markup():
 
 @pytest.mark.parametrize("option", ["--text", "--config"])
 def test_a_pipe_is_told_and_not_waited_for(tmp_path, option):
-    import os
-
     os.mkfifo(tmp_path / "pipe")
     code, printed = said("upgrade", "demo:relu", option, tmp_path / "pipe", "--out", tmp_path / "o")
     assert code == 2
     assert "pipe or device" in printed
     assert said("upgrade", "demo:relu", option, "/dev/zero", "--out", tmp_path / "o")[0] == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has such a device")
+def test_a_full_disk_behind_standard_output_is_told(tmp_path):
+    folder = formats.saelens(tmp_path, PARTS, "jumprelu")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rsae", "info", str(folder)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "rsae: error: cannot write what is printed: the disk is full; free some space\n"
+    )

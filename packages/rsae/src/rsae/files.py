@@ -45,6 +45,7 @@ __all__ = [
     "write_atomic",
     "write_json",
     "write_text",
+    "writing",
 ]
 
 _PARTIAL = ".partial"
@@ -68,7 +69,7 @@ _CAUSES = {
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Turn an ``OSError`` from writing ``path`` into one line with its cause and next step."""
     try:
         yield
@@ -85,7 +86,7 @@ def make_folder(path: Path | str) -> Path:
         OutputError: it cannot be created.
     """
     folder = Path(path)
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -112,7 +113,7 @@ def write_atomic(path: Path | str, write: Callable[[Path], None]) -> Path:
     """
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}{_PARTIAL}")
-    with _writing(target):
+    with writing(target):
         for path in target.parent.glob(f".{escape(target.name)}.*{_PARTIAL}"):
             if not _is_written(path):
                 path.unlink(missing_ok=True)
@@ -324,7 +325,7 @@ class RunLock:
         parents = (self.folder, *self.folder.parents)
         self._made = [folder for folder in parents if not exists(folder)]
         make_folder(self.folder)
-        with _writing(self.folder):
+        with writing(self.folder):
             try:
                 self._lock.acquire()
             except Timeout as error:

@@ -83,8 +83,8 @@ def evaluate_upgrade(
     found = replace(found, baseline=baseline)
     if made_of is not None:
         found = replace(found, gain=gain_parts(_values(found), made_of))
-    folder = write(found, out)
     _complete_card(list(variants.values())[-1], found, Path(out))
+    folder = write(found, out)  # last: its page says that all is there
     show(found, console)
     console.print(f"Report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
     return found

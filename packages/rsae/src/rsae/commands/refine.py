@@ -24,7 +24,7 @@ from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.devices import resolve_device
 from rsae.errors import ConfigError
-from rsae.files import make_folder, public_name, write_json
+from rsae.files import exists, make_folder, public_name, write_json
 from rsae.language_model.host import Host
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import needs_scale
@@ -33,13 +33,18 @@ from rsae.sae.load import is_rsae, load_rsae
 from rsae.sae.model import RSAE
 from rsae.terminal import Console
 from rsae.upgrading.refining import as_rsae, refine
+from rsae.upgrading.run_folder import claim, digest
 
 __all__ = ["run"]
+
+_RECORD = "refine.json"  # of which run the folder is
+_LAST = "report.html"  # what a finished run has written last
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; its options are those of `rsae_cli.parsers`."""
-    if is_rsae(args.out):
+    finished = exists(args.out / _LAST) or not exists(args.out / _RECORD)
+    if is_rsae(args.out) and finished:
         raise ConfigError(f"{args.out} holds an SAE already; choose another folder")
     console = Console(stderr=args.json)
     device = resolve_device(args.device)
@@ -60,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     variants = _variants(args, plan, source, store, place, console)
     seconds = time.perf_counter() - begin
     last = list(variants.values())[-1]
+    claim(args.out, _identity(plan, variants, store), resume=True, record=_RECORD)
     last.save_model(args.out)
     summary = {
         **plan,
@@ -87,6 +93,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _identity(
+    plan: Mapping[str, Any], variants: Mapping[str, RSAE], store: ActivationStore
+) -> dict[str, Any]:
+    """What makes two runs the same, so that one that was stopped can go on in its folder."""
+    names = ("method", "steps", "pursuit", "exact_k", "calibration_tokens")
+    return {
+        "sae": digest(variants["teacher"]),
+        "settings": {name: plan[name] for name in names},
+        "activations": {"model": store.manifest.model_sha256, **store.manifest.tokens_sha256},
+    }
+
+
 def _metadata(source: RSAE | Teacher) -> dict[str, Any]:
     return source.metadata if isinstance(source, Teacher) else source.cfg.metadata.to_dict()
 
@@ -102,6 +120,7 @@ def _plan(args: argparse.Namespace, source: RSAE | Teacher) -> dict[str, Any]:
         "method": args.method,
         "steps": args.steps,
         "pursuit": args.pursuit,
+        "exact_k": args.exact_k,
         "calibration_tokens": args.tokens if calibrated else 0,
         "out": str(args.out),
     }

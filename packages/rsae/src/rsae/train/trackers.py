@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
-from rsae.errors import ConfigError, OutputError
+from rsae.errors import ConfigError
+from rsae.files import writing
 
 __all__ = ["JsonLines", "Tracker", "TrackerName", "external_tracker"]
 
@@ -34,13 +37,20 @@ class JsonLines:
         self.path = path
 
     def log(self, record: Record) -> None:
-        """Append one line."""
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(dict(record)) + "\n")
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"cannot write {self.path}: {reason}; free space, resume") from error
+        """Append one line.
+
+        Raises:
+            OutputError: It cannot be written; the file is as it was.
+        """
+        line = json.dumps(dict(record)) + "\n"
+        with writing(self.path), self.path.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(line.encode()) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(end)
+                raise
 
 
 class _Wandb:

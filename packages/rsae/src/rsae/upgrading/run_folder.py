@@ -24,7 +24,7 @@ from rsae.upgrading.config import UpgradeConfig
 from rsae.upgrading.initial_rational import RationalFit, fit_rational
 from rsae.upgrading.sample import PARTS, Sample
 
-__all__ = ["claim", "identity_of", "kept_rational", "measured_in"]
+__all__ = ["claim", "digest", "identity_of", "kept_rational", "measured_in"]
 
 _RUN_FILE = "upgrade.json"
 _METRICS_FILE = "metrics.json"
@@ -73,7 +73,7 @@ def measured_in(
 ) -> dict[str, Measured]:
     """Metrics on the held-out part; those that `folder` has of the very same SAEs are read."""
     kept = _kept_metrics(folder / _METRICS_FILE) if folder else {}
-    digests = {name: _digest(sae) for name, sae in variants.items()}
+    digests = {name: digest(sae) for name, sae in variants.items()}
     found, fresh = {}, []
     for name, sae in variants.items():
         one = kept.get(name)
@@ -121,7 +121,7 @@ def _kept_metrics(file: Path) -> dict[str, tuple[str, Measured]]:
     }
 
 
-def _digest(sae: RSAE) -> str:
+def digest(sae: RSAE) -> str:
     """SHA-256 of what the SAE computes with: tensors and settings of the refinement."""
     tensors = torch.cat([t.detach().float().flatten() for t in sae.state_dict().values()])
     settings = json.dumps(sae.cfg.refinement, sort_keys=True)
@@ -168,9 +168,20 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def claim(folder: Path, identity: dict[str, Any], resume: bool) -> None:
-    """Write down which run this folder is for, or check that it is for this one."""
-    file = make_folder(folder) / _RUN_FILE
+def claim(folder: Path, identity: dict[str, Any], resume: bool, record: str = _RUN_FILE) -> None:
+    """Write down which run this folder is for, or check that it is for this one.
+
+    Args:
+        folder: The folder.
+        identity: What makes two runs the same run.
+        resume: Whether the folder may be of this run already.
+        record: Name of the file that says so.
+
+    Raises:
+        ConfigError: It is of another run, or of this one without `resume`.
+        CorruptFileError: The file is none that was written here.
+    """
+    file = make_folder(folder) / record
     if not file.exists():
         if (folder / SAE_CFG_FILENAME).exists():
             raise ConfigError(f"{folder} holds an SAE of no run; choose another folder")
