@@ -18,6 +18,7 @@ from rsae.files import load_safetensors_and_metadata, make_folder, save_safetens
 from rsae_evals.coder import Coder, SparseCoder, as_coder
 from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.data.loading import at_scale
+from rsae_evals.errors import EvaluationError
 from rsae_evals.metrics.measurement import Measurement, Metric, Progress
 
 __all__ = ["Evaluation", "evaluate"]
@@ -72,6 +73,7 @@ def evaluate(
         >>> float(found.measurements["reconstruction-2"].totals()["error"])
         0.0
     """
+    check_arguments(heldout, metrics)
     seen = [as_coder(at_scale(one, heldout.activations)) for one in saes]
     found: list[dict[str, Measurement]] = [{} for _ in seen]
     keys = [sae.fingerprint or f"no tensors, SAE {i}" for i, sae in enumerate(seen)]
@@ -84,6 +86,7 @@ def evaluate(
             fresh = metric.measure([distinct[key] for key in missing], heldout, progress)
             for key, measurement in zip(missing, fresh, strict=True):
                 known[key] = measurement
+                _check_finite(metric, measurement)
                 _write(paths[key], measurement)
         for measurements, key in zip(found, keys, strict=True):
             one = known[key]
@@ -93,6 +96,31 @@ def evaluate(
         Evaluation(sae, heldout.sha256, measurements)
         for sae, measurements in zip(seen, found, strict=True)
     ]
+
+
+def check_arguments(heldout: Any, metrics: Any) -> None:
+    """Refuse what is no evaluation set, and what is no list of metrics.
+
+    Raises:
+        EvaluationError: One of them is of another kind.
+    """
+    if not isinstance(heldout, EvaluationSet):
+        raise EvaluationError(
+            f"{type(heldout).__name__} is no evaluation set; make one with "
+            "rsae_evals.evaluation_set"
+        )
+    if not isinstance(metrics, list | tuple) or not all(
+        callable(getattr(metric, "measure", None)) for metric in metrics
+    ):
+        raise EvaluationError("the metrics are no list of metrics; give [Reconstruction(), …]")
+
+
+def _check_finite(metric: Metric, measurement: Measurement) -> None:
+    if not all(np.isfinite(values).all() for values in measurement.sums.values()):
+        raise EvaluationError(
+            f"{metric.name} overflows: activations or weights are too large; bring them to "
+            "ordinary units"
+        )
 
 
 def figures(metrics: Sequence[Metric], measurements: Mapping[str, Measurement]) -> dict[str, float]:

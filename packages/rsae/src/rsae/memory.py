@@ -50,7 +50,12 @@ def memory_budget(n_bytes: int | None) -> Iterator[None]:
 
     Args:
         n_bytes: The budget in bytes; None for no budget.
+
+    Raises:
+        ConfigError: It is no whole number above 0.
     """
+    if n_bytes is not None and not (type(n_bytes) is int and n_bytes > 0):
+        raise ConfigError(f"{quoted(n_bytes)} is no number of bytes; see rsae.memory.parse_size")
     token = _budget.set(n_bytes)
     try:
         yield

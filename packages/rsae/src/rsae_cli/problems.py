@@ -34,6 +34,7 @@ _LAYERS = {"smollm2": 30, "gemma3-270m": 18}
 _LARGEST_CONFIG = 2**20  # bytes: settings, and a model's config.json, have a few thousand
 _PURSUIT_TOKENS = 4_000  # rsae.upgrading.pursuit.LEAST_TOKENS
 _DATA_FILES = (".jsonl", ".jsonl.gz", ".parquet", ".arrow", ".txt", ".md")
+_LARGEST_NUMBER = 2**62  # torch's whole numbers end at twice that
 _LONGEST = 500  # characters of a message
 _SINK_POSITIONS = 4  # rsae.language_model.host.SINK_POSITIONS, whose import takes seconds
 
@@ -254,6 +255,8 @@ def _check_numbers(given: dict[str, Any]) -> None:
             raise CommandLineError(
                 f"--{name.replace('_', '-')} {value} is too small; give at least {bound}"
             )
+        if value is not None and value >= _LARGEST_NUMBER:
+            raise CommandLineError(f"--{name.replace('_', '-')} {value} is too large; give less")
     level = given.get("level")
     if level is not None and not 0 < level < 1:
         raise CommandLineError(f"--level {level} is not between 0 and 1; 0.95 is usual")

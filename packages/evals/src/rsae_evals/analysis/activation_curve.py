@@ -53,7 +53,11 @@ class Magnitudes:
     def optimum(self) -> Array:
         """The magnitude of least MSE, (K,); slightly ridged where bins can stand for each other."""
         ridge = 1e-8 * np.trace(self.G) / len(self.b)
-        return np.linalg.solve(self.G + ridge * np.eye(len(self.b)), self.b)
+        ridged = self.G + ridge * np.eye(len(self.b))
+        try:
+            return np.linalg.solve(ridged, self.b)
+        except np.linalg.LinAlgError:  # such as of an SAE whose decoder is 0: every m is best
+            return np.linalg.lstsq(ridged, self.b)[0]
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from rsae_evals.data.evaluation_set import EvaluationSet
 from rsae_evals.data.leakage import lost_sketches_warnings, refuse_used_tokens
 from rsae_evals.data.loading import at_scale, loader_notes
 from rsae_evals.errors import ComparisonRefused, EvaluationError
-from rsae_evals.evaluation import Evaluation, evaluate, figures
+from rsae_evals.evaluation import Evaluation, check_arguments, evaluate, figures
 from rsae_evals.metrics.catalogue import METRICS
 from rsae_evals.metrics.downstream import Splicing
 from rsae_evals.metrics.measurement import Array, Measurement, Metric, Progress, Totals
@@ -101,10 +101,12 @@ def compare(
         >>> found.difference("mse", variant="b", baseline="a").verdict.value
         'better'
     """
+    check_arguments(heldout, metrics or [])
     metrics = list(metrics or default_metrics(heldout))
+    _check_names(variants)
     if not variants or not isinstance(metrics[0], Reconstruction):
         raise EvaluationError("give at least one variant, and Reconstruction as the first metric")
-    if not 0 < level < 1:
+    if not (isinstance(level, float) and 0 < level < 1):
         raise EvaluationError(f"the level {level} is not between 0 and 1; 0.95 is usual")
     variants = {name: at_scale(given, heldout.activations) for name, given in variants.items()}
     pareto = {name: at_scale(given, heldout.activations) for name, given in (pareto or {}).items()}
@@ -156,6 +158,11 @@ def compare(
         known_features=known_features,
         provenance=dict(provenance or {}),
     )
+
+
+def _check_names(variants: Any) -> None:
+    if not isinstance(variants, Mapping) or not all(isinstance(name, str) for name in variants):
+        raise EvaluationError("the variants are no mapping; give {'name': SAE, …}")
 
 
 def _seeds(name: str, given: Any, heldout: EvaluationSet) -> list[Coder | Evaluation]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rsae.data import Activations
+from rsae.data.sample import floats
 from rsae_evals.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -103,11 +103,11 @@ def evaluation_set(
 
 def _rows(given: Tensor | np.ndarray) -> Tensor:
     """(n, d_in) floats of a tensor or an array; anything else is refused."""
-    x = torch.from_numpy(given) if isinstance(given, np.ndarray) else given
-    if not isinstance(x, Tensor) or x.ndim != 2 or not x.is_floating_point():
-        what = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+    x = floats(given)
+    if x is None or x.ndim != 2:
+        what = f"shape {tuple(given.shape)}" if hasattr(given, "shape") else type(given).__name__
         raise EvaluationError(
-            f"activations of {what} cannot be evaluated; give floats of shape (tokens, d_in)"
+            f"activations of {what} cannot be evaluated; give dense floats of shape (tokens, d_in)"
         )
     if not len(x):
         raise EvaluationError("there are no activations to evaluate on; give some held-out tokens")

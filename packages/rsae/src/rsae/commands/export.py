@@ -8,7 +8,7 @@ from rsae.commands.inputs import context_of
 from rsae.commands.output import show
 from rsae.data import Activations, ActivationStore
 from rsae.data.text import documents, tokenize
-from rsae.errors import ConfigError, HookError, StoreError
+from rsae.errors import ConfigError, HookError
 from rsae.language_model.host import load_host
 from rsae.language_model.names import model_of
 from rsae.sae.export import export_jumprelu
@@ -35,11 +35,6 @@ def run(args: argparse.Namespace) -> int:
         if args.activations
         else _packaged(sae, hook, args.device, args.dtype)
     )
-    if sample.d_in != sae.cfg.d_in:
-        raise StoreError(
-            f"the activations have width {sample.d_in}, the RSAE has d_in = {sae.cfg.d_in}; "
-            "give those of its own hook"
-        )
     export = export_jumprelu(sae, sample)
     show({"out": str(export.save(args.out)), "lost": export.lost, **export.losses()}, args.json)
     return 0

@@ -3,7 +3,9 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import accumulate, count
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +13,24 @@ from rsae.data.order import SHUFFLE_ROWS, block_rows, permutation
 from rsae.errors import StoreError
 from rsae.files import sha256
 
-__all__ = ["Activations"]
+__all__ = ["Activations", "floats"]
+
+
+def floats(x: Any) -> Tensor | None:
+    """A tensor or NumPy array of floating-point numbers as a dense tensor; None for anything else.
+
+    Example:
+        >>> floats([1.0]) is None, floats(torch.eye(2).to_sparse()) is None
+        (True, True)
+    """
+    if isinstance(x, np.ndarray):
+        if x.dtype.kind != "f" or isinstance(x, np.ma.MaskedArray):
+            return None
+        # Another byte order, long doubles and negative strides are not torch's.
+        kind = np.dtype(f"f{min(x.dtype.itemsize, 8)}")
+        x = torch.from_numpy(np.ascontiguousarray(x, dtype=kind))
+    dense = isinstance(x, Tensor) and x.layout is torch.strided and x.device.type != "meta"
+    return x if dense and x.is_floating_point() else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,17 +52,22 @@ class Activations:
     sha256: str
 
     @classmethod
-    def from_tensor(cls, x: Tensor) -> "Activations":
-        """Take a tensor of shape (n, d_in).
+    def from_tensor(cls, x: Tensor | np.ndarray) -> "Activations":
+        """Take a tensor or NumPy array of shape (n, d_in).
 
         Raises:
             StoreError: it has another shape, no rows, or values that are not finite.
         """
-        if x.ndim != 2 or not len(x) or not x.is_floating_point():
-            raise StoreError(
-                f"activations are {x.dtype} of shape {tuple(x.shape)}; give floats of shape "
-                "(tokens, d_in) with at least one token"
+        dense = floats(x)
+        if dense is None or dense.ndim != 2 or not len(dense):
+            what = (
+                f"{x.dtype} of shape {tuple(x.shape)}" if hasattr(x, "dtype") else type(x).__name__
             )
+            raise StoreError(
+                f"activations are {what}; give dense floats of shape (tokens, d_in) with at least "
+                "one token"
+            )
+        x = dense
         if not torch.isfinite(x).all():
             raise StoreError("the activations hold NaN or infinity; remove those tokens")
         return cls((x.detach().cpu(),), sha256(x))

@@ -127,6 +127,7 @@ def split(
 
 #: Two texts of one language share some runs of words by chance, or quote the same author.
 TOLERATED_SHARE = 0.02
+_LARGEST_CONTEXT = 2**20  # tokens of a sequence, for a model that does not say
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,10 +247,11 @@ def tokenize(host: Host, documents: Sequence[Document], context_size: int = 128)
             than the model takes.
     """
     longest = getattr(host, "max_context_size", None)  # stand-ins of a model need not say
-    if context_size < 2 or (longest is not None and context_size > longest):
+    longest = _LARGEST_CONTEXT if longest is None else longest
+    if not 2 <= context_size <= longest:
         raise TextError(
             f"a context of {context_size} tokens does not suit {host.name}; choose one "
-            f"between 2 and {longest or 'what the model takes'}"
+            f"between 2 and {longest:,}"
         )
     body = context_size - 1
     bos, pad = host.bos_token_id, host.pad_token_id

@@ -97,11 +97,28 @@ class Teacher:
             raise TeacherError("thresholds go with the family 'jumprelu'; give both or neither")
         if (self.k is not None) != (self.family == "topk"):
             raise TeacherError("k goes with the family 'topk'; give both or neither")
-        if self.k is not None and not 1 <= self.k <= self.d_sae:
+        self._check_tensors()
+        if self.k is not None and not (type(self.k) is int and 1 <= self.k <= self.d_sae):
             raise TeacherError(
-                f"{self.source}: k = {quoted(self.k)} is not between 1 and d_sae = {self.d_sae}; "
-                "use the config that belongs to these weights"
+                f"{self.source}: k = {quoted(self.k)} is no whole number between 1 and d_sae = "
+                f"{self.d_sae}; use the config that belongs to these weights"
             )
+
+    def _check_tensors(self) -> None:
+        tensors = {name: getattr(self, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
+        if self.threshold is not None:
+            tensors["threshold"] = self.threshold
+        for name, value in tensors.items():
+            if not (isinstance(value, Tensor) and value.is_floating_point()):
+                raise TeacherError(
+                    f"{name} is {quoted(type(value).__name__)} without floats; give float tensors"
+                )
+        if self.W_enc.ndim != 2 or self.b_enc.ndim != 1 or self.W_dec.ndim != 2:
+            raise TeacherError("matrices have two dimensions, biases one; give such tensors")
+        d_in, d_sae = self.W_enc.shape
+        if (len(self.b_enc), *self.W_dec.shape) != (d_sae, d_sae, len(self.b_dec)):
+            shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
+            raise TeacherError(f"these tensors do not belong together: {shapes}; d_in is {d_in}")
 
     @property
     def d_in(self) -> int:

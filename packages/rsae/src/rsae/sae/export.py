@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rsae.data import Activations
 from rsae.devices import own_random_numbers
-from rsae.errors import ConfigError
+from rsae.errors import ConfigError, StoreError
 from rsae.files import make_folder, save_safetensors, write_json
 from rsae.pretrained.metadata import write_sketches
 from rsae.sae.model import RSAE
@@ -107,11 +107,17 @@ def export_jumprelu(sae: RSAE, activations: Activations) -> Export:
 
     Raises:
         ConfigError: the RSAE's support is not given by thresholds, or no feature fires.
+        StoreError: The activations have another width.
     """
     if sae.cfg.support != "threshold":
         raise ConfigError(
             f"an RSAE of support {sae.cfg.support!r} has no thresholds that a JumpReLU could "
             "keep; upgrade with support 'threshold'"
+        )
+    if activations.d_in != sae.cfg.d_in:
+        raise StoreError(
+            f"the activations have width {activations.d_in}, the RSAE has d_in = {sae.cfg.d_in}; "
+            "give those of its own hook"
         )
     gain = _gains(sae, activations)
     plain = _plain(sae, gain)

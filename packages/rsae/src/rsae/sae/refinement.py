@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from rsae.errors import ConfigError
+from rsae.errors import ConfigError, quoted
 from rsae.sae.refinement_steps import refine
 
 __all__ = ["UNCALIBRATED", "Gradient", "Method", "Pursuit", "Refinement"]
@@ -25,6 +25,8 @@ UNCALIBRATED = -1.0
 """Pursuit threshold of a feature that never fired while thresholds were calibrated."""
 
 _BEFORE_PURSUIT = 2  # steps before the support is chosen; more hardly change it
+
+_MOST_STEPS = 2**31
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,10 @@ class Refinement:
             raise ConfigError(f"method {self.method!r} is not one of {get_args(Method)}")
         if self.gradient not in get_args(Gradient):
             raise ConfigError(f"gradient {self.gradient!r} is not one of {get_args(Gradient)}")
-        if self.steps < 1:
-            raise ConfigError(f"{self.steps} steps refine nothing; take 1 or more")
+        if type(self.steps) is not int or not 1 <= self.steps < _MOST_STEPS:
+            raise ConfigError(
+                f"{quoted(self.steps)} steps are no refinement; take a whole number from 1"
+            )
         if bool(self.step_sizes) != (self.method == "minimax"):
             raise ConfigError("step sizes go with the method 'minimax', and only with it")
         if not all(math.isfinite(size) and size > 0 for size in self.step_sizes):

@@ -12,6 +12,7 @@ from sae_lens.saes.sae import SAEMetadata
 from torch import Tensor
 
 from rsae.data import Activations, ActivationStore
+from rsae.data.sample import floats
 from rsae.errors import ConfigError, StoreError
 from rsae.metrics import spread
 from rsae.pretrained import Teacher, load_teacher
@@ -161,10 +162,17 @@ def _calibration(
     if isinstance(activations, ActivationStore):
         activations = activations.split("calibration", metadata.get("hook_name"))
     x = activations.tensor() if isinstance(activations, Activations) else activations
-    check_kind(x, Tensor, "the calibration data", "give a tensor (n, d_in) or a store")
-    if x.ndim != 2 or x.shape[1] != d_in:
+    dense = floats(x)
+    if dense is None:
+        raise ConfigError(
+            f"the calibration data are a {type(x).__name__} that holds no dense floats; give a "
+            "tensor (n, d_in) or a store"
+        )
+    if dense.ndim != 2 or dense.shape[1] != d_in or not len(dense):
         raise StoreError(
-            f"the activations have shape {tuple(x.shape)}, the SAE reads vectors of {d_in}; "
+            f"the activations have shape {tuple(dense.shape)}, the SAE reads vectors of {d_in}; "
             "give those of its own hook"
         )
-    return spread(x, _CALIBRATION_TOKENS)
+    if not torch.isfinite(x := spread(dense, _CALIBRATION_TOKENS).float()).all():
+        raise StoreError("the activations hold NaN or infinity; remove those tokens")
+    return x

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rsae.data import Activations, ActivationStore, ActivationStream
+from rsae.data.sample import floats
 from rsae.errors import ConfigError
 
 __all__ = ["PARTS", "Array", "Sample", "sample_of"]
@@ -72,12 +73,10 @@ def _rows(activations: Array | Iterable[Array]) -> Tensor:
 
 
 def _tensor(batch: Any) -> Tensor:
-    if isinstance(batch, np.ndarray) and batch.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what is infinite in float32 is refused as such
-            batch = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
-    if not isinstance(batch, Tensor) or batch.ndim < 2 or not batch.is_floating_point():
+    dense = floats(batch)
+    if dense is None or dense.ndim < 2:
         what = f"{batch.dtype} of {batch.ndim} dimensions" if hasattr(batch, "dtype") else ""
         raise ConfigError(
-            f"activations are {what or type(batch).__name__}; give floating-point (…, d_in)"
+            f"activations are {what or type(batch).__name__}; give dense floating-point (…, d_in)"
         )
-    return batch.detach().float().cpu()
+    return dense.detach().float().cpu()
