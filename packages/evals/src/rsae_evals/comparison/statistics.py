@@ -150,10 +150,11 @@ def _leave_one_out(measurements: Sequence[Measurement]) -> list[Totals]:
 
 
 def _totals(measurements: Sequence[Measurement], counts: NDArray) -> list[Totals]:
-    return [
-        {name: np.tensordot(counts, values, axes=1) for name, values in m.clusters.items()}
-        for m in measurements
-    ]
+    with np.errstate(invalid="ignore", over="ignore"):  # an SAE that overflows has no figures
+        return [
+            {name: np.tensordot(counts, values, axes=1) for name, values in m.clusters.items()}
+            for m in measurements
+        ]
 
 
 def _differences(
