@@ -50,7 +50,7 @@ def printable(text: str) -> str:
     )
 
 
-def one_line(text: str, longest: int = _LONGEST) -> str:
+def one_line(text: str) -> str:
     """A message as one printable line of bounded length; its end, the next step, is kept.
 
     Example:
@@ -58,7 +58,7 @@ def one_line(text: str, longest: int = _LONGEST) -> str:
         True
     """
     line = printable(" ".join(text.splitlines()))
-    return line if len(line) <= longest else f"{line[: longest - 200]} … {line[-190:]}"
+    return line if len(line) <= _LONGEST else f"{line[:400]} … {line[-190:]}"
 
 
 class RsaeError(Exception):

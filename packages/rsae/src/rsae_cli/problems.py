@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rsae.errors import one_line
-
 __all__ = ["CommandLineError", "check"]
 
 _HOOK = re.compile(
@@ -43,7 +41,10 @@ class CommandLineError(Exception):
     """An option that cannot be; its message is one line: the cause, then what to do."""
 
     def __str__(self) -> str:
-        return one_line(super().__str__(), _LONGEST)  # an option may quote anything
+        # An option may quote anything; `rsae.errors.printable` is not imported this early.
+        words = " ".join(super().__str__().splitlines())
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
+        return text if len(text) <= _LONGEST else f"{text[:300]} … {text[-190:]}"
 
 
 def check(args: argparse.Namespace) -> None:

@@ -108,9 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _told(error: Exception) -> str | None:
     """What to tell of an error that a user can mend, in one line; None for any other."""
+    if isinstance(error, CommandLineError):  # told before anything slow is imported
+        return str(error)
     from rsae.errors import RsaeError
 
-    if isinstance(error, RsaeError | CommandLineError):
+    if isinstance(error, RsaeError):
         return str(error)
     if isinstance(error, MemoryError):
         return "the memory is used up; give fewer --tokens, a smaller file, or a larger machine"

@@ -143,10 +143,11 @@ def _interval(
 
 def _leave_one_out(measurements: Sequence[Measurement]) -> list[Totals]:
     """Totals without each cluster in turn, (n_clusters, …)."""
-    return [
-        {name: np.sum(values, axis=0) - values for name, values in m.clusters.items()}
-        for m in measurements
-    ]
+    with np.errstate(invalid="ignore", over="ignore"):  # as in `_totals`
+        return [
+            {name: np.sum(values, axis=0) - values for name, values in m.clusters.items()}
+            for m in measurements
+        ]
 
 
 def _totals(measurements: Sequence[Measurement], counts: NDArray) -> list[Totals]:
