@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rsae.data import Activations
 from rsae.errors import TrainingError
 from rsae.memory import rows_at_once
 from rsae.sae.model import RSAE
@@ -37,23 +38,30 @@ class Measured:
 
 
 @torch.no_grad()
-def measure(sae: RSAE, x: Tensor) -> Measured:
-    """Evaluate an SAE on (n, d_in) activations."""
-    error, active = 0.0, torch.zeros(sae.cfg.d_sae, dtype=torch.int64, device=x.device)
+def measure(sae: RSAE, x: Tensor | Activations) -> Measured:
+    """Evaluate an SAE on (n, d_in) activations, of which one chunk is read at a time."""
+    error, active, n = 0.0, torch.zeros(sae.cfg.d_sae, dtype=torch.int64, device=sae.device), 0
     for rows in _chunks(x, sae):
+        n += len(rows)
         codes = sae.encode(rows)
         error += (rows - sae.decode(codes)).square().sum().item()
         active += (codes != 0).sum(dim=0)
-    n = len(x)
     alive = (active > 0).sum().item() / sae.cfg.d_sae
     return Measured(error / n, active.sum().item() / n, alive, n)
 
 
-def spread(x: Tensor, n: int) -> Tensor:
-    """At most n rows of x, evenly spaced: rows come by document, and the first are a few's."""
-    if len(x) <= n:
-        return x
-    return x[torch.linspace(0, len(x) - 1, n, device=x.device).round().long()]
+def spread(x: Tensor | Activations, n: int) -> Tensor:
+    """At most n rows of x, evenly spaced: rows come by document, and the first are a few's.
+
+    Of `Activations` no other row is read.
+    """
+    if isinstance(x, Activations):
+        return x.tensor() if x.n_tokens <= n else x.rows(_even(x.n_tokens, n))
+    return x if len(x) <= n else x[_even(len(x), n).to(x.device)]
+
+
+def _even(length: int, n: int) -> Tensor:
+    return torch.linspace(0, length - 1, n).round().long()
 
 
 @torch.no_grad()
@@ -111,5 +119,7 @@ def _step(sae: RSAE, x: Tensor) -> float:
     return 0.01 * (active.abs().mean().item() if len(active) else 1.0)
 
 
-def _chunks(x: Tensor, sae: RSAE) -> Iterator[Tensor]:
-    return iter(x.split(rows_at_once(sae.cfg.d_sae, _CHUNK)))
+def _chunks(x: Tensor | Activations, sae: RSAE) -> Iterator[Tensor]:
+    size = rows_at_once(sae.cfg.d_sae, _CHUNK)
+    chunks = x.batches(size) if isinstance(x, Activations) else x.split(size)
+    return (chunk.to(sae.device) for chunk in chunks)

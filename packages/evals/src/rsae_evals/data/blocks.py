@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 
 from rsae.data import Activations
+from rsae.memory import rows_at_once
 from rsae_evals.errors import EvaluationError
 
 _ENTRIES = 1 << 22  # activations held at once: 16 MiB of float32 for an array of that shape
 
 
 def rows_for(d_sae: int) -> int:
-    """Rows per block such that one block of feature activations has about 4 million entries."""
-    return max(16, min(2048, _ENTRIES // d_sae))
+    """Rows per block such that one block of feature activations has about 4 million entries.
+
+    Fewer within `rsae.memory.memory_budget`.
+    """
+    return rows_at_once(d_sae, max(16, min(2048, _ENTRIES // d_sae)))
 
 
 def blocks(source: Tensor | Activations | Iterable[Tensor], rows: int) -> Iterator[Tensor]:

@@ -93,7 +93,7 @@ def candidates(
     on_step: OnStep | None = None,
 ) -> Candidates:
     """Prepare the training of one variant; `finetune` says what it is given."""
-    x = spread(calibration.tensor(), config.calibration_tokens).to(teacher.device)
+    x = spread(calibration, config.calibration_tokens).to(teacher.device)
     settings = config.train
     if keep == "directions":
         settings = replace(settings, window=_NARROW * settings.window)

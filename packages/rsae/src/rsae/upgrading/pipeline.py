@@ -286,7 +286,7 @@ class _Run:
     def begin(self) -> None:
         """The initial rational, and the RSAE that training starts from."""
         self.fit = self._timed("fit_rational", lambda: kept_rational(self.folder, self.config))
-        self.x = spread(self.sample.calibration.tensor(), self.config.calibration_tokens)
+        self.x = spread(self.sample.calibration, self.config.calibration_tokens)
         _check_spread(self.x)
         self.start = self._timed("calibrate", lambda: self._start(self.folder, self.fit, self.x))
 
@@ -300,7 +300,7 @@ class _Run:
                 self.trained[name] = self._timed(name, partial(self._trained, name))
             bases[name] = self.trained[name]
         variants = self._timed("refine", lambda: self._variants(self.folder, bases, self.x))
-        heldout = self.sample.heldout.tensor().to(self.teacher.device)
+        heldout = self.sample.heldout
         metrics = self._timed("measure", lambda: measured_in(self.folder, variants, heldout))
         return UpgradeResult(
             rsae=variants["rsae"],

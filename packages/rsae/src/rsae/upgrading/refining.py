@@ -161,7 +161,9 @@ def _calibration(
 ) -> Tensor:
     if isinstance(activations, ActivationStore):
         activations = activations.split("calibration", metadata.get("hook_name"))
-    x = activations.tensor() if isinstance(activations, Activations) else activations
+    x = activations
+    if isinstance(activations, Activations):
+        x = spread(activations, _CALIBRATION_TOKENS)
     dense = floats(x)
     if dense is None:
         raise ConfigError(

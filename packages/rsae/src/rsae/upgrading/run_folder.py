@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 from sae_lens.constants import SAE_CFG_FILENAME
-from torch import Tensor
 
+from rsae.data import Activations
 from rsae.errors import ConfigError, CorruptFileError, RsaeError
 from rsae.files import make_folder, read_json, sha256, write_json
 from rsae.metrics import Measured, measure
@@ -69,7 +69,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def measured_in(
-    folder: Path | None, variants: Mapping[str, RSAE], heldout: Tensor
+    folder: Path | None, variants: Mapping[str, RSAE], heldout: Activations
 ) -> dict[str, Measured]:
     """Metrics on the held-out part; those that `folder` has of the very same SAEs are read."""
     kept = _kept_metrics(folder / _METRICS_FILE) if folder else {}
@@ -77,7 +77,7 @@ def measured_in(
     found, fresh = {}, []
     for name, sae in variants.items():
         one = kept.get(name)
-        if one and one == (digests[name], replace(one[1], n_tokens=len(heldout))):
+        if one and one == (digests[name], replace(one[1], n_tokens=heldout.n_tokens)):
             found[name] = one[1]
         else:
             found[name] = measure(sae, heldout)

@@ -29,7 +29,7 @@ def pursuit_tokens(
     Those of the calibration split, and of the training split where they are too few: of that, rows
     at random within its first block, which a stream and a store have alike.
     """
-    rows = spread(calibration.tensor(), most)
+    rows = spread(calibration, most)
     if len(rows) < LEAST_TOKENS:
         further = train.batches(LEAST_TOKENS - len(rows), seed=0)
         rows = torch.cat([rows, *islice(further, 1)])
