@@ -28,7 +28,12 @@ def refine(tmp_path, monkeypatch):
     write_text(tmp_path, [800] * 30)
     monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost())
     handed = {}
-    monkeypatch.setattr(command, "write_report", lambda variants, *_, **__: handed.update(variants))
+
+    def write_report(variants, out, **_):
+        handed.update(variants)
+        (out / "report.html").write_text("")
+
+    monkeypatch.setattr(command, "write_report", write_report)
 
     def run(*flags: str, sae: str | None = None) -> int:
         fixed = ["--out", str(tmp_path / "out"), "--text", str(tmp_path / "text.jsonl")]
