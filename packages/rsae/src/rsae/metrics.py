@@ -61,7 +61,7 @@ def spread(x: Tensor | Activations, n: int) -> Tensor:
 
 
 def _even(length: int, n: int) -> Tensor:
-    return torch.linspace(0, length - 1, n).round().long()
+    return torch.linspace(0, length - 1, n, device="cpu").round().long()
 
 
 @torch.no_grad()
