@@ -102,7 +102,7 @@ def test_pooled_codes_are_means_over_ordinary_tokens(small_host):
         assert row == pytest.approx(small_host.embedding[ids].mean(0).numpy(), abs=1e-6)
 
 
-def test_probing_is_a_metric_of_a_comparison_with_floors(small_host, teacher, data):
+def test_probing_is_a_metric_of_a_comparison_with_untrained_baselines(small_host, teacher, data):
     rng = np.random.default_rng(0)
     words = {"x": "red blue green", "y": "cat dog cow"}
     labels = rng.choice(list(words), size=400)

@@ -286,9 +286,9 @@ def fit(
         A `Fit`. `Fit.method` names the initial reference that led to it: "warm start" (``start``),
         "zolotarev" (closed form), "chebyshev" (Chebyshev points), "half the degree" (the
         reference of a fit of half the degree), "zero" (r = 0), "survey" (adaptive sampling of f),
-        "degree stepping", "monotone exchange" (whose lower bound never decreases), "AAA-Lawson",
-        "differential correction", or "another pattern" (q has different signs on the intervals
-        of a union, and r therefore poles in the gaps).
+        "degree stepping", "lower degree" (which reaches rounding), "monotone exchange" (whose lower
+        bound never decreases), "AAA-Lawson", "differential correction", or "another pattern" (q
+        has different signs on the intervals of a union, and r therefore poles in the gaps).
 
     Raises:
         TargetError: fn is NaN or infinite, discontinuous, noisy or has a pole in the domain.

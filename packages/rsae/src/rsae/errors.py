@@ -16,7 +16,6 @@ __all__ = [
     "TeacherError",
     "TextError",
     "TrainingError",
-    "one_line",
     "printable",
     "quoted",
 ]
@@ -50,24 +49,15 @@ def printable(text: str) -> str:
     )
 
 
-def one_line(text: str) -> str:
-    """A message as one printable line of bounded length; its end, the next step, is kept.
-
-    Example:
-        >>> one_line("no file\\n" + "x" * 1000).count("x") < 600
-        True
-    """
-    line = printable(" ".join(text.splitlines()))
-    return line if len(line) <= _LONGEST else f"{line[:400]} … {line[-190:]}"
-
-
 class RsaeError(Exception):
     """Base of every error a user can cause; its message is one line: the cause, then what to do."""
 
     def __str__(self) -> str:
         # What a message quotes (a name in a damaged file, another library's error) may hold line
-        # breaks, control characters, half a surrogate pair, or a hundred thousand characters.
-        return one_line(super().__str__())
+        # breaks, control characters, half a surrogate pair, or a hundred thousand characters. The
+        # next step ends it.
+        line = printable(" ".join(super().__str__().splitlines()))
+        return line if len(line) <= _LONGEST else f"{line[:400]} … {line[-190:]}"
 
 
 def quoted(value: object) -> str:

@@ -74,7 +74,7 @@ def run_probe(args: argparse.Namespace) -> int:
         return hand_over(found, args)
     console = Console()
     for warning in found.warnings:
-        console.print(f"Note: {warning}", markup=False)
+        console.print(f"Note: {warning}")
     show_probing(found, console)
     if args.out:
         write_report(found, args.out, console)

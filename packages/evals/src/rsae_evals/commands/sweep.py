@@ -97,6 +97,6 @@ def _say(rows: Sequence[Row], members: Sequence[Member], page: Path, json: bool)
     console = Console()
     for row in rows:
         if row.state == "failed":
-            console.print(f"{row.name} failed: {row.cause}", markup=False, soft_wrap=True)
+            console.print(f"{row.name} failed: {row.cause}", soft_wrap=True)
     done = sum(row.state == "done" for row in rows)
     console.print(f"{done} of {len(members)} SAEs upgraded. Index: {page}", soft_wrap=True)

@@ -151,7 +151,7 @@ def _upgrade(
             (job.out / _FAILURE).unlink(missing_ok=True)
     except Exception as error:  # noqa: BLE001 - nor one upgrade
         names = ", ".join(member.name for member in members)
-        console.print(f"{names}: {error}", style="red", markup=False)
+        console.print(f"{names}: {error}", style="red")
         if len(members) == 1:
             write_failure(out / names, error)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import chain, islice
 
@@ -18,7 +18,7 @@ from remez.solver.starts.linear_programming import Stuck, correct
 from remez.solver.starts.references import Densities, base_grid
 from remez.solver.starts.resampling import resample
 
-__all__ = ["from_half", "step_degrees", "with_lowest"]
+__all__ = ["from_half", "further_steps", "step_degrees", "with_lowest"]
 
 LEAST = 1e-4  # relative gap to a lower bound, a tenth of the accepted one
 SIGN = 0.02  # relative distance from the bound for an r of one sign at which a degree may suffice
@@ -224,30 +224,17 @@ def with_lowest(reduced: Reduced, outcome: Outcome) -> Iterator[tuple[Reduced, O
 def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
     """The lowest type that is exact: of the diagonal, and of polynomials or reciprocals below it.
 
-    Its error is at most ``enough``, which is rounding.
-    On any reference |lambda| is a lower bound on the best error. Therefore the type is located by
-    bisection among those whose lambda is rounding; the rational levelled there is often it.
+    Its error is at most ``enough``, which is rounding. The rational levelled at the lowest possible
+    type is often it.
     """
     grid = base_grid(reduced)
     densities = Densities.of(reduced, grid)
-    lowered = cache(reduced.lowered)
 
     @cache
     def first(small: Reduced) -> tuple[Samples, Levelled | None]:
         return levelled_at(small, next(densities.references(small)))
 
-    def possible(defect: int) -> bool:
-        small = lowered(defect)
-        solved = None if small is None else first(small)[1]
-        return solved is not None and abs(solved.error) <= enough
-
-    exact: list[tuple[Reduced, Outcome]] = []
-    defects = range(max(reduced.problem.degree), 0, -1)
-    lowest = bisect_left(defects, True, key=possible)
-    for defect in defects[lowest:]:
-        small = lowered(defect)
-        if small is None:
-            continue
+    for small in _possible(reduced, enough, first):
         points = base_grid(small) if small.unbounded else grid  # there they depend on m - n
         others = islice(densities.references(small), 1, None)
         for reference, solved in chain([first(small)], (levelled_at(small, u) for u in others)):
@@ -256,18 +243,44 @@ def _lowest(reduced: Reduced, enough: float) -> tuple[Reduced, Outcome] | None:
             state = State(reference, solved, search(small, solved, reference, points), 1)
             if state.exact and state.extrema.largest <= enough:
                 return small, Outcome(state, 1, state)
-    # where rounding spoils a single step: a few steps at the lowest of these types
-    for small in map(lowered, defects[lowest : lowest + LONGER]):
-        if small is None:
-            continue
+    return None
+
+
+def further_steps(reduced: Reduced, grid: Samples) -> Iterator[tuple[Reduced, Outcome]]:
+    """A few steps at the lowest types that may be exact, where rounding spoils a single one."""
+    densities = Densities.of(reduced, grid)
+    options = ExchangeOptions(max_iterations=LONGER)
+
+    def first(small: Reduced) -> tuple[Samples, Levelled | None]:
+        return levelled_at(small, next(densities.references(small)))
+
+    for small in islice(_possible(reduced, 16 * EPS * grid.height, first), LONGER):
         points = base_grid(small) if small.unbounded else grid
         for start in densities.references(small):
-            outcome = exchange(small, [start], points, ExchangeOptions(max_iterations=LONGER))
+            outcome = exchange(small, [start], points, options)
             if outcome.state is not None and outcome.state.exact:
-                exact.append((small, outcome))
-    return min(exact, key=_largest, default=None)
+                yield small, outcome
 
 
-def _largest(found: tuple[Reduced, Outcome]) -> float:
-    state = found[1].state
-    return np.inf if state is None else state.extrema.largest
+def _possible(
+    reduced: Reduced,
+    enough: float,
+    first: Callable[[Reduced], tuple[Samples, Levelled | None]],
+) -> Iterator[Reduced]:
+    """The types below that of ``reduced`` whose error may be at most ``enough``, lowest first.
+
+    On any reference |lambda| is a lower bound on the best error. Therefore the lowest is located by
+    bisection among those whose lambda, on the ``first`` reference, is that small.
+    """
+    lowered = cache(reduced.lowered)
+
+    def possible(defect: int) -> bool:
+        small = lowered(defect)
+        solved = None if small is None else first(small)[1]
+        return solved is not None and abs(solved.error) <= enough
+
+    defects = range(max(reduced.problem.degree), 0, -1)
+    for defect in defects[bisect_left(defects, True, key=possible) :]:
+        small = lowered(defect)
+        if small is not None:
+            yield small

@@ -15,7 +15,7 @@ from remez.problem import NO_WEIGHT, Problem
 from remez.rational.protocol import RationalFunction
 from remez.solution import Solution, Status
 from remez.solver.ascent import ascend
-from remez.solver.degree_stepping import from_half, step_degrees, with_lowest
+from remez.solver.degree_stepping import from_half, further_steps, step_degrees, with_lowest
 from remez.solver.exchange import ExchangeOptions, Outcome, exchange
 from remez.solver.history import History
 from remez.solver.infinity import bounded
@@ -167,6 +167,8 @@ def _chain(
     yield reduced, exchange(reduced, starts, seen, options), "survey"
     for small, outcome in step_degrees(reduced, grid, None, options):
         yield small, outcome, "degree stepping"
+    for small, outcome in further_steps(reduced, grid):
+        yield small, outcome, "lower degree"
     if reduced.degree[1] == 0:  # the exchange of polynomials converges from every start
         return
     usual = [*densities.references(reduced), *starts]

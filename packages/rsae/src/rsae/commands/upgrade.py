@@ -220,7 +220,7 @@ def _announced(
     console.print(f"{job.name}: {job.teacher.family}, {job.teacher.d_sae} features")
     console.print(plan(teacher, job.config).sentence, highlight=False)
     for note in job.teacher.notes:
-        console.print(f"Note: {note}", markup=False, highlight=False)
+        console.print(f"Note: {note}", highlight=False)
     return _Run(job, lines, (lines, *trackers))
 
 
@@ -233,7 +233,7 @@ def _finished(
     if result.worse:
         console.print(f"{job.name} came out {result.worse}.", style="red", soft_wrap=True)
     for note in (*result.notes, *_dead(summary)):
-        console.print(f"Note: {note}.", markup=False, highlight=False)
+        console.print(f"Note: {note}.", highlight=False)
     made.lines.log({"variant": "all", **summary, "out": job.out.name})
     write_json(job.out / "summary.json", {**summary, "out": job.out.name})
     write_report(

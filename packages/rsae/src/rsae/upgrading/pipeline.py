@@ -123,7 +123,7 @@ def upgrade(
             a run that was killed goes on from there.
         resume: Whether to continue, or read back, the run in `out`. Without it such a folder is
             refused.
-        on_step: Called with the variant (`variant`) and the numbers of each training step.
+        on_step: Called after each training step with its numbers and, as `variant`, whose they are.
 
     Returns:
         The result, its variants, and what was measured on the way.
