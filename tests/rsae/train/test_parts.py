@@ -1,6 +1,7 @@
 """Batches that go through in parts: within a budget, and once a device's memory is full."""
 
-from dataclasses import replace
+import importlib
+from dataclasses import astuple, replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from rsae.train import TrainConfig, Training, loop, measure_units, train_togethe
 from rsae.upgrading import RationalConfig, fit_rational
 from rsae.upgrading.calibrate import calibrate, with_trainable_thresholds
 
+forward, scales = (importlib.import_module(f"rsae.train.{n}") for n in ("forward", "scales"))
 CONFIG = TrainConfig(steps=6, batch_size=100)
 X, _ = sparse_world(2000)
 DATA = Activations.from_tensor(X)
@@ -101,6 +103,22 @@ def test_a_device_that_holds_not_one_token_is_one_line(monkeypatch):
         trained("relu")
 
 
+@pytest.mark.parametrize("objective", ["l0", "l1", "none"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_scales_of_training_are_those_of_all_rows_together(family, objective, monkeypatch):
+    """Quantiles, sums and gradients over tokens do not depend on how tokens are divided."""
+    found = []
+    for rows in (len(X), 37):
+        sae = training(family).sae
+        with torch.no_grad():
+            sae.W_dec *= 0.2  # larger activations are better: an L1 penalty has a price
+        monkeypatch.setattr(scales, "rows_at_once", lambda *_, rows=rows: rows)
+        found.append(astuple(measure_units(sae, X, objective, CONFIG.window)))
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+    if objective == "l1":
+        assert found[0][-1] > 1e-3
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_budget_changes_nothing_but_rounding(family):
     origin = world_teacher(family)
@@ -130,6 +148,10 @@ def test_no_dense_block_is_larger_than_the_budget_allows(monkeypatch):
     first_pass = RSAE.first_pass
     monkeypatch.setattr(
         RSAE, "first_pass", lambda self, x: widest.append(len(x)) or first_pass(self, x)
+    )
+    dense = forward._dense_pre_acts
+    monkeypatch.setattr(
+        forward, "_dense_pre_acts", lambda *given: widest.append(len(given[1])) or dense(*given)
     )
     config = UpgradeConfig(keep="nothing", train=replace(CONFIG, steps=2), calibration_tokens=400)
     with memory_budget(max(2**20, 4 * 6 * origin.d_sae * 37)):

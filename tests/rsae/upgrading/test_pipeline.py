@@ -19,12 +19,14 @@ from tests.rsae.saes import (
 
 import rsae
 from rsae import RSAE, RationalConfig, Teacher, UpgradeConfig
+from rsae.data import Activations
 from rsae.errors import ConfigError, CorruptFileError, LockedError, OutputError, TeacherError
 from rsae.files import RunLock
 from rsae.metrics import match_l0, measure
 from rsae.train import TrainConfig
 from rsae.upgrading import fit_rational, preset, sample_of
 from rsae.upgrading.calibrate import calibrate, with_trainable_thresholds
+from rsae.upgrading.sample import PARTS
 
 CONFIG = UpgradeConfig(
     keep="nothing",
@@ -293,6 +295,17 @@ def test_tensor_iterator_and_sample_are_the_same_activations():
     parts = [sample_of(form) for form in (X, iter(X.split(700)))]
     for name in ("train", "calibration", "heldout"):
         assert torch.equal(getattr(parts[0], name).tensor(), getattr(parts[1], name).tensor())
+
+
+def test_a_sample_of_activations_reads_and_copies_none_of_them():
+    whole = Activations(tuple(X.half().split(70)), "checksum")
+    found, expected = sample_of(whole), sample_of(X.half())
+    for name in PARTS:
+        part = getattr(found, name)
+        assert torch.equal(part.tensor(), getattr(expected, name).tensor())
+        own = {rows.untyped_storage().data_ptr() for rows in part.parts}
+        assert own <= {rows.untyped_storage().data_ptr() for rows in whole.parts}
+    assert len({getattr(found, name).sha256 for name in PARTS}) == 3
 
 
 @given(seeds, st.floats(0.8, 1.25))

@@ -1,5 +1,6 @@
 """A sample of activations, in memory or mapped from shards."""
 
+import hashlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import accumulate, count
@@ -81,6 +82,15 @@ class Activations:
     def d_in(self) -> int:
         """Width of one activation."""
         return self.parts[0].shape[1]
+
+    def part(self, begin: int, stop: int) -> "Activations":
+        """Rows `begin` to `stop`, which are not read or copied for that."""
+        parts, first = [], 0
+        for part in self.parts:
+            parts.append(part[max(0, begin - first) : max(0, stop - first)])
+            first += len(part)
+        checksum = hashlib.sha256(f"{self.sha256} {begin} {stop}".encode()).hexdigest()
+        return Activations(tuple(filter(len, parts)), checksum)
 
     def tensor(self) -> Tensor:
         """All activations as one float32 tensor of shape (n, d_in)."""

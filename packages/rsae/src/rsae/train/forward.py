@@ -14,7 +14,7 @@ from torch import Tensor
 from rsae.sae.model import RSAE
 from rsae.train.sparse_codes import Entries, decode, gather_pre_acts
 
-__all__ = ["Pass", "forward"]
+__all__ = ["Pass", "candidates", "forward"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +72,7 @@ def forward(sae: RSAE, x: Tensor, bandwidth: float, mixed_precision: bool = Fals
     """
     inputs = sae.process_sae_in(x)
     with torch.no_grad():
-        h = _dense_pre_acts(sae, inputs, mixed_precision)
-        entries, values = _candidates(sae, h, bandwidth)
+        entries, values = candidates(sae, inputs, bandwidth, mixed_precision)
     pre_acts = gather_pre_acts(inputs, sae.W_enc, sae.b_enc, values, entries)
     threshold = sae.threshold.index_select(0, entries.cols)
     scale = sae.feature_scale.index_select(0, entries.cols)
@@ -98,8 +97,18 @@ def _dense_pre_acts(sae: RSAE, inputs: Tensor, mixed_precision: bool) -> Tensor:
     return product.to(sae.dtype) + sae.b_enc
 
 
-def _candidates(sae: RSAE, h: Tensor, bandwidth: float) -> tuple[Entries, Tensor]:
-    """Entries in the support or within the estimator's kernel, with their h."""
+def candidates(
+    sae: RSAE, inputs: Tensor, bandwidth: float, mixed_precision: bool = False
+) -> tuple[Entries, Tensor]:
+    """Entries in the support or within the estimator's kernel, with their pre-activations h.
+
+    Args:
+        sae: The RSAE.
+        inputs: Normalised activations, (n, d_in).
+        bandwidth: Width of the kernel; infinity takes every positive pre-activation.
+        mixed_precision: Whether the dense product is in bfloat16.
+    """
+    h = _dense_pre_acts(sae, inputs, mixed_precision)
     reach = (sae.threshold - bandwidth / 2).clamp(min=0)
     if sae.cfg.support == "threshold":
         return Entries.above(h, reach)

@@ -5,18 +5,21 @@ Shapes: n tokens, d_in, d_sae features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor
 
+from rsae.memory import rows_at_once
 from rsae.sae.model import RSAE
-from rsae.train.forward import Pass, forward
+from rsae.train.forward import candidates, forward
 from rsae.train.losses import Penalty, mse, penalty
 
 __all__ = ["Units", "measure_units"]
 
 _SMALL = 1e-6
+_CHUNK = 1024  # tokens whose dense pre-activations are held at once
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Units:
 
 
 def measure_units(sae: RSAE, x: Tensor, name: Penalty, window: float) -> Units:
-    """Measure on (n, d_in) activations, a few thousand tokens.
+    """Measure on (n, d_in) activations, a few thousand tokens, some of them at once.
 
     Args:
         sae: The RSAE before training.
@@ -53,39 +56,79 @@ def measure_units(sae: RSAE, x: Tensor, name: Penalty, window: float) -> Units:
     """
     variance = (x - x.mean(dim=0)).square().sum(dim=-1).mean().item()
     bandwidth = _bandwidth(sae, x, window) if sae.threshold.requires_grad else 0.0
-    step = forward(sae, x, bandwidth)
-    error, cost = mse(step, x) / variance, penalty(name, step, sae)
-    with torch.no_grad():
-        active = step.pre_acts[step.support > 0]
-        activation = active.square().mean().sqrt().item() if len(active) else 1.0
-    scale = max(cost.item(), _SMALL)
-    if name == "l0":
-        weight = _price_at_thresholds(sae, step, bandwidth) * scale / variance
-    else:
-        weight = _balance(sae, error, cost / scale) if name == "l1" else 0.0
+    total = _Sums()
+    for rows in _chunks(sae, x):
+        total += _sums(sae, rows, name, bandwidth)
+    activation = math.sqrt(total.squares / total.active) if total.active else 1.0
+    scale = max(total.cost / len(x), _SMALL)
+    weight = 0.0
+    if name == "l0" and total.near:
+        weight = total.sizes / total.near * scale / variance
+    elif name == "l1":
+        price = total.price / len(x) / scale
+        weight = -total.gain / len(x) / variance / max(price, _SMALL)
     return Units(variance, scale, activation, bandwidth, max(weight, _SMALL))
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over tokens.
+
+    Attributes:
+        cost: The penalty.
+        active, squares: Number of active entries, and their squared pre-activations.
+        near, sizes: Number of active entries within the kernel, and |z_j W_dec_j|^2 there.
+        gain, price: Gradient of squared error and penalty for a common shift of the encoder's
+            biases; for L1 only.
+    """
+
+    cost: float = 0.0
+    active: int = 0
+    squares: float = 0.0
+    near: int = 0
+    sizes: float = 0.0
+    gain: float = 0.0
+    price: float = 0.0
+
+    def __add__(self, other: _Sums) -> _Sums:
+        both = zip(astuple(self), astuple(other), strict=True)
+        return _Sums(*(a + b for a, b in both))
+
+
+def _sums(sae: RSAE, x: Tensor, name: Penalty, bandwidth: float) -> _Sums:
+    with torch.set_grad_enabled(name == "l1"):
+        step = forward(sae, x, bandwidth)
+        cost = penalty(name, step, sae) * len(x)
+        gain = _shift(sae, mse(step, x) * len(x)) if name == "l1" else 0.0
+        price = _shift(sae, cost) if name == "l1" else 0.0
+    with torch.no_grad():
+        cols, support = step.entries.cols, step.support > 0
+        near = support & (step.pre_acts - sae.threshold[cols] < bandwidth / 2)
+        sizes = step.codes[near].square() * sae.W_dec.square().sum(dim=1)[cols[near]]
+        active = step.pre_acts[support]
+        squares = active.square().sum().item()
+        return _Sums(cost.item(), len(active), squares, len(sizes), sizes.sum().item(), gain, price)
+
+
+def _shift(sae: RSAE, value: Tensor) -> float:
+    """Derivative of a value for a common shift of the encoder's biases."""
+    (gradient,) = torch.autograd.grad(value, sae.b_enc, retain_graph=True)
+    return gradient.sum().item()
+
+
 @torch.no_grad()
-def _price_at_thresholds(sae: RSAE, step: Pass, bandwidth: float) -> float:
-    """Mean of |z_j W_dec_j|^2 over active features within the kernel."""
-    cols = step.entries.cols
-    near = (step.support > 0) & (step.pre_acts - sae.threshold[cols] < bandwidth / 2)
-    sizes = step.codes[near].square() * sae.W_dec.square().sum(dim=1)[cols[near]]
-    return sizes.mean().item() if len(sizes) else 0.0
-
-
 def _bandwidth(sae: RSAE, x: Tensor, window: float) -> float:
     """Twice the distance from the thresholds within which `window` * L0 positive entries lie."""
-    with torch.no_grad():
-        step: Pass = forward(sae, x, float("inf"))
-        distance = (step.pre_acts - sae.threshold[step.entries.cols]).abs()
-        count = int(window * step.support.sum().item())
-        nearest = distance.kthvalue(max(1, min(count, len(distance)))).values
-    return 2 * nearest.item()
+    active = sum(int(forward(sae, rows, 0.0).support.sum()) for rows in _chunks(sae, x))
+    count = max(1, int(window * active))
+    # Of each chunk only what can still be among the nearest of all.
+    nearest = x.new_empty(0)
+    for rows in _chunks(sae, x):
+        entries, h = candidates(sae, sae.process_sae_in(rows), float("inf"))
+        distance = torch.cat([nearest, (h - sae.threshold[entries.cols]).abs()])
+        nearest = distance.topk(min(count, len(distance)), largest=False).values
+    return 2 * nearest.max().item()
 
 
-def _balance(sae: RSAE, error: Tensor, cost: Tensor) -> float:
-    (gain,) = torch.autograd.grad(error, sae.b_enc, retain_graph=True)
-    (price,) = torch.autograd.grad(cost, sae.b_enc)
-    return -gain.sum().item() / max(price.sum().item(), _SMALL)
+def _chunks(sae: RSAE, x: Tensor) -> tuple[Tensor, ...]:
+    return x.split(rows_at_once(sae.cfg.d_sae, _CHUNK))

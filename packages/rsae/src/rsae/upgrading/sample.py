@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,13 @@ def sample_of(
     """
     if isinstance(activations, ActivationStore):
         return Sample(*(activations.split(name, hook_name) for name in PARTS))
-    x = activations.tensor() if isinstance(activations, Activations) else _rows(activations)
-    if len(x) < 100:
-        raise ConfigError(f"{len(x)} activations are too few to split; give 100 at the very least")
-    tenth = len(x) // 10
-    parts = x.split([len(x) - 2 * tenth, tenth, tenth])
-    return Sample(*map(Activations.from_tensor, parts))
+    if not isinstance(activations, Activations):
+        activations = Activations.from_tensor(_rows(activations))
+    n = activations.n_tokens
+    if n < 100:
+        raise ConfigError(f"{n} activations are too few to split; give 100 at the very least")
+    ends = (0, n - 2 * (n // 10), n - n // 10, n)
+    return Sample(*(activations.part(*between) for between in pairwise(ends)))
 
 
 def _rows(activations: Array | Iterable[Array]) -> Tensor:
