@@ -119,6 +119,48 @@ def test_a_start_is_carried_to_other_ends(degree, ends):
     assert warm.error == pytest.approx(remez.fit(fn, degree, ends).error, rel=2e-3)
 
 
+@pytest.mark.parametrize("degree", [(5, 4), (6, 5), (7, 6)])
+def test_a_start_is_completed_by_symmetry(degree):
+    """The error of an odd function alternates once more than a best one must.
+
+    The end that a solution leaves out is an alternation point of the neighbour, too.
+    """
+    start = remez.fit(lambda x: np.arctan(4 * x), degree)
+    assert start.reference.size == sum(degree) + 2 - start.defect
+    warm = remez.fit(lambda x: np.arctan(3.95 * x), degree, start=start)
+    assert warm.method == "warm start"
+    assert warm.iterations <= 2
+
+
+@pytest.mark.parametrize(
+    ("fn", "degree"),
+    [
+        (lambda x: x / (1 + np.exp(-4 * x)), (7, 5)),  # x/2 and an even function
+        (lambda x: np.sin(3 * x), (6, 5)),
+        (lambda x: np.exp(-4 * x * x) + x, (5, 3)),
+        (lambda x: np.tanh(3 * x), (4, 3)),
+    ],
+)
+@pytest.mark.parametrize("ends", [(-0.994, 0.999), (-0.998, 0.985), (-1.01, 1.001), (-1, 1)])
+def test_a_degenerate_start_serves_a_domain_that_is_not_symmetric(fn, degree, ends):
+    """The best one on the larger symmetric part, and a pole beside its zero near the other end.
+
+    Where the ends are symmetric the neighbour is degenerate as well.
+    """
+    start = remez.fit(fn, degree)
+    assert start.defect == 1
+    warm = remez.fit(lambda x: fn(0.99 * x), degree, ends, start=start)
+    assert warm.method == "warm start"
+    assert warm.defect == (1 if ends == (-1, 1) else 0)
+    assert warm.iterations <= 3
+    largest = max(-ends[0], ends[1])
+    inner, outer = (
+        remez.fit(lambda x: fn(0.99 * x), degree, (-half, half)).error
+        for half in (min(-ends[0], ends[1]), largest)
+    )
+    assert inner * (1 - 1e-3) <= warm.error <= outer * (1 + 1e-3)
+
+
 @pytest.mark.parametrize("n", [3, 5, 7])
 def test_agrees_with_brasil(n):
     """C. Hofreither, Numer. Algorithms 88 (2021): an independent program."""

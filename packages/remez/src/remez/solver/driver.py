@@ -24,7 +24,7 @@ from remez.solver.sign_patterns import CLOSE, Search, like, patterns
 from remez.solver.starts.aaa_lawson import lawson_references
 from remez.solver.starts.closed_form import zero, zolotarev
 from remez.solver.starts.references import Densities, base_grid, dense_grid
-from remez.solver.starts.resampling import carried, warm
+from remez.solver.starts.resampling import carried, completed, warm, with_end
 from remez.solver.survey import Survey, survey
 from remez.solver.zeros import Division, divide
 from remez.verification.judge import judge
@@ -133,16 +133,9 @@ def _chain(
     The caller adds to ``marks`` the places at which the outcomes so far were rejected.
     """
     if start is not None:
-        reduced = reduce(problem, target, Survey(np.array([start.rational.focus])))
         soon = replace(options, tolerance=LEVEL)
-        where = np.asarray(start.reference, float)
-        where = carried(where, start.domain, problem.domain, start.rational.focus)
-        lower = start.defect if start.degree == problem.degree else 0
-        reduced = like(reduced, start.rational)
-        for small in (reduced.lowered(lower) if lower else None, reduced):
-            near = None if small is None else warm(small, where)
-            if small is not None and near is not None:
-                yield small, exchange(small, [near], base_grid(small), soon), "warm start"
+        for small, near in _warm(problem, target, start):
+            yield small, exchange(small, near, base_grid(small), soon), "warm start"
     reduced = reduce(problem, target)
     grid = base_grid(reduced)
     if not (grid.w > np.finfo(float).tiny).any():
@@ -182,6 +175,27 @@ def _chain(
         if small.degree == reduced.degree and state is not None and not state.nearly:
             again = ascend(reduced, [state.reference.u], seen, options)
             yield reduced, again, "differential correction"
+
+
+def _warm(
+    problem: Problem, target: Target, start: Solution
+) -> Iterator[tuple[Reduced, list[np.ndarray]]]:
+    """Yield reduced problems, each with the references that a former solution suggests."""
+    reduced = reduce(problem, target, Survey(np.array([start.rational.focus])))
+    reduced = like(reduced, start.rational)
+    former = completed(np.asarray(start.reference, float), start.domain)
+    places = carried(former, start.domain, problem.domain, start.rational.focus)
+    tried = [(reduced, places)]
+    lower = start.defect if start.degree == problem.degree else 0
+    small = reduced.lowered(lower) if lower else None
+    if small is not None:
+        tried.insert(0, (small, places))
+    if lower == 1:
+        tried[:0] = [(reduced, one) for one in with_end(former, start.domain, problem.domain)]
+    for one, points in tried:
+        near = warm(one, points)
+        if near:
+            yield one, near
 
 
 def _compared(

@@ -93,9 +93,8 @@ class Search:
     def outcomes(self, former: np.ndarray) -> Iterator[Outcome]:
         """Yield the outcomes of exchanges from several starts until the pattern is excluded."""
         reduced, grid, options = self.reduced, base_grid(self.reduced), self.options
-        near = warm(reduced, former)
         usual = list(Densities.of(reduced, grid).references(reduced))
-        for starts in (usual, [] if near is None else [near]):
+        for starts in (usual, warm(reduced, former)):
             if starts and not self.excluded:
                 outcome = exchange(reduced, starts, grid, options)
                 if outcome.state is not None and outcome.state.extrema.sound:

@@ -7,7 +7,10 @@ import numpy as np
 from remez.domain import Domain
 from remez.solver.problem_reduction import Reduced
 
-__all__ = ["resample", "warm"]
+__all__ = ["carried", "completed", "resample", "warm", "with_end"]
+
+CLOSE = 0.01  # of the smallest distance, by which mirrored alternation points may differ
+FEW = 2  # largest number of points of a former reference that are left out
 
 
 def resample(reduced: Reduced, old: np.ndarray) -> np.ndarray:
@@ -128,12 +131,57 @@ def carried(reference: np.ndarray, old: Domain, new: Domain, focus: float) -> np
     return np.asarray(np.interp(reference, knots, places))
 
 
-def warm(reduced: Reduced, reference: np.ndarray) -> np.ndarray | None:
-    """The reference of a former fit, in u, resampled if its size is another; None if no use."""
+def completed(reference: np.ndarray, domain: Domain) -> np.ndarray:
+    """The reference with one end more, if only that is missing to its mirror symmetry.
+
+    An even or odd error alternates once more than is necessary, and a solution has no more
+    alternation points than that.
+    """
+    if reference.size < 3 or not domain.is_finite:
+        return reference
+    mirrored = sum(domain.hull) - reference[::-1]
+    close = CLOSE * np.diff(reference).min()
+    if (np.abs(reference[1:] - mirrored[:-1]) <= close).all():
+        return np.append(reference, mirrored[-1])
+    if (np.abs(reference[:-1] - mirrored[1:]) <= close).all():
+        return np.append(mirrored[0], reference)
+    return reference
+
+
+def with_end(reference: np.ndarray, old: Domain, new: Domain) -> list[np.ndarray]:
+    """The next reference up from a degenerate one, if the new interval extends one side further.
+
+    The middle is that of the former interval. A degenerate best approximation, such as that of an
+    even or odd function, is still nearly the best one on the largest interval about it. The rest is
+    left to a pole and a zero that are close to each other and to the end: the error has one
+    extremum more, about halfway between the end of the symmetric interval and the end.
+    """
+    if max(len(old.intervals), len(new.intervals)) > 1 or not (old.is_finite and new.is_finite):
+        return []
+    (a, b), (low, high) = old.hull, new.hull
+    middle = 0.5 * a + 0.5 * b
+    reach = min(high - middle, middle - low)
+    if reach <= 0 or new.is_symmetric(middle):
+        return []
+    points = middle + (reference - middle) * (reach / (0.5 * b - 0.5 * a))
+    if high - middle > reach:
+        return [np.concatenate([points[:-1], [0.5 * points[-1] + 0.5 * high, high]])]
+    return [np.concatenate([[low, 0.5 * points[0] + 0.5 * low], points[1:]])]
+
+
+def warm(reduced: Reduced, reference: np.ndarray) -> list[np.ndarray]:
+    """References in u from the points of a former fit: these, or resampled to the right number.
+
+    Of one or two points too many, those at the ends are left out, in every possible way.
+    """
     low, high = reduced.problem.domain.hull
+    u = np.sort(reduced.u(np.clip(reference, low, high)))
     if reduced.parity is not None:  # the mirrored points are the same to rounding only
-        reference = reference[reference >= reduced.origin]
-    u = np.unique(reduced.u(np.clip(reference, low, high)))
+        u = u[(u.size - 1) % 2 :: 2]
+    u = np.unique(u)
+    excess = u.size - reduced.size
     if u.size < 2:
-        return None
-    return u if u.size == reduced.size else resample(reduced, u)
+        return []
+    if 0 <= excess <= FEW:
+        return [u[k : k + reduced.size] for k in range(excess + 1)]
+    return [resample(reduced, u)]
