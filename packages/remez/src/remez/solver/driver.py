@@ -94,6 +94,7 @@ def accepted(
     chain: Iterable[Candidate],
     division: Division | None = None,
     marks: list[float] | None = None,
+    below: float = np.inf,
 ) -> list[Solution]:
     """Yield solutions up to the first accepted one.
 
@@ -101,7 +102,8 @@ def accepted(
     ``division`` by the zeros of fn is given, the divided problem is solved.
 
     Verification costs as much as several exchange steps. Therefore outcomes that are not nearly
-    level are verified only if all starts have failed. Where the judge finds the largest error of a
+    level are verified only if all starts have failed, and if the error that the exchange saw is
+    ``below`` that of a known solution. Where the judge finds the largest error of a
     rejected outcome is added to ``marks``, because fn may have a narrow feature there.
     """
     found: list[Solution] = []
@@ -116,7 +118,7 @@ def accepted(
                     return found
                 if marks is not None:
                     marks.append(worst)
-            elif one.state is not None:
+            elif one.state is not None and small.height * one.state.extrema.largest < below:
                 waiting.append(candidate)
     return found + [_judged(problem, target, division, *candidate)[0] for candidate in waiting]
 
@@ -225,7 +227,8 @@ def _compared(
         search = Search(reduced, below, options)
         outcomes = search.outcomes(best.reference)
         chain = ((reduced, one, "another pattern") for one in outcomes)
-        rivals = accepted(problem, target, chain, division)
+        known = best.error if best.converged else np.inf
+        rivals = accepted(problem, target, chain, division, below=known)
         rival = next((one for one in rivals if one.converged), None)
         if rival is not None and (not best.converged or rival.error < (1 - CLOSE) * best.error):
             best = rival

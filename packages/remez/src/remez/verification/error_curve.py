@@ -21,6 +21,7 @@ __all__ = ["AGREE", "EPS", "ROUNDING", "Curve", "alternation", "count_of", "refi
 EPS = float(np.finfo(float).eps)
 AGREE = 1e-3  # relative difference allowed between the upper and lower bound
 ROUNDING = 64  # tolerated rounding error of fn and r, in units of eps |f|
+UNAVOIDABLE = 4  # rounding error of any fn and r, in units of eps |f|
 UNDERFLOW = 1e-290  # smaller numbers lose relative accuracy
 PROMISE = 1e-6  # smallest relative increase of the maximum for which points are added
 UNDERFLOWS = 1e-150  # x * x underflows for smaller x, so that a NaN of fn there is ignored
@@ -135,13 +136,16 @@ def _resolve(
 
     A continuous error is resolved after a few halvings. At a jump, and where fn has an infinite
     slope, halving ends at neighbouring floats; noise is detected by the growing number of points.
+    A change of `UNAVOIDABLE` rounding errors is left alone: halving would follow it to the end.
     """
     limit = 40 * (sum(problem.degree) + 10) + curve.x.size
     steep: set[float] = set()
     for _ in range(70):
         low, high = curve.x[:-1], curve.x[1:]
         level = 0.5 * np.abs(curve.e).max()
-        rough = np.abs(np.diff(curve.e)) > level
+        size = np.abs(curve.f)
+        rounding = UNAVOIDABLE * EPS * np.maximum(size[:-1], size[1:])
+        rough = np.abs(np.diff(curve.e)) > np.maximum(level, rounding)
         if not rough.any():
             return curve, None
         middle = _middle(low, high)
