@@ -330,13 +330,13 @@ def _quotient_and_far(
     ``excess``. For m < n the same is true of ``sum_k w_k v_k/(u - z_k)`` and -excess.
     """
     r, sign = quotient(u, nodes, values, weights)
-    if excess == 0:
+    two_sided = nodes[0] * nodes[-1] < 0
+    if excess == 0 or (excess > 0 and two_sided):
         return r, sign
     far = np.abs(u) > np.abs(nodes).max()
     if not far.any():
         return r, sign
     order, size = abs(excess), np.median(np.abs(nodes))
-    two_sided = nodes[0] * nodes[-1] < 0
     a = -np.sign(nodes[0] + nodes[-1]) * size
 
     def g(z: np.ndarray) -> np.ndarray:
@@ -350,7 +350,7 @@ def _quotient_and_far(
         if excess < 0:
             r[far], sign[far] = quotient(u[far], nodes, values * g(nodes), weights)
             r[far] /= g(u[far])
-        elif not two_sided:
+        else:
             factor = g(u[far])
             r[far], sign[far] = quotient(u[far], nodes, values / g(nodes), weights * g(nodes))
             r[far] *= factor

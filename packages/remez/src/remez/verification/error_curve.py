@@ -110,9 +110,12 @@ def _straightened(
             at = at[sharp[at - 1] > 0]
         if not at.size:
             break
-        middle = np.unique(_middle(curve.x[np.append(at - 1, at)], curve.x[np.append(at, at + 1)]))
-        fresh = middle[(np.abs(middle) > TINY[0]) & problem.domain.contains(middle)]
-        fresh = fresh[~np.isin(fresh, curve.x)]
+        beside = np.zeros(curve.x.size - 1, bool)
+        beside[at - 1] = beside[at] = True
+        low, high = curve.x[:-1][beside], curve.x[1:][beside]
+        middle = _middle(low, high)
+        inside = (low < middle) & (middle < high) & problem.domain.contains(middle)
+        fresh = middle[inside & (np.abs(middle) > TINY[0])]
         if not fresh.size or not np.isfinite(top):
             break
         curve = curve.merge(sampled(problem, rational, target, fresh))
@@ -143,9 +146,11 @@ def _resolve(
     for _ in range(70):
         low, high = curve.x[:-1], curve.x[1:]
         level = 0.5 * np.abs(curve.e).max()
-        size = np.abs(curve.f)
-        rounding = UNAVOIDABLE * EPS * np.maximum(size[:-1], size[1:])
-        rough = np.abs(np.diff(curve.e)) > np.maximum(level, rounding)
+        change = np.abs(np.diff(curve.e))
+        rough = change > level
+        if rough.any():
+            size = np.abs(curve.f)
+            rough &= change > UNAVOIDABLE * EPS * np.maximum(size[:-1], size[1:])
         if not rough.any():
             return curve, None
         middle = _middle(low, high)
