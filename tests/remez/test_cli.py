@@ -1,5 +1,6 @@
 """The command line: data on standard output, one line on standard error, exit codes."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def test_errors_are_one_line_and_an_exit_code(capsys, arguments, word, expected)
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (expected, "")
     assert err.count("\n") == 1
-    assert err.startswith("remez: ")
+    assert err.startswith("remez: error: ")
     assert word in err
 
 
@@ -160,3 +161,24 @@ def test_hostile_expressions_are_never_executed(capsys, tmp_path, text):
 def test_debug_shows_where_an_error_arises():
     with pytest.raises(remez.RemezError):
         main(["fit", "foo(x)", "--degree", "1", "1", "--debug"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["fit", "exp(x)", "--degree=--"],
+        ["fit", "exp(x)", "--degree", "x" * 10_000, "2"],
+        ["fit", "exp(x)", "--precision", "9" * 10_000],
+        ["fit", "exp(x)\x1b[2J\u202e", "--degree", "2", "2"],
+        ["fit", "exp(x)", "--degree", "2", "2", "--domain", "\x1b[2J", "1"],
+        ["x\x1b[2J"],
+        ["verify", "/nowhere/\x1b[2J"],
+    ],
+)
+def test_whatever_an_option_holds_the_error_is_one_short_printable_line(capsys, words):
+    with contextlib.suppress(SystemExit):
+        assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert len(line) <= 600
+    assert "error: " in line

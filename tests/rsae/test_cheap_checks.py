@@ -33,6 +33,8 @@ WRONG = {
         "--out",
         "s",
     ],
+    "an empty name of a data set": ["upgrade", "demo:relu", "--dataset", ""],
+    "no name of a data set": ["upgrade", "demo:relu", "--dataset", "x/../y"],
     "no model": ["upgrade", "demo:relu", "--model", "/nowhere/model"],
     "a missing SAE": ["eval", "/nowhere/sae"],
     "no context": ["eval", "demo:relu", "--context-size", "3"],

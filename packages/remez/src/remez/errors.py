@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "ExpressionError",
     "RemezError",
     "TargetError",
+    "one_line",
+    "printable",
     "shown",
 ]
 
@@ -29,16 +32,49 @@ def shown(value: Any) -> str:
 
 
 _LONGEST = 600  # most characters of a message: a few lines of a terminal
+_NOT_PRINTED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's control and format characters, line ends
+_PRINTED = "\n\t\u200c\u200d"  # the last two join letters of Persian, of Hindi, and emoji
+
+
+def printable(text: str) -> str:
+    """The text with escapes for the characters that a terminal or a page would obey.
+
+    These are control characters, which move the cursor or set a window's title, marks that turn
+    the direction of writing, halves of surrogate pairs and line separators.
+
+    Example:
+        >>> print(printable("a" + chr(27) + "[2J" + chr(0x202E) + "b"))
+        a\\x1b[2J\\u202eb
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _NOT_PRINTED and character not in _PRINTED
+        else character
+        for character in text
+    )
+
+
+def one_line(message: str) -> str:
+    """A message on one printable line of at most about 600 characters.
+
+    It may quote a damaged file, an option or another library's error. Its end, which says what to
+    do next, is kept.
+
+    Example:
+        >>> one_line("cannot read a\\nb")
+        'cannot read a b'
+    """
+    line = printable(" ".join(message.splitlines()))
+    return line if len(line) <= _LONGEST else f"{line[:400]} … {line[-190:]}"
 
 
 class RemezError(Exception):
     """Base class of all errors of this package; the message is a single line."""
 
     def __str__(self) -> str:
-        # A message may quote long values of a damaged file. Keep its end, the next step.
-        text = " ".join(super().__str__().splitlines())
-        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-        return text if len(text) <= _LONGEST else f"{text[:400]} … {text[-190:]}"
+        return one_line(super().__str__())
 
 
 class CodeError(RemezError, ValueError):

@@ -1,7 +1,8 @@
 """What can go wrong for a user, one class per kind of cause."""
 
 import reprlib
-import unicodedata
+
+from remez.errors import one_line, printable
 
 __all__ = [
     "ConfigError",
@@ -20,44 +21,15 @@ __all__ = [
     "quoted",
 ]
 
-_LONGEST = 600  # characters of a message: a few lines of a terminal
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
-
-
-_NOT_PRINTED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's control and format characters, line ends
-_PRINTED = "\n\t\u200c\u200d"  # the last two join letters of Persian, of Hindi, and emoji
-
-
-def printable(text: str) -> str:
-    """The text with escapes for the characters that a terminal or a page would obey.
-
-    These are control characters, which move the cursor or set a window's title, marks that turn
-    the direction of writing, halves of surrogate pairs and line separators.
-
-    Example:
-        >>> print(printable("a" + chr(27) + "[2J" + chr(0x202E) + "b"))
-        a\\x1b[2J\\u202eb
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in _NOT_PRINTED and character not in _PRINTED
-        else character
-        for character in text
-    )
 
 
 class RsaeError(Exception):
     """Base of every error a user can cause; its message is one line: the cause, then what to do."""
 
     def __str__(self) -> str:
-        # What a message quotes (a name in a damaged file, another library's error) may hold line
-        # breaks, control characters, half a surrogate pair, or a hundred thousand characters. The
-        # next step ends it.
-        line = printable(" ".join(super().__str__().splitlines()))
-        return line if len(line) <= _LONGEST else f"{line[:400]} … {line[-190:]}"
+        return one_line(super().__str__())
 
 
 def quoted(value: object) -> str:

