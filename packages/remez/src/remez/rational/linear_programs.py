@@ -23,13 +23,16 @@ __all__ = ["Iterate", "Step", "Stuck", "improve", "orthonormal"]
 RESOLVED = 1e-14  # of max |w f|: smaller errors are rounding
 INDEPENDENT = 1e-14  # relative size below which a direction of the coefficients is dependent
 SHARE = 0.1  # of the error: change of r below which a direction counts as one of q alone
-# limits of the simplex method, which may cycle at such tolerances
+# limits of the simplex method, which may cycle at such tolerances; none is on the clock, so that
+# the result does not depend on what else the machine does
 LIMITS: Any = {
     "primal_feasibility_tolerance": 1e-10,
     "dual_feasibility_tolerance": 1e-10,
     "maxiter": 5000,
-    "time_limit": 1.0,
 }
+WORK = 3e8  # iterations times entries of the matrix: about a second
+ROUNDS = 40  # largest number of times that rows are added
+VIOLATED = 1e-9  # excess of a row, of largest entry 1, from which it is added
 SOLVED, LIMIT = 0, 1  # statuses of scipy.optimize.linprog
 # the interior-point method where the simplex method fails
 METHODS: tuple[Any, ...] = ("highs", "highs-ipm")
@@ -93,8 +96,6 @@ def improve(
     Raises:
         Stuck: The simplex method reached its limits.
     """
-    from scipy.optimize import linprog
-
     counts = w > 0
     if bound < RESOLVED * np.abs(w * f).max():
         return None
@@ -112,34 +113,95 @@ def improve(
     right = np.zeros(len(matrix))
     right[-len(of_q) :] = 2.0
     scale = np.abs(matrix).max(1)
-    cost = np.zeros(matrix.shape[1])
-    cost[-1] = 1.0
-    for method in METHODS:
-        found = linprog(
-            cost,
-            A_ub=matrix / scale[:, None],
-            b_ub=right / scale,
-            bounds=[(None, None)] * (matrix.shape[1] - 1) + [(-1, None)],
-            method=method,
-            options=LIMITS,
-        )
-        if found.status in (SOLVED, LIMIT):
-            break
-    if found.status == LIMIT:
-        raise Stuck
-    if found.x is None or found.status != SOLVED:
+    rows = _first_rows((w * now.error)[counts], len(outer), len(of_q), matrix.shape[1])
+    solution = _minimise(matrix / scale[:, None], right / scale, rows)
+    if solution is None:
         return None
-    growth = of_q @ found.x[:-1]
+    x, multipliers = solution[0], solution[1] / scale
+    growth = of_q @ x[:-1]
     with np.errstate(all="ignore"):
-        error = now.error - (of_p @ found.x[:-1]) / growth
-    q = now.q * growth
-    iterate = Iterate(np.where(counts, error, 0.0), q / np.abs(q).max())
+        error = now.error - (of_p @ x[:-1]) / growth
+        q = now.q * growth
+        iterate = Iterate(np.where(counts, error, 0.0), q / np.abs(q).max())
     above, below = np.zeros(u.size), np.zeros(u.size)
     size = len(inner)
-    multipliers = -found.ineqlin.marginals / scale
     above[counts], below[counts] = multipliers[:size], multipliers[size : 2 * size]
     above[~counts] = multipliers[2 * size : 2 * size + len(outer)]
-    return Step(iterate, float(found.x[-1]), above, below)
+    return Step(iterate, float(x[-1]), above, below)
+
+
+def _first_rows(error: np.ndarray, places: int, limits: int, columns: int) -> np.ndarray:
+    """Rows that may bind: at the extrema of the error, at some other points, and all of q's signs.
+
+    Args:
+        error: The weighted error at the points that count, shape (N,), of which there are rows for
+            either side.
+        places: The number of rows for the sign of q elsewhere.
+        limits: The number of rows for the limit of q.
+        columns: The number of unknowns; as many points are taken at even distances.
+    """
+    lobe = np.concatenate([[0], np.cumsum(np.diff(np.sign(error)) != 0)])
+    order = np.lexsort((-np.abs(error), lobe))
+    extrema = order[np.concatenate([[True], np.diff(lobe[order]) != 0])]
+    points = np.union1d(extrema, np.arange(0, error.size, max(error.size // columns, 1)))
+    last = 2 * error.size + places
+    return np.concatenate([
+        points,
+        error.size + points,
+        np.arange(2 * error.size, last),
+        np.arange(last, last + limits, max(limits // columns, 1)),
+    ])  # fmt: skip
+
+
+def _minimise(
+    matrix: np.ndarray, right: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The x of the least last entry with ``matrix x <= right``, and the rows' multipliers.
+
+    Few of the rows bind, and neighbours are alike. A program of some rows is solved, those that its
+    solution violates most among their neighbours are added, until none is violated.
+
+    Args:
+        matrix: The rows, in groups along the points, of largest entry 1, shape (R, C).
+        right: The right-hand sides, shape (R,).
+        rows: Indices of the rows of the first program.
+
+    Raises:
+        Stuck: The simplex method reached its limits.
+    """
+    from scipy.optimize import linprog
+
+    columns = matrix.shape[1]
+    cost = np.zeros(columns)
+    cost[-1] = 1.0
+    work = 0
+    for _ in range(ROUNDS):
+        for method in METHODS:
+            found = linprog(
+                cost,
+                A_ub=matrix[rows],
+                b_ub=right[rows],
+                bounds=[(None, None)] * (columns - 1) + [(-1, None)],
+                method=method,
+                options=LIMITS,
+            )
+            work += int(found.nit) * rows.size * columns
+            if found.status in (SOLVED, LIMIT):
+                break
+        if found.status == LIMIT or work > WORK:
+            raise Stuck
+        if found.x is None or found.status != SOLVED:
+            return None
+        over = matrix @ found.x - right
+        over[rows] = 0
+        beside = np.concatenate([[0.0], over, [0.0]])
+        worst = (over > VIOLATED) & (over >= beside[:-2]) & (over >= beside[2:])
+        if not worst.any():
+            multipliers = np.zeros(right.size)
+            multipliers[rows] = -found.ineqlin.marginals
+            return found.x, multipliers
+        rows = np.union1d(rows, np.flatnonzero(worst))
+    raise Stuck
 
 
 def _changes(
