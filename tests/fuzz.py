@@ -419,6 +419,7 @@ def main() -> int:
     if args.keep:
         args.keep.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    sys.dont_write_bytecode = True  # a module first imported by a reader is no file of its own
     names = args.reader or list(READERS)
     found = fuzz(60 * args.minutes, args.inputs, args.seed, names, args.keep)
     out = sys.stdout.write

@@ -23,6 +23,7 @@ WRONG = {
     "no tokens": ["upgrade", "demo:relu", "--tokens", "0"],
     "no store": ["upgrade", "demo:relu", "--activations", "/nowhere"],
     "no hook": ["upgrade", "demo:relu", "--hook", "blocks.x.hook"],
+    "no layer at all": ["upgrade", "demo:relu", "--hook", f"blocks.{'9' * 5000}.hook_resid_post"],
     "no such layer": ["upgrade", "demo:relu", "--hook", "blocks.30.hook_resid_post"],
     "no such layer to harvest": [
         "harvest",

@@ -198,3 +198,15 @@ def test_json_is_read_as_written(tmp_path):
     content = {"name": "é", "values": [1, 2.5, None]}
     assert read_json(write_json(tmp_path / "a.json", content)) == content
     assert json.loads((tmp_path / "a.json").read_text()) == content
+
+
+@pytest.mark.parametrize("depth", [101, 900, 100_000])
+@pytest.mark.parametrize("kind", ["[%s]", '{"a": %s}'])
+def test_json_nested_too_deep_to_be_walked_is_refused(tmp_path, depth, kind):
+    before, after = kind.split("%s")
+    path = tmp_path / "deep.json"
+    path.write_text(before * depth + "1" + after * depth)
+    with pytest.raises(CorruptFileError, match="no valid JSON"):
+        read_json(path)
+    path.write_text(before * 99 + "1" + after * 99)
+    read_json(path)

@@ -52,6 +52,7 @@ _PARTIAL = ".partial"
 _PARTIAL_NAME = re.compile(r"\..+\.(\d+)\.partial")
 _CHECKSUM = "rsae_sha256"
 _LARGEST_JSON = 32 * 2**20  # bytes: a hundred times the largest that is written here
+_DEEPEST_JSON = 100  # levels: what this project writes has less than ten
 _LARGEST_HEADER = 16 * 2**20  # bytes of a safetensors header: names of a hundred thousand tensors
 
 _CAUSES = {
@@ -162,11 +163,24 @@ def read_json(path: Path | str) -> Any:
             "restore it or make it again"
         )
     try:
-        return json.loads(source.read_text(encoding="utf-8"))
+        content = json.loads(source.read_text(encoding="utf-8"))
+        _check_depth(content)
+        return content
     except (OSError, ValueError, RecursionError) as error:  # ValueError: UTF-8, JSON, huge integers
         raise CorruptFileError(
             f"{source} is no valid JSON ({error}); restore it or make it again"
         ) from error
+
+
+def _check_depth(content: Any) -> None:
+    """Refuse lists and objects so deep inside one another that what walks them would not end."""
+    level, depth = [content] if isinstance(content, dict | list) else [], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST_JSON:
+            raise ValueError(f"it is nested more than {_DEEPEST_JSON} levels deep")
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [one for values in inner for one in values if isinstance(one, dict | list)]
 
 
 def save_safetensors(

@@ -21,7 +21,7 @@ from remez.errors import one_line
 __all__ = ["CommandLineError", "check"]
 
 _HOOK = re.compile(
-    r"blocks\.\d+\.(hook_(resid_(pre|mid|post)|attn_out|mlp_out)"
+    r"blocks\.\d{1,4}\.(hook_(resid_(pre|mid|post)|attn_out|mlp_out)"
     r"|attn\.hook_z|mlp\.hook_in|ln2\.hook_normalized)"
 )
 _DATASET = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(:\S+)?", re.ASCII)  # OWNER/NAME:SPLIT

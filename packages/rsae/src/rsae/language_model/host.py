@@ -29,7 +29,7 @@ SINK_POSITIONS = 4
 positions 1 to 3 has a residual norm 150 times the median and would be most of a squared error."""
 
 _HOOK = re.compile(
-    r"blocks\.(\d+)\.(hook_resid_pre|hook_resid_mid|hook_resid_post|hook_attn_out|hook_mlp_out"
+    r"blocks\.(\d{1,4})\.(hook_resid_pre|hook_resid_mid|hook_resid_post|hook_attn_out|hook_mlp_out"
     r"|attn\.hook_z|mlp\.hook_in|ln2\.hook_normalized)"
 )
 _Z = ".attn.hook_z"
