@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rsae.tiny_model import save_tiny_model
 
+from rsae.commands import inputs
 from rsae.commands import upgrade as command
 from rsae_cli import main
 from rsae_evals.errors import EvaluationError
@@ -99,10 +100,13 @@ def test_a_sweep_groups_fails_by_row_and_does_only_what_is_missing(world, tmp_pa
     assert "another --keep" in capsys.readouterr().err
 
 
-def test_a_dry_run_writes_nothing(world, tmp_path, capsys):
+def test_a_dry_run_loads_no_model_and_writes_nothing(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(inputs, "load_host", None)
     assert main([*words(world, tmp_path / "out"), "--dry-run", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)
     assert [one["sae"] for one in planned] == ["sae_0", "sae_1", "sae_2", "sae_3"]
+    assert {one["model_parameters"] for one in planned} == {1688}
+    assert all(one["total_seconds"] > 0 and one["peak_memory_gib"] > 0 for one in planned)
     assert not (tmp_path / "out").exists()
 
 

@@ -9,6 +9,7 @@ from sae_lens import SAE
 from safetensors.torch import load_file, save_file
 from tests.rsae.fake_host import HOOKS, FakeHost, write_text
 from tests.rsae.saes import teacher
+from tests.rsae.tiny_model import save_tiny_model
 
 from rsae import RSAE, RationalActivation
 from rsae_cli import main
@@ -85,27 +86,44 @@ def test_a_second_run_needs_resume(world, capsys):
     assert "--resume" in error(capsys)
 
 
-def test_a_dry_run_estimates_and_writes_nothing(world, capsys):
+def test_a_dry_run_estimates_and_writes_nothing(world, capsys, monkeypatch):
     folder, upgrade = world
-    assert upgrade("--dry-run") == 0
+    monkeypatch.setattr(inputs, "load_host", None)  # no weight of a model is read
+    model = ("--model", str(save_tiny_model(folder / "model")))
+    assert upgrade("--dry-run", *model) == 0
     assert "peak_memory_gib" in capsys.readouterr().out
-    assert upgrade("--dry-run", "--json") == 0
+    assert upgrade("--dry-run", "--json", *model, "--device", "cpu", "--dtype", "bfloat16") == 0
     (estimate,) = json.loads(capsys.readouterr().out)
     assert estimate["keep"] == "features"
     assert estimate["trained"] == []
-    assert upgrade("--dry-run", "--keep", "nothing", "--baselines", "--json") == 0
+    assert estimate["seconds"]["train"] == 0
+    assert estimate["model_parameters"] == 1688
+    assert (estimate["device"], estimate["dtype"]) == ("cpu", "bfloat16")
+    assert upgrade("--dry-run", "--keep", "nothing", "--baselines", "--json", *model) == 0
     (estimate,) = json.loads(capsys.readouterr().out)
     assert estimate["trained"] == ["threshold_only", "rational"]
     assert estimate["peak_memory_gib"] > 0
+    assert estimate["total_seconds"] > estimate["seconds"]["train"] > 0
     assert not (folder / "out").exists()
+
+
+def test_a_dry_run_says_what_it_does_not_know(world, capsys, monkeypatch):
+    _, upgrade = world
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert upgrade("--dry-run", "--json", "--model", "some/model") == 0
+    (estimate,) = json.loads(capsys.readouterr().out)
+    assert "some/model" in estimate["not_known"]
+    assert estimate["seconds"]["harvest"] is estimate["total_seconds"] is None
+    assert estimate["seconds"]["refine"] is not None
 
 
 def test_the_estimate_of_memory_has_a_bound_in_the_number_of_tokens(world, capsys):
     """Two blocks of 131,072 tokens are held, of however many."""
-    _, upgrade = world
+    folder, upgrade = world
+    model = ("--model", str(save_tiny_model(folder / "model")))
     peaks = []
     for tokens in ("1000000", "100000000"):
-        assert upgrade("--dry-run", "--json", "--tokens", tokens) == 0
+        assert upgrade("--dry-run", "--json", "--tokens", tokens, *model) == 0
         (estimate,) = json.loads(capsys.readouterr().out)
         peaks.append(estimate["peak_memory_gib"])
     assert peaks[0] == peaks[1]

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from rsae.commands.activations import (
-    TRAIN_TOKENS,
     Source,
     open_dataset,
     sources_of,
     splits_of,
 )
+from rsae.commands.dry_run import DryRun
 from rsae.commands.inputs import context_of, find_hook, find_host
 from rsae.commands.upgrade import job_of, upgrade_jobs
 from rsae.devices import resolve_device
@@ -30,7 +30,6 @@ from rsae.files import make_folder, public_name, write_json
 from rsae.language_model.host import Host
 from rsae.language_model.names import model_of
 from rsae.terminal import Console
-from rsae.upgrading.estimate import estimate
 from rsae_evals.sweep.members import Member
 
 __all__ = ["Group", "Placed", "SweepPlan", "is_finished", "plan_of", "run_group", "write_failure"]
@@ -83,7 +82,7 @@ class SweepPlan:
 
     Attributes:
         groups: The members that can be upgraded.
-        estimates: By member, time and memory of its upgrade.
+        estimates: By member, time and memory of its upgrade alone; for `--dry-run` only.
         failures: By member, why it cannot be.
     """
 
@@ -95,7 +94,9 @@ class SweepPlan:
 def plan_of(members: Iterable[Member], args: argparse.Namespace, out: Path) -> SweepPlan:
     """Group the members that are not finished, by what their files say of their language model."""
     found: dict[tuple[Any, ...], list[Placed]] = {}
-    estimates, failures = {}, {}
+    estimates: dict[str, dict[str, Any]] = {}
+    failures: dict[str, Exception] = {}
+    dry = DryRun(args) if args.dry_run else None
     for member in members:
         if is_finished(out / member.name):
             continue
@@ -105,7 +106,8 @@ def plan_of(members: Iterable[Member], args: argparse.Namespace, out: Path) -> S
             hook = find_hook(args.hook, metadata, member.source)
             tokens = job.config.train.steps * job.config.train.batch_size
             key = (args.model or model_of(metadata), metadata.get("context_size"), job.teacher.d_in)
-            estimates[member.name] = estimate(job.teacher, job.config, args.tokens or TRAIN_TOKENS)
+            if dry is not None:
+                estimates[member.name] = dry.estimate(job.teacher, job.config)
         except Exception as error:  # noqa: BLE001 - one SAE must not end the sweep
             failures[member.name] = error
             continue

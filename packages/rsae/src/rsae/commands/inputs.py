@@ -15,9 +15,18 @@ from rsae.errors import HookError, StoreError, TeacherError
 from rsae.language_model.host import SINK_POSITIONS, Host, hook_width, load_host
 from rsae.language_model.names import advice_on_models, model_of
 
-__all__ = ["context_of", "find_hook", "find_host", "open_store", "say_device", "with_place"]
+__all__ = [
+    "CONTEXT",
+    "context_of",
+    "find_hook",
+    "find_host",
+    "open_store",
+    "say_device",
+    "with_place",
+]
 
-_CONTEXT = 128  # tokens of a sequence for an SAE whose metadata do not give a context size
+CONTEXT = 128
+"""Tokens of a sequence for an SAE whose metadata do not give a context size."""
 
 
 def find_hook(given: str | None, metadata: Mapping[str, Any], source: str) -> str:
@@ -84,7 +93,7 @@ def context_of(metadata: Mapping[str, Any], host: Host, source: str) -> int:
     longest = getattr(host, "max_context_size", None)  # stand-ins of a model need not say
     context = metadata.get("context_size")
     if context is None:
-        return _CONTEXT if longest is None else min(_CONTEXT, longest)
+        return CONTEXT if longest is None else min(CONTEXT, longest)
     if context <= SINK_POSITIONS:
         raise TeacherError(
             f"{source} says that its context_size is {context}, of which the first "

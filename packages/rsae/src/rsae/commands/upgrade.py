@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from rsae.commands.activations import TRAIN_TOKENS, Source, open_dataset, source_of
+from rsae.commands.activations import Source, open_dataset, source_of
+from rsae.commands.dry_run import DryRun
 from rsae.commands.inputs import find_hook, find_host, say_device, with_place
 from rsae.commands.output import show
 from rsae.commands.report import write_report
@@ -27,7 +28,7 @@ from rsae.train.loop import follow
 from rsae.train.parallel import processes
 from rsae.train.trackers import JsonLines, Tracker, external_tracker
 from rsae.upgrading.config import UpgradeConfig, config_from_toml, preset
-from rsae.upgrading.estimate import estimate, peak_memory_gib
+from rsae.upgrading.estimate import peak_memory_gib
 from rsae.upgrading.finetune import trainings
 from rsae.upgrading.pipeline import UpgradeResult, recorded, upgrade, upgrade_together
 from rsae.upgrading.plan import plan
@@ -61,10 +62,8 @@ def _run(args: argparse.Namespace, device: torch.device) -> int:
         for name in names
     ]
     if args.dry_run:
-        show(
-            [estimate(job.teacher, job.config, args.tokens or TRAIN_TOKENS) for job in jobs],
-            args.json,
-        )
+        dry = DryRun(args)
+        show([dry.estimate(job.teacher, job.config) for job in jobs], args.json)
         return 0
     documents = open_dataset(args)
     teacher = jobs[0].teacher

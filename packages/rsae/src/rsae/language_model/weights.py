@@ -4,11 +4,11 @@ import errno
 import importlib.util
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import platformdirs
 import torch
@@ -20,7 +20,9 @@ from rsae.hub import unreachable_hub
 from rsae.language_model.names import PACKAGED
 from rsae.progress import quiet_hugging_face
 
-__all__ = ["Weights", "load_weights"]
+__all__ = ["Weights", "load_config", "load_weights"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,27 +53,38 @@ def load_weights(name: str) -> Weights:
         HostError: nothing by that name can be found or loaded.
     """
     with quiet_hugging_face():
-        return _found(name)
+        return _found(name, _load, _load_gguf)
 
 
-def _found(name: str) -> Weights:
+def load_config(name: str) -> Any:
+    """The settings of a model, by the names of `load_weights`, without its weights.
+
+    Raises:
+        HostError: nothing by that name can be found or read.
+    """
+    with quiet_hugging_face():
+        return _found(name, _config, _config_of_gguf)
+
+
+def _found(name: str, load: Callable[..., T], load_gguf: Callable[[Path], T]) -> T:
+    """What one of two functions reads: of a folder or hub name, or of a GGUF file."""
     path = _packaged(name) or Path(name).expanduser()
     if path.is_file():
-        return _load_gguf(path)
+        return load_gguf(path)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise HostError(f"{path} has no config.json, so it holds no model; check the path")
-        return _load(str(path))
+        return load(str(path))
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name) or path.suffix == ".gguf":
         raise HostError(f"{name}: no such file or folder, and no hub name either; check the path")
     online = unreachable_hub() is None
     try:
-        return _load(_hub_name(name), local_files_only=not online)
+        return load(_hub_name(name), local_files_only=not online)
     except HostError:
         packaged = next((short for short, full in PACKAGED.items() if full == name), None)
         if online or packaged is None:
             raise
-        return load_weights(packaged)  # the same model, its weights quantized
+        return _found(packaged, load, load_gguf)  # the same model, its weights quantized
 
 
 def _packaged(name: str) -> Path | None:
@@ -104,14 +117,26 @@ def _hub_name(name: str) -> str:
 
 
 def _load_gguf(file: Path) -> Weights:
-    if file.suffix != ".gguf":
-        raise HostError(f"{file} is no .gguf file; give one, a model folder or a hub name")
-    unpacked = platformdirs.user_cache_path("rsae") / "models" / f"{file.stem}-{sha256(file)[:12]}"
+    unpacked = _unpacked(file)
     with suppress(OSError), _only_process(unpacked):  # no cache: slower the next time, no more
         if not (unpacked / "config.json").is_file():
             _keep(_unpack(file), unpacked)
         return _load(str(unpacked))
     return _unpack(file)
+
+
+def _config_of_gguf(file: Path) -> Any:
+    unpacked = _unpacked(file)
+    if (unpacked / "config.json").is_file():
+        return _config(str(unpacked))
+    return _config(str(file.parent), gguf_file=file.name)
+
+
+def _unpacked(file: Path) -> Path:
+    """The folder of the cache in which a GGUF file's weights are, or will be."""
+    if file.suffix != ".gguf":
+        raise HostError(f"{file} is no .gguf file; give one, a model folder or a hub name")
+    return platformdirs.user_cache_path("rsae") / "models" / f"{file.stem}-{sha256(file)[:12]}"
 
 
 def _unpack(file: Path) -> Weights:
@@ -174,6 +199,19 @@ def _load(source: str, **options: Any) -> Weights:
             "would be left to chance; use a complete one"
         )
     return Weights(source=source, model=model, tokenizer=tokenizer)
+
+
+def _config(source: str, **options: Any) -> Any:
+    from transformers import AutoConfig
+
+    options = {"trust_remote_code": False, **options}
+    try:
+        return AutoConfig.from_pretrained(source, **options)
+    except Exception as error:  # another program's code on files of any kind
+        raise HostError(
+            f"cannot read the settings of the model {source}: {_reason(error, options)}; "
+            "use a complete one"
+        ) from error
 
 
 def _reason(error: Exception, options: dict[str, Any]) -> str:
