@@ -3,11 +3,17 @@
     OMP_NUM_THREADS=1 python -m benchmarks.rsae.size
     OMP_NUM_THREADS=1 python -m benchmarks.rsae.size --size 576,1024,1024 --json runs/size.json
 
-For each size (d_in, d_sae, tokens per batch): CPU seconds per step, median of the repetitions, of
-the one dense encoder product that any program must pay for, of a training step of `rsae` and of
-SAELens' JumpReLU trainer with its own Adam on the same SAE and batch, of encoding, and of decoding
-sparse feature activations (`rsae`) or dense ones (SAELens). Every program runs in a process of its
-own, whose peak memory is given. Weights are random; thresholds are set for an L0 of 64.
+Two tables. The first has, for each size (d_in, d_sae, tokens per batch), CPU seconds per step, the
+median of the repetitions: of the one dense encoder product that any program must pay for, of a
+training step of `rsae` and of SAELens' JumpReLU trainer with its own Adam on the same SAE and
+batch, of encoding, and of decoding sparse feature activations (`rsae`) or dense ones (SAELens).
+Every program runs in a process of its own, whose peak memory is given. Weights are random;
+thresholds are set for an L0 of 64.
+
+The second has tokens per CPU second of each stage of an upgrade (the language model up to the hook,
+calibration, a training step, reconstruction, and the loss with the SAE spliced in) and of the same
+with SAELens, where it has the stage; then what a whole upgrade on a stream took, beside what was
+estimated before it began: see `benchmarks.rsae.whole`. `--steps 0` leaves whole upgrades out.
 """
 
 import argparse
@@ -22,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.rsae import whole
 from rich.console import Console
 from rich.table import Table
 from sae_lens.saes.jumprelu_sae import JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig
@@ -35,7 +42,7 @@ from rsae.train import L0Controller, TrainConfig, measure_units, train
 from rsae.train.sparse_codes import Entries, decode
 from rsae.upgrading.estimate import peak_memory_gib
 
-SIZES = ["768,24576,1024", "768,24576,256", "2304,16384,1024", "576,1024,1024"]
+SIZES = ["576,1024,1024", "768,24576,1024", "2304,16384,1024"]
 PROGRAMS = ("product", "rsae", "saelens")
 L0 = 64
 
@@ -143,10 +150,34 @@ def in_a_process(size: str, program: str, repetitions: int) -> dict[str, float]:
     return found
 
 
+def stages(found: dict[str, Any]) -> Table:
+    """Tokens per second of the stages of whole upgrades; seconds and memory beside estimates."""
+    columns = ("model", "calibrate", "train", "reconstruct", "splice")
+    table = Table("size", *columns, "SAELens: train", "reconstruct", "waited", "s", "GiB")
+    for size, by in found.items():
+        batch = int(size.split(",")[2])
+        theirs, one = by["saelens"], by["whole"]
+        rates = {**one["tokens_per_second"], "train": batch / by["rsae"]["step"]}
+        pairs = (
+            f"{one['measured'][unit]:.3g} (est. {one['estimated'][unit]:.3g})"
+            for unit in ("seconds", "gib")
+        )
+        table.add_row(
+            size,
+            *(f"{rates[name]:,.0f}" for name in ("harvest", *columns[1:])),
+            f"{batch / theirs['step']:,.0f}",
+            f"{batch / (theirs['encode'] + theirs['decode']):,.0f}",
+            f"{one['waiting_share']:.0%}",
+            *pairs,
+        )
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", action="append", metavar="D_IN,D_SAE,TOKENS")
     parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=20, help="of a whole upgrade, or 0 (20)")
     parser.add_argument("--program", choices=PROGRAMS, help="run this one here; print its JSON")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -172,6 +203,10 @@ def main() -> None:
             f"{theirs['decode'] / ours['decode']:.1f}",
         )
     Console(width=150).print(table)
+    if args.steps:
+        for size, by in found.items():
+            by["whole"] = whole.measured(size, args.steps)
+        Console(width=150).print(stages(found))
     machine = platform.processor() or platform.machine()
     print(f"CPU seconds, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, {machine}")
     if args.json:

@@ -28,6 +28,7 @@ HOOK = "blocks.0.hook_resid_post"
 WORDS = [f"w{i}" for i in range(4000)]
 DOCUMENTS, LENGTH = 60, 3500  # words; a tenth is held out
 TOKENS = 20_000  # of one pass of the stream
+CALIBRATION = 4_000  # the fewest that a pursuit takes
 
 
 def prepare(folder: Path, d_in: int, d_sae: int) -> None:
@@ -121,11 +122,16 @@ def run(folder: Path, batch: int, steps: int, keep: str) -> dict[str, Any]:
     from rsae_cli import main as rsae
 
     text, out, settings = folder / "text.jsonl", folder / "out", folder / "settings.toml"
-    settings.write_text(f"[train]\nbatch_size = {batch}\n")
+    settings.write_text(f"calibration_tokens = {CALIBRATION}\n[train]\nbatch_size = {batch}\n")
     begin = time.process_time()
     estimated = estimate(
         load_teacher(folder / "sae"),
-        UpgradeConfig(keep=keep, only="rsae", train=TrainConfig(steps=steps, batch_size=batch)),  # type: ignore[arg-type]
+        UpgradeConfig(
+            keep=keep,  # type: ignore[arg-type]
+            only="rsae",
+            train=TrainConfig(steps=steps, batch_size=batch),
+            calibration_tokens=CALIBRATION,
+        ),
         Work(HOOK, TOKENS, CONTEXT, streamed=True, text_bytes=text.stat().st_size),
         model_shape(folder / "model"),
         measure_rates(torch.device("cpu"), clock=time.process_time),
