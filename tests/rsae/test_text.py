@@ -1,6 +1,8 @@
 """Documents are split whole, and sequences stay within one."""
 
+import importlib
 import json
+import weakref
 
 import pytest
 import torch
@@ -10,8 +12,10 @@ from tests.rsae.fake_host import FakeHost, long_words, tokens
 
 from rsae.data.document import Document
 from rsae.data.splits import token_splits
-from rsae.data.text import documents, split, tokenize
+from rsae.data.text import documents, sampled_tokens, split, tokenize
 from rsae.errors import TextError
+
+text = importlib.import_module("rsae.data.text")
 
 
 @given(sizes=st.lists(st.integers(1, 400), min_size=2, max_size=30), seed=st.integers(0, 9))
@@ -89,6 +93,38 @@ def test_a_sample_has_what_was_asked_for_and_no_sequence_more():
     assert {tuple(row) for row in part.ids.tolist()} <= {tuple(row) for row in whole.ids.tolist()}
     with pytest.raises(TextError, match="--tokens"):
         whole.sample(10_000)
+
+
+@given(sizes=st.lists(st.integers(0, 60), min_size=1, max_size=12), n=st.integers(1, 200))
+def test_a_sample_of_a_text_that_is_read_twice_is_that_of_the_whole(sizes, n):
+    """For any documents, empty ones and ones of many sequences included."""
+    texts = [Document(str(i), long_words(size, seed=i)) for i, size in enumerate(sizes)]
+    if not sum(sizes):
+        with pytest.raises(TextError, match="empty"):
+            sampled_tokens(FakeHost(), lambda: texts, 8, lambda total: min(n, total))
+        return
+    whole = tokenize(FakeHost(), texts, 8)
+    found = sampled_tokens(FakeHost(), lambda: texts, 8, lambda total: min(n, total), seed=3)
+    expected = whole.sample(min(n, whole.n_tokens), seed=3)
+    for name in ("ids", "special", "document"):
+        assert torch.equal(getattr(found, name), getattr(expected, name))
+
+
+def test_no_more_than_three_documents_of_a_text_are_held_at_once(tmp_path, monkeypatch):
+    """The one that is read, the one before it, and what an iterator keeps of it."""
+    held, most = weakref.WeakSet(), []
+    parse = text._parse
+
+    def counted(line, where):
+        most.append(len(held))
+        document = parse(line, where)
+        held.add(document)
+        return document
+
+    monkeypatch.setattr(text, "_parse", counted)
+    splits_of([long_words(200, seed=i) for i in range(40)], tmp_path)
+    assert len(most) >= 80
+    assert max(most) <= 3
 
 
 def splits_of(texts, folder):

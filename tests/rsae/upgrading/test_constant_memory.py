@@ -1,9 +1,13 @@
 """A stream of several times what memory would hold takes no more memory than a short one."""
 
+import importlib.util
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -59,3 +63,55 @@ def test_memory_does_not_grow_with_the_tokens_that_are_trained_on():
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["bytes"] >= 5 * found["grown"]
     assert found["late"] <= 0.1 * found["bytes"] / 2  # the second half adds next to nothing
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import psutil, torch
+from tests.rsae.fake_host import HOOKS, FakeHost
+from tests.rsae.saes import teacher
+from tests.rsae.upgrading.test_command import save_as_jumprelu
+from rsae import RSAE, RationalActivation
+from rsae.commands import inputs, upgrade
+from rsae_cli import main
+
+torch.set_num_threads(1)
+folder, allowed = sys.argv[1], int(sys.argv[2])
+inputs.load_host = lambda name, **_: FakeHost(d_model=64)
+upgrade.write_report = lambda *_, **__: None
+origin = teacher(
+    "jumprelu", d_in=64, d_sae=96, metadata={"hook_name": HOOKS[0], "context_size": 128}
+)
+sae = RSAE.from_teacher(origin, RationalActivation.constant((0, 0)))
+save_as_jumprelu(sae, Path(folder, "sae"))
+open(folder + "/large.toml", "w").write("[train]\\nbatch_size = 4096")
+
+def run(out, text, steps):
+    return main([
+        "upgrade", folder + "/sae", "--out", folder + "/" + out, "--stream", "--dataset",
+        folder + "/" + text, "--config", folder + "/large.toml", "--steps", str(steps),
+        "--keep", "nothing", "--only", "rsae", "--memory", "16MiB", "--device", "cpu",
+    ])
+
+assert run("first", "short.txt", 40) in (0, 3)  # what is imported, compiled, kept for threads
+size = psutil.Process().memory_info().vms + allowed
+resource.setrlimit(resource.RLIMIT_AS, (size, size))
+assert run("second", "long.txt", int(sys.argv[3])) in (0, 3)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("resource") is None, reason="no limits here")
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not keep this limit")
+def test_an_upgrade_streams_five_times_what_its_memory_would_hold(tmp_path):
+    """The system gives no more memory; activations of 64 numbers take 128 bytes in 16 bits."""
+    allowed = 64 * 2**20
+    steps = -(-5 * allowed // (128 * 4096))
+    words = random.Random(0)
+    for name, tokens in (("short.txt", 50_000), ("long.txt", 4096 * steps)):
+        with (tmp_path / name).open("w") as file:
+            for _ in range(tokens // 2000):
+                file.write(" ".join("x" * words.randint(1, 15) for _ in range(2100)) + "\n\n")
+    command = [sys.executable, "-c", LIMITED, str(tmp_path), str(allowed), str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

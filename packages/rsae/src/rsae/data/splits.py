@@ -1,18 +1,30 @@
 """The three splits of a text's tokens: to train on, to calibrate on, held out."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from rsae.data.document import Document
 from rsae.data.stream import Text
-from rsae.data.text import TOLERATED_SHARE, Tokens, documents, shared_text, split, tokenize
+from rsae.data.text import (
+    TOLERATED_SHARE,
+    Tokens,
+    each_document,
+    held_out,
+    sampled_tokens,
+    shared_text,
+    tokenize,
+)
 from rsae.errors import TextError
 from rsae.language_model.host import Host, check_loaded
 
 __all__ = ["DocumentSplits", "document_splits", "first_tokens", "refuse_repeats", "token_splits"]
+
+_Documents = Callable[[], Iterable[Document]]
 
 _POOL_TOKENS = 16_384  # of the held-out documents: for calibration and evaluation
 _HELDOUT_EVERY = 3
@@ -43,14 +55,13 @@ def token_splits(
             2 % of the held-out text is in the documents to train on too.
     """
     check_loaded(host)
-    train, rest = split(_distinct(documents(text)), heldout=0.1, seed=0)
-    pool = tokenize(host, rest, context_size)
-    wanted = _HELDOUT_EVERY * (heldout_tokens or 0)
-    pool = pool.sample(min(max(_POOL_TOKENS, wanted), pool.n_tokens))
+    train, rest = _divided(text)
+    least = max(_POOL_TOKENS, _HELDOUT_EVERY * (heldout_tokens or 0))
+    pool = sampled_tokens(host, rest, context_size, lambda total: min(least, total))
     # Every third sequence is held out: both parts then speak of the same documents, so that an
     # L0 matched on one holds on the other. Nothing but scales and one shift is fitted on either.
     held = _held(pool)
-    heldout = _rows(pool, held)
+    heldout = pool.rows(held)
     if heldout_tokens is not None and heldout_tokens > heldout.n_tokens:
         raise TextError(
             f"{heldout_tokens:,} held-out tokens are wanted and the text has {heldout.n_tokens:,} "
@@ -59,17 +70,34 @@ def token_splits(
         )
     if heldout_tokens is not None:
         heldout = heldout.sample(heldout_tokens)
-    tokens = tokenize(host, train, context_size).sample(n_tokens)
+    tokens = sampled_tokens(host, train, context_size, lambda _: n_tokens)
     refuse_repeats(tokens, heldout)
-    return {"train": tokens, "calibration": _rows(pool, ~held), "heldout": heldout}
+    return {"train": tokens, "calibration": pool.rows(~held), "heldout": heldout}
 
 
-def _distinct(documents: Sequence[Document]) -> list[Document]:
-    """The documents without those whose text an earlier one has."""
-    distinct: dict[str, Document] = {}
-    for document in documents:
-        distinct.setdefault(document.text, document)
-    return list(distinct.values())
+def _divided(text: Path | None) -> tuple[_Documents, _Documents]:
+    """Documents to train on, and those held out; each reads the text anew, and holds one of them.
+
+    Documents whose text an earlier one has are left out.
+    """
+    numbers, lengths, seen = [], [], set()
+    for number, document in enumerate(each_document(text)):
+        digest = hashlib.blake2b(
+            document.text.encode("utf-8", "surrogatepass"), digest_size=16
+        ).digest()
+        if digest not in seen:
+            seen.add(digest)
+            numbers.append(number)
+            lengths.append(len(document.text))
+    held = held_out(lengths)
+    rest = {number for i, number in enumerate(numbers) if i in held}
+    train = set(numbers) - rest
+    return partial(_numbered, text, train), partial(_numbered, text, rest)
+
+
+def _numbered(text: Path | None, numbers: set[int]) -> Iterator[Document]:
+    found = enumerate(each_document(text))
+    return (document for number, document in found if number in numbers)
 
 
 def refuse_repeats(train: Tokens, heldout: Tokens) -> None:
@@ -134,7 +162,7 @@ def document_splits(host: Host, text: Text, context_size: int) -> DocumentSplits
     pool = tokenize(host, chosen, context_size)
     pool = pool.sample(min(_POOL_TOKENS, pool.n_tokens))
     held = _held(pool)
-    return DocumentSplits(train, _rows(pool, ~held), _rows(pool, held))
+    return DocumentSplits(train, pool.rows(~held), pool.rows(held))
 
 
 def first_tokens(host: Host, text: Text, n_tokens: int, context_size: int) -> Tokens:
@@ -147,12 +175,14 @@ def first_tokens(host: Host, text: Text, n_tokens: int, context_size: int) -> To
         TextError: The text holds no token.
     """
     parts: list[Tokens] = []
+    found = 0
     for number, document in enumerate(text(0)):
-        if sum(part.n_tokens for part in parts) >= n_tokens:
+        if found >= n_tokens:
             break
         if document.text.strip():
             part = tokenize(host, [document], context_size)
             parts.append(Tokens(part.ids, part.special, part.document + number))
+            found += part.n_tokens
     if not parts:
         raise TextError("the text is empty; give a longer one with --text")
     ids, special, owners = (
@@ -161,13 +191,9 @@ def first_tokens(host: Host, text: Text, n_tokens: int, context_size: int) -> To
     )
     counts = (~special).sum(dim=1)
     wanted = counts.cumsum(0) - counts < n_tokens
-    return _rows(Tokens(ids, special, owners), wanted)
+    return Tokens(ids, special, owners).rows(wanted)
 
 
 def _held(pool: Tokens) -> torch.Tensor:
     """(n_seq,) bool, the sequences of the pool that are held out, the others calibrate."""
     return torch.arange(len(pool.ids)) % _HELDOUT_EVERY == 0
-
-
-def _rows(tokens: Tokens, chosen: torch.Tensor) -> Tokens:
-    return Tokens(tokens.ids[chosen], tokens.special[chosen], tokens.document[chosen])

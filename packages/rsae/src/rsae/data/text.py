@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +19,13 @@ from rsae.errors import CorruptFileError, TextError
 from rsae.files import existing_file, exists, sha256
 from rsae.language_model.host import Host
 
-__all__ = ["TOLERATED_SHARE", "Document", "Tokens", "documents", "shared_text", "split", "tokenize"]
+__all__ = [
+    "TOLERATED_SHARE", "Document", "Tokens", "documents", "each_document", "held_out",
+    "sampled_tokens", "shared_text", "split", "tokenize",
+]  # fmt: skip
 
 _TABLES = (".jsonl.gz", ".parquet", ".arrow")
 _RUN = 12  # tokens that are hashed together: what two texts hardly share by chance
-_WORD = 2**64 - 1
 _DIGITS = 12  # hexadecimal digits kept of a hash
 _SKETCH = 1024  # hashes kept of a text
 _MISSED = 0.02  # share of used sequences that may go unnoticed
@@ -45,19 +49,32 @@ def documents(path: Path | str | None = None) -> list[Document]:
         >>> documents()[0].title
         'Pride and Prejudice, chapter 1 of 61'
     """
+    return list(each_document(path))
+
+
+def each_document(path: Path | str | None = None) -> Iterator[Document]:
+    """What `documents` reads, one after another, so that no more than one need be held.
+
+    Raises:
+        TextError: see `documents`; with the document that comes next.
+    """
     if path is None:
         with resources.as_file(resources.files("rsae") / "demo" / "text") as packaged:
-            return documents(packaged)
+            yield from each_document(packaged)
+        return
     source = Path(path).expanduser()
     if not exists(source):
         raise TextError(f"no text at {source}; give a .txt or .jsonl file, or a folder of them")
     files = sorted(_texts(source)) if source.is_dir() else [source]
-    read = [document for file in files for document in _read(file)]
-    if not read:
+    read = chain.from_iterable(map(_read, files))
+    if (first := next(read, None)) is None:
         raise TextError(f"{source} holds no text; give a .txt or .jsonl file, or a folder of them")
-    if len(read) > 1:
-        return read
-    return list(pieces(read[0].title, read[0].text.split("\n\n")))
+    if (second := next(read, None)) is None:
+        yield from pieces(first.title, first.text.split("\n\n"))
+        return
+    begin = iter([first, second])
+    del first, second  # or they would be held to the end
+    yield from chain(begin, read)
 
 
 def _texts(folder: Path) -> Iterator[Path]:
@@ -72,16 +89,17 @@ def _read(file: Path) -> Iterator[Document]:
         yield from streamed_documents(file)(0)
         return
     try:
-        content = existing_file(file).read_text(encoding="utf-8")
+        with existing_file(file).open(encoding="utf-8") as lines:
+            if file.suffix != ".jsonl":
+                content = lines.read()
+                if content.strip():
+                    yield Document(file.stem, content)
+                return
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _parse(line, f"{file}, line {number}")
     except (CorruptFileError, OSError, UnicodeDecodeError) as error:
         raise TextError(f"{file} cannot be read as UTF-8 text ({error}); convert it") from error
-    if file.suffix != ".jsonl":
-        if content.strip():
-            yield Document(file.stem, content)
-        return
-    for number, line in enumerate(content.splitlines(), start=1):
-        if line.strip():
-            yield _parse(line, f"{file}, line {number}")
 
 
 def _parse(line: str, where: str) -> Document:
@@ -110,19 +128,25 @@ def split(
     Raises:
         TextError: there are fewer than two documents.
     """
-    if len(documents) < 2:
+    chosen = held_out([len(document.text) for document in documents], heldout, seed=seed)
+    train = [document for i, document in enumerate(documents) if i not in chosen]
+    return train, [documents[i] for i in sorted(chosen)]
+
+
+def held_out(lengths: Sequence[int], heldout: float = 0.1, *, seed: int = 0) -> set[int]:
+    """The numbers of the documents of these lengths that `split` holds out."""
+    if len(lengths) < 2:
         raise TextError("a text of one document leaves nothing to hold out; give a longer text")
-    order = np.random.default_rng(seed).permutation(len(documents))
-    share = heldout * sum(len(document.text) for document in documents)
+    order = np.random.default_rng(seed).permutation(len(lengths))
+    share = heldout * sum(lengths)
     chosen: set[int] = set()
     length = 0
     for index in order[:-1]:
         if chosen and length >= share:
             break
         chosen.add(int(index))
-        length += len(documents[index].text)
-    train = [document for i, document in enumerate(documents) if i not in chosen]
-    return train, [documents[i] for i in sorted(chosen)]
+        length += lengths[index]
+    return chosen
 
 
 #: Two texts of one language share some runs of words by chance, or quote the same author.
@@ -171,8 +195,8 @@ class Tokens:
 
         Source: Bar-Yossef et al. 2002, doi:10.1007/3-540-45726-7_1 (bottom-k sampling by hash).
         """
-        words, _ = self._hashes()
-        return " ".join(sorted(set(words))[:_SKETCH])
+        hashes, _ = self._hashes()
+        return " ".join(f"{value:0{_DIGITS}x}" for value in hashes.unique()[:_SKETCH].tolist())
 
     def sequences_in(self, sketch: str) -> Tensor:
         """Which sequences share a run of tokens with the text of a sketch, (n_seq,) bool.
@@ -182,28 +206,28 @@ class Tokens:
         """
         used = torch.zeros(len(self.ids), dtype=torch.bool)
         known = set(re.findall(rf"\b[0-9a-f]{{{_DIGITS}}}\b", sketch))
-        words, owners = self._hashes()
-        if not known or not words:
+        hashes, owners = self._hashes()
+        if not known or not len(hashes):
             return used
         share = 1.0 if len(known) < _SKETCH else int(max(known), 16) / 16**_DIGITS
-        runs = len(words) / max(1, len(set(owners)))
+        runs = len(hashes) / len(owners.unique())
         if (1 - share) ** runs > _MISSED:
             return used
-        shared = [owner for word, owner in zip(words, owners, strict=True) if word in known]
-        used[torch.tensor(shared, dtype=torch.int64)] = True
+        used[owners[torch.isin(hashes, torch.tensor([int(word, 16) for word in known]))]] = True
         return used
 
-    def _hashes(self) -> tuple[list[str], list[int]]:
-        """The hash of every run of ordinary tokens, and the sequence it is in."""
-        if self.context_size < _RUN:
-            return [], []
-        runs = self.ids.unfold(1, _RUN, 1)
-        ordinary = ~self.special.unfold(1, _RUN, 1).any(dim=-1)
+    def _hashes(self) -> tuple[Tensor, Tensor]:
+        """The hash of every run of ordinary tokens, and the sequence it is in, (n_runs,) each."""
+        runs = max(0, self.context_size - _RUN + 1)
+        hashes = torch.zeros(len(self.ids), runs, dtype=torch.int64)
+        special = torch.zeros(len(self.ids), runs, dtype=torch.bool)
         factors = torch.from_numpy(np.random.default_rng(0).integers(1, 2**62, _RUN)) * 2 + 1
-        hashes = torch.sum(runs[ordinary] * factors, dim=-1)
+        for place, factor in enumerate(factors if runs else ()):  # a token of all runs at a time
+            hashes += self.ids[:, place : place + runs] * factor
+            special |= self.special[:, place : place + runs]
         mixed = (hashes ^ (hashes >> 29)) * 0x2545F4914F6CDD1D
-        words = [f"{value & _WORD:016x}"[:_DIGITS] for value in mixed.tolist()]
-        return words, torch.nonzero(ordinary)[:, 0].tolist()
+        leading = (mixed >> (64 - 4 * _DIGITS)) & (16**_DIGITS - 1)
+        return leading[~special], torch.nonzero(~special)[:, 0]
 
     def sample(self, n_tokens: int, *, seed: int = 0) -> "Tokens":
         """Sequences chosen at random, in their order, until they hold ``n_tokens``.
@@ -211,16 +235,23 @@ class Tokens:
         Raises:
             TextError: there are not that many tokens.
         """
-        if n_tokens > self.n_tokens:
-            raise TextError(
-                f"{n_tokens:,} tokens are wanted and the text has {self.n_tokens:,}; "
-                "give a longer text with --text or ask for fewer with --tokens"
-            )
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self.ids)))
-        counts = (~self.special).sum(dim=1)[order].cumsum(0)
-        enough = int((counts < n_tokens).sum()) + 1
-        chosen = order[:enough].sort().values
-        return Tokens(self.ids[chosen], self.special[chosen], self.document[chosen])
+        return self.rows(_chosen((~self.special).sum(dim=1), n_tokens, seed))
+
+    def rows(self, index: Tensor) -> "Tokens":
+        """The sequences at an index, or those of a mask."""
+        return Tokens(self.ids[index], self.special[index], self.document[index])
+
+
+def _chosen(counts: Tensor, n_tokens: int, seed: int) -> Tensor:
+    """Indices, in order, of random sequences that hold `n_tokens`; `counts` (n_seq,) each holds."""
+    if n_tokens > (total := int(counts.sum())):
+        raise TextError(
+            f"{n_tokens:,} tokens are wanted and the text has {total:,}; "
+            "give a longer text with --text or ask for fewer with --tokens"
+        )
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(counts)))
+    enough = int((counts[order].cumsum(0) < n_tokens).sum()) + 1
+    return order[:enough].sort().values
 
 
 def shared_text(training: str, evaluation: str) -> float:
@@ -239,13 +270,61 @@ def shared_text(training: str, evaluation: str) -> float:
     return hits / len(sample) if hits > 1 else 0.0
 
 
-def tokenize(host: Host, documents: Sequence[Document], context_size: int = 128) -> Tokens:
+def tokenize(host: Host, documents: Iterable[Document], context_size: int = 128) -> Tokens:
     """Cut documents into sequences of ``context_size`` tokens, BOS first in each.
 
     Raises:
         TextError: the documents hold no token, or the context is shorter than two tokens or longer
             than the model takes.
     """
+    parts = [_sequences(host, document, context_size) for document in documents]
+    return _joined(host, parts, range(len(parts)))
+
+
+def sampled_tokens(
+    host: Host,
+    documents: Callable[[], Iterable[Document]],
+    context_size: int,
+    wanted: Callable[[int], int],
+    *,
+    seed: int = 0,
+) -> Tokens:
+    """A sample of the sequences of a text of any length, of which one document is held at a time.
+
+    It is that of ``tokenize(host, documents(), context_size).sample(n, seed=seed)``. The text is
+    read twice: to count the tokens of every sequence, and to keep those that were chosen.
+
+    Args:
+        host: The language model whose tokenizer is used.
+        documents: Reads the text from its beginning.
+        context_size: Tokens per sequence, BOS included.
+        wanted: From the number of tokens of the text to n, special tokens not counted.
+        seed: Of the choice.
+
+    Raises:
+        TextError: see `tokenize` and `Tokens.sample`.
+    """
+    counts, lengths = array("I"), array("I")
+    for document in documents():
+        ids = _sequences(host, document, context_size)
+        lengths.append(len(ids))
+        counts.extend((~host.is_special(ids)).sum(dim=1).tolist())
+    chosen = torch.zeros(len(counts), dtype=torch.bool)
+    if counts:
+        every = torch.tensor(counts, dtype=torch.int64)
+        chosen[_chosen(every, wanted(int(every.sum())), seed)] = True
+    parts, owners, begin = [], [], 0
+    for owner, (document, length) in enumerate(zip(documents(), lengths, strict=True)):
+        rows = chosen[begin : begin + length]
+        begin += length
+        if rows.any():
+            parts.append(_sequences(host, document, context_size)[rows])
+            owners.append(owner)
+    return _joined(host, parts, owners)
+
+
+def _sequences(host: Host, document: Document, context_size: int) -> Tensor:
+    """(n_seq, ctx) ids of one document; none where it has no token."""
     longest = getattr(host, "max_context_size", None)  # stand-ins of a model need not say
     longest = _LARGEST_CONTEXT if longest is None else longest
     if not 2 <= context_size <= longest:
@@ -253,17 +332,19 @@ def tokenize(host: Host, documents: Sequence[Document], context_size: int = 128)
             f"a context of {context_size} tokens does not suit {host.name}; choose one "
             f"between 2 and {longest:,}"
         )
+    ids = host.tokenizer.encode(document.text, add_special_tokens=False, verbose=False)
     body = context_size - 1
-    bos, pad = host.bos_token_id, host.pad_token_id
-    rows: list[list[int]] = []
-    owners: list[int] = []
-    for index, document in enumerate(documents):
-        ids = host.tokenizer.encode(document.text, add_special_tokens=False, verbose=False)
-        for begin in range(0, len(ids), body):
-            row = [bos, *ids[begin : begin + body]]
-            rows.append(row + [pad] * (context_size - len(row)))
-            owners.append(index)
-    if not rows:
+    rows = -(-len(ids) // body)
+    found = torch.full((rows, context_size), host.pad_token_id)
+    found[:, 0] = host.bos_token_id
+    padded = [*ids, *[host.pad_token_id] * (rows * body - len(ids))]
+    found[:, 1:] = torch.tensor(padded, dtype=torch.int64).reshape(rows, body)
+    return found
+
+
+def _joined(host: Host, parts: Sequence[Tensor], owners: Iterable[int]) -> Tokens:
+    if not sum(map(len, parts)):
         raise TextError("the text is empty; give a longer one with --text")
-    ids = torch.tensor(rows)
-    return Tokens(ids, host.is_special(ids), torch.tensor(owners))
+    ids = torch.cat(list(parts))
+    lengths = torch.tensor([len(part) for part in parts])
+    return Tokens(ids, host.is_special(ids), torch.tensor(list(owners)).repeat_interleave(lengths))
