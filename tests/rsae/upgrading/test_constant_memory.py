@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 
 CODE = """
-import json, resource, sys
+import json, sys
 import torch, rsae
 from rsae.data import harvesting
 from tests.rsae.saes import teacher
@@ -23,6 +23,7 @@ from rsae.data.document import Document
 from rsae.memory import memory_budget
 from rsae.train import TrainConfig
 from rsae.upgrading import Sample
+from rsae.upgrading.estimate import peak_memory_gib
 
 torch.set_num_threads(1)
 harvesting._SHARD_TOKENS = 2048  # what goes through the model together
@@ -43,7 +44,7 @@ def run(steps, on_step=None):
     with memory_budget(2**26):
         return rsae.upgrade(origin, sample, config, on_step=on_step)
 
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = lambda: round(peak_memory_gib() * 2**30)  # its own, however large its parent is
 origin = teacher("jumprelu", d_in=D, d_sae=64)
 run(2)  # what is imported and compiled on the way
 before, marks = peak(), {}

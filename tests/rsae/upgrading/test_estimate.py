@@ -1,6 +1,8 @@
 """The estimate before an upgrade: what it counts, and how near it comes."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -114,6 +116,19 @@ def test_rates_are_those_of_the_device():
     assert rates.model_products > 1e8
     assert rates.memory > 1e7
     assert 1e-8 < rates.call < 1e-2
+
+
+def test_the_peak_is_not_that_of_the_process_that_started_this_one():
+    code = "from rsae.upgrading.estimate import peak_memory_gib; print(peak_memory_gib())"
+    starts = f"""
+import subprocess, sys
+held = bytearray(b"x") * (3 * 2**29)
+sys.exit(subprocess.run([sys.executable, "-c", {code!r}]).returncode)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", starts], capture_output=True, text=True, check=False
+    )
+    assert 0.1 < float(done.stdout) < 1.4, done.stderr
 
 
 def test_an_upgrade_takes_what_was_estimated_to_within_a_factor_of_two():

@@ -9,8 +9,10 @@ Shapes: n tokens, d_in, d_sae features.
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rsae.data.order import block_rows
@@ -296,6 +298,11 @@ def peak_memory_gib() -> float:
         import psutil
 
         return round(psutil.Process().memory_info().peak_wset / _GIB, 2)
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux counts the memory of whoever started the process in `resource`
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(errors="replace"))
+        if found:
+            return round(1024 * int(found[1]) / _GIB, 2)
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
