@@ -1,7 +1,7 @@
 """Plan the upgrade of a whole release: count, bytes, GPU hours and cost, from measured rates.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.rsae.size --size 2304,16384,1024 --json runs/size.json
-    python -m benchmarks.rsae.release --rates runs/size.json
+    OMP_NUM_THREADS=1 python -m benchmarks.rsae.size --size 2304,16384,1024 --steps 0 --json r.json
+    python -m benchmarks.rsae.release --rates r.json
 
 The releases are those of Gemma Scope 2B in SAELens' list, with every SAE trained on. The
 measurement says how much a training step costs beside the one dense product it contains; the
