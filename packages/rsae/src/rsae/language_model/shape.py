@@ -14,7 +14,7 @@ from rsae.language_model.weights import load_config
 
 __all__ = ["ModelShape", "model_shape"]
 
-_HOOK = re.compile(r"blocks\.(\d+)\.(.+)")
+_HOOK = re.compile(r"blocks\.(\d{1,6})\.(.+)")
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
 
