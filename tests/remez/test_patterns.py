@@ -4,6 +4,13 @@ import numpy as np
 import pytest
 
 import remez
+from remez.problem import Problem
+from remez.solver import driver
+from remez.solver.exchange import ExchangeOptions
+from remez.solver.sign_patterns import Search, patterns
+from remez.solver.starts import linear_programming
+from remez.solver.starts.references import base_grid, dense_grid
+from remez.solver.survey import survey
 
 GAPPED = [(-1, -0.1), (0.1, 1)]
 
@@ -115,3 +122,52 @@ def test_a_lower_type_at_rounding_is_found_on_narrow_intervals():
     assert fit.status is remez.Status.NOISE_FLOOR
     x = np.concatenate([np.linspace(a, b, 20_001) for a, b in domain])
     assert np.abs(np.tanh(0.11432671554589093 * x) - fit(x)).max() <= fit.error < 1e-13
+
+
+@pytest.mark.parametrize(
+    ("fn", "degree", "domain"),
+    [
+        (np.exp, (3, 3), [(-1, -0.3), (0.2, 1)]),  # 1e-9, which one program took for impossible
+        (np.abs, (4, 4), [(-1, -0.3), (-0.1, 0.5), (0.7, 1)]),
+        (lambda x: np.tanh(3 * x), (5, 4), [(-1.8, -0.5), (-0.3, 0.8), (1.3, 1.6)]),
+    ],
+)
+@np.errstate(all="ignore")
+def test_linear_programs_decide_what_a_sign_pattern_can_reach(fn, degree, domain):
+    """A share less than the best error of a pattern is impossible, a share more is possible."""
+    problem = Problem.of(fn, degree, domain)
+    target = problem.target()
+    decided = 0
+    for reduced in patterns(problem, target, survey(problem, target)):
+        search = Search(reduced, np.inf, ExchangeOptions())
+        states = [one.state for one in search.outcomes(problem.domain.spread(sum(degree) + 2))]
+        level = [one for one in states if one.extrema.sound and one.gap < 1e-3]
+        if not level:
+            continue
+        best = min(one.extrema.largest for one in level)
+        dense = dense_grid(reduced, base_grid(reduced))
+        points = dense[dense.w > 0]
+        assert linear_programming.improved(reduced, points, 0.95 * best) == (None, True)
+        better, none = linear_programming.improved(reduced, points, 1.05 * best)
+        assert not none
+        assert better is None or np.abs(points.w * better.error).max() < 1.05 * best
+        decided += better is not None
+    assert decided
+
+
+def test_the_linear_programs_of_a_refusal_are_limited(monkeypatch):
+    """None of the eight sign patterns is solved: programs for all of them would take 30 s."""
+    monkeypatch.setattr(driver, "PROGRAMS", 20_000)
+    monkeypatch.setattr(driver, "OTHERS", 10_000)
+    work = []
+    spend = linear_programming.Allowance.spend
+
+    def counted(self, points, degree):
+        spend(self, points, degree)
+        work.append(points * (sum(degree) + 2))
+
+    monkeypatch.setattr(linear_programming.Allowance, "spend", counted)
+    domain = [(-1.91, -1.87), (-1.71, -1.66), (-1.14, 0.61), (0.94, 1.21)]
+    fit = remez.fit(lambda x: np.sin(20 * x), (12, 6), domain, throw=False)
+    assert not fit.converged
+    assert 0 < sum(work) <= 30_000 + 2 * max(work)

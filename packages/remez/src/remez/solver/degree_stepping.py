@@ -21,6 +21,7 @@ from remez.solver.starts.resampling import resample
 __all__ = ["from_half", "further_steps", "step_degrees", "with_lowest"]
 
 LEAST = 1e-4  # relative gap to a lower bound, a tenth of the accepted one
+ROUGH = 0.1  # relative gap of the bounds at which a reference for the next degree is good enough
 SIGN = 0.02  # relative distance from the bound for an r of one sign at which a degree may suffice
 LONGER = 4  # lowest types that get further steps where rounding spoils a single one
 MORE = 8  # points of a linear program per point of the reference
@@ -186,8 +187,11 @@ def _corrected(
 ) -> Outcome | None:
     """Start from the best on ``dense``; points that it left out are added, twice if need be."""
     outcome: Outcome | None = None
+    # where their work is limited, the programs of an intermediate degree end at a rough reference
+    limited = options.allowance is not None and options.tolerance > LEAST
+    close = ROUGH if limited else None
     for _ in range(3):
-        start = correct(reduced, dense, near)
+        start = correct(reduced, dense, near, allowance=options.allowance, close=close)
         if start is None:
             return outcome
         outcome = exchange(reduced, [start], grid, options)

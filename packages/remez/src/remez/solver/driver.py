@@ -23,6 +23,7 @@ from remez.solver.problem_reduction import Reduced, reduce
 from remez.solver.sign_patterns import CLOSE, Search, like, patterns
 from remez.solver.starts.aaa_lawson import lawson_references
 from remez.solver.starts.closed_form import zero, zolotarev
+from remez.solver.starts.linear_programming import Allowance
 from remez.solver.starts.references import Densities, base_grid, dense_grid
 from remez.solver.starts.resampling import carried, completed, warm, with_end
 from remez.solver.survey import Survey, survey
@@ -34,6 +35,8 @@ __all__ = ["accepted", "best_of", "solve"]
 Candidate = tuple[Reduced, Outcome, str]  # with the name of the link
 
 LEVEL = 1e-4  # gap at which a warm start ends, a tenth of the accepted gap
+PROGRAMS = 700_000  # work of the linear programs on a union, some seconds, for one sign pattern
+OTHERS = 300_000  # the same for all other sign patterns
 PATTERNS = 255  # largest number of further sign patterns; all of them on nine intervals
 
 
@@ -61,6 +64,9 @@ def solve(
         ConvergenceError: No start led to any rational.
     """
     options = ExchangeOptions(max_iterations=max_iterations, history=history)
+    union = len(problem.domain.intervals) > 1
+    if union:
+        options = replace(options, allowance=Allowance(PROGRAMS))
     target = problem.target()
     problem = bounded(problem, target)
     division = divide(problem, target)
@@ -72,7 +78,8 @@ def solve(
         raise ConvergenceError(
             f"the linear algebra of type {problem.degree} overflows: lower the degree"
         ) from cause
-    if found and len(problem.domain.intervals) > 1 and problem.degree[1] > 0:
+    if found and union and problem.degree[1] > 0:
+        options = replace(options, allowance=Allowance(OTHERS))
         found = _compared(division, problem, target, found, options)
     return best_of(found)
 

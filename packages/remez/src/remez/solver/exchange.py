@@ -13,6 +13,7 @@ from remez.solver.extrema import Extrema, choose, search
 from remez.solver.history import History
 from remez.solver.levelling import Levelled, level
 from remez.solver.problem_reduction import Reduced, Samples
+from remez.solver.starts.linear_programming import Allowance
 
 __all__ = ["ExchangeOptions", "Outcome", "State", "between", "exchange", "levelled_at", "solve"]
 
@@ -80,16 +81,18 @@ class ExchangeOptions:
         tolerance: The relative gap between the levelled and the largest error at which it ends.
         history: The object that records every step.
         watch: A function that is called with the state of every step.
+        allowance: The work that is left for the linear programs of starts, if that is limited.
     """
 
     max_iterations: int = 40
     tolerance: float = 1e-6
     history: History | None = None
     watch: Callable[[State], None] | None = None
+    allowance: Allowance | None = None
 
     def rough(self) -> ExchangeOptions:
         """Options for an intermediate degree, whose reference starts the next degree."""
-        return ExchangeOptions(12, 0.01, self.history)
+        return ExchangeOptions(12, 0.01, self.history, allowance=self.allowance)
 
     def seen(self, reduced: Reduced, state: State) -> None:
         """Record one step."""

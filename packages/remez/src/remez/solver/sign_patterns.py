@@ -15,17 +15,19 @@ import numpy as np
 
 from remez.functions.callable import Target
 from remez.problem import Problem
+from remez.rational.linear_programs import Iterate
 from remez.rational.protocol import RationalFunction
 from remez.solver.degree_stepping import step_degrees
 from remez.solver.exchange import ExchangeOptions, Outcome, State, exchange
-from remez.solver.problem_reduction import Reduced, reduce
-from remez.solver.starts.linear_programming import improvable
+from remez.solver.problem_reduction import Reduced, Samples, reduce
+from remez.solver.starts.linear_programming import Stuck, improved, reference_from
 from remez.solver.starts.references import Densities, base_grid, dense_grid
 from remez.solver.starts.resampling import warm
 from remez.solver.survey import Survey
 
 __all__ = ["Search", "like", "patterns"]
 
+CLOSING = 12  # largest number of linear programs from a better rational to the best one
 CLOSE = 1e-3  # smallest relative improvement that counts as better
 
 
@@ -100,12 +102,27 @@ class Search:
                 if outcome.state is not None and outcome.state.extrema.sound:
                     yield outcome
         dense = dense_grid(reduced, grid)
-        self.excluded = self.excluded or not improvable(reduced, dense, self.below)
         if self.excluded:
             return
+        if np.isfinite(self.below):
+            counted = dense[dense.w > 0]
+            near, self.excluded = improved(reduced, counted, self.below)
+            if self.excluded:
+                return
+            if near is not None:
+                yield from self._from(near, counted, grid)
         for small, outcome in step_degrees(reduced, grid, dense, options):
             if small.degree == reduced.degree:
                 yield outcome
+
+    def _from(self, near: Iterate, points: Samples, grid: Samples) -> Iterator[Outcome]:
+        """The outcome from the best rational on the points, if linear programs lead to it."""
+        try:
+            start = reference_from(self.reduced, points, near, CLOSING, self.options.allowance)
+        except Stuck:
+            return
+        if start is not None:
+            yield exchange(self.reduced, [start], grid, self.options)
 
     def _watch(self, state: State) -> None:
         """De la Vallée Poussin's lower bound needs the signs of q on the reference only."""

@@ -6,18 +6,49 @@ import numpy as np
 
 from remez import curve_kernels
 from remez.points import sign_of_product
+from remez.problem import Degree
 from remez.rational.linear_programs import Iterate, Stuck, improve
 from remez.solver.levelling import Levelled
 from remez.solver.problem_reduction import Reduced, Samples
 
-__all__ = ["Stuck", "attain", "correct", "improvable"]
+__all__ = ["Allowance", "Stuck", "attain", "correct", "improved", "reference_from"]
 
 FEASIBLE = -1e-9  # delta below which a linear program has attained a smaller error
+FALL = 0.25  # ratio of successive errors that are asked for, at first
+FAR = 1e-4  # ratio to the error of a constant below which a program may miss that p/q exist
+STEEP = 0.8  # ratio so close to 1 that the program is certain
+DESCENT = 40  # largest number of programs that decide whether an error can be improved on
 FINE = 1.02  # ratio of the bounds at which differential correction replaces bisection
 
 
+class Allowance:
+    """The work that several linear programs may take together.
+
+    Attributes:
+        left: What is left, as the number of points times that of coefficients, summed.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def spend(self, points: int, degree: Degree) -> None:
+        """Count one program.
+
+        Raises:
+            Stuck: Nothing was left.
+        """
+        if self.left <= 0:
+            raise Stuck
+        self.left -= points * (sum(degree) + 2)
+
+
 def correct(
-    reduced: Reduced, points: Samples, near: Levelled | None, rounds: int = 24
+    reduced: Reduced,
+    points: Samples,
+    near: Levelled | None,
+    rounds: int = 24,
+    allowance: Allowance | None = None,
+    close: float | None = None,
 ) -> np.ndarray | None:
     """A reference for ``reduced`` from the best approximation on the given points.
 
@@ -26,15 +57,29 @@ def correct(
         points: The grid.
         near: An initial rational of lower degree, None for a constant.
         rounds: The largest number of linear programs.
+        allowance: The work that is left for them, if that is limited.
+        close: The relative bracket at which they end, see `attain`.
 
     Returns:
         The alternating extrema, or None if there are fewer than needed.
 
     Raises:
-        Stuck: The simplex method reached its limits.
+        Stuck: The simplex method reached its limits, or the allowance is spent.
     """
     points = points[points.w > 0]
-    found = attain(reduced, points, _begin(points, near), rounds)
+    return reference_from(reduced, points, _begin(points, near), rounds, allowance, close)
+
+
+def reference_from(
+    reduced: Reduced,
+    points: Samples,
+    start: Iterate,
+    rounds: int = 24,
+    allowance: Allowance | None = None,
+    close: float | None = None,
+) -> np.ndarray | None:
+    """The same from a rational on the points, all of which have a weight."""
+    found = attain(reduced, points, start, rounds, close, allowance)
     if found is None:
         return None
     signed = points.w * found[0].error * reduced.flips(points.u)
@@ -48,6 +93,7 @@ def attain(
     start: Iterate,
     rounds: int = 24,
     close: float | None = None,
+    allowance: Allowance | None = None,
 ) -> tuple[Iterate, float] | None:
     """The best approximation on the points and a lower bound on its error, by linear programs.
 
@@ -62,9 +108,10 @@ def attain(
         start: A rational on the points whose q has the required signs.
         rounds: The largest number of linear programs.
         close: The relative bracket to reach; None for differential correction.
+        allowance: The work that is left for the programs, if that is limited.
 
     Raises:
-        Stuck: The simplex method reached its limits.
+        Stuck: The simplex method reached its limits, or the allowance is spent.
 
     References:
         I. Barrodale, M. J. D. Powell, F. D. K. Roberts, SIAM J. Numer. Anal. 9 (1972),
@@ -78,6 +125,8 @@ def attain(
         fine = upper <= FINE * lower
         middle = max(0.25 * upper, np.sqrt(lower) * np.sqrt(upper))
         trial = upper if fine and close is None else middle
+        if allowance is not None:
+            allowance.spend(points.u.size, reduced.degree)
         step = improve(points.u, points.f, points.w, side, now, reduced.degree, trial)
         if step is None or not step.delta < FEASIBLE or not (step.iterate.q > 0).all():
             if fine and close is None:
@@ -96,22 +145,39 @@ def attain(
     return now, lower
 
 
-def improvable(reduced: Reduced, points: Samples, error: float) -> bool:
-    """Whether p/q with the reduced problem's signs can have an error below ``error``.
+def improved(reduced: Reduced, points: Samples, error: float) -> tuple[Iterate | None, bool]:
+    """A p/q with the reduced problem's signs and an error below ``error``, and whether none exists.
 
-    A constant improves on an infinite one. False says that none can, on the points; True may also
-    mean that rounding hides it, or that the program was too hard.
+    Both refer to the points, all of which have a weight. Neither is known where rounding hides it,
+    or the programs are too hard. A program resolves errors and q relative to those of the rational
+    from which it starts. Where that is a constant of a far larger error, or the first program finds
+    a q that rounding spoils, the error that is asked for falls by steps.
     """
-    if not np.isfinite(error):
-        return True
-    points = points[points.w > 0]
     side = sign_of_product(points.u, reduced.sign_changes)
-    now = _begin(points, None)
-    try:
-        step = improve(points.u, points.f, points.w, side, now, reduced.degree, error)
-    except Stuck:
-        return True
-    return step is None or step.delta < FEASIBLE
+    now, trial, fall = _begin(points, None), error, FALL
+    upper = np.abs(points.w * now.error).max()
+    for attempt in range(DESCENT):
+        try:
+            step = improve(points.u, points.f, points.w, side, now, reduced.degree, trial)
+        except Stuck:
+            return None, False
+        if step is None:
+            return None, False
+        reached = np.abs(points.w * step.iterate.error).max()
+        attained = step.delta < FEASIBLE
+        certain = FAR if attempt == 0 else STEEP
+        if not attained and trial > certain * upper:
+            return None, True
+        if attained and (step.iterate.q > 0).all() and reached < upper:
+            now, upper = step.iterate, reached
+        elif attempt > 0:
+            if trial > STEEP * upper:
+                return None, False
+            fall = np.sqrt(fall)
+        if upper < error:
+            return now, False
+        trial = max(error, fall * upper)
+    return None, False
 
 
 def _begin(points: Samples, near: Levelled | None) -> Iterate:
