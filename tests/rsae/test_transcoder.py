@@ -17,11 +17,11 @@ from rsae import Refinement, Transcoder, load_transcoder
 from rsae.data import harvest
 from rsae.data.document import Document
 from rsae.data.text import tokenize
-from rsae.errors import ConfigError, CorruptFileError, TeacherError
+from rsae.errors import ConfigError, CorruptFileError, HookError, TeacherError
 from rsae.language_model.host import load_host
 from rsae.sae.refinement import Pursuit
 from rsae_cli import main
-from rsae_evals import EvaluationError, downstream, reconstruction
+from rsae_evals import EvaluationError, as_coder, downstream, reconstruction
 
 ARCHITECTURES = (
     "transcoder",
@@ -160,7 +160,7 @@ def test_pairs_are_harvested_and_measured(tiny, tokens, tmp_path):
     with pytest.raises(EvaluationError, match="as many tokens"):
         reconstruction(transcoder, x, targets=y.tensor()[:-1])
     with pytest.raises(EvaluationError, match="two sites"):
-        reconstruction(plain(), x.tensor(), targets=y.tensor())
+        reconstruction(rsae.load_teacher("demo:topk"), torch.ones(5, 576), targets=y.tensor()[:5])
 
 
 def test_the_splice_reads_the_mlps_input_and_replaces_its_output(tiny, tokens):
@@ -192,10 +192,48 @@ def test_the_splice_reads_the_mlps_input_and_replaces_its_output(tiny, tokens):
         torch.from_numpy(found.ce_spliced)[counted], loss[counted], rtol=1e-5, atol=1e-5
     )
     with pytest.raises(EvaluationError, match="two sites"):
-        downstream(plain(), tiny, tokens, OUT, input_hook=IN)
+        eye = torch.eye(8)
+        sae = {"W_enc": eye, "b_enc": eye[0], "W_dec": eye, "b_dec": eye[0]}
+        downstream(sae, tiny, tokens, OUT, input_hook=IN)
     narrow = replace(transcoder, sae=plain(d_out=5))
     with pytest.raises(EvaluationError, match="d_out = 5"):
         downstream(narrow, tiny, tokens, OUT, input_hook=IN)
+
+
+def test_an_input_hook_after_the_output_hook_is_refused(tiny, tokens):
+    with pytest.raises(HookError, match=r"mlp\.hook_in runs after blocks\.0\.hook_mlp_out"):
+        tiny.logits(tokens.ids, "blocks.0.hook_mlp_out", lambda x, y: y, IN)
+    with pytest.raises(HookError, match="runs after"):
+        downstream(Transcoder(plain()), tiny, tokens, IN, input_hook=OUT)
+
+
+def test_evaluation_sees_the_tensors_of_a_transcoder():
+    sae = plain("jumprelu_skip_transcoder")
+    seen = as_coder(Transcoder(sae))
+    for name in ("W_enc", "W_dec", "W_skip", "threshold"):
+        assert torch.equal(seen.weight(name), getattr(sae, name))
+    assert seen.family == "jumprelu_skip_transcoder"
+    assert seen.fingerprint == as_coder(sae).fingerprint  # SAELens' own object
+    others = [plain("jumprelu_skip_transcoder", seed=1), plain(), plain("transcoder")]
+    fingerprints = {as_coder(Transcoder(one)).fingerprint for one in (sae, *others)}
+    fingerprints |= {as_coder(Transcoder(sae, Refinement(steps=n))).fingerprint for n in (2, 3)}
+    assert len(fingerprints - {None}) == 6
+
+
+def test_a_transcoder_moves_to_another_device_and_type():
+    seen = as_coder(Transcoder(plain())).to("cpu", torch.float64)
+    assert seen.encode(pairs()[0].double()).dtype == torch.float64
+    assert as_coder(Transcoder(plain())).to("meta").device.type == "meta"
+    assert Transcoder(plain()).to(dtype=torch.float64).device.type == "cpu"
+
+
+def test_an_input_scale_that_no_file_has_is_refused():
+    sae = plain()
+    sae.cfg.normalize_activations = "expected_average_only_in"
+    with pytest.raises(ConfigError, match="fold_activation_norm_scaling_factor"):
+        Transcoder(sae)
+    sae.fold_activation_norm_scaling_factor(2.0)
+    assert Transcoder(sae).d_in == 8
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

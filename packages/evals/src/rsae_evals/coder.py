@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from sae_lens.saes.transcoder import Transcoder as SAELensTranscoder
 from torch import Tensor, nn
 
 from rsae.files import sha256
@@ -161,6 +162,11 @@ class Coder:
         return type(self.source).__name__
 
     @property
+    def _weights(self) -> Any:
+        """The object that holds tensors and settings."""
+        return self.source.sae if isinstance(self.source, Transcoder) else self.source
+
+    @property
     def origin(self) -> str:
         """The path or name it was loaded from; empty where it does not say."""
         return str(getattr(self.source, "source", "") or "")
@@ -168,7 +174,7 @@ class Coder:
     @property
     def normalization(self) -> str:
         """How it normalises its input, in SAELens' names."""
-        config = getattr(self.source, "cfg", self.source)
+        config = getattr(self._weights, "cfg", self._weights)
         return str(getattr(config, "normalize_activations", None) or "none")
 
     @property
@@ -190,12 +196,12 @@ class Coder:
     @property
     def device(self) -> torch.device:
         """Where its weights are (the CPU for an object without tensors)."""
-        return next((t.device for _, t in _tensors(self.source)), torch.device("cpu"))
+        return next((t.device for _, t in _tensors(self._weights)), torch.device("cpu"))
 
     @property
     def family(self) -> str:
         """Its kind in a word: a teacher's family, or an SAE's architecture."""
-        config = getattr(self.source, "cfg", None)
+        config = getattr(self._weights, "cfg", None)
         if config is not None and callable(getattr(config, "architecture", None)):
             return str(config.architecture())
         return str(getattr(self.source, "family", "unknown"))
@@ -213,19 +219,20 @@ class Coder:
     @property
     def fingerprint(self) -> str | None:
         """SHA-256 of its class, settings and weights; None where it shows no tensors."""
-        tensors = sorted(_tensors(self.source), key=lambda item: item[0])
+        tensors = sorted(_tensors(self._weights), key=lambda item: item[0])
         if not tensors:
             return None
-        digest = hashlib.sha256(
-            f"{type(self.source).__qualname__}{_settings(self.source)}".encode()
-        )
+        said = f"{type(self._weights).__qualname__}{_settings(self._weights)}"
+        if isinstance(self.source, Transcoder) and self.source.refinement is not None:
+            said += str(self.source.refinement)
+        digest = hashlib.sha256(said.encode())
         for name, tensor in tensors:
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}{sha256(tensor)}".encode())
         return digest.hexdigest()
 
     def weight(self, name: str) -> Tensor | None:
         """The tensor ``name`` (W_enc, W_dec, …) of the object, or None."""
-        value = getattr(self.source, name, None)
+        value = getattr(self._weights, name, None)
         return value.detach() if isinstance(value, Tensor) else None
 
 
@@ -235,7 +242,7 @@ def as_coder(obj: Any) -> Coder:
     Args:
         obj: The SAE, of one of the kinds below.
 
-    Accepted: an `rsae.RSAE`, any SAELens SAE, an `rsae.pretrained.Teacher`, any object with
+    Accepted: an `rsae.RSAE`, any SAELens SAE or transcoder, an `rsae.Transcoder`, an `rsae.pretrained.Teacher`, any object with
     ``encode``, ``decode`` and widths (its own or its ``cfg``'s), and a bare object or mapping of
     tensors ``W_enc, b_enc, W_dec, b_dec``, with ``threshold`` (JumpReLU), ``k`` (TopK) or neither
     (ReLU).
@@ -256,7 +263,7 @@ def as_coder(obj: Any) -> Coder:
     if isinstance(obj, Mapping) or not (hasattr(obj, "encode") and hasattr(obj, "decode")):
         teacher = _from_tensors(obj)
         return Coder(teacher, teacher.d_in, teacher.d_sae)
-    obj = _with_joined_heads(obj)
+    obj = Transcoder(obj) if isinstance(obj, SAELensTranscoder) else _with_joined_heads(obj)
     owner = obj if hasattr(obj, "d_in") and hasattr(obj, "d_sae") else getattr(obj, "cfg", None)
     if owner is None or not (hasattr(owner, "d_in") and hasattr(owner, "d_sae")):
         raise EvaluationError(

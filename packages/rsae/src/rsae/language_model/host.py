@@ -199,6 +199,10 @@ class Host:
                 :meth:`is_special`) to what takes their place; the others keep theirs.
             input_hook: A hook before ``hook_name``, for transcoders: ``replace`` is then called
                 with the activations there and those at ``hook_name``.
+
+        Raises:
+            HookError: There is no such hook, or the input hook runs after the other.
+            HostError: The sequences are longer than the model takes.
         """
         self._check_length(ids)
         ids = ids.to(self.device)
@@ -213,6 +217,11 @@ class Host:
             read.append(_joined(residual, str(input_hook))[ordinary])
 
         def edit(residual: Tensor, hook: Any) -> Tensor:
+            if input_hook is not None and not read:
+                raise HookError(
+                    f"{input_hook} runs after {hook_name}, and a transcoder reads before it "
+                    "writes; give its input hook first"
+                )
             edited = residual.clone()
             new = replace(*read, _joined(residual, hook_name)[ordinary])
             edited[ordinary] = new.reshape(-1, *residual.shape[2:]).to(residual.dtype)

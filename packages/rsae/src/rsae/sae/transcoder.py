@@ -44,8 +44,8 @@ class Transcoder:
         refinement: The refinement, without pursuit; None for the encoder's own activations.
 
     Raises:
-        ConfigError: `sae` is no transcoder of SAELens, or the refinement has a pursuit, whose
-            thresholds a transcoder does not hold.
+        ConfigError: `sae` is no transcoder of SAELens, it scales its input by an unknown factor,
+            or the refinement has a pursuit, whose thresholds a transcoder does not hold.
 
     Example:
         >>> import torch
@@ -69,6 +69,11 @@ class Transcoder:
         if self.refinement is not None and self.refinement.pursuit is not None:
             raise ConfigError(
                 "a transcoder holds no thresholds of a pursuit; refine it without pursuit"
+            )
+        if self.sae.cfg.normalize_activations == "expected_average_only_in":
+            raise ConfigError(
+                "the transcoder was trained on inputs scaled by a factor that its file does not "
+                "have; fold it in with sae.fold_activation_norm_scaling_factor first"
             )
 
     @property
@@ -105,6 +110,21 @@ class Transcoder:
     def device(self) -> torch.device:
         """Where its weights are."""
         return self.sae.W_dec.device
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Self:
+        """The same transcoder on another device or in another floating type.
+
+        SAELens' object is moved, as PyTorch's modules are, and not copied.
+
+        Args:
+            device: The device; None keeps it.
+            dtype: The floating type of the weights; None keeps it.
+        """
+        wanted = {"device": device, "dtype": dtype}
+        self.sae.to(**{name: value for name, value in wanted.items() if value is not None})
+        return self
 
     def refine(self, refinement: Refinement | None) -> Self:
         """The same weights with another refinement, or none.
