@@ -34,3 +34,21 @@ def test_a_start_that_needs_a_monotone_exchange_or_lawson(fn, degree, domain):
     assert error.size >= sum(degree) + 2 - fit.defect
     assert (np.diff(np.sign(error)) != 0).all()
     assert np.abs(error).min() >= 0.995 * fit.error
+
+
+@pytest.mark.parametrize("n", [8, 16, 24, 40])
+def test_many_waves_are_no_noise(n):
+    """``sin(100 x²)`` is ±1 at 63 alternating points, and r = 0 needs n + 2 of them to be best."""
+    fit = remez.fit(lambda x: np.sin(100 * x * x), (n, n), (-1, 1))
+    assert fit.error == pytest.approx(1, rel=1e-6)
+    assert np.abs(fit(np.linspace(-1, 1, 1001))).max() <= 1e-3
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-8, 1e-3])
+@pytest.mark.parametrize("smooth", [np.exp, lambda x: np.sin(100 * x * x)])
+def test_noise_is_found_among_waves(smooth, size):
+    def fn(x):
+        return smooth(x) + size * np.sin(1e17 * x)
+
+    with pytest.raises(remez.TargetError, match="noisy"):
+        remez.fit(fn, (9, 8), (-1, 1))

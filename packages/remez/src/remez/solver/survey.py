@@ -16,6 +16,8 @@ __all__ = ["Survey", "survey"]
 EPS = float(np.finfo(float).eps)
 PANELS = 128  # initial panels per interval; narrower features may be missed
 AT_ONCE = 16  # panels halved in each round
+FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0])  # coefficients of a fourth difference
+NOISY = 26  # standard deviation of noise, in units of eps |f|, above which f counts as noisy
 ROUNDS = 56  # after so many halvings the ends of a panel are neighbouring floats
 
 
@@ -119,7 +121,7 @@ def _findings(problem: Problem, target: Target, panels: np.ndarray, range_: floa
         if all(abs(panels[1, i] - c) > 1e-4 * (b - a) for c in found) and len(found) < 12:
             found.append(_end_or_middle(problem, panels[:, i]))
     noise = _noise(problem, target)
-    if noise > 64 * EPS * np.abs(panels[3:]).max():
+    if noise > NOISY * EPS * np.abs(panels[3:]).max():
         return Survey(np.array(found), *seen, Status.NOISY)
     for c in found:
         fault = _fault(problem, target, c, range_, b - a)
@@ -172,9 +174,14 @@ def _hull(problem: Problem) -> tuple[float, float]:
 
 
 def _noise(problem: Problem, target: Target) -> float:
-    """The noise of f: the median second difference over steps of 2^-30 of the length."""
+    """The standard deviation of the noise of f, from fourth differences.
+
+    Those of noise of standard deviation 1 have a standard deviation of ``sqrt(70)``, the norm of
+    their coefficients. Over steps of 2^-30 of the length they are negligible of f itself, even
+    with many waves, where second differences are not.
+    """
     x = problem.domain.spread(24, 0.6180339887498949)
     step = np.abs(_hull(problem)[1] - _hull(problem)[0]) * 2.0**-30
-    x = x[problem.domain.contains(x - step) & problem.domain.contains(x + step)]
-    f = target(np.concatenate([x - step, x, x + step])).reshape(3, -1)
-    return float(np.median(np.abs(f[0] - 2 * f[1] + f[2])))
+    x = x[problem.domain.contains(x - 2 * step) & problem.domain.contains(x + 2 * step)]
+    f = target(np.concatenate([x + k * step for k in range(-2, 3)])).reshape(5, -1)
+    return float(np.median(np.abs(FOURTH @ f)) / np.linalg.norm(FOURTH))
