@@ -75,6 +75,9 @@ class SmallHost:
     def is_special(self, ids):
         return torch.isin(ids, torch.tensor(self.special_token_ids))
 
+    def residuals(self, ids, hook_names):
+        return {name: self.residual(ids, name) for name in hook_names}
+
     def residual(self, ids, hook_name):
         return self.embedding[ids]
 

@@ -20,6 +20,7 @@ from rsae.data.text import tokenize
 from rsae.errors import ConfigError, CorruptFileError, HookError, TeacherError
 from rsae.language_model.host import load_host
 from rsae.sae.refinement import Pursuit
+from rsae.upgrading.refining import as_rsae
 from rsae_cli import main
 from rsae_evals import EvaluationError, as_coder, downstream, reconstruction
 
@@ -126,8 +127,6 @@ def test_what_cannot_be_is_said(tmp_path):
     with pytest.raises(TeacherError, match=r"no cfg\.json"):
         load_transcoder(tmp_path)
     refined.save(tmp_path)
-    with pytest.raises(TeacherError, match=r"rsae\.load_transcoder"):
-        rsae.load_teacher(tmp_path)
     config = json.loads((tmp_path / "cfg.json").read_text())
     (tmp_path / "cfg.json").write_text(json.dumps({**config, "d_sae": 7}))
     with pytest.raises(CorruptFileError, match="do not fit"):
@@ -159,7 +158,7 @@ def test_pairs_are_harvested_and_measured(tiny, tokens, tmp_path):
     assert after["l0"] <= before["l0"]
     with pytest.raises(EvaluationError, match="as many tokens"):
         reconstruction(transcoder, x, targets=y.tensor()[:-1])
-    with pytest.raises(EvaluationError, match="two sites"):
+    with pytest.raises(EvaluationError, match="an SAE none"):
         reconstruction(rsae.load_teacher("demo:topk"), torch.ones(5, 576), targets=y.tensor()[:5])
 
 
@@ -191,9 +190,9 @@ def test_the_splice_reads_the_mlps_input_and_replaces_its_output(tiny, tokens):
     torch.testing.assert_close(
         torch.from_numpy(found.ce_spliced)[counted], loss[counted], rtol=1e-5, atol=1e-5
     )
-    with pytest.raises(EvaluationError, match="two sites"):
-        eye = torch.eye(8)
-        sae = {"W_enc": eye, "b_enc": eye[0], "W_dec": eye, "b_dec": eye[0]}
+    eye = torch.eye(8)
+    sae = {"W_enc": eye, "b_enc": eye[0], "W_dec": eye, "b_dec": eye[0]}
+    with pytest.raises(EvaluationError, match="an SAE none"):
         downstream(sae, tiny, tokens, OUT, input_hook=IN)
     narrow = replace(transcoder, sae=plain(d_out=5))
     with pytest.raises(EvaluationError, match="d_out = 5"):
@@ -250,15 +249,53 @@ def test_info_shows_the_transcoder_in_a_folder(tmp_path, capsys, architecture):
     assert "rsae_refinement" not in said
 
 
-@pytest.mark.parametrize("command", ["refine", "eval", "compare", "probe", "upgrade", "teacher"])
-def test_commands_for_saes_name_what_takes_a_transcoder(tmp_path, capsys, command):
+def test_refine_by_command_says_why_a_transcoder_is_not_refined(tmp_path, capsys):
     Transcoder(plain()).save(tmp_path / "transcoder")
-    words = ["teacher", "inspect"] if command == "teacher" else [command]
-    out = ["--out", str(tmp_path / "out")] if command in ("refine", "upgrade") else []
-    assert main([*words, str(tmp_path / "transcoder"), *out]) == 2
-    captured = capsys.readouterr()
-    (line,) = captured.err.splitlines()
-    assert "a transcoder maps the input of an MLP to its output" in line
-    assert "refine and evaluate it in Python with rsae.load_transcoder" in line
-    assert "upgraded" not in line
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["refine", str(tmp_path / "transcoder"), *out]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the output of the MLP, which a transcoder does not have when it encodes" in line
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ConfigError, match="does not have when it encodes"):
+        rsae.refine(tmp_path / "transcoder")
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer_norm", "constant_norm_rescale"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_teacher_and_its_rsae_compute_what_saelens_does(tmp_path, architecture, normalization):
+    sae = plain(architecture, d_out=5)
+    sae.cfg.normalize_activations = normalization
+    Transcoder(sae).save(tmp_path / "transcoder")
+    theirs = SAE.load_from_disk(tmp_path / "transcoder")
+    x, _ = pairs()
+    teacher = rsae.load_teacher(tmp_path / "transcoder")
+    assert (teacher.d_in, teacher.d_out, teacher.d_sae) == (8, 5, 24)
+    torch.testing.assert_close(teacher.encode(x), theirs.encode(x))
+    torch.testing.assert_close(teacher.reconstruct(x), theirs(x))
+    copy = as_rsae(teacher)
+    copy.save_model(tmp_path / "rsae")
+    for one in (copy, rsae.load_rsae(tmp_path / "rsae"), SAE.load_from_disk(tmp_path / "rsae")):
+        torch.testing.assert_close(one.encode(x), theirs.encode(x))
+        torch.testing.assert_close(one(x), theirs(x))
+    with pytest.raises(ConfigError, match="does not have when it encodes"):
+        copy.set_refinement(Refinement())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"apply_b_dec_to_input": True}, "b_dec of a transcoder is one of its output"),
+        ({"normalize_activations": "expected_average_only_in"}, "fold_activation_norm"),
+        ({"d_out": 7}, "d_out = 7"),
+        ({"d_in": 7}, "d_in = 7"),
+        ({"architecture": "transcoder"}, "has no W_skip"),
+        ({"architecture": "standard"}, "the encoder is"),
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_fit_the_tensors_of_a_transcoder_are_refused(tmp_path, change, said):
+    Transcoder(plain("skip_transcoder", d_out=5)).save(tmp_path)
+    config = json.loads((tmp_path / "cfg.json").read_text())
+    (tmp_path / "cfg.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(TeacherError, match=said):
+        rsae.load_teacher(tmp_path)

@@ -67,58 +67,61 @@ class Coder:
         self.d_in = d_in
         self.d_sae = d_sae
 
+    @property
+    def transcodes(self) -> bool:
+        """Whether it is a transcoder, which predicts an MLP's output y from its input x."""
+        return bool(getattr(self.source, "transcodes", False))
+
+    @property
+    def d_out(self) -> int:
+        """Width of what it reconstructs: d_in, but for a transcoder."""
+        return int(self.source.d_out) if self.transcodes else self.d_in
+
     @torch.no_grad()
-    def encode(self, x: Tensor) -> Tensor:
-        """Feature activations of x, (…, d_in) → (…, d_sae), on the SAE's device."""
-        z: Tensor = self.source.encode(x.to(self.device))
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Feature activations of x, (…, d_in) → (…, d_sae), on the SAE's device.
+
+        Args:
+            x: What is read.
+            y: What is reconstructed, (…, d_out), for a refined transcoder.
+        """
+        x = x.to(self.device)
+        if isinstance(self.source, Transcoder):
+            return self.source.encode(x, None if y is None else y.to(self.device))
+        z: Tensor = self.source.encode(x)
         return z.to_dense() if z.is_sparse else z
 
     @torch.no_grad()
-    def decode(self, z: Tensor) -> Tensor:
-        """Reconstruction from feature activations, (…, d_sae) → (…, d_in)."""
-        return self.source.decode(z.to(self.device))
+    def decode(self, z: Tensor, x: Tensor | None = None) -> Tensor:
+        """Reconstruction from feature activations, (…, d_sae) → (…, d_out).
+
+        Args:
+            z: The feature activations.
+            x: What was read, (…, d_in), for a transcoder.
+        """
+        z = z.to(self.device)
+        if not self.transcodes:
+            return self.source.decode(z)
+        return self.source.decode(z, None if x is None else x.to(self.device))
 
     @torch.no_grad()
-    def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature activations and reconstruction of x: (…, d_in) → (…, d_sae), (…, d_in)."""
-        z = self.encode(x)
+    def run(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Feature activations and reconstruction: (…, d_in) → (…, d_sae), (…, d_out).
+
+        Args:
+            x: What is read.
+            y: What is reconstructed, (…, d_out), for a refined transcoder.
+        """
+        z = self.encode(x, y)
+        if self.transcodes:
+            return z, self.decode(z, x)
         own = getattr(self.source, "normalize_activations", None)
         if not hasattr(self.source, "reconstruct") or own in _IN_AND_OUT_OF_ONE_SPACE:
             return z, self.decode(z)
         return z, self.source.reconstruct(x.to(self.device))
 
-    @torch.no_grad()
-    def transcode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature activations and reconstruction of y by a transcoder that reads x.
-
-        (…, d_in), (…, d_out) → (…, d_sae), (…, d_out).
-
-        Raises:
-            EvaluationError: The object is no `rsae.Transcoder`, or y has another width.
-        """
-        self.check_output(y.shape[-1])
-        x, y = x.to(self.device), y.to(self.device)
-        z = self.source.encode(x, y)
-        return z, self.source.decode(z, x)
-
-    def check_output(self, width: int) -> None:
-        """Refuse what is no transcoder, or one that reconstructs vectors of another width.
-
-        Raises:
-            EvaluationError: It is so.
-        """
-        if not isinstance(self.source, Transcoder):
-            raise EvaluationError(
-                f"{self.kind} reconstructs what it reads; two sites are for an rsae.Transcoder"
-            )
-        if self.source.d_out != width:
-            raise EvaluationError(
-                f"the transcoder has d_out = {self.source.d_out}, its targets have width {width}; "
-                "name its own output hook"
-            )
-
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Encode and decode x, (…, d_in) → (…, d_in), in x's units."""
+        """Encode and decode x, (…, d_in) → (…, d_out), in the units of what is reconstructed."""
         return self.run(x)[1]
 
     @property
@@ -242,10 +245,10 @@ def as_coder(obj: Any) -> Coder:
     Args:
         obj: The SAE, of one of the kinds below.
 
-    Accepted: an `rsae.RSAE`, any SAELens SAE or transcoder, an `rsae.Transcoder`, an `rsae.pretrained.Teacher`, any object with
-    ``encode``, ``decode`` and widths (its own or its ``cfg``'s), and a bare object or mapping of
-    tensors ``W_enc, b_enc, W_dec, b_dec``, with ``threshold`` (JumpReLU), ``k`` (TopK) or neither
-    (ReLU).
+    Accepted: an `rsae.RSAE`, any SAELens SAE or transcoder, an `rsae.Transcoder`, an
+    `rsae.pretrained.Teacher`, any object with ``encode``, ``decode`` and widths (its own or its
+    ``cfg``'s), and a bare object or mapping of tensors ``W_enc, b_enc, W_dec, b_dec``, with
+    ``threshold`` (JumpReLU), ``k`` (TopK) or neither (ReLU).
 
     Raises:
         EvaluationError: The object has neither ``encode`` and ``decode`` nor the tensors.

@@ -129,7 +129,7 @@ def _path(cache: Path | None, sae: Coder, heldout: EvaluationSet, metric: Metric
     fingerprint = sae.fingerprint
     if cache is None or fingerprint is None:
         return None
-    where = f"{heldout.host.fingerprint if heldout.host else None} {heldout.hook_name}"
+    where = f"{heldout.host.fingerprint if heldout.host else None} {heldout.place}"
     key = f"{version('rsae-evals')} {fingerprint} {heldout.sha256} {where} {metric.name}"
     return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
 

@@ -61,8 +61,11 @@ class Magnitudes:
 
 
 @torch.no_grad()
-def magnitudes(sae: Coder, x: Tensor) -> Magnitudes | None:
-    """Bin the feature activations of ``x`` (n, d_in); None for fewer than two bins."""
+def magnitudes(sae: Coder, x: Tensor, y: Tensor | None = None) -> Magnitudes | None:
+    """Bin the feature activations of ``x`` (n, d_in); None for fewer than two bins.
+
+    A transcoder reconstructs ``y`` (n, d_out), an SAE x.
+    """
     h = sae.pre_activations(x).cpu()
     z = sae.activation(h).cpu().float()
     row, feature = torch.nonzero(z, as_tuple=True)
@@ -79,7 +82,8 @@ def magnitudes(sae: Coder, x: Tensor) -> Magnitudes | None:
         shape=(len(x) * _BINS, sae.d_sae),
     )
     v = torch.from_numpy(spread @ decoder.cpu().double().numpy()).view(len(x), _BINS, -1)
-    residual = x.double() - sae.decode(torch.zeros(1, sae.d_sae)).cpu().double()
+    without = sae.decode(torch.zeros(1, sae.d_sae), x).cpu().double()
+    residual = (x if y is None else y).double() - without
     energy = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, base**2)
     dot = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, base * code)
     count = torch.bincount(bins, minlength=_BINS).double()
@@ -138,8 +142,10 @@ def activation_curve(
     if not sae.shows_activation or sae.normalization != "none":
         return None
     n = heldout.activations.n_tokens
-    x = heldout.activations.rows(torch.linspace(0, n - 1, min(_TOKENS, n)).long())
-    found = magnitudes(sae, x)
+    chosen = torch.linspace(0, n - 1, min(_TOKENS, n)).long()
+    x = heldout.activations.rows(chosen)
+    y = None if heldout.targets is None else heldout.targets.rows(chosen)
+    found = magnitudes(sae, x, y)
     if found is None:
         return None
     degree = sae.degree

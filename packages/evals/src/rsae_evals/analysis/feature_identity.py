@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsae_evals.coder import Coder, SparseCoder, as_coder
-from rsae_evals.data.blocks import blocks, rows_for
+from rsae_evals.data.blocks import rows_for
 from rsae_evals.data.evaluation_set import EvaluationSet
-from rsae_evals.errors import EvaluationError
 from rsae_evals.metrics.measurement import Array
 from rsae_evals.metrics.sparsity import histogram
 from rsae_evals.results import (
@@ -149,13 +148,8 @@ def identities(
     Raises:
         EvaluationError: an SAE is of another width than the activations.
     """
-    width = heldout.activations.d_in
     for name, sae in {**saes, reference_name: reference}.items():
-        if sae.d_in != width:
-            raise EvaluationError(
-                f"{name} has d_in = {sae.d_in}, the activations have width {width}; use "
-                "activations of the hook it was trained on"
-            )
+        heldout.check(name, sae)
     pairs = {name: _pairs(sae, reference) for name, sae in saes.items()}
     matched = {name: pair for name, pair in pairs.items() if pair is not None}
     sums = _accumulate(saes, matched, reference, heldout)
@@ -212,12 +206,12 @@ def _accumulate(
     """Sums over all tokens; the reference encodes each block once for all SAEs."""
     totals: dict[str, Tensor] = {}
     widest = max([reference.d_sae, *(saes[name].d_sae for name in pairs)])
-    for block in blocks(heldout.activations, rows_for(widest)) if pairs else ():
-        x = block.float()
-        before = reference.encode(x).cpu().float()
+    for block in heldout.blocks(rows_for(widest)) if pairs else ():
+        x, y = (side.float() for side in block)
+        before = reference.encode(x, y).cpu().float()
         for name, pair in pairs.items():
             same = saes[name] is reference
-            a = (before if same else saes[name].encode(x).cpu().float())[:, pair.ours]
+            a = (before if same else saes[name].encode(x, y).cpu().float())[:, pair.ours]
             b = before[:, pair.theirs]
             on, was = a != 0, b != 0
             parts = (on, was, on & was, a, b, a * a, b * b, a * b)
@@ -355,9 +349,10 @@ def _contexts(sae: Coder, features: list[int], heldout: EvaluationSet) -> list[t
     strongest = torch.zeros(heldout.n_sequences, len(features), device="cpu")
     values = torch.zeros(heldout.activations.n_tokens, len(features), device="cpu")
     done = 0
-    for block in blocks(heldout.activations, rows_for(sae.d_sae)):
-        values[done : done + len(block)] = sae.encode(block.float()).cpu()[:, chosen].float()
-        done += len(block)
+    for x, y in heldout.blocks(rows_for(sae.d_sae)):
+        z = sae.encode(x.float(), y.float()).cpu()
+        values[done : done + len(x)] = z[:, chosen].float()
+        done += len(x)
     owner = torch.from_numpy(heldout.sequence)[:, None].expand_as(values)
     strongest.scatter_reduce_(0, owner, values.abs(), "amax")
     found = []

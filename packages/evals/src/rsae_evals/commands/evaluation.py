@@ -110,7 +110,7 @@ def _measure(
         heldout = prepare(setting, sources, cache, progress)
     known = {
         "host": public_name(heldout.host.name) if heldout.host else None,
-        "hook_name": heldout.hook_name,
+        "hook_name": heldout.place,
         "text": public_name(str(args.text or "packaged")),
         "seed": args.seed,
     }

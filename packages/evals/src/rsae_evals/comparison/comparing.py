@@ -146,6 +146,7 @@ def compare(
             *l0_warnings(l0),
             *_few_documents(heldout),
             *_hook_warnings(saes, heldout),
+            *_of_transcoders(heldout),
             *curve_warnings(curves),
         ),
         undefined=undefined_reasons(values),
@@ -170,6 +171,7 @@ def _seeds(name: str, given: Any, heldout: EvaluationSet) -> list[Coder | Evalua
     many = given if isinstance(given, Sequence) else [given]
     seeds = [one if isinstance(one, Evaluation) else as_coder(one) for one in many]
     for one in seeds:
+        heldout.check(name, _sae(one))
         refuse_used_tokens(name, _sae(one), heldout)
         if isinstance(one, Evaluation) and one.tokens_sha256 != heldout.sha256:
             raise ComparisonRefused(
@@ -292,6 +294,7 @@ def _pareto(
     for variant, given in variants.items():
         saes = [as_coder(one) for one in given]
         for sae in saes:
+            heldout.check(variant, sae)
             refuse_used_tokens(variant, sae, heldout)
         found = evaluate(saes, heldout, metrics, cache=cache, progress=progress)
         values = [figures(metrics, one.measurements) for one in found]
@@ -320,10 +323,21 @@ def _few_documents(heldout: EvaluationSet) -> list[str]:
 
 def _hook_warnings(saes: Mapping[str, Sequence[Coder]], heldout: EvaluationSet) -> list[str]:
     stated = {name: found[0].metadata.get("hook_name") for name, found in saes.items()}
+    read = heldout.input_hook or heldout.hook_name
     return [
-        f"{name} says it was trained at {hook}, these activations are of {heldout.hook_name}"
+        f"{name} says it was trained at {hook}, these activations are of {read}"
         for name, hook in stated.items()
-        if hook and heldout.hook_name and hook != heldout.hook_name
+        if hook and read and hook != read
+    ]
+
+
+def _of_transcoders(heldout: EvaluationSet) -> list[str]:
+    """A sentence where what is reconstructed is not what is read."""
+    if heldout.targets is None:
+        return []
+    return [
+        f"transcoders read {heldout.input_hook or 'an input'} and predict "
+        f"{heldout.hook_name or 'its output'}: x means the latter wherever it is compared with x̂"
     ]
 
 

@@ -77,6 +77,7 @@ def _detail(sae: Coder, n_seeds: int) -> dict[str, Any]:
         "n_seeds": n_seeds,
         "weights_sha256": sae.fingerprint,
         "hook_name": sae.metadata.get("hook_name"),
+        **({"hook_name_out": sae.metadata.get("hook_name_out")} if sae.transcodes else {}),
         "model_name": sae.metadata.get("model_name"),
     }
 

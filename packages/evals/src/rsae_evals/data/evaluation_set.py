@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from rsae.data import Activations
 from rsae.data.sample import floats
-from rsae_evals.errors import EvaluationError
+from rsae_evals.coder import Coder
+from rsae_evals.data.blocks import blocks
+from rsae_evals.errors import ComparisonRefused, EvaluationError
 
 if TYPE_CHECKING:
     from rsae.data.text import Tokens
@@ -33,6 +36,9 @@ class EvaluationSet:
         n_sequences: Number of sequences.
         tokens: The tokens of the activations, or None.
         host, hook_name: The language model and hook at which downstream metrics splice, or None.
+        targets: For transcoders, (n_tokens, d_out): what they reconstruct, at `hook_name`. None:
+            SAEs reconstruct what they read.
+        input_hook: The hook that transcoders read, that of the activations; None for SAEs.
     """
 
     activations: Activations
@@ -41,6 +47,51 @@ class EvaluationSet:
     tokens: Tokens | None = None
     host: Host | None = None
     hook_name: str | None = None
+    targets: Activations | None = None
+    input_hook: str | None = None
+
+    @property
+    def place(self) -> str | None:
+        """The hook, of transcoders both; None where it is not known."""
+        if self.input_hook is None:
+            return self.hook_name
+        return f"{self.input_hook} → {self.hook_name}"
+
+    def check(self, name: str, sae: Coder) -> None:
+        """Refuse an SAE that reads or reconstructs something else than these activations.
+
+        Raises:
+            ComparisonRefused: An SAE on the pairs of a transcoder, or a transcoder without pairs.
+            EvaluationError: A width is another one.
+        """
+        if sae.transcodes != (self.targets is not None):
+            what = "a transcoder predicts another hook than it reads, and there are no targets"
+            if not sae.transcodes:
+                what = "it reconstructs what it reads, and these are the pairs of a transcoder"
+            raise ComparisonRefused(f"{name}: {what}; evaluate SAEs and transcoders apart")
+        if sae.d_in != (width := self.activations.d_in):
+            raise EvaluationError(
+                f"{name} has d_in = {sae.d_in}, the activations have width {width}; use "
+                "activations of the hook it was trained on"
+            )
+        if self.targets is not None and sae.d_out != (width := self.targets.d_in):
+            raise EvaluationError(
+                f"{name} has d_out = {sae.d_out}, its targets have width {width}; use those of "
+                "its own output hook"
+            )
+
+    def blocks(self, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """What is read and what is to be reconstructed, (rows, d_in) and (rows, d_out), in order.
+
+        For SAEs both are the same tensor.
+
+        Raises:
+            EvaluationError: A value is not finite.
+        """
+        if self.targets is None:
+            yield from ((x, x) for x in blocks(self.activations, rows))
+        else:
+            yield from zip(blocks(self.activations, rows), blocks(self.targets, rows), strict=True)
 
     @property
     def document(self) -> np.ndarray | None:
@@ -54,8 +105,9 @@ class EvaluationSet:
 
     @property
     def sha256(self) -> str:
-        """A hash of the activations and, where known, of the tokens."""
+        """A hash of the activations, of their targets and, where known, of the tokens."""
         parts = [self.activations.sha256]
+        parts += [self.targets.sha256] if self.targets is not None else []
         parts += [self.tokens.sha256] if self.tokens is not None else []
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
@@ -66,6 +118,8 @@ def evaluation_set(
     *,
     host: Host | None = None,
     hook_name: str | None = None,
+    targets: Activations | Tensor | np.ndarray | None = None,
+    input_hook: str | None = None,
 ) -> EvaluationSet:
     """An evaluation set of held-out activations and, where known, their tokens.
 
@@ -78,19 +132,30 @@ def evaluation_set(
             `Activations`, a tensor or an array.
         tokens: Their tokens; the number of ordinary tokens must be that of the rows.
         host: The language model, for downstream metrics.
-        hook_name: The hook of the activations.
+        hook_name: The hook of what is reconstructed: for SAEs that of the activations.
+        targets: For transcoders, what they reconstruct at the same tokens, (n_tokens, d_out).
+        input_hook: For transcoders, the hook of the activations, which they read.
 
     Raises:
-        EvaluationError: There are no rows, values that are not finite, or tokens that do not fit.
+        EvaluationError: There are no rows, values that are not finite, or tokens or targets that do
+            not fit.
     """
     if not isinstance(activations, Activations):
         activations = Activations.from_tensor(_rows(activations))
     n = activations.n_tokens
     if n == 0:
         raise EvaluationError("there are no activations to evaluate on; give some held-out tokens")
+    if targets is not None and not isinstance(targets, Activations):
+        targets = Activations.from_tensor(_rows(targets))
+    if targets is not None and targets.n_tokens != n:
+        raise EvaluationError(
+            f"there are {n} activations and {targets.n_tokens} targets; give both of the same "
+            "tokens in the same order"
+        )
+    where = (host, hook_name, targets, input_hook)
     if tokens is None:
         sequence = np.arange(n) // ROWS_PER_SEQUENCE
-        return EvaluationSet(activations, sequence, int(sequence[-1]) + 1, None, host, hook_name)
+        return EvaluationSet(activations, sequence, int(sequence[-1]) + 1, None, *where)
     rows = (~tokens.special).sum(dim=1).numpy()
     if rows.sum() != n:
         raise EvaluationError(
@@ -98,7 +163,7 @@ def evaluation_set(
             "activations of these tokens again"
         )
     sequence = np.repeat(np.arange(len(rows)), rows)
-    return EvaluationSet(activations, sequence, len(rows), tokens, host, hook_name)
+    return EvaluationSet(activations, sequence, len(rows), tokens, *where)
 
 
 def _rows(given: Tensor | np.ndarray) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sae_lens import SAE
+from sae_lens.saes.transcoder import Transcoder as SAELensTranscoder
 
 from rsae.data import Activations
 from rsae.pretrained.scale import estimated_factor, needs_scale, with_estimated_scale
@@ -29,7 +30,7 @@ def at_scale(given: Any, activations: Activations) -> Any:
         return [at_scale(one, activations) for one in given]
     source = given.source if isinstance(given, Coder) else given
     batches = activations.batches(_BATCH)
-    if isinstance(source, SAE):
+    if isinstance(source, SAE) and not isinstance(source, SAELensTranscoder):
         if source.cfg.normalize_activations != "expected_average_only_in":
             return given
         factor, note = estimated_factor(source.cfg.d_in, batches, type(source).__name__)

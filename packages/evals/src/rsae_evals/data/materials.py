@@ -17,10 +17,11 @@ from rsae.language_model.host import SINK_POSITIONS, Host, hook_width, load_host
 from rsae.language_model.names import advice_on_models, model_of
 from rsae.pretrained import load_teacher
 from rsae.sae.load import is_rsae, load_rsae
+from rsae.sae.transcoder import REFINEMENT, load_transcoder
 from rsae_evals.coder import Coder, as_coder
 from rsae_evals.data.evaluation_set import EvaluationSet, evaluation_set
 from rsae_evals.data.leakage import without_calibration
-from rsae_evals.errors import EvaluationError
+from rsae_evals.errors import ComparisonRefused, EvaluationError
 
 __all__ = ["WORLD", "Setting", "load_coder", "prepare"]
 
@@ -35,7 +36,7 @@ class Setting:
     Attributes:
         host: A name for `rsae.language_model.host.load_host`; None: the model that
             the SAEs name, or else the packaged one.
-        hook_name: The hook of the activations; None: the one that the SAEs name.
+        hook_name: The hook that is read; None: the one that the SAEs name.
         text: A path for `rsae.data.text.documents`; None: the packaged text.
         n_tokens: Number of held-out tokens, rounded up to whole sequences, if there are as many.
         context_size: Tokens per sequence, BOS included.
@@ -65,6 +66,8 @@ class Setting:
 def load_coder(path: str | Path) -> Any:
     """An RSAE's folder as an `rsae.RSAE`, anything else as an `rsae.pretrained.Teacher`.
 
+    A transcoder that was saved with a refinement is an `rsae.Transcoder`.
+
     ``world:NAME`` is an SAE of the packaged synthetic world, such as ``world:topk``.
 
     Raises:
@@ -75,7 +78,10 @@ def load_coder(path: str | Path) -> Any:
         from rsae_evals.synthetic import load_world
 
         return load_world().teacher(str(path).removeprefix(WORLD))
-    return load_rsae(path) if is_rsae(path) else load_teacher(path)
+    if is_rsae(path):
+        return load_rsae(path)
+    teacher = load_teacher(path)
+    return load_transcoder(path) if REFINEMENT in teacher.metadata else teacher
 
 
 def prepare(
@@ -89,11 +95,12 @@ def prepare(
     Sequences on which one of the SAEs was calibrated are left out.
 
     Raises:
-        ComparisonRefused: No other sequence is there.
+        ComparisonRefused: No other sequence is there, or there are SAEs and transcoders.
         EvaluationError: The SAEs name different models or hooks, do not fit the model, or name no
             hook.
     """
     saes = [as_coder(source) for source in sources]
+    output_hook = _output_hook(saes)
     hook_name = setting.hook_name or _agreed(saes, lambda said: said.get("hook_name"), "--hook")
     if hook_name is None:
         raise EvaluationError(
@@ -107,18 +114,58 @@ def prepare(
             device=setting.device,
             dtype=setting.dtype,
         )
-    host.check_hook(hook_name)
     for sae in saes:
-        if sae.d_in != (width := hook_width(host, hook_name)):
-            raise EvaluationError(
-                f"the SAE has d_in = {sae.d_in}, and {host.name} has width "
-                f"{width} at {hook_name}; name the model it was trained on with --model"
-            )
+        for hook, name in ((hook_name, "d_in"), (output_hook or hook_name, "d_out")):
+            host.check_hook(hook)
+            if (own := getattr(sae, name)) != (width := hook_width(host, hook)):
+                raise EvaluationError(
+                    f"the SAE has {name} = {own}, and {host.name} has width "
+                    f"{width} at {hook}; name the model it was trained on with --model"
+                )
     tokens = without_calibration(tokenize(host, heldout, setting.context_size), saes)
     tokens = tokens.sample(min(setting.n_tokens, tokens.n_tokens), seed=setting.seed)
-    folder = cache / "activations" / _key(host, hook_name, tokens.sha256)
-    store = harvest(host, {"heldout": tokens}, hook_name, folder, progress=progress, wait=True)
-    return evaluation_set(store.split("heldout"), tokens, host=host, hook_name=hook_name)
+    hooks = (hook_name,) if output_hook is None else (hook_name, output_hook)
+    folder = cache / "activations" / _key(host, " ".join(hooks), tokens.sha256)
+    store = harvest(host, {"heldout": tokens}, hooks, folder, progress=progress, wait=True)
+    x = store.split("heldout", hook_name)
+    if output_hook is None:
+        return evaluation_set(x, tokens, host=host, hook_name=hook_name)
+    return evaluation_set(
+        x,
+        tokens,
+        host=host,
+        hook_name=output_hook,
+        targets=store.split("heldout", output_hook),
+        input_hook=hook_name,
+    )
+
+
+def _output_hook(saes: Sequence[Coder]) -> str | None:
+    """The hook that transcoders predict; None for SAEs, which reconstruct what they read.
+
+    Raises:
+        ComparisonRefused: There are both.
+        EvaluationError: The transcoders name several such hooks, or none.
+    """
+    if len({sae.transcodes for sae in saes}) > 1:
+        raise ComparisonRefused(
+            "an SAE reconstructs what it reads and a transcoder predicts another hook, so that no "
+            "figure of the one compares with the other's; compare SAEs and transcoders apart"
+        )
+    if not any(sae.transcodes for sae in saes):
+        return None
+    found = {str(sae.metadata.get("hook_name_out") or "") for sae in saes}
+    if len(found) > 1:
+        raise EvaluationError(
+            f"the transcoders predict different hooks ({', '.join(sorted(found))}); compare those "
+            "of one hook"
+        )
+    if found == {""}:
+        raise EvaluationError(
+            "the transcoder does not say which hook it predicts; write it as hook_name_out into "
+            "the metadata of its cfg.json"
+        )
+    return found.pop()
 
 
 def _agreed(

@@ -74,6 +74,11 @@ class SAEBenchCoder:
         self, sae: SparseCoder | Any, model_name: str, hook_name: str, context_size: int = 128
     ) -> None:
         self._sae: Coder = as_coder(sae)
+        if self._sae.transcodes:
+            raise EvaluationError(
+                "SAEBench reconstructs what it reads, which a transcoder does not; use "
+                "rsae_evals.compare"
+            )
         layer = re.search(r"\d+", hook_name)
         if layer is None:
             raise EvaluationError(f"the hook {hook_name!r} names no layer; give one that does")

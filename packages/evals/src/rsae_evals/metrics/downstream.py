@@ -100,8 +100,7 @@ def downstream(
         host: The language model.
         tokens: The token ids and the mask of special tokens, (n_sequences, ctx) each.
         hook_name: The hook at which to splice, such as ``blocks.12.hook_resid_post``.
-        input_hook: The hook that an `rsae.Transcoder` reads; None for an SAE, which reads
-            ``hook_name``.
+        input_hook: The hook that a transcoder reads; None for an SAE, which reads ``hook_name``.
 
     Returns:
         The losses and what follows from them.
@@ -144,7 +143,9 @@ class Splicing:
                 "downstream metrics need tokens, a language model and a hook; name them"
             )
         tokens = spaced(heldout.tokens, self.max_sequences)
-        found = splice(saes, heldout.host, tokens, heldout.hook_name, progress)
+        found = splice(
+            saes, heldout.host, tokens, heldout.hook_name, progress, input_hook=heldout.input_hook
+        )
         return [one.measurement(tokens.document.numpy()) for one in found]
 
     def values(self, totals: Totals) -> dict[str, Array]:
@@ -205,8 +206,16 @@ def splice(
                 f"the SAE has d_in = {sae.d_in}, {host.name} has width {width} there; "
                 "name the language model the SAE was trained on"
             )
-        if input_hook is not None:
-            sae.check_output(hook_width(host, hook_name))
+        if sae.transcodes != (input_hook is not None):
+            raise EvaluationError(
+                "an input hook is for transcoders, which read another hook than they predict; give "
+                "a transcoder its input hook, and an SAE none"
+            )
+        if sae.d_out != (width_out := hook_width(host, hook_name)):
+            raise EvaluationError(
+                f"the transcoder has d_out = {sae.d_out}, {host.name} has width {width_out} at "
+                f"{hook_name}; name its own output hook"
+            )
     n, ctx = tokens.ids.shape
     counted = (~tokens.special[:, :-1] & ~tokens.special[:, 1:]).numpy()
     if not counted.any():
@@ -235,7 +244,7 @@ def splice(
 def _spliced(sae: Coder, host: Host, ids: Tensor, hook_name: str, input_hook: str | None) -> Tensor:
     if input_hook is None:
         return host.logits(ids, hook_name, sae.reconstruct)
-    return host.logits(ids, hook_name, lambda x, y: sae.transcode(x, y)[1], input_hook)
+    return host.logits(ids, hook_name, lambda x, y: sae.run(x, y)[1], input_hook)
 
 
 def _log_probabilities(logits: Tensor) -> Iterator[Tensor]:

@@ -55,7 +55,7 @@ def reconstruction(
         sae: The SAE, anything `as_coder` takes.
         activations: An (n, d_in) tensor, `Activations`, or an iterable of such tensors, which is
             read once.
-        targets: For an `rsae.Transcoder`, (n, d_out): what it reconstructs at the same tokens. The
+        targets: For a transcoder, (n, d_out): what it reconstructs at the same tokens. The
             figures are then those of the targets in place of x.
         batch_size: Number of tokens encoded at a time; None chooses it by d_sae. It changes the
             figures only by the rounding of the SAE's own float32 products.
@@ -83,6 +83,11 @@ def reconstruction(
     if isinstance(activations, Activations):
         sae = at_scale(sae, activations)
     seen = as_coder(sae)
+    if seen.transcodes != (targets is not None):
+        raise EvaluationError(
+            "targets are for transcoders, which predict another hook than they read; give a "
+            "transcoder its targets, and an SAE none"
+        )
     sums = _Sums(seen, n_units=1)
     rows = batch_size or rows_for(seen.d_sae)
     for block, target in _pairs(activations, targets, rows):
@@ -102,10 +107,10 @@ def _pairs(
     activations: Tensor | Activations | Iterable[Tensor],
     targets: Tensor | Activations | Iterable[Tensor] | None,
     rows: int,
-) -> Iterator[tuple[Tensor, Tensor | None]]:
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Blocks of activations with those of their targets, which have to be of as many tokens."""
     if targets is None:
-        yield from ((block, None) for block in blocks(activations, rows))
+        yield from ((block, block) for block in blocks(activations, rows))
         return
     for block, target in zip_longest(blocks(activations, rows), blocks(targets, rows)):
         if block is None or target is None or len(block) != len(target):
@@ -131,13 +136,15 @@ class Reconstruction:
             heldout: The evaluation set, the same for all.
             progress: Called as progress(what, share done).
         """
+        for sae in saes:
+            heldout.check(sae.kind, sae)
         sums = [_Sums(sae, heldout.n_sequences) for sae in saes]
         rows = min(rows_for(sae.d_sae) for sae in saes)
         done = 0
-        for block in blocks(heldout.activations, rows):
+        for block, target in heldout.blocks(rows):
             unit = heldout.sequence[done : done + len(block)]
             for accumulated in sums:
-                accumulated.add(block, unit)
+                accumulated.add(block, unit, target)
             done += len(block)
             if progress is not None:
                 progress("reconstruction", done / heldout.activations.n_tokens)
@@ -192,20 +199,21 @@ class _Sums:
         self.origin: Tensor | None = None
 
     @torch.no_grad()
-    def add(self, block: Tensor, unit: Array, target: Tensor | None = None) -> None:
+    def add(self, block: Tensor, unit: Array, target: Tensor) -> None:
         if block.shape[-1] != self.sae.d_in:
             raise EvaluationError(
                 f"the activations have width {block.shape[-1]}, the SAE has d_in = "
                 f"{self.sae.d_in}; use activations of the hook it was trained on"
             )
-        if target is None:
-            z, out = self.sae.run(block.float())
-        else:
-            z, out = self.sae.transcode(block.float(), target.float())
-            block = target
+        z, out = self.sae.run(block.float(), target.float())
+        if out.shape != target.shape:
+            raise EvaluationError(
+                f"the reconstructions have width {out.shape[-1]}, what they should be has "
+                f"{target.shape[-1]}; use activations of the SAE's own hook"
+            )
         l0, fired = firing(z)
         self.fired += fired.cpu()
-        x, out = block.cpu().double(), out.detach().cpu().double()
+        x, out = target.cpu().double(), out.detach().cpu().double()
         # The variance is a difference of two sums; about a point of the data they stay small.
         self.origin = x[0].clone() if self.origin is None else self.origin
         shifted = x - self.origin

@@ -23,7 +23,7 @@ from rsae.commands.report import write_report
 from rsae.data import ActivationStore, harvest
 from rsae.data.splits import token_splits
 from rsae.devices import resolve_device
-from rsae.errors import ConfigError
+from rsae.errors import ConfigError, TeacherError
 from rsae.files import exists, make_folder, public_name, write_json
 from rsae.language_model.host import Host
 from rsae.pretrained import Teacher, load_teacher
@@ -49,6 +49,12 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=args.json)
     device = resolve_device(args.device)
     source = load_rsae(args.path) if is_rsae(args.path) else load_teacher(args.path)
+    if source.transcodes:
+        raise TeacherError(
+            f"{args.path} is a transcoder, and a refinement solves for the activations that "
+            "explain the output of the MLP, which a transcoder does not have when it encodes; to "
+            "describe an output that is known, use rsae.load_transcoder and its refine in Python"
+        )
     source = source.to(device)
     plan = _plan(args, source)
     if args.dry_run:

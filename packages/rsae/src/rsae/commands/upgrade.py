@@ -95,6 +95,8 @@ def job_of(args: argparse.Namespace, name: str, out: Path) -> Job:
         TeacherError, CorruptFileError, ConfigError: see `load_teacher` and `config_from_toml`.
     """
     teacher = load_teacher(name).to(resolve_device(args.device))
+    if teacher.transcodes:
+        raise TeacherError(f"{name} is a transcoder, and an upgrade takes SAEs; evaluate it only")
     if args.family not in ("auto", teacher.family):
         raise TeacherError(f"{name} is a {teacher.family} SAE; leave out --family {args.family}")
     config = preset(args.preset, teacher.family)

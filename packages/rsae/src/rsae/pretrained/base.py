@@ -37,12 +37,19 @@ class Teacher:
     - `constant_norm_rescale`: u = x * sqrt(d_in) / |x|, undone after decoding;
     - `none`, and `expected_average_only_in`, whose factor belongs to the data: u = x.
 
+    A transcoder reads the input x of an MLP and predicts the MLP's output y:
+
+        y_hat = z @ W_dec + b_dec + x @ W_skip.T                 (…, d_out)   reconstruct
+
+    W_skip is there in skip transcoders only; b_dec is not subtracted, and nothing of the output is
+    denormalised.
+
     Attributes:
         family: The activation: "relu", "jumprelu" or "topk".
         W_enc: Encoder, (d_in, d_sae).
         b_enc: Encoder bias, (d_sae,).
-        W_dec: Decoder, (d_sae, d_in), one row per feature.
-        b_dec: Decoder bias, (d_in,).
+        W_dec: Decoder, (d_sae, d_in), of a transcoder (d_sae, d_out); one row per feature.
+        b_dec: Decoder bias, (d_in,), of a transcoder (d_out,).
         threshold: Thresholds of JumpReLU, (d_sae,), for `jumprelu` only.
         k: Number of features kept per token, for `topk` only.
         apply_b_dec_to_input: Whether the encoder sees u - b_dec or u.
@@ -51,6 +58,8 @@ class Teacher:
         source: The path or name it was loaded from.
         format: Its file format, one of `rsae.pretrained.FORMATS`.
         notes: Sentences on what was assumed or folded on loading.
+        transcodes: Whether it is a transcoder.
+        W_skip: Skip connection of a skip transcoder, (d_out, d_in).
 
     Raises:
         TeacherError: The family or normalisation is unknown, or k is out of range.
@@ -65,8 +74,8 @@ class Teacher:
 
     References:
         SAELens `saes/sae.py` (normalisation), `standard_sae.py`, `jumprelu_sae.py`,
-        `topk_sae.py`; openai/sparse_autoencoder `model.py` (LN); Rajamanoharan et al. 2024,
-        arXiv 2407.14435 (JumpReLU); Gao et al. 2024, arXiv 2406.04093 (TopK).
+        `topk_sae.py`, `transcoder.py`; openai/sparse_autoencoder `model.py` (LN); Rajamanoharan et
+        al. 2024, arXiv 2407.14435 (JumpReLU); Gao et al. 2024, arXiv 2406.04093 (TopK).
     """
 
     family: Family
@@ -82,6 +91,8 @@ class Teacher:
     source: str = ""
     format: str = ""
     notes: tuple[str, ...] = ()
+    transcodes: bool = False
+    W_skip: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.family not in get_args(Family):
@@ -97,6 +108,8 @@ class Teacher:
             raise TeacherError("thresholds go with the family 'jumprelu'; give both or neither")
         if (self.k is not None) != (self.family == "topk"):
             raise TeacherError("k goes with the family 'topk'; give both or neither")
+        if self.W_skip is not None and not self.transcodes:
+            raise TeacherError("a skip connection goes with a transcoder; say that it is one")
         self._check_tensors()
         if self.k is not None and not (type(self.k) is int and 1 <= self.k <= self.d_sae):
             raise TeacherError(
@@ -106,8 +119,9 @@ class Teacher:
 
     def _check_tensors(self) -> None:
         tensors = {name: getattr(self, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
-        if self.threshold is not None:
-            tensors["threshold"] = self.threshold
+        for name in ("threshold", "W_skip"):
+            if getattr(self, name) is not None:
+                tensors[name] = getattr(self, name)
         for name, value in tensors.items():
             if not (isinstance(value, Tensor) and value.is_floating_point()):
                 raise TeacherError(
@@ -116,7 +130,10 @@ class Teacher:
         if self.W_enc.ndim != 2 or self.b_enc.ndim != 1 or self.W_dec.ndim != 2:
             raise TeacherError("matrices have two dimensions, biases one; give such tensors")
         d_in, d_sae = self.W_enc.shape
-        if (len(self.b_enc), *self.W_dec.shape) != (d_sae, d_sae, len(self.b_dec)):
+        d_out = len(self.b_dec) if self.transcodes else d_in
+        skips = self.W_skip is None or self.W_skip.shape == (d_out, d_in)
+        widths = (len(self.b_enc), *self.W_dec.shape, len(self.b_dec))
+        if widths != (d_sae, d_sae, d_out, d_out) or not skips:
             shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
             raise TeacherError(f"these tensors do not belong together: {shapes}; d_in is {d_in}")
 
@@ -124,6 +141,16 @@ class Teacher:
     def d_in(self) -> int:
         """Width of the activations."""
         return self.W_enc.shape[0]
+
+    @property
+    def d_out(self) -> int:
+        """Width of what is reconstructed: d_in, but for a transcoder."""
+        return self.W_dec.shape[1]
+
+    @property
+    def row_width(self) -> int:
+        """Width of what it is trained on: d_in, of a transcoder d_in + d_out (x beside y)."""
+        return self.d_in + self.d_out if self.transcodes else self.d_in
 
     @property
     def d_sae(self) -> int:
@@ -157,14 +184,28 @@ class Teacher:
             return torch.zeros_like(h).scatter_(-1, kept.indices, kept.values.relu())
         return h.relu()
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Reconstruction z @ W_dec + b_dec, (…, d_sae) → (…, d_in), in the normalised space."""
-        return z.to(self.dtype) @ self.W_dec + self.b_dec
+    def decode(self, z: Tensor, x: Tensor | None = None) -> Tensor:
+        """Reconstruction z @ W_dec + b_dec, (…, d_sae) → (…, d_out), in the normalised space.
+
+        Args:
+            z: The feature activations.
+            x: What was read, (…, d_in); for a skip transcoder only, which adds x @ W_skip.T.
+
+        Raises:
+            TeacherError: A skip transcoder is given no x.
+        """
+        decoded = z.to(self.dtype) @ self.W_dec + self.b_dec
+        if self.W_skip is None:
+            return decoded
+        if x is None:
+            raise TeacherError("a skip transcoder decodes with what it read; give x as well")
+        return decoded + x.to(self.dtype) @ self.W_skip.T
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Encode and decode x, (…, d_in) → (…, d_in), in the units of x."""
+        """Encode and decode x, (…, d_in) → (…, d_out), in the units of what is reconstructed."""
         u, scale, shift = self._normalize(x)
-        return self.decode(self.activate(self._affine(u))) * scale + shift
+        decoded = self.decode(self.activate(self._affine(u)), x)
+        return decoded if self.transcodes else decoded * scale + shift
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -175,7 +216,7 @@ class Teacher:
             device: The device; None keeps it.
             dtype: The floating type of the weights; None keeps it.
         """
-        threshold = self.threshold
+        threshold, W_skip = self.threshold, self.W_skip
         return replace(
             self,
             W_enc=self.W_enc.to(device, dtype),
@@ -183,6 +224,7 @@ class Teacher:
             W_dec=self.W_dec.to(device, dtype),
             b_dec=self.b_dec.to(device, dtype),
             threshold=None if threshold is None else threshold.to(device, dtype),
+            W_skip=None if W_skip is None else W_skip.to(device, dtype),
         )
 
     def __repr__(self) -> str:

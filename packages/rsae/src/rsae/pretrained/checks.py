@@ -160,16 +160,21 @@ def assemble(
     normalize_activations: Normalization = "none",
     metadata: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
+    transcodes: bool = False,
+    W_skip: Tensor | None = None,
 ) -> Teacher:
     """Build a `Teacher` from tensors in its layout, or say what is wrong with them.
 
-    The widths come from the biases: d_sae is the length of b_enc, d_in that of b_dec. A
-    transposed matrix is refused; where d_in = d_sae it cannot be detected, and a note says so.
+    The widths come from the biases: d_sae is the length of b_enc, d_out that of b_dec, and d_in is
+    d_out but for a transcoder. A transposed matrix is refused; where d_out = d_sae it cannot be
+    detected, and a note says so.
 
     Args:
         path: the file, for messages and `Teacher.source`.
         format: its format, for `Teacher.format`.
         threshold: (d_sae,), or one number for all features.
+        transcodes: whether it is a transcoder, whose d_in is that of its encoder.
+        W_skip: (d_out, d_in), of a skip transcoder.
 
     Raises:
         TeacherError: a shape does not fit, a matrix is transposed, a value is not finite.
@@ -179,19 +184,23 @@ def assemble(
             f"{path}: the biases have shapes {tuple(b_enc.shape)} and {tuple(b_dec.shape)} where "
             "(d_sae,) and (d_in,) are due; use a sound file"
         )
-    d_sae, d_in = b_enc.numel(), b_dec.numel()
+    d_sae, d_out = b_enc.numel(), b_dec.numel()
+    d_in = W_enc.shape[0] if transcodes and W_enc.ndim == 2 else d_out
     _check_matrix("the encoder", W_enc, (d_in, d_sae), path)
-    _check_matrix("the decoder", W_dec, (d_sae, d_in), path)
+    _check_matrix("the decoder", W_dec, (d_sae, d_out), path)
     if threshold is not None:
         threshold = _per_feature(threshold, d_sae, path)
     said, left_out = checked_metadata(metadata or {})
     values = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
     if threshold is not None:
         values["threshold"] = threshold
+    if W_skip is not None:
+        _check_matrix("the skip connection", W_skip, (d_out, d_in), path)
+        values["W_skip"] = W_skip
     check_finite(values, path)
-    if d_in == d_sae:
+    if d_out == d_sae:
         notes += (
-            f"d_in = d_sae = {d_in}, so a transposed matrix cannot be detected by its shape; "
+            f"d_in = d_sae = {d_out}, so a transposed matrix cannot be detected by its shape; "
             "both were taken to lie as the format has them",
         )
     return Teacher(
@@ -208,6 +217,8 @@ def assemble(
         source=str(path),
         format=format,
         notes=notes + left_out,
+        transcodes=transcodes,
+        W_skip=W_skip,
     )
 
 

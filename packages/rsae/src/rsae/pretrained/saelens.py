@@ -10,6 +10,9 @@ Definition (SAELens 6, `saes/sae.py`, `saes/{standard,jumprelu,topk}_sae.py`):
         gated                                   as `rsae.pretrained.gated` has it
     x_hat = denormalize(z @ W_dec + b_dec)
 
+Of a transcoder (`saes/transcoder.py`: `transcoder`, `jumprelu_transcoder` and both with a skip
+connection) b_dec is not subtracted, and y_hat = z @ W_dec + b_dec + x @ W_skip.T.
+
 What differs between files, and is folded into the tensors without changing a code or a
 reconstruction:
 
@@ -62,6 +65,10 @@ _FAMILIES: dict[str, Family] = {
     "batchtopk": "jumprelu",
     "matryoshka_batchtopk": "jumprelu",
     "gated": "jumprelu",
+    "transcoder": "relu",
+    "skip_transcoder": "relu",
+    "jumprelu_transcoder": "jumprelu",
+    "jumprelu_skip_transcoder": "jumprelu",
 }
 
 _THRESHOLDS = {"threshold", "log_threshold", "topk_threshold"}
@@ -74,13 +81,8 @@ _REFUSED = {
     "rational": "it is a rational SAE already",
 }
 
-TRANSCODERS = (
-    "transcoder",
-    "skip_transcoder",
-    "jumprelu_transcoder",
-    "jumprelu_skip_transcoder",
-)
-"""The architectures that `rsae.Transcoder` takes."""
+TRANSCODERS = tuple(name for name in _FAMILIES if name.endswith("transcoder"))
+"""The architectures that predict an MLP's output from its input."""
 
 
 def claims(weights: Weights) -> bool:
@@ -123,7 +125,9 @@ def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Tea
     current = _current(config, path)
     family = _family(current, path)
     _check_activation(config, family, path)
-    gated = current.get("architecture") == "gated"
+    architecture = current.get("architecture", "standard")
+    gated, transcodes = architecture == "gated", architecture in TRANSCODERS
+    skips = transcodes and "skip" in architecture
     if gated:
         content = without_gate(content, ("W_enc", "b_gate", "b_mag", "r_mag"), path)
     teacher = assemble(
@@ -136,16 +140,23 @@ def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Tea
         format=FORMAT,
         threshold=_threshold(content, path) if family == "jumprelu" else None,
         k=whole(current.get("k"), "k", path) if family == "topk" else None,
-        apply_b_dec_to_input=flag(current, "apply_b_dec_to_input", True, path),
+        apply_b_dec_to_input=flag(current, "apply_b_dec_to_input", not transcodes, path),
         normalize_activations=current.get("normalize_activations") or "none",
         metadata=current["metadata"],
+        transcodes=transcodes,
+        W_skip=need(content, "W_skip", path) if skips else None,
     )
+    _check_transcoder(teacher, path)
     if gated:
         teacher = replace(teacher, notes=(*teacher.notes, GATED_NOTE))
     agree(current, "d_in", teacher.d_in, path)
     agree(current, "d_sae", teacher.d_sae, path)
-    own = _NAMES | (_THRESHOLDS if family == "jumprelu" else set())
-    only(content, own, f"the architecture {current.get('architecture', 'standard')!r}", path)
+    if transcodes:
+        agree(current, "d_out", teacher.d_out, path)
+    own = (
+        _NAMES | (_THRESHOLDS if family == "jumprelu" else set()) | ({"W_skip"} if skips else set())
+    )
+    only(content, own, f"the architecture {architecture!r}", path)
     by_norm = flag(current, "rescale_acts_by_decoder_norm", False, path)
     teacher = _fold_training_scale(teacher, path, by_norm)
     teacher = _fold_finetuning_scale(teacher, content, config, path)
@@ -157,12 +168,6 @@ def _read(content: Mapping[str, Any], config: dict[str, Any], path: Path) -> Tea
 
 def _family(config: Mapping[str, Any], path: Path) -> Family:
     architecture = config.get("architecture", "standard")
-    if architecture in TRANSCODERS:
-        raise TeacherError(
-            f"{path}: a transcoder maps the input of an MLP to its output, and the commands take "
-            "SAEs, which reconstruct what they read; refine and evaluate it in Python with "
-            "rsae.load_transcoder, or with rsae.Transcoder if SAELens loads it from the hub"
-        )
     if not isinstance(architecture, str) or architecture not in _FAMILIES:
         reason = _REFUSED.get(str(architecture), "it is not one of an SAE with one activation")
         raise TeacherError(
@@ -170,6 +175,22 @@ def _family(config: Mapping[str, Any], path: Path) -> Family:
             f"use one of {', '.join(_FAMILIES)}"
         )
     return _FAMILIES[architecture]
+
+
+def _check_transcoder(teacher: Teacher, path: Path) -> None:
+    """Refuse settings of a transcoder that its class has no meaning for."""
+    if not teacher.transcodes:
+        return
+    if teacher.apply_b_dec_to_input:
+        raise TeacherError(
+            f"{path}: apply_b_dec_to_input is true, and the b_dec of a transcoder is one of its "
+            "output; set it to false"
+        )
+    if teacher.normalize_activations == "expected_average_only_in":
+        raise TeacherError(
+            f"{path}: the transcoder was trained on inputs scaled by a factor that its file does "
+            "not have; fold it in with SAELens' fold_activation_norm_scaling_factor"
+        )
 
 
 def _check_activation(config: Mapping[str, Any], family: Family, path: Path) -> None:

@@ -94,7 +94,7 @@ def _check(sae: RSAE) -> None:
     if k is not None and not (type(k) is int and 1 <= k <= sae.cfg.d_sae):
         raise ValueError(f"k is {quoted(k)}")
     with torch.no_grad():
-        sae.decode(sae.encode(torch.zeros(1, sae.cfg.d_in)))
+        sae(torch.zeros(1, sae.cfg.d_in))
 
 
 def describe_teacher(teacher: Teacher) -> dict[str, Any]:
@@ -105,6 +105,7 @@ def describe_teacher(teacher: Teacher) -> dict[str, Any]:
         "format": teacher.format,
         "family": teacher.family,
         "d_in": teacher.d_in,
+        **({"d_out": teacher.d_out} if teacher.transcodes else {}),
         "d_sae": teacher.d_sae,
         "k": teacher.k,
         "threshold": None if teacher.threshold is None else _range(teacher.threshold),

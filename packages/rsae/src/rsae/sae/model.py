@@ -53,10 +53,12 @@ class RSAEConfig(SAEConfig):
         rational: The parameters of the `RationalActivation`. They are here and not among the
             weights because SAELens casts every weight to the model's dtype on loading.
         refinement: The settings of a `Refinement`, or None for none.
+        d_out: Of a transcoder, the width of what it predicts; None for an SAE.
+        skip: Whether the transcoder has a skip connection.
 
     Raises:
-        ConfigError: The form or support is unknown or they do not go together, or settings of the
-            refinement contradict each other.
+        ConfigError: The form or support is unknown or they do not go together, settings of the
+            refinement contradict each other, or a transcoder is to be refined.
     """
 
     form: Form = "magnitude"
@@ -64,6 +66,8 @@ class RSAEConfig(SAEConfig):
     k: int | None = None
     rational: dict[str, Any] = field(default_factory=lambda: dict(_IDENTITY))
     refinement: dict[str, Any] | None = None
+    d_out: int | None = None
+    skip: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,12 +82,23 @@ class RSAEConfig(SAEConfig):
         if (self.k is not None) != (self.support == "topk"):
             raise ConfigError("k goes with support 'topk', and only with it")
         if self.refinement is not None:
+            if self.d_out is not None:
+                raise ConfigError(_NO_TARGET)
             self.refinement = Refinement.from_dict(self.refinement).to_dict()
+        if self.skip and self.d_out is None:
+            raise ConfigError("a skip connection goes with a transcoder; give its d_out")
 
     @override
     @classmethod
     def architecture(cls) -> str:
         return _ARCHITECTURE
+
+
+_NO_TARGET = (
+    "refinement and pursuit solve for the activations that explain the output of the MLP, which a "
+    "transcoder does not have when it encodes; to describe an output that is known, use "
+    "rsae.load_transcoder and its refine in Python"
+)
 
 
 class RSAE(SAE[RSAEConfig]):
@@ -106,6 +121,13 @@ class RSAE(SAE[RSAEConfig]):
     - "threshold": h_j > tau_j
     - "level":     phi((h_j - tau_j) / s_j) > C_out / 2      (form "gate" only)
     - "topk":      h_j > 0 and h_j / s_j among the token's k largest
+
+    A transcoder (`cfg.d_out`) reads the input x of an MLP and predicts the MLP's output y:
+
+        y_hat = z W_dec + b_dec + W_skip x                (…, d_out)   decode
+
+    W_skip x is there in skip transcoders only, b_dec is not subtracted, nothing of the output is
+    denormalised, and there is no refinement, which would have to know y.
 
     With phi = 1 in form "magnitude" it equals the teacher exactly, and a refinement does not change
     the weights. `hook_sae_acts_post` sees the refined activations. b_dec is subtracted only where
@@ -131,18 +153,46 @@ class RSAE(SAE[RSAEConfig]):
     threshold: nn.Parameter
     feature_scale: Tensor
     rational: RationalActivation
+    W_skip: nn.Parameter | None  # (d_out, d_in) of a skip transcoder
     pursuit_threshold: Tensor  # (d_sae,) only with pursuit, in units of y_j = z_j |W_dec_j|
 
     @override
     def initialize_weights(self) -> None:
         super().initialize_weights()
         shape, like = (self.cfg.d_sae,), {"dtype": self.dtype, "device": self.device}
+        if self.cfg.d_out is not None:
+            rows = (self.cfg.d_sae, self.d_out)
+            self.W_dec = nn.Parameter(torch.zeros(rows, **like))  # type: ignore[arg-type]
+            self.b_dec = nn.Parameter(torch.zeros(self.d_out, **like))  # type: ignore[arg-type]
+        self.register_parameter("W_skip", None)
+        if self.cfg.skip:
+            skip = (self.d_out, self.cfg.d_in)
+            self.W_skip = nn.Parameter(torch.zeros(skip, **like))  # type: ignore[arg-type]
         self.b_enc = nn.Parameter(torch.zeros(shape, **like))  # type: ignore[arg-type]
         self.threshold = nn.Parameter(torch.zeros(shape, **like))  # type: ignore[arg-type]
         self.register_buffer("feature_scale", torch.ones(shape, **like))  # type: ignore[arg-type]
         self.rational = RationalActivation.from_dict(self.cfg.rational, device=self.device)
         if self.refinement is not None and self.refinement.pursuit is not None:
             self.register_buffer("pursuit_threshold", torch.zeros(shape, **like))  # type: ignore[arg-type]
+
+    @property
+    def transcodes(self) -> bool:
+        """Whether it is a transcoder, which predicts an MLP's output from its input."""
+        return self.cfg.d_out is not None
+
+    @property
+    def d_out(self) -> int:
+        """Width of what is reconstructed: d_in, but for a transcoder."""
+        return self.cfg.d_in if self.cfg.d_out is None else self.cfg.d_out
+
+    def sides(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """What it reads and what it is to reconstruct, (n, …) → (n, d_in), (n, d_out).
+
+        Args:
+            rows: Activations x, (n, d_in), which are both; for a transcoder x beside y,
+                (n, d_in + d_out).
+        """
+        return rows[..., : self.cfg.d_in], rows[..., -self.d_out :]
 
     @property
     def refinement(self) -> Refinement | None:
@@ -164,9 +214,11 @@ class RSAE(SAE[RSAEConfig]):
             The SAE itself.
 
         Raises:
-            ConfigError: There are thresholds without a pursuit, a pursuit without thresholds, or
-                thresholds of another shape.
+            ConfigError: There are thresholds without a pursuit, a pursuit without thresholds,
+                thresholds of another shape, or it is a transcoder.
         """
+        if refinement is not None and self.transcodes:
+            raise ConfigError(_NO_TARGET)
         pursuit = refinement is not None and refinement.pursuit is not None
         if pursuit != (pursuit_threshold is not None):
             raise ConfigError("pursuit thresholds go with pursuit; give both or neither")
@@ -188,10 +240,12 @@ class RSAE(SAE[RSAEConfig]):
         found = self.refinement
         facts = {
             "d_in → d_sae": f"{cfg.d_in} → {cfg.d_sae}",
+            "transcoder to d_out": cfg.d_out,
             "form, support": f"{cfg.form}, {cfg.support}" + (f" (k = {cfg.k})" if cfg.k else ""),
             "rational of type": str(self.rational.degree),
             "refinement": "none" if found is None else f"{found.method}, {found.steps} steps",
             "hook": metadata.get("hook_name"),
+            "reconstructed hook": metadata.get("hook_name_out"),
             "language model": metadata.get("model_name"),
             "made from": metadata.get("teacher"),
         }
@@ -232,6 +286,8 @@ class RSAE(SAE[RSAEConfig]):
             k=teacher.k if support == "topk" else None,
             rational=rational.to_dict(),
             metadata=_metadata(teacher),
+            d_out=teacher.d_out if teacher.transcodes else None,
+            skip=teacher.W_skip is not None,
             reshape_activations="hook_z" if _is_z(teacher.metadata.get("hook_name")) else "none",
         )
         with own_random_numbers(teacher.device):  # SAELens draws weights that are replaced here
@@ -239,6 +295,8 @@ class RSAE(SAE[RSAEConfig]):
         with torch.no_grad():
             for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
                 getattr(sae, name).copy_(getattr(teacher, name))
+            if sae.W_skip is not None and teacher.W_skip is not None:
+                sae.W_skip.copy_(teacher.W_skip)
             if teacher.threshold is not None:
                 sae.threshold.copy_(teacher.threshold.clamp(min=0))
         return sae.to(teacher.device)
@@ -259,6 +317,19 @@ class RSAE(SAE[RSAEConfig]):
         self.d_head = x.shape[-1] if apart else None  # type: ignore[assignment]
         return x.flatten(-2) if apart else x
 
+    @override
+    def process_sae_in(self, sae_in: Tensor) -> Tensor:
+        if not self.transcodes:
+            return super().process_sae_in(sae_in)
+        return self.run_time_activation_norm_fn_in(self.hook_sae_input(sae_in.to(self.dtype)))
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode and decode, (…, d_in) → (…, d_out)."""
+        if not self.transcodes:
+            return super().forward(x)
+        return self.hook_sae_output(self.decode(self.encode(x), x))
+
     def encode_pre_act(self, x: Tensor) -> Tensor:
         """Pre-activations h, (…, d_in) → (…, d_sae)."""
         return self.hook_sae_acts_pre(self.process_sae_in(x) @ self.W_enc + self.b_enc)
@@ -266,11 +337,12 @@ class RSAE(SAE[RSAEConfig]):
     @override
     def encode(self, x: Tensor) -> Tensor:
         """Feature activations z, (…, d_in) → (…, d_sae); exact zeros outside the support."""
-        z, target = self.first_pass(x)
         refinement = self.refinement
-        if refinement is not None:
-            threshold = self.pursuit_threshold if refinement.pursuit else None
-            z = refinement(z, target, self.W_dec, threshold, overwrite_z=True)
+        if refinement is None:
+            return self.hook_sae_acts_post(self.activate(self.encode_pre_act(x)))
+        z, target = self.first_pass(x)
+        threshold = self.pursuit_threshold if refinement.pursuit else None
+        z = refinement(z, target, self.W_dec, threshold, overwrite_z=True)
         return self.hook_sae_acts_post(z)
 
     def first_pass(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -284,10 +356,33 @@ class RSAE(SAE[RSAEConfig]):
         return self.activate(h), target
 
     @override
-    def decode(self, feature_acts: Tensor) -> Tensor:
-        """Reconstruction, (…, d_sae) → (…, d_in)."""
+    def decode(self, feature_acts: Tensor, x: Tensor | None = None) -> Tensor:
+        """Reconstruction, (…, d_sae) → (…, d_out).
+
+        Args:
+            feature_acts: The feature activations.
+            x: What was read, (…, d_in); for a skip transcoder only.
+
+        Raises:
+            ConfigError: A skip transcoder is given no x.
+        """
         recons = self.hook_sae_recons(feature_acts @ self.W_dec + self.b_dec)
-        return self.reshape_fn_out(self.run_time_activation_norm_fn_out(recons), self.d_head)
+        return self.reshape_fn_out(self.completed(recons, x), self.d_head)
+
+    def completed(self, recons: Tensor, x: Tensor | None) -> Tensor:
+        """From z W_dec + b_dec, (…, d_out), to the reconstruction: denormalised, or with W_skip x.
+
+        Args:
+            recons: What the features and b_dec make.
+            x: What was read, (…, d_in); for a skip transcoder only.
+        """
+        if not self.transcodes:
+            return self.run_time_activation_norm_fn_out(recons)
+        if self.W_skip is None:
+            return recons
+        if x is None:
+            raise ConfigError("a skip transcoder decodes with what it read; give x as well")
+        return recons + x.to(self.dtype) @ self.W_skip.T
 
     def activate(self, h: Tensor) -> Tensor:
         """The activation alone: pre-activations → feature activations, (…, d_sae) each."""

@@ -63,6 +63,7 @@ class Transcoder:
 
     sae: SAELensTranscoder
     refinement: Refinement | None = None
+    transcodes = True  # as a `Teacher` and an `RSAE` say of themselves
 
     def __post_init__(self) -> None:
         check_kind(self.sae, SAELensTranscoder, "the transcoder", "give one of SAELens' classes")

@@ -48,7 +48,7 @@ def probe(
     Args:
         sae: The SAE, anything `as_coder` takes.
         host: The language model.
-        hook_name: The hook of the activations that the SAE reconstructs.
+        hook_name: The hook of the activations that the SAE reads.
         texts: Labelled texts; None takes the packaged ones (domain and sentiment).
         progress: Called as progress(what, share done).
 
@@ -95,7 +95,12 @@ class Probing:
         if heldout.host is None or heldout.hook_name is None:
             raise EvaluationError("probing needs a language model and a hook; name them")
         codes = pooled_codes(
-            saes, heldout.host, heldout.hook_name, self.texts.texts, progress=progress
+            saes,
+            heldout.host,
+            heldout.input_hook or heldout.hook_name,
+            self.texts.texts,
+            output_hook=heldout.hook_name,
+            progress=progress,
         )
         return [self.score(one) for one in codes]
 

@@ -31,13 +31,15 @@ def pooled_codes(
     hook_name: str,
     texts: Sequence[str],
     *,
+    output_hook: str | None = None,
     context_size: int = 128,
     progress: Progress | None = None,
 ) -> list[csr_array]:
     """Mean feature activations of each text over its ordinary tokens, (n_texts, d_sae) per SAE.
 
     Texts are batched with others of their length and cut at ``context_size``; the model reads each
-    once for all SAEs. The result is sparse, since few features are active on a text.
+    once for all SAEs. The result is sparse, since few features are active on a text. Refined
+    transcoders look at ``output_hook`` too.
     """
     encoded = [host.encode(text)[:context_size] for text in texts]
     order = np.argsort([len(ids) for ids in encoded], kind="stable")
@@ -46,10 +48,14 @@ def pooled_codes(
     for batch in _batches(order, encoded):
         ids = _padded([encoded[i] for i in batch], host.pad_token_id)
         ordinary = ~host.is_special(ids)
-        residual = host.residual(ids, hook_name)[ordinary.to(host.device)].float().cpu()
+        read = host.residuals(ids, [hook_name, output_hook or hook_name])
+        x, y = (
+            read[hook][ordinary.to(host.device)].float().cpu()
+            for hook in (hook_name, output_hook or hook_name)
+        )
         owner = torch.nonzero(ordinary)[:, 0]
         for rows, sae in zip(parts, saes, strict=True):
-            rows.append(csr_array(_means(sae.encode(residual).cpu(), owner, len(batch)).numpy()))
+            rows.append(csr_array(_means(sae.encode(x, y).cpu(), owner, len(batch)).numpy()))
         done += len(batch)
         if progress is not None:
             progress("probing", done / len(texts))
