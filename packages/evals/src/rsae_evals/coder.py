@@ -187,7 +187,7 @@ class Coder:
 
     @property
     def form(self) -> str:
-        """What its rational computes: one of `rsae.sae.model.Form`, "magnitude" without one."""
+        """What its rational computes: one of `rsae.sae.config.Form`, "magnitude" without one."""
         return str(getattr(getattr(self.source, "cfg", None), "form", "magnitude"))
 
     def to(self, device: Any = None, dtype: torch.dtype | None = None) -> Coder:

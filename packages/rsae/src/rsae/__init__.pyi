@@ -15,9 +15,9 @@ from .language_model.host import load_host as load_host
 from .pretrained import Teacher as Teacher
 from .pretrained import load_teacher as load_teacher
 from .sae.activation import RationalActivation as RationalActivation
+from .sae.config import RSAEConfig as RSAEConfig
 from .sae.load import load_rsae as load_rsae
 from .sae.model import RSAE as RSAE
-from .sae.model import RSAEConfig as RSAEConfig
 from .sae.refinement import Pursuit as Pursuit
 from .sae.refinement import Refinement as Refinement
 from .sae.transcoder import Transcoder as Transcoder

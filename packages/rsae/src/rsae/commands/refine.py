@@ -29,6 +29,7 @@ from rsae.language_model.host import Host
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import needs_scale
 from rsae.progress import progress_on
+from rsae.sae.config import NO_TARGET
 from rsae.sae.load import is_rsae, load_rsae
 from rsae.sae.model import RSAE
 from rsae.terminal import Console
@@ -50,11 +51,7 @@ def run(args: argparse.Namespace) -> int:
     device = resolve_device(args.device)
     source = load_rsae(args.path) if is_rsae(args.path) else load_teacher(args.path)
     if source.transcodes:
-        raise TeacherError(
-            f"{args.path} is a transcoder, and a refinement solves for the activations that "
-            "explain the output of the MLP, which a transcoder does not have when it encodes; to "
-            "describe an output that is known, use rsae.load_transcoder and its refine in Python"
-        )
+        raise TeacherError(f"{args.path}: {NO_TARGET}")
     source = source.to(device)
     plan = _plan(args, source)
     if args.dry_run:

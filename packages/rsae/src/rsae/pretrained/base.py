@@ -191,6 +191,9 @@ class Teacher:
             z: The feature activations.
             x: What was read, (…, d_in); for a skip transcoder only, which adds x @ W_skip.T.
 
+        Returns:
+            The reconstruction.
+
         Raises:
             TeacherError: A skip transcoder is given no x.
         """

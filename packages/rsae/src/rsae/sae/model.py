@@ -5,100 +5,32 @@ Shapes: … tokens, d_in, d_sae features.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
-import sae_lens
 import torch
-from sae_lens import SAE, SAEConfig, register_sae_class
+from sae_lens import SAE, register_sae_class
 from sae_lens.constants import SAE_CFG_FILENAME, SAE_WEIGHTS_FILENAME
 from sae_lens.registry import SAE_CLASS_REGISTRY
-from sae_lens.saes.sae import SAEMetadata
 from torch import Tensor, nn
 from typing_extensions import override
 
 from rsae.devices import own_random_numbers
 from rsae.errors import ConfigError
-from rsae.files import make_folder, public_name, save_safetensors, write_json, write_text
-from rsae.language_model.names import PACKAGED
+from rsae.files import make_folder, save_safetensors, write_json, write_text
 from rsae.pretrained.metadata import write_sketches
 from rsae.sae.activation import RationalActivation
 from rsae.sae.card import model_card
+from rsae.sae.config import ARCHITECTURE, NO_TARGET, Form, RSAEConfig, Support, metadata_of
 from rsae.sae.refinement import Refinement
 
 if TYPE_CHECKING:
     from rsae.pretrained import Teacher
 
-__all__ = ["RSAE", "Form", "RSAEConfig", "Support"]
+__all__ = ["RSAE"]
 
-Form = Literal["magnitude", "gate", "direct"]
-Support = Literal["threshold", "level", "topk"]
-
-_ARCHITECTURE = "rational"
 _RATIONAL = "rational."
-_OF_THE_TEACHER = ("l0", "num_dead_features")
-_IDENTITY = RationalActivation.constant((0, 0)).to_dict()
-
-
-@dataclass
-class RSAEConfig(SAEConfig):
-    """SAELens' configuration and what the rational activation adds.
-
-    Args:
-        form: Whether the rational phi gives a magnitude, a gate or the activation, see `RSAE`.
-        support: The rule for which features may be active, see `RSAE`.
-        k: Number of features kept per token, for support "topk" only.
-        rational: The parameters of the `RationalActivation`. They are here and not among the
-            weights because SAELens casts every weight to the model's dtype on loading.
-        refinement: The settings of a `Refinement`, or None for none.
-        d_out: Of a transcoder, the width of what it predicts; None for an SAE.
-        skip: Whether the transcoder has a skip connection.
-
-    Raises:
-        ConfigError: The form or support is unknown or they do not go together, settings of the
-            refinement contradict each other, or a transcoder is to be refined.
-    """
-
-    form: Form = "magnitude"
-    support: Support = "threshold"
-    k: int | None = None
-    rational: dict[str, Any] = field(default_factory=lambda: dict(_IDENTITY))
-    refinement: dict[str, Any] | None = None
-    d_out: int | None = None
-    skip: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.form not in get_args(Form):
-            raise ConfigError(f"form {self.form!r} is not one of {get_args(Form)}")
-        if self.support not in get_args(Support):
-            raise ConfigError(f"support {self.support!r} is not one of {get_args(Support)}")
-        if self.support == "level" and self.form != "gate":
-            raise ConfigError(
-                "support 'level' needs form 'gate'; choose that form or another support"
-            )
-        if (self.k is not None) != (self.support == "topk"):
-            raise ConfigError("k goes with support 'topk', and only with it")
-        if self.refinement is not None:
-            if self.d_out is not None:
-                raise ConfigError(_NO_TARGET)
-            self.refinement = Refinement.from_dict(self.refinement).to_dict()
-        if self.skip and self.d_out is None:
-            raise ConfigError("a skip connection goes with a transcoder; give its d_out")
-
-    @override
-    @classmethod
-    def architecture(cls) -> str:
-        return _ARCHITECTURE
-
-
-_NO_TARGET = (
-    "refinement and pursuit solve for the activations that explain the output of the MLP, which a "
-    "transcoder does not have when it encodes; to describe an output that is known, use "
-    "rsae.load_transcoder and its refine in Python"
-)
 
 
 class RSAE(SAE[RSAEConfig]):
@@ -191,6 +123,9 @@ class RSAE(SAE[RSAEConfig]):
         Args:
             rows: Activations x, (n, d_in), which are both; for a transcoder x beside y,
                 (n, d_in + d_out).
+
+        Returns:
+            The activations x and y.
         """
         return rows[..., : self.cfg.d_in], rows[..., -self.d_out :]
 
@@ -218,7 +153,7 @@ class RSAE(SAE[RSAEConfig]):
                 thresholds of another shape, or it is a transcoder.
         """
         if refinement is not None and self.transcodes:
-            raise ConfigError(_NO_TARGET)
+            raise ConfigError(NO_TARGET)
         pursuit = refinement is not None and refinement.pursuit is not None
         if pursuit != (pursuit_threshold is not None):
             raise ConfigError("pursuit thresholds go with pursuit; give both or neither")
@@ -285,7 +220,7 @@ class RSAE(SAE[RSAEConfig]):
             support=support,
             k=teacher.k if support == "topk" else None,
             rational=rational.to_dict(),
-            metadata=_metadata(teacher),
+            metadata=metadata_of(teacher),
             d_out=teacher.d_out if teacher.transcodes else None,
             skip=teacher.W_skip is not None,
             reshape_activations="hook_z" if _is_z(teacher.metadata.get("hook_name")) else "none",
@@ -357,11 +292,14 @@ class RSAE(SAE[RSAEConfig]):
 
     @override
     def decode(self, feature_acts: Tensor, x: Tensor | None = None) -> Tensor:
-        """Reconstruction, (…, d_sae) → (…, d_out).
+        """Decode, (…, d_sae) → (…, d_out).
 
         Args:
             feature_acts: The feature activations.
             x: What was read, (…, d_in); for a skip transcoder only.
+
+        Returns:
+            The reconstruction.
 
         Raises:
             ConfigError: A skip transcoder is given no x.
@@ -375,6 +313,12 @@ class RSAE(SAE[RSAEConfig]):
         Args:
             recons: What the features and b_dec make.
             x: What was read, (…, d_in); for a skip transcoder only.
+
+        Returns:
+            The reconstruction.
+
+        Raises:
+            ConfigError: A skip transcoder is given no x.
         """
         if not self.transcodes:
             return self.run_time_activation_norm_fn_out(recons)
@@ -499,22 +443,5 @@ def _traced(h: Tensor) -> bool:
     return torch.is_grad_enabled() or torch.compiler.is_compiling() or type(h) is not Tensor
 
 
-def _metadata(teacher: Teacher) -> SAEMetadata:
-    """The teacher's metadata; the version is set so that SAELens reads the file as its own.
-
-    The teacher's L0 and number of dead features are left out, since they do not hold for the copy.
-    A model that is read from a package is named as on the hub, with the package in another key.
-    """
-    kept = {**teacher.metadata, "teacher": teacher.source, "teacher_family": teacher.family}
-    for name in _OF_THE_TEACHER:
-        kept.pop(name, None)
-    if (model := kept.get("model_name")) in PACKAGED:
-        kept |= {"model_name": PACKAGED[model], "model_weights": model}
-    for name, value in kept.items():
-        if isinstance(value, str) and (name == "teacher" or value.startswith(("/", "~", "."))):
-            kept[name] = public_name(value)
-    return SAEMetadata(**{**kept, "sae_lens_version": sae_lens.__version__})
-
-
-if _ARCHITECTURE not in SAE_CLASS_REGISTRY:
-    register_sae_class(_ARCHITECTURE, RSAE, RSAEConfig)
+if ARCHITECTURE not in SAE_CLASS_REGISTRY:
+    register_sae_class(ARCHITECTURE, RSAE, RSAEConfig)

@@ -17,7 +17,8 @@ from torch import Tensor
 from rsae.data.stream import Position
 from rsae.errors import ConfigError, TrainingError
 from rsae.memory import rows_at_once
-from rsae.sae.model import RSAE, RSAEConfig
+from rsae.sae.config import RSAEConfig
+from rsae.sae.model import RSAE
 from rsae.train import parallel
 from rsae.train.checkpoint import Progress, Snapshot, checkpoint_of, save_checkpoint
 from rsae.train.config import TrainConfig

@@ -8,7 +8,8 @@ from torch import Tensor
 from rsae.memory import rows_at_once
 from rsae.pretrained import Teacher
 from rsae.sae.activation import RationalActivation
-from rsae.sae.model import RSAE, Support
+from rsae.sae.config import Support
+from rsae.sae.model import RSAE
 from rsae.upgrading.initial_rational import RationalFit
 
 __all__ = ["calibrate", "with_trainable_thresholds"]

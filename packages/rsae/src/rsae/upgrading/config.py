@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from rsae.errors import ConfigError, CorruptFileError, quoted
 from rsae.files import existing_file
-from rsae.sae.model import Form
+from rsae.sae.config import Form
 from rsae.settings import check_fields
 from rsae.train import TrainConfig
 

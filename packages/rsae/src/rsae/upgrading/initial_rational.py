@@ -11,7 +11,7 @@ import torch
 import remez
 from remez.rational import zolotarev
 from rsae.sae.activation import RationalActivation
-from rsae.sae.model import Form
+from rsae.sae.config import Form
 from rsae.upgrading.config import RationalConfig
 
 __all__ = ["RationalFit", "fit_rational"]

@@ -19,8 +19,9 @@ from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.metadata import with_sketches
 from rsae.pretrained.scale import needs_scale, with_estimated_scale
 from rsae.sae.activation import RationalActivation
+from rsae.sae.config import Support
 from rsae.sae.load import is_rsae, load_rsae
-from rsae.sae.model import RSAE, Support
+from rsae.sae.model import RSAE
 from rsae.sae.refinement import Gradient, Method, Refinement
 from rsae.sae.refinement_steps import largest_eigenvalues
 from rsae.settings import check_kind
