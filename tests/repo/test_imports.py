@@ -1,6 +1,8 @@
 """Imports run in one direction, and no folder outgrows what one can survey."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,13 @@ def test_no_circle_of_imports(package):
     edges = import_graph.graph(package)
     assert len(edges) > 20
     assert import_graph.circles(edges) == []
+
+
+@pytest.mark.parametrize("module", ["rsae.upgrading", "rsae.sae.config", "rsae.sae.transcoder"])
+def test_a_module_that_is_imported_first_registers_the_rsae(module):
+    registered = "assert 'rational' in sae_lens.registry.SAE_CLASS_REGISTRY"
+    code = f"import {module}, sae_lens.registry; {registered}"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("package", import_graph.SOURCES)
