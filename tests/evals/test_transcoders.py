@@ -4,6 +4,8 @@ import json
 
 import pytest
 import torch
+from sae_lens import StandardSAE, StandardSAEConfig
+from sae_lens.saes.sae import SAEMetadata
 from tests.rsae.test_transcoder import IN, OUT, plain
 from tests.rsae.tiny_model import save_tiny_model
 
@@ -169,3 +171,20 @@ def test_a_saved_refinement_is_evaluated_with_the_weights(place):
     assert not hasattr(load_coder(place / "a"), "refinement")
     with pytest.raises(RsaeError):
         load_coder(place / "text")
+
+
+def test_a_sweep_reads_both_hooks_of_transcoders_and_those_of_saes_in_one_pass(place, tmp_path):
+    out = tmp_path / "out"
+    (tmp_path / "sae").mkdir()
+    sae = StandardSAE(StandardSAEConfig(d_in=8, d_sae=24, metadata=SAEMetadata(hook_name=OUT)))
+    with torch.no_grad():
+        sae.W_enc.copy_(torch.randn(8, 24, generator=torch.Generator().manual_seed(0)))
+    sae.save_model(tmp_path / "sae")
+    words = ["sweep", place / "a", place / "b", tmp_path / "sae", "--out", out]
+    words += ["--model", place / "model", "--text", place / "text", "--tokens", 900]
+    words += ["--steps", 10]
+    assert main([str(word) for word in words]) == 0
+    rows = {row["name"]: row for row in json.loads((out / "sweep.json").read_text())["rows"]}
+    assert {row["hook"] for row in rows.values()} == {f"{IN} → {OUT}", OUT}
+    assert all(row["after"]["delta_ce"] is not None for row in rows.values())
+    assert len(list((out / "activations").iterdir())) == 1

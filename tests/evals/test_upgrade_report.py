@@ -7,10 +7,12 @@ import torch
 from rich.console import Console
 
 from rsae.data import Activations
+from rsae.language_model.site import Site
 from rsae_evals.integrations.upgrade_report import evaluate_upgrade
 from rsae_evals.report import read
 from rsae_evals.results import Verdict
 
+SITE = Site("blocks.3.hook_resid_post", "blocks.3.hook_resid_post")
 VARIANTS = {"teacher": 0.5, "control": 0.7, "threshold_only": 0.8, "rsae_init": 0.5, "rsae": 0.9}
 
 
@@ -27,7 +29,7 @@ def ended(tmp_path_factory):
     found = evaluate_upgrade(
         {name: relu(scale) for name, scale in VARIANTS.items()},
         host=None,
-        hook_name="blocks.3.hook_resid_post",
+        site=SITE,
         heldout=Activations.from_tensor(x),
         tokens=None,
         out=out,
@@ -82,7 +84,7 @@ def test_a_control_that_fine_tuning_made_worse_is_called_weak(tmp_path):
     evaluate_upgrade(
         {name: relu(scale) for name, scale in variants.items()},
         host=None,
-        hook_name="blocks.3.hook_resid_post",
+        site=SITE,
         heldout=Activations.from_tensor(x),
         tokens=None,
         out=tmp_path,

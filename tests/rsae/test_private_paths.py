@@ -17,6 +17,7 @@ from rsae.data import Activations
 from rsae.errors import CorruptFileError, HostError
 from rsae.files import public_name
 from rsae.language_model.names import PACKAGED, model_of
+from rsae.language_model.site import Site
 from rsae.pretrained import load_teacher
 from rsae.pretrained.metadata import checked_metadata, lost_sketches, with_sketches
 from rsae.sae.export import export_jumprelu
@@ -130,8 +131,9 @@ def test_a_model_whose_path_was_cut_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr("rsae.language_model.weights.unreachable_hub", lambda: "offline")
     saved(tmp_path, model_name=str(tmp_path / "mine"))
     args = argparse.Namespace(model=None, dtype="float32")
+    site = Site("blocks.0.hook_resid_post", "blocks.0.hook_resid_post")
     with pytest.raises(HostError, match=r"the model mine.*--model$"):
-        find_host(args, metadata_in(tmp_path), "blocks.0.hook_resid_post", 12, torch.device("cpu"))
+        find_host(args, metadata_in(tmp_path), site, (12, 12), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("family", saes.FAMILIES)

@@ -97,5 +97,10 @@ def test_a_nested_teacher_is_known_by_its_metadata():
 def test_a_higher_or_undefined_error_is_told(mse):
     before = Measured(1.0, 5.0, 1.0, 100)
     after = replace(before, mse=mse)
-    assert worse_than_teacher({"teacher": before, "rsae": after}).startswith("worse than")
-    assert not worse_than_teacher({"teacher": before, "rsae": before})
+    planned = plan(world_teacher("relu"), UpgradeConfig())
+    said = worse_than_teacher({"teacher": before, "rsae": after}, planned)
+    assert said.startswith("worse than")
+    assert "--keep features" in said
+    assert not worse_than_teacher({"teacher": before, "rsae": before}, planned)
+    planned = replace(planned, transcodes=True)
+    assert "--keep" not in worse_than_teacher({"teacher": before, "rsae": after}, planned)

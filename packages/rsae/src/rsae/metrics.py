@@ -25,7 +25,7 @@ class Measured:
     """Means over tokens.
 
     Attributes:
-        mse: squared error summed over d_in.
+        mse: squared error summed over d_out.
         l0: Mean number of active features per token.
         frac_alive: share of features that fired at all.
         n_tokens: how many tokens that was.
@@ -39,12 +39,16 @@ class Measured:
 
 @torch.no_grad()
 def measure(sae: RSAE, x: Tensor | Activations) -> Measured:
-    """Evaluate an SAE on (n, d_in) activations, of which one chunk is read at a time."""
+    """Evaluate an SAE on (n, d_in) activations, of which one chunk is read at a time.
+
+    A transcoder is evaluated on rows (n, d_in + d_out), see `RSAE.sides`.
+    """
     error, active, n = 0.0, torch.zeros(sae.cfg.d_sae, dtype=torch.int64, device=sae.device), 0
     for rows in _chunks(x, sae):
         n += len(rows)
-        codes = sae.encode(rows)
-        error += (rows - sae.decode(codes)).square().sum().item()
+        inputs, wanted = sae.sides(rows)
+        codes = sae.encode(inputs)
+        error += (wanted - sae.decode(codes, inputs)).square().sum().item()
         active += (codes != 0).sum(dim=0)
     alive = (active > 0).sum().item() / sae.cfg.d_sae
     return Measured(error / n, active.sum().item() / n, alive, n)
@@ -84,7 +88,8 @@ def match_l0(sae: RSAE, x: Tensor, target: float) -> float:
         kept = wanted.clamp(min=0) if trained else threshold
         sae.threshold.copy_(kept)
         sae.b_enc.copy_(b_enc + (kept - wanted))
-        return sum((sae.encode(rows) != 0).sum().item() for rows in _chunks(x, sae)) / len(x)
+        fired = ((sae.encode(sae.sides(rows)[0]) != 0).sum() for rows in _chunks(x, sae))
+        return sum(int(one) for one in fired) / len(x)
 
     low, high = _bracket(l0, target, _step(sae, x))
     for _ in range(_ROUNDS):
@@ -114,7 +119,7 @@ def _bracket(l0: Callable[[float], float], target: float, step: float) -> tuple[
 
 def _step(sae: RSAE, x: Tensor) -> float:
     """A first shift: a hundredth of the active feature activations' size."""
-    codes = sae.encode(x[: rows_at_once(sae.cfg.d_sae, _CHUNK)])
+    codes = sae.encode(sae.sides(x[: rows_at_once(sae.cfg.d_sae, _CHUNK)])[0])
     active = codes[codes != 0]
     return 0.01 * (active.abs().mean().item() if len(active) else 1.0)
 

@@ -62,7 +62,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _planned(plan: SweepPlan) -> list[dict[str, Any]]:
     good = [
-        {"sae": placed.member.name, "group": group.name, "hook": placed.hook}
+        {"sae": placed.member.name, "group": group.name, "hook": str(placed.site)}
         | plan.estimates[placed.member.name]
         for group in plan.groups
         for placed in group.placed

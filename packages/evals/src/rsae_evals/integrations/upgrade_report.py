@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rsae.data import Activations
     from rsae.data.text import Tokens
     from rsae.language_model.host import Host
+    from rsae.language_model.site import Site
 
 __all__ = ["evaluate_upgrade"]
 
@@ -38,8 +39,9 @@ def evaluate_upgrade(
     variants: Mapping[str, Any],
     *,
     host: Host | None,
-    hook_name: str,
+    site: Site,
     heldout: Activations,
+    targets: Activations | None = None,
     tokens: Tokens | None,
     out: Path,
     provenance: Mapping[str, Any],
@@ -55,8 +57,9 @@ def evaluate_upgrade(
     Args:
         variants: Name → SAE, the teacher first, the result last.
         host: The language model to splice into; None leaves downstream metrics out.
-        hook_name: The hook of the activations.
+        site: Where the variants read, and what they reconstruct.
         heldout: Activations that no variant was trained on.
+        targets: For transcoders, what they predict at the same tokens.
         tokens: the tokens behind them.
         out: the folder of the upgrade.
         provenance: what the upgrade says of itself (seeds, hashes, settings).
@@ -69,8 +72,15 @@ def evaluate_upgrade(
     Returns:
         The comparison that report.json holds.
     """
-    frozen = evaluation_set(heldout, tokens, host=host, hook_name=hook_name)
-    known = {"host": host.name if host else None, "hook_name": hook_name}
+    frozen = evaluation_set(
+        heldout,
+        tokens,
+        host=host,
+        hook_name=site.output,
+        targets=targets,
+        input_hook=None if targets is None else site.input,
+    )
+    known = {"host": host.name if host else None, "hook_name": frozen.place}
     with progress_on(console) as progress:
         found = compare(
             variants,

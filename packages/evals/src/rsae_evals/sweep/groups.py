@@ -22,13 +22,14 @@ from rsae.commands.activations import (
     splits_of,
 )
 from rsae.commands.dry_run import DryRun
-from rsae.commands.inputs import context_of, find_hook, find_host
+from rsae.commands.inputs import context_of, find_host, find_site
 from rsae.commands.upgrade import job_of, upgrade_jobs
 from rsae.devices import resolve_device
 from rsae.errors import RsaeError
 from rsae.files import make_folder, public_name, write_json
 from rsae.language_model.host import Host
 from rsae.language_model.names import model_of
+from rsae.language_model.site import Site
 from rsae.terminal import Console
 from rsae_evals.sweep.members import Member
 
@@ -40,40 +41,40 @@ _LAST_WRITTEN = ("summary.json", "report.json")  # by an upgrade and by its repo
 
 @dataclass(frozen=True)
 class Placed:
-    """A member, the hook that it reads, and the tokens that each of its variants is trained on."""
+    """A member, where it reads, and the tokens that each of its variants is trained on."""
 
     member: Member
-    hook: str
+    site: Site
     tokens: int
 
 
 @dataclass(frozen=True)
 class Group:
-    """SAEs of one width on one language model with one context size.
+    """SAEs of the same widths on one language model with one context size.
 
     Attributes:
         model: The language model's name or path; None for the packaged one.
         context: Tokens per sequence; None where the SAEs do not say.
-        d_in: Width of the activations.
+        widths: d_in and d_out.
         placed: The SAEs.
     """
 
     model: str | None
     context: int | None
-    d_in: int
+    widths: tuple[int, int]
     placed: tuple[Placed, ...]
 
     @property
     def name(self) -> str:
         """The folder of its activations: what is left of a group reads fewer hooks."""
         model = re.sub(r"[^\w.=-]+", "_", public_name(self.model or "packaged"))[-80:]
-        hooks = hashlib.sha256(" ".join(self.hooks).encode()).hexdigest()[:8]
-        return f"{model}-{self.context or 'any'}-{self.d_in}-{hooks}"
+        hooks = hashlib.sha256(" ".join(map(str, self.sites)).encode()).hexdigest()[:8]
+        return f"{model}-{self.context or 'any'}-{self.widths[0]}-{hooks}"
 
     @property
-    def hooks(self) -> tuple[str, ...]:
-        """Every hook that is read, once."""
-        return tuple(dict.fromkeys(placed.hook for placed in self.placed))
+    def sites(self) -> tuple[Site, ...]:
+        """Every site that is read, once."""
+        return tuple(dict.fromkeys(placed.site for placed in self.placed))
 
 
 @dataclass(frozen=True)
@@ -103,18 +104,19 @@ def plan_of(members: Iterable[Member], args: argparse.Namespace, out: Path) -> S
         try:
             job = job_of(args, member.source, out / member.name)
             metadata = job.teacher.metadata
-            hook = find_hook(args.hook, metadata, member.source)
+            site = find_site(args.hook, job.teacher, member.source)
             tokens = job.config.train.steps * job.config.train.batch_size
-            key = (args.model or model_of(metadata), metadata.get("context_size"), job.teacher.d_in)
+            widths = (job.teacher.d_in, job.teacher.d_out)
+            key = (args.model or model_of(metadata), metadata.get("context_size"), widths)
             if dry is not None:
                 estimates[member.name] = dry.estimate(job.teacher, job.config)
         except Exception as error:  # noqa: BLE001 - one SAE must not end the sweep
             failures[member.name] = error
             continue
-        found.setdefault(key, []).append(Placed(member, hook, tokens))
+        found.setdefault(key, []).append(Placed(member, site, tokens))
     groups = tuple(
-        Group(model, context, d_in, tuple(placed))
-        for (model, context, d_in), placed in found.items()
+        Group(model, context, widths, tuple(placed))
+        for (model, context, widths), placed in found.items()
     )
     return SweepPlan(groups, estimates, failures)
 
@@ -130,10 +132,10 @@ def run_group(group: Group, args: argparse.Namespace, out: Path, console: Consol
         for placed in left:
             write_failure(out / placed.member.name, error)
         return
-    for hook, source in sources.items():
-        here = [placed.member for placed in left if placed.hook == hook]
+    for site, source in sources.items():
+        here = [placed.member for placed in left if placed.site == site]
         for members in [here] if source.streamed else ([one] for one in here):
-            _upgrade(members, args, host, source, hook, out, console)
+            _upgrade(members, args, host, source, site, out, console)
 
 
 def _upgrade(
@@ -141,14 +143,14 @@ def _upgrade(
     args: argparse.Namespace,
     host: Host,
     source: Source,
-    hook: str,
+    site: Site,
     out: Path,
     console: Console,
 ) -> None:
-    """Upgrade SAEs of one hook; where one ends a pass that several share, each goes on alone."""
+    """Upgrade SAEs of one site; where one ends a pass that several share, each goes on alone."""
     try:
         jobs = [job_of(args, member.source, out / member.name) for member in members]
-        upgrade_jobs(args, jobs, host, source, hook, console)
+        upgrade_jobs(args, jobs, host, source, site, console)
         for job in jobs:
             (job.out / _FAILURE).unlink(missing_ok=True)
     except Exception as error:  # noqa: BLE001 - nor one upgrade
@@ -159,22 +161,22 @@ def _upgrade(
             return
         for member in members:
             if not is_finished(out / member.name):
-                _upgrade([member], args, host, source, hook, out, console)
+                _upgrade([member], args, host, source, site, out, console)
 
 
 def _prepared(
     group: Group, args: argparse.Namespace, out: Path, left: Sequence[Placed], console: Console
-) -> tuple[Host, dict[str, Source]]:
-    """The language model, and its activations at all hooks of the group."""
+) -> tuple[Host, dict[Site, Source]]:
+    """The language model, and its activations at all sites of the group."""
     documents = open_dataset(args)
     metadata = {"model_name": group.model, "context_size": group.context}
     device = resolve_device(args.device)
-    host = find_host(args, metadata, left[0].hook, group.d_in, device)
+    host = find_host(args, metadata, left[0].site, group.widths, device)
     context = context_of(metadata, host, left[0].member.source)
     most = max(placed.tokens for placed in left)
     splits = splits_of(args, host, context, documents, most, console)
     folder = out / "activations" / group.name
-    return host, sources_of(args, host, group.hooks, splits, folder, console)
+    return host, sources_of(args, host, group.sites, splits, folder, console)
 
 
 def is_finished(folder: Path) -> bool:

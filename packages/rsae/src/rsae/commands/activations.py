@@ -17,10 +17,11 @@ from rsae.data.splits import document_splits, first_tokens, refuse_repeats, toke
 from rsae.data.stream import Text
 from rsae.data.text import Tokens
 from rsae.language_model.host import Host
+from rsae.language_model.site import Site
 from rsae.pretrained import Teacher
 from rsae.progress import progress_on
 from rsae.upgrading.estimate import peak_memory_gib
-from rsae.upgrading.sample import Sample, sample_of
+from rsae.upgrading.sample import Sample, rows_at, sample_of
 
 __all__ = [
     "TRAIN_TOKENS", "Source", "Splits", "open_dataset", "source_of", "sources_of", "splits_of",
@@ -47,9 +48,9 @@ class Source:
     train: Tokens
 
     @classmethod
-    def of_store(cls, store: ActivationStore, hook: str) -> Source:
+    def of_store(cls, store: ActivationStore, site: Site) -> Source:
         """Everything from a store."""
-        return cls(store, sample_of(store, hook), store.tokens("train"))
+        return cls(store, sample_of(store, site.input, site.target), store.tokens("train"))
 
     @property
     def streamed(self) -> bool:
@@ -74,7 +75,7 @@ def source_of(
     args: argparse.Namespace,
     host: Host,
     teacher: Teacher,
-    hook: str,
+    site: Site,
     documents: Text | None,
     most: int,
     console: Console,
@@ -85,16 +86,16 @@ def source_of(
         args: The options of `rsae upgrade`.
         host: The language model.
         teacher: The SAE whose metadata give the context size.
-        hook: Where to read.
+        site: Where to read.
         documents: Those of `--dataset`.
         most: Tokens that training will take.
         console: Where to say what is done.
     """
     if args.activations:
-        return Source.of_store(open_store(args.activations, host), hook)
+        return Source.of_store(open_store(args.activations, host), site)
     context = context_of(teacher.metadata, host, teacher.source)
     splits = splits_of(args, host, context, documents, most, console)
-    return sources_of(args, host, (hook,), splits, args.out / "activations", console)[hook]
+    return sources_of(args, host, (site,), splits, args.out / "activations", console)[site]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,23 +143,31 @@ def splits_of(
 def sources_of(
     args: argparse.Namespace,
     host: Host,
-    hooks: Sequence[str],
+    sites: Sequence[Site],
     splits: Splits,
     folder: Path,
     console: Console,
-) -> dict[str, Source]:
-    """Sources by hook: one pass of the language model makes the activations of all in `folder`."""
+) -> dict[Site, Source]:
+    """Sources by site: one pass of the language model makes the activations of all in `folder`."""
+    hooks = tuple(dict.fromkeys(hook for site in sites for hook in site.hooks))
     if not args.stream:
         store = _harvested(host, hooks, splits.tokens, folder, console)
-        return {hook: Source.of_store(store, hook) for hook in hooks}
+        return {site: Source.of_store(store, site) for site in sites}
     few = {name: splits.tokens[name] for name in ("calibration", "heldout")}
     store = _harvested(host, hooks, few, folder, console)
     context = splits.context_size
     sources = {}
-    for hook in hooks:
-        stream = ActivationStream(host, splits.text, hook, context_size=context, **splits.limits)
-        sample = Sample(stream, store.split("calibration", hook), store.split("heldout", hook))
-        sources[hook] = Source(store, sample, splits.tokens["train"])
+    for site in sites:
+        stream = ActivationStream(
+            host,
+            splits.text,
+            site.input,
+            target_hook=site.target,
+            context_size=context,
+            **splits.limits,
+        )
+        kept = (rows_at(store, name, site.input, site.target) for name in few)
+        sources[site] = Source(store, Sample(stream, *kept), splits.tokens["train"])
     return sources
 
 

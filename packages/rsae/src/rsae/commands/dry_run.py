@@ -71,7 +71,8 @@ def work_of(args: argparse.Namespace, teacher: Teacher, config: UpgradeConfig) -
         StoreError: `--activations` names no store.
     """
     metadata: Mapping[str, Any] = teacher.metadata
-    hook = str(args.hook or metadata.get("hook_name") or "")
+    own = metadata.get("hook_name_out") if teacher.transcodes else args.hook
+    hook = str(own or metadata.get("hook_name") or "")
     if args.activations:
         manifest = ActivationStore.open(args.activations).manifest
         tokens = manifest.n_tokens

@@ -11,7 +11,7 @@ from rsae.data.text import documents, tokenize
 from rsae.errors import ConfigError, HookError
 from rsae.language_model.host import load_host
 from rsae.language_model.names import model_of
-from rsae.sae.export import export_jumprelu
+from rsae.sae.export import check_exportable, export_jumprelu
 from rsae.sae.load import is_rsae, load_rsae
 from rsae.sae.model import RSAE
 
@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.out} holds an RSAE, which the plain SAE would overwrite; choose another folder"
         )
     sae = load_rsae(args.path)
+    check_exportable(sae)
     hook = sae.cfg.metadata.get("hook_name")
     if not hook:
         raise HookError(f"{args.path} does not name its hook; upgrade a teacher whose metadata do")

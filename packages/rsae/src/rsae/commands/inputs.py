@@ -14,12 +14,15 @@ from rsae.data import ActivationStore
 from rsae.errors import HookError, StoreError, TeacherError
 from rsae.language_model.host import SINK_POSITIONS, Host, hook_width, load_host
 from rsae.language_model.names import advice_on_models, model_of
+from rsae.language_model.site import Site
+from rsae.pretrained import Teacher
 
 __all__ = [
     "CONTEXT",
     "context_of",
     "find_hook",
     "find_host",
+    "find_site",
     "open_store",
     "say_device",
     "with_place",
@@ -41,14 +44,39 @@ def find_hook(given: str | None, metadata: Mapping[str, Any], source: str) -> st
     return str(hook)
 
 
+def find_site(given: str | None, teacher: Teacher, source: str) -> Site:
+    """Where a teacher reads, as `find_hook` has it, and what it reconstructs.
+
+    Raises:
+        HookError: It does not say.
+    """
+    hook = find_hook(given, teacher.metadata, source)
+    if not teacher.transcodes:
+        return Site(hook, hook)
+    target = teacher.metadata.get("hook_name_out")
+    if not target:
+        raise HookError(
+            f"{source} does not name the hook that it predicts; write it as hook_name_out into the "
+            "metadata of its cfg.json"
+        )
+    return Site(hook, str(target))
+
+
 def find_host(
     args: argparse.Namespace,
     metadata: Mapping[str, Any],
-    hook: str,
-    d_in: int,
+    site: Site,
+    widths: tuple[int, int],
     device: torch.device,
 ) -> Host:
     """The language model that was asked for, or else the one that the SAE names.
+
+    Args:
+        args: The options of the command.
+        metadata: Those of the SAE.
+        site: Where it reads and what it reconstructs.
+        widths: d_in and d_out.
+        device: Where to put the model.
 
     Raises:
         HostError, HookError: it cannot be loaded, or has no such hook.
@@ -56,12 +84,13 @@ def find_host(
     """
     with advice_on_models(args.model):
         host = load_host(args.model or model_of(metadata), device=device, dtype=args.dtype)
-    host.check_hook(hook)
-    if (width := hook_width(host, hook)) != d_in:
-        raise TeacherError(
-            f"the SAE has d_in = {d_in}, {host.name} has width {width} at {hook}; "
-            "choose the language model that it was trained on with --model"
-        )
+    for name, hook, own in zip(("d_in", "d_out"), (site.input, site.output), widths, strict=True):
+        host.check_hook(hook)
+        if (width := hook_width(host, hook)) != own:
+            raise TeacherError(
+                f"the SAE has {name} = {own}, {host.name} has width {width} at {hook}; "
+                "choose the language model that it was trained on with --model"
+            )
     return host
 
 

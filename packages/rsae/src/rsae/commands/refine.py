@@ -26,6 +26,7 @@ from rsae.devices import resolve_device
 from rsae.errors import ConfigError, TeacherError
 from rsae.files import exists, make_folder, public_name, write_json
 from rsae.language_model.host import Host
+from rsae.language_model.site import Site
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import needs_scale
 from rsae.progress import progress_on
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     metadata = _metadata(source)
     hook = find_hook(args.hook, metadata, args.path)
-    host = find_host(args, metadata, hook, plan["d_in"], device)
+    site = Site(hook, hook)
+    host = find_host(args, metadata, site, (plan["d_in"], plan["d_in"]), device)
     say_device(console, device, args.dtype)
     make_folder(args.out)
     store = _store(args, plan, host, metadata, hook, console)
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         variants,
         args.out,
         host=host,
-        hook=hook,
+        site=site,
         store=store,
         summary=summary,
         console=console,

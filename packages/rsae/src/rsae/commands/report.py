@@ -11,6 +11,7 @@ from rich.console import Console
 
 from rsae.data import ActivationStore
 from rsae.language_model.host import Host
+from rsae.language_model.site import Site
 
 __all__ = ["write_report"]
 
@@ -20,7 +21,7 @@ def write_report(
     out: Path,
     *,
     host: Host,
-    hook: str,
+    site: Site,
     store: ActivationStore,
     summary: Mapping[str, Any],
     console: Console,
@@ -33,7 +34,7 @@ def write_report(
         variants: Name → SAE, the teacher first, the result last.
         out: The folder of the report.
         host: The language model.
-        hook: The hook of the activations.
+        site: Where the variants read, and what they reconstruct.
         store: Their store, with a held-out split.
         summary: What the command says of its run; the report shows it.
         console: Where to print.
@@ -48,8 +49,9 @@ def write_report(
     evaluate(
         variants,
         host=host,
-        hook_name=hook,
-        heldout=store.split("heldout", hook),
+        site=site,
+        heldout=store.split("heldout", site.input),
+        targets=None if site.target is None else store.split("heldout", site.target),
         tokens=store.tokens("heldout"),
         out=out,
         provenance={name: value for name, value in summary.items() if name != "out"},

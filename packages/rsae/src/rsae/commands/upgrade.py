@@ -12,17 +12,19 @@ import torch
 
 from rsae.commands.activations import Source, open_dataset, source_of
 from rsae.commands.dry_run import DryRun
-from rsae.commands.inputs import find_hook, find_host, say_device, with_place
+from rsae.commands.inputs import find_host, find_site, say_device, with_place
 from rsae.commands.output import show
 from rsae.commands.report import write_report
 from rsae.devices import resolve_device
 from rsae.errors import TeacherError
 from rsae.files import make_folder, public_name, write_json
 from rsae.language_model.host import Host
+from rsae.language_model.site import Site
 from rsae.memory import memory_budget, parse_size
 from rsae.pretrained import Teacher, load_teacher
 from rsae.pretrained.scale import with_estimated_scale
 from rsae.progress import StepBar, progress_on
+from rsae.sae.transcoder import REFINEMENT
 from rsae.terminal import Console
 from rsae.train.loop import follow
 from rsae.train.parallel import processes
@@ -67,12 +69,12 @@ def _run(args: argparse.Namespace, device: torch.device) -> int:
         return 0
     documents = open_dataset(args)
     teacher = jobs[0].teacher
-    hook = find_hook(args.hook, teacher.metadata, teacher.source)
-    host = find_host(args, teacher.metadata, hook, teacher.d_in, device)
+    site = find_site(args.hook, teacher, teacher.source)
+    host = find_host(args, teacher.metadata, site, (teacher.d_in, teacher.d_out), device)
     say_device(console, device, args.dtype)
     most = max(job.config.train.steps * job.config.train.batch_size for job in jobs)
-    source = source_of(args, host, teacher, hook, documents, most, console)
-    summaries = upgrade_jobs(args, jobs, host, source, hook, console)
+    source = source_of(args, host, teacher, site, documents, most, console)
+    summaries = upgrade_jobs(args, jobs, host, source, site, console)
     if args.json:
         Console().print_data(summaries)
     return _WORSE if any(summary["worse"] for summary in summaries) else 0
@@ -95,8 +97,9 @@ def job_of(args: argparse.Namespace, name: str, out: Path) -> Job:
         TeacherError, CorruptFileError, ConfigError: see `load_teacher` and `config_from_toml`.
     """
     teacher = load_teacher(name).to(resolve_device(args.device))
-    if teacher.transcodes:
-        raise TeacherError(f"{name} is a transcoder, and an upgrade takes SAEs; evaluate it only")
+    if REFINEMENT in teacher.metadata:
+        note = "the refinement that it was saved with is left out"
+        teacher = replace(teacher, notes=(*teacher.notes, note))
     if args.family not in ("auto", teacher.family):
         raise TeacherError(f"{name} is a {teacher.family} SAE; leave out --family {args.family}")
     config = preset(args.preset, teacher.family)
@@ -112,6 +115,7 @@ def job_of(args: argparse.Namespace, name: str, out: Path) -> Job:
         config = replace(config, baselines=True)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
+    plan(teacher, config)  # refuses what cannot be, before a language model is loaded
     return Job(name, teacher, config, out)
 
 
@@ -120,15 +124,15 @@ def upgrade_jobs(
     jobs: Sequence[Job],
     host: Host,
     source: Source,
-    hook: str,
+    site: Site,
     console: Console,
 ) -> list[dict[str, Any]]:
-    """Upgrade SAEs of one hook, evaluate each, write all into their folders; what was done.
+    """Upgrade SAEs of one site, evaluate each, write all into their folders; what was done.
 
     From a stream they learn in one pass of the language model.
     """
     complete = _in_one_pass if source.streamed and len(jobs) > 1 else _one_by_one
-    return complete(args, jobs, host, source, hook, console)
+    return complete(args, jobs, host, source, site, console)
 
 
 def _one_by_one(
@@ -136,13 +140,13 @@ def _one_by_one(
     jobs: Sequence[Job],
     host: Host,
     source: Source,
-    hook: str,
+    site: Site,
     console: Console,
 ) -> list[dict[str, Any]]:
     """Each SAE from its training to its report before the next one begins."""
     summaries = []
     for job in jobs:
-        made = _announced(args, job, host, source, hook, console)
+        made = _announced(args, job, host, source, site, console)
         with progress_on(console) as progress:
             bar = StepBar(progress, job.config.train.steps)
 
@@ -158,7 +162,7 @@ def _one_by_one(
                 resume=args.resume,
                 on_step=on_step,
             )
-        summaries.append(_finished(made, result, host, source, hook, console))
+        summaries.append(_finished(made, result, host, source, site, console))
     return summaries
 
 
@@ -167,11 +171,11 @@ def _in_one_pass(
     jobs: Sequence[Job],
     host: Host,
     source: Source,
-    hook: str,
+    site: Site,
     console: Console,
 ) -> list[dict[str, Any]]:
     """All SAEs trained on one pass of the stream, then one report after another."""
-    made = {job.out.name: _announced(args, job, host, source, hook, console) for job in jobs}
+    made = {job.out.name: _announced(args, job, host, source, site, console) for job in jobs}
     with progress_on(console) as progress:
         bar = StepBar(progress, jobs[0].config.train.steps)
 
@@ -189,7 +193,7 @@ def _in_one_pass(
             on_step=on_step,
         )
     return [
-        _finished(one, results[name], host, source, hook, console) for name, one in made.items()
+        _finished(one, results[name], host, source, site, console) for name, one in made.items()
     ]
 
 
@@ -208,9 +212,9 @@ class _Run:
 
 
 def _announced(
-    args: argparse.Namespace, job: Job, host: Host, source: Source, hook: str, console: Console
+    args: argparse.Namespace, job: Job, host: Host, source: Source, site: Site, console: Console
 ) -> _Run:
-    place = with_place(job.teacher.metadata, hook, host, args.model)
+    place = with_place(job.teacher.metadata, site.input, host, args.model)
     teacher = with_estimated_scale(
         replace(job.teacher, metadata=place), source.sample.calibration.batches(_BATCH)
     )
@@ -226,11 +230,11 @@ def _announced(
 
 
 def _finished(
-    made: _Run, result: UpgradeResult, host: Host, source: Source, hook: str, console: Console
+    made: _Run, result: UpgradeResult, host: Host, source: Source, site: Site, console: Console
 ) -> dict[str, Any]:
     """What was done, printed and written beside the report."""
     job = made.job
-    summary = _summary(job, result, hook, host)
+    summary = _summary(job, result, site, host)
     if result.worse:
         console.print(f"{job.name} came out {result.worse}.", style="red", soft_wrap=True)
     for note in (*result.notes, *_dead(summary)):
@@ -241,7 +245,7 @@ def _finished(
         {**result.variants, "teacher": job.teacher},
         job.out,
         host=host,
-        hook=hook,
+        site=site,
         store=source.store,
         summary=summary,
         console=console,
@@ -253,14 +257,14 @@ def _finished(
     return summary
 
 
-def _summary(job: Job, result: UpgradeResult, hook: str, host: Host) -> dict[str, Any]:
+def _summary(job: Job, result: UpgradeResult, site: Site, host: Host) -> dict[str, Any]:
     tokens = job.config.train.steps * job.config.train.batch_size
     trained = {name: s for name, s in result.seconds.items() if name in result.metrics and s > 1}
     return {
         "teacher": public_name(job.name),
         "family": job.teacher.family,
         "host": public_name(host.name),
-        "hook_name": hook,
+        "hook_name": str(site),
         "out": str(job.out),
         "seed": job.config.seed,
         "keep": result.plan.keep,

@@ -14,7 +14,7 @@ from rsae.data.order import SHUFFLE_ROWS, block_rows, permutation
 from rsae.errors import StoreError
 from rsae.files import sha256
 
-__all__ = ["Activations", "floats"]
+__all__ = ["Activations", "Pairs", "floats"]
 
 
 def floats(x: Any) -> Tensor | None:
@@ -139,3 +139,61 @@ class Activations:
                     held, order = number, block * size + permutation(rows, seed, number)
                 yield self.rows(order[begin - block * size :][:batch_size])
             start = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs(Activations):
+    """What transcoders are trained on: x, and beside it what is to be predicted from it, y.
+
+    A row is (x, y), of width d_in + d_out; make it with `Pairs.of`.
+
+    Attributes:
+        parts: The tensors of x, see `Activations`.
+        sha256: Checksum of both.
+        targets: The activations y of the same tokens.
+
+    Example:
+        >>> x, y = torch.zeros(3, 2), torch.ones(3, 1)
+        >>> pairs = Pairs.of(*map(Activations.from_tensor, (x, y)))
+        >>> next(pairs.batches(2)).tolist()
+        [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
+    """
+
+    targets: Activations
+
+    @classmethod
+    def of(cls, x: Activations, y: Activations) -> "Pairs":
+        """Pair the activations of two hooks at the same tokens.
+
+        Raises:
+            StoreError: They are not of as many tokens.
+        """
+        if x.n_tokens != y.n_tokens:
+            raise StoreError(
+                f"there are {x.n_tokens} inputs and {y.n_tokens} outputs; give both of the same "
+                "tokens in the same order"
+            )
+        both = hashlib.sha256(f"{x.sha256} {y.sha256}".encode()).hexdigest()
+        return cls(x.parts, both, y)
+
+    @property
+    def inputs(self) -> Activations:
+        """The activations x alone."""
+        return Activations(self.parts, self.sha256)
+
+    @property
+    def d_in(self) -> int:
+        """Width of a row, d_in + d_out."""
+        return self.inputs.d_in + self.targets.d_in
+
+    def part(self, begin: int, stop: int) -> "Pairs":
+        """Rows `begin` to `stop`, which are not read or copied for that."""
+        return Pairs.of(self.inputs.part(begin, stop), self.targets.part(begin, stop))
+
+    def tensor(self) -> Tensor:
+        """All rows as one float32 tensor of shape (n, d_in + d_out)."""
+        return torch.cat([self.inputs.tensor(), self.targets.tensor()], dim=1)
+
+    def rows(self, index: Tensor) -> Tensor:
+        """The rows at ``index``, (len(index), d_in + d_out) in float32."""
+        return torch.cat([self.inputs.rows(index), self.targets.rows(index)], dim=1)

@@ -80,6 +80,8 @@ class Position:
 class ActivationStream:
     """The activations of a text at one hook, made while they are trained on.
 
+    With a target hook they are what transcoders are trained on, see `rsae.data.sample.Pairs`.
+
     Documents are cut into sequences as `rsae.data.text.tokenize` cuts them, go through the model
     in the groups in which `rsae.data.harvest` would write them, and are shuffled in the order of
     `rsae.data.order`. So a store of the same documents gives the same batches for the same seed.
@@ -94,6 +96,7 @@ class ActivationStream:
         sequences_per_pass: Sequences per forward pass.
         n_tokens: A pass over the text ends with the sequence that reaches so many tokens, special
             ones not counted; None reads the whole text.
+        target_hook: The hook that transcoders predict; None for SAEs.
         name: What tells documents from other ones, such as the name of their data set; it is part
             of `sha256`.
 
@@ -116,9 +119,11 @@ class ActivationStream:
     sequences_per_pass: int = 8
     n_tokens: int | None = None
     name: str = ""
+    target_hook: str | None = None
 
     def __post_init__(self) -> None:
-        self.host.check_hook(self.hook_name)
+        for hook in self.hooks:
+            self.host.check_hook(hook)
         if isinstance(self.text, Tokens) and self.text.context_size != self.context_size:
             raise ConfigError(
                 f"the sequences have {self.text.context_size} tokens, the stream is to have "
@@ -126,9 +131,14 @@ class ActivationStream:
             )
 
     @property
+    def hooks(self) -> tuple[str, ...]:
+        """The hooks that are read."""
+        return (self.hook_name, *([] if self.target_hook is None else [self.target_hook]))
+
+    @property
     def d_in(self) -> int:
-        """Width of one activation."""
-        return hook_width(self.host, self.hook_name)
+        """Width of one activation, of a pair that of both."""
+        return sum(hook_width(self.host, hook) for hook in self.hooks)
 
     @property
     def sha256(self) -> str:
@@ -136,6 +146,7 @@ class ActivationStream:
         text = self.text.sha256 if isinstance(self.text, Tokens) else self.name
         said = [text, self.host.fingerprint, self.hook_name, self.context_size]
         said += [self.shuffle_rows, self.n_tokens]
+        said += [] if self.target_hook is None else [self.target_hook]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def batches(
@@ -366,9 +377,10 @@ class StreamedBatches(Iterator[Tensor]):
         """Those of a whole group, the last of which is kept for the block that begins in it."""
         key = replace(piece.place, block=0)
         if self._last is None or self._last[0] != key:
-            stream, hook = self._stream, self._stream.hook_name
+            stream, hooks = self._stream, self._stream.hooks
             found = activations_at(
-                stream.host, piece.ids, piece.ordinary, (hook,), stream.sequences_per_pass
+                stream.host, piece.ids, piece.ordinary, hooks, stream.sequences_per_pass
             )
-            self._last = key, storable(found[hook], hook)
+            rows = [storable(found[hook], hook) for hook in hooks]
+            self._last = key, torch.cat(rows, dim=1)
         return self._last[1]

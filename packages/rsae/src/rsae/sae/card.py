@@ -35,14 +35,14 @@ tags:
 license: {licence}
 {base_model}---
 
-# Rational sparse autoencoder
+# Rational {kind}
 
-A sparse autoencoder whose activation is a trainable rational function.
+A {kind} whose activation is a trainable rational function.
 
 | | |
 |---|---|
-| model and hook | {host}{weights}, `{hook}` |
-| dictionary | {d_in} → {d_sae} features |
+| model and hook | {host}{weights}, {hook} |
+| dictionary | {d_in} → {d_sae} features{d_out} |
 | activation | {form}, a rational function of type ({m}, {n}), one for all features |
 | support | {support}; feature activations outside it are exactly zero |
 | refinement | {refinement} |
@@ -56,9 +56,10 @@ from sae_lens import SAE
 sae = SAE.load_from_disk("FOLDER")  # from a hub: SAE.from_pretrained("OWNER/REPOSITORY", "FOLDER")
 ```
 
-`rsae eval FOLDER` measures it. `rsae export FOLDER --as jumprelu --out PLAIN` writes the nearest
-SAE that needs no `rsae`, and says what that costs.
+`rsae eval FOLDER` measures it.{export}
 """
+_EXPORT = """ `rsae export FOLDER --as jumprelu --out PLAIN` writes the nearest
+SAE that needs no `rsae`, and says what that costs."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _SUPPORTS = {
     "threshold": "a threshold for each feature",
@@ -89,7 +90,10 @@ def model_card(config: Any, degree: tuple[int, int], further: Sequence[Figure] =
         ),
         weights=" (the package's quantized weights)" if metadata.get("model_weights") else "",
         figures=_figures([*_measured(metadata.get("measured")), *further]),
-        hook=metadata.get("hook_name") or "unknown",
+        kind="sparse autoencoder" if config.d_out is None else "transcoder",
+        export=_EXPORT if config.d_out is None else "",
+        hook=_hooks(metadata, config.d_out is not None),
+        d_out="" if config.d_out is None else f" → {config.d_out}",
         d_in=config.d_in,
         d_sae=config.d_sae,
         form=config.form,
@@ -99,6 +103,12 @@ def model_card(config: Any, degree: tuple[int, int], further: Sequence[Figure] =
         refinement=_refinement(config.refinement),
         teacher=_teacher(metadata),
     )
+
+
+def _hooks(metadata: Mapping[str, Any], transcodes: bool) -> str:
+    """Where it reads, and what a transcoder predicts."""
+    names = ("hook_name", "hook_name_out") if transcodes else ("hook_name",)
+    return " → ".join(f"`{metadata.get(name) or 'unknown'}`" for name in names)
 
 
 def _is_word(licence: object) -> bool:

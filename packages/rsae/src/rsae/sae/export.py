@@ -20,7 +20,7 @@ from rsae.pretrained.metadata import write_sketches
 from rsae.sae.model import RSAE
 from rsae.sae.refinement import Refinement
 
-__all__ = ["Export", "export_jumprelu"]
+__all__ = ["Export", "check_exportable", "export_jumprelu"]
 
 _BATCH = 1024
 
@@ -87,6 +87,23 @@ class Export:
         return folder
 
 
+def check_exportable(sae: RSAE) -> None:
+    """Refuse an RSAE that no JumpReLU SAE comes near.
+
+    Raises:
+        ConfigError: It is a transcoder, or its support is not given by thresholds.
+    """
+    if sae.transcodes:
+        raise ConfigError(
+            "a transcoder has no plain SAE to export to; evaluate it, or load it with rsae"
+        )
+    if sae.cfg.support != "threshold":
+        raise ConfigError(
+            f"an RSAE of support {sae.cfg.support!r} has no thresholds that a JumpReLU could "
+            "keep; upgrade with support 'threshold'"
+        )
+
+
 @torch.no_grad()
 def export_jumprelu(sae: RSAE, activations: Activations) -> Export:
     r"""The JumpReLU SAE with the RSAE's thresholds and activations nearest to the RSAE's.
@@ -106,14 +123,11 @@ def export_jumprelu(sae: RSAE, activations: Activations) -> Export:
         activations: Activations of its hook, (n, d_in).
 
     Raises:
-        ConfigError: the RSAE's support is not given by thresholds, or no feature fires.
+        ConfigError: It is a transcoder, its support is not given by thresholds, or no feature
+            fires.
         StoreError: The activations have another width.
     """
-    if sae.cfg.support != "threshold":
-        raise ConfigError(
-            f"an RSAE of support {sae.cfg.support!r} has no thresholds that a JumpReLU could "
-            "keep; upgrade with support 'threshold'"
-        )
+    check_exportable(sae)
     if activations.d_in != sae.cfg.d_in:
         raise StoreError(
             f"the activations have width {activations.d_in}, the RSAE has d_in = {sae.cfg.d_in}; "

@@ -138,6 +138,7 @@ def _describe_rsae(sae: RSAE) -> dict[str, Any]:
         "form": sae.cfg.form,
         "support": sae.cfg.support,
         "d_in": sae.cfg.d_in,
+        "d_out": sae.cfg.d_out,
         "d_sae": sae.cfg.d_sae,
         "k": sae.cfg.k,
         "degree": list(rational.degree),

@@ -27,7 +27,7 @@ class Pass:
         codes: The (nnz,) feature activations z, exactly 0 outside the support.
         support: (nnz,) 1 in the support, else 0, with the gradient of the straight-through
             estimator.
-        x_hat: The (n, d_in) reconstruction in the units of x.
+        x_hat: The (n, d_out) reconstruction, in the units of what is reconstructed.
     """
 
     entries: Entries
@@ -87,7 +87,7 @@ def forward(sae: RSAE, x: Tensor, bandwidth: float, mixed_precision: bool = Fals
     codes = _Jump.apply(value, threshold, active, kernel)
     support = _Jump.apply(torch.ones_like(value), threshold, active, kernel)
     recons = decode(codes, sae.W_dec, entries) + sae.b_dec
-    return Pass(entries, values, codes, support, sae.run_time_activation_norm_fn_out(recons))
+    return Pass(entries, values, codes, support, sae.completed(recons, x))
 
 
 def _dense_pre_acts(sae: RSAE, inputs: Tensor, mixed_precision: bool) -> Tensor:

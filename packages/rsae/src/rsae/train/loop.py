@@ -1,6 +1,6 @@
 """The training loop, the same for every variant, of one SAE or of several on the same batches.
 
-Shapes: n tokens, d_in.
+Shapes: n tokens, d_in, d_out.
 """
 
 from __future__ import annotations
@@ -93,9 +93,10 @@ def train(
 ) -> TrainResult:
     r"""Train, in place, every parameter of `sae` that requires a gradient.
 
-        loss = E|x - x_hat|^2 / Var x + lambda * penalty / penalty_0
+        loss = E|y - y_hat|^2 / Var y + lambda * penalty / penalty_0
 
-    The optimiser is Adam, and the sparsity coefficient lambda comes from the bounded controller. A
+    What is reconstructed, y, is x but for a transcoder. The optimiser is Adam, and the sparsity
+    coefficient lambda comes from the bounded controller. A
     batch whose loss or gradient is not finite, or in which no feature is active, sends the run
     back to the last good state at half the rates. A batch that does not fit into the memory budget
     (`rsae.memory.memory_budget`), or into the device's memory, goes through in parts, with the same
@@ -105,9 +106,9 @@ def train(
 
     Args:
         sae: The RSAE; parameters without `requires_grad` stay as they are.
-        batches: A function from where to begin to the batches that follow, (n, d_in), on any
-            device. It is given the number of steps taken, or the `Position` in a stream that a
-            checkpoint recorded.
+        batches: A function from where to begin to the batches that follow, (n, d_in), for a
+            transcoder x beside y, (n, d_in + d_out), on any device. It is given the number of steps
+            taken, or the `Position` in a stream that a checkpoint recorded.
         objective: The penalty.
         units: The result of `measure_units`.
         target_l0: The strict L0 that the controller holds.
@@ -355,13 +356,14 @@ class _Run:
         total_error = total_loss = 0.0
         parts = []
         for rows in x.split(self.at_once):
+            inputs, wanted = self.sae.sides(rows)
             step = forward(
                 self.sae,
-                rows,
+                inputs,
                 self.units.bandwidth,
                 mixed_precision=self.config.precision == "bfloat16",
             )
-            error = mse(step, rows)
+            error = mse(step, wanted)
             cost = penalty(self.objective, step, self.sae)
             loss = error / self.units.variance + weight * cost / self.units.penalty
             share = len(rows) / len(x)
@@ -436,10 +438,10 @@ def _groups(sae: RSAE, units: Units, config: TrainConfig) -> list[dict[str, Any]
         size = tensor.detach().float().square().mean().sqrt().item()
         if name.startswith("rational."):
             return config.rational_lr * (1.0 if tensor.ndim == 0 else size)
-        if name in ("W_enc", "W_dec"):
+        if name in ("W_enc", "W_dec", "W_skip"):
             return config.lr * size
         if name == "b_dec":
-            return config.bias_lr * math.sqrt(units.variance / sae.cfg.d_in)
+            return config.bias_lr * math.sqrt(units.variance / sae.d_out)
         return config.bias_lr * units.activation
 
     trained = [(name, p) for name, p in sae.named_parameters() if p.requires_grad]

@@ -24,9 +24,9 @@ def check_penalty(name: str) -> None:
         raise ConfigError(f"penalty {name!r} is not one of {get_args(Penalty)}")
 
 
-def mse(step: Pass, x: Tensor) -> Tensor:
-    """Mean over tokens of the squared error summed over d_in, in the units of x."""
-    return (x - step.x_hat).square().sum(dim=-1).mean()
+def mse(step: Pass, y: Tensor) -> Tensor:
+    """Mean over tokens of the squared error summed over d_out, y what is reconstructed."""
+    return (y - step.x_hat).square().sum(dim=-1).mean()
 
 
 def penalty(name: Penalty, step: Pass, sae: RSAE) -> Tensor:

@@ -27,7 +27,8 @@ class Units:
     """Scales that make learning rates, kernel and sparsity coefficient independent of units.
 
     Attributes:
-        variance: Total variance of x, sum over d_in; the loss's squared error is divided by it.
+        variance: Total variance of what is reconstructed, summed over d_out; the loss's squared
+            error is divided by it.
         penalty: Mean penalty at the start, which the penalty is divided by.
         activation: Root mean square of the active pre-activations.
         bandwidth: Width of the straight-through estimator's kernel that holds the wanted number of
@@ -46,16 +47,17 @@ class Units:
 
 
 def measure_units(sae: RSAE, x: Tensor, name: Penalty, window: float) -> Units:
-    """Measure on (n, d_in) activations, a few thousand tokens, some of them at once.
+    """Measure on a few thousand tokens, some of them at once.
 
     Args:
         sae: The RSAE before training.
-        x: Activations, (n, d_in).
+        x: What it is trained on, (n, d_in), for a transcoder (n, d_in + d_out).
         name: The penalty of the training.
         window: Mean number of entries within the kernel, as a fraction of L0.
     """
-    variance = (x - x.mean(dim=0)).square().sum(dim=-1).mean().item()
-    bandwidth = _bandwidth(sae, x, window) if sae.threshold.requires_grad else 0.0
+    inputs, wanted = sae.sides(x)
+    variance = (wanted - wanted.mean(dim=0)).square().sum(dim=-1).mean().item()
+    bandwidth = _bandwidth(sae, inputs, window) if sae.threshold.requires_grad else 0.0
     total = _Sums()
     for rows in _chunks(sae, x):
         total += _sums(sae, rows, name, bandwidth)
@@ -95,11 +97,12 @@ class _Sums:
         return _Sums(*(a + b for a, b in both))
 
 
-def _sums(sae: RSAE, x: Tensor, name: Penalty, bandwidth: float) -> _Sums:
+def _sums(sae: RSAE, rows: Tensor, name: Penalty, bandwidth: float) -> _Sums:
+    x, y = sae.sides(rows)
     with torch.set_grad_enabled(name == "l1"):
         step = forward(sae, x, bandwidth)
         cost = penalty(name, step, sae) * len(x)
-        gain = _shift(sae, mse(step, x) * len(x)) if name == "l1" else 0.0
+        gain = _shift(sae, mse(step, y) * len(x)) if name == "l1" else 0.0
         price = _shift(sae, cost) if name == "l1" else 0.0
     with torch.no_grad():
         cols, support = step.entries.cols, step.support > 0

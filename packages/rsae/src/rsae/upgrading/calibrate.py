@@ -30,7 +30,8 @@ def calibrate(teacher: Teacher, fit: RationalFit, x: Tensor) -> RSAE:
     Args:
         teacher: The trained SAE.
         fit: The rational of stage 1.
-        x: (n, d_in) calibration activations, a few thousand tokens.
+        x: Calibration activations, a few thousand tokens: (n, d_in), or rows of a transcoder, see
+            `RSAE.sides`.
     """
     support: Support = "topk" if teacher.family == "topk" else "threshold"
     rational = RationalActivation.from_dict(fit.rational, device=teacher.device)
@@ -52,7 +53,7 @@ def _active(sae: RSAE, x: Tensor) -> tuple[Tensor, Tensor]:
     """(nnz,) pre-activations and (nnz,) features of the entries in the support, row by row."""
     found = []
     for rows in _chunks(sae, x):
-        h = sae.encode_pre_act(rows)
+        h = sae.encode_pre_act(sae.sides(rows)[0])
         row, col = (sae.activate(h) != 0).nonzero(as_tuple=True)
         found.append((h[row, col], col))
     values, cols = zip(*found, strict=True)
@@ -123,7 +124,7 @@ def _common_threshold(sae: RSAE, lifted: RSAE, x: Tensor) -> Tensor:
     # Of each chunk only what can still be among the count + 1 largest of all.
     largest, positive = x.new_empty(0), 0
     for rows in _chunks(lifted, x):
-        h = lifted.encode_pre_act(rows)
+        h = lifted.encode_pre_act(lifted.sides(rows)[0])
         found = h[h > 0]
         positive += len(found)
         largest = torch.cat([largest, found])
@@ -134,8 +135,14 @@ def _common_threshold(sae: RSAE, lifted: RSAE, x: Tensor) -> Tensor:
 def _least_squares_lift(sae: RSAE, x: Tensor) -> Tensor:
     product, squares, active, n_active = (x.new_zeros(()) for _ in range(4))
     for rows in _chunks(sae, x):
-        codes = sae.activate(sae.encode_pre_act(rows))
-        error = sae.run_time_activation_norm_fn_in(rows) - (codes @ sae.W_dec + sae.b_dec)
+        inputs, wanted = sae.sides(rows)
+        codes = sae.activate(sae.encode_pre_act(inputs))
+        decoded = codes @ sae.W_dec + sae.b_dec
+        error = (
+            wanted - sae.completed(decoded, inputs)
+            if sae.transcodes
+            else sae.run_time_activation_norm_fn_in(inputs) - decoded
+        )
         direction = (codes > 0).to(codes.dtype) @ sae.W_dec
         product += (error * direction).sum()
         squares += direction.square().sum()

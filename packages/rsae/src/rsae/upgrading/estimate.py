@@ -60,7 +60,7 @@ class Work:
     """What an upgrade reads.
 
     Attributes:
-        hook_name: Where in the language model.
+        hook_name: Where in the language model; of a transcoder's hooks the last.
         n_tokens: Tokens in the store to train on; of a stream those of one pass, which is repeated
             as often as the steps ask for.
         context_size: Tokens per sequence.
@@ -133,7 +133,7 @@ def estimate(
     host, device = _memory(sae, work, model, bytes_per_weight, on_gpu)
     kept = 0 if work.cached else work.n_calibration + work.n_heldout
     kept += 0 if work.cached or work.streamed else work.n_tokens
-    disk = 2 * kept * teacher.d_in + (2 + len(planned.trained)) * sae.weights
+    disk = 2 * kept * teacher.row_width + (2 + len(planned.trained)) * sae.weights
     return {
         "teacher": teacher.source,
         "family": teacher.family,
@@ -162,14 +162,17 @@ class _Costs:
     def __init__(
         self, teacher: Teacher, config: UpgradeConfig, planned: Plan, rates: Rates
     ) -> None:
-        self.d_in, self.d_sae = teacher.d_in, teacher.d_sae
+        self.row_width, self.d_out, self.d_sae = teacher.row_width, teacher.d_out, teacher.d_sae
         self.l0 = float(teacher.k or teacher.metadata.get("l0") or _L0)
         self.config, self.plan, self.rates = config, planned, rates
-        self.parameters = 2 * self.d_in * self.d_sae
+        self.parameters = (teacher.d_in + teacher.d_out) * teacher.d_sae
+        self.parameters += 0 if teacher.W_skip is None else teacher.W_skip.numel()
         self.weights = _FLOAT * self.parameters
         self.encoding = 4 + (_TOPK if teacher.family == "topk" else 0)  # passes
         # Each base has a refined copy, the teacher a pursued one too; one of them is the result.
-        self.n_variants = 3 + 2 * len(planned.trained) + (config.rational.form != "magnitude")
+        copies = 0 if planned.transcodes else 2 + len(planned.trained)
+        self.n_variants = 1 + len(planned.trained) + copies
+        self.n_variants += config.rational.form != "magnitude"
 
     def dense(self, n: float, products: float, passes: float) -> float:
         """Products with encoder or decoder, and passes over (n, d_sae) blocks."""
@@ -178,7 +181,7 @@ class _Costs:
 
     def sparse(self, n: float, readings: float) -> float:
         """Readings of the active decoder rows of n tokens."""
-        return n * readings * self.l0 * self.d_in * _FLOAT / (4 * self.rates.memory)
+        return n * readings * self.l0 * self.d_out * _FLOAT / (4 * self.rates.memory)
 
     def refining(self, n: float) -> float:
         """One refinement of the activations of n tokens."""
@@ -208,6 +211,8 @@ class _Costs:
 
     def refinement(self, work: Work) -> float:
         """A pursuit of the teacher and of what is pursued with it; L0 matched where refined."""
+        if self.plan.transcodes:
+            return 0.0
         n = max(self.calibrated(work), LEAST_TOKENS)
         few = min(n, _SAMPLE)
         first = self.dense(n, 1, 10 + self.encoding) + self.refining(n)
@@ -273,7 +278,7 @@ def _memory(
 ) -> tuple[float | None, float | None]:
     """Bytes of the host's memory and of the device's, None where there is none or not known."""
     rows = min(work.n_tokens, 2 * block_rows(sae.config.train.batch_size))
-    activations = 2.0 * rows * sae.d_in
+    activations = 2.0 * rows * sae.row_width
     base = _GIB * (_BASE_GIB + (_GPU_GIB if on_gpu else 0))
     if model is None:
         return None, None

@@ -27,6 +27,7 @@ __all__ = ["Candidates", "Trained", "candidates", "finetune", "trainings"]
 OnStep = Callable[[dict[str, Any]], None]
 
 _CONTROL_RATES = (1.0, 1 / 16)
+_DECODER = ("W_dec", "b_dec", "W_skip")
 _NARROW = 1 / 6  # of the kernel's window, where directions are kept: few firings move
 
 
@@ -101,8 +102,9 @@ def candidates(
 
     def at(rates: float) -> Training:
         sae, penalty = _prepare(name, teacher, start, x, config)
-        for parameter in (sae.W_dec, sae.b_dec):
-            parameter.requires_grad_(keep == "nothing")
+        for key, parameter in sae.named_parameters():
+            if key in _DECODER:
+                parameter.requires_grad_(keep == "nothing")
         few = spread(x, 4 * config.train.batch_size)
         return Training(
             sae,
@@ -145,9 +147,9 @@ def finetune(
         start: The result of stage 2.
         train_on, calibration: Activations, the same for every variant.
         config: The upgrade's settings.
-        keep: With "directions" the decoder is not trained, and the kernel of the thresholds'
-            gradient is a sixth as wide, since a wide one moves firings from frequent features to
-            rare ones.
+        keep: With "directions" the decoder (and a skip connection) is not trained, and the kernel
+            of the thresholds' gradient is a sixth as wide, since a wide one moves firings from
+            frequent features to rare ones.
         checkpoint: The file of the training state; a second training's is beside it.
         on_step: Called after each step, with the factor on the rates as `rates`.
     """

@@ -115,6 +115,8 @@ def upgrade(
         activations: Activations of the teacher's hook: a store, a tensor or NumPy array
             (…, d_in), an iterator of such, or a `Sample`, which may train on an
             `ActivationStream`: then all variants learn from one pass of the language model.
+            For a transcoder a store of both of its hooks, or x and y side by side,
+            (…, d_in + d_out).
         progress: Whether to show a bar for each training on a terminal or in a notebook, and lines
             in a log.
         config: The settings; `UpgradeConfig()` by default.
@@ -129,7 +131,7 @@ def upgrade(
         The result, its variants, and what was measured on the way.
 
     Raises:
-        TeacherError: The teacher's d_in is not that of the activations.
+        TeacherError: The activations are not of the teacher's width.
         ConfigError: `out` holds another run, or resume was not asked for.
         TrainingError: The activations are constant, beyond float32, or fire no feature; or
             training does not go on.
@@ -143,7 +145,8 @@ def upgrade(
     """
     config = UpgradeConfig() if config is None else config
     check_kind(config, UpgradeConfig, "the configuration", "give an rsae.UpgradeConfig")
-    sample = activations if isinstance(activations, Sample) else sample_of(activations)
+    teacher = _loaded(teacher)
+    sample = _sample(activations, teacher)
     store = activations if isinstance(activations, ActivationStore) else None
     with step_reports(on_step, config.train.steps, progress) as report:
         run = _Run(_ready(teacher, sample, store), sample, config, report)
@@ -187,7 +190,8 @@ def upgrade_together(
         >>> teachers = {"a": "demo:relu", "b": "demo:topk"}                   # doctest: +SKIP
         >>> upgrade_together(teachers, Sample(stream, *parts))["b"].rsae      # doctest: +SKIP
     """
-    sample = activations if isinstance(activations, Sample) else sample_of(activations)
+    loaded = {name: _loaded(teacher) for name, teacher in teachers.items()}
+    sample = _sample(activations, next(iter(loaded.values())))
     store = activations if isinstance(activations, ActivationStore) else None
     settings = {name: _settings_of(name, config) for name in teachers}
     alike = {(c.train.steps, c.train.batch_size, c.seed) for c in settings.values()}
@@ -202,7 +206,7 @@ def upgrade_together(
 
     runs = [
         _Run(_ready(teacher, sample, store), sample, settings[name], tell(name))
-        for name, teacher in teachers.items()
+        for name, teacher in loaded.items()
     ]
     folders = [None if out is None else Path(out) / name for name in teachers]
     return dict(zip(teachers, _complete(runs, folders, resume), strict=True))
@@ -219,16 +223,28 @@ def _settings_of(
     return found
 
 
-def _ready(teacher: Teacher | str | Path, sample: Sample, store: ActivationStore | None) -> Teacher:
-    """The teacher, loaded, of the width of the activations, its text recorded, its scale known."""
+def _loaded(teacher: Teacher | str | Path) -> Teacher:
     check_kind(teacher, (Teacher, str, Path), "the teacher", "give a path or rsae.load_teacher(…)")
-    if not isinstance(teacher, Teacher):
-        teacher = load_teacher(teacher)
+    return teacher if isinstance(teacher, Teacher) else load_teacher(teacher)
+
+
+def _sample(
+    activations: Sample | Activations | ActivationStore | Array | Iterable[Array], teacher: Teacher
+) -> Sample:
+    if isinstance(activations, Sample):
+        return activations
+    names = ("hook_name", "hook_name_out") if teacher.transcodes else ()
+    return sample_of(activations, *(teacher.metadata.get(name) for name in names))
+
+
+def _ready(teacher: Teacher, sample: Sample, store: ActivationStore | None) -> Teacher:
+    """The teacher, of the width of the activations, its text recorded, its scale known."""
     if store is not None:
         teacher = recorded(teacher, store)
-    if sample.train.d_in != teacher.d_in:
+    if sample.train.d_in != teacher.row_width:
+        both = f" and d_out = {teacher.d_out}" if teacher.transcodes else ""
         raise TeacherError(
-            f"the teacher has d_in = {teacher.d_in}, the activations have width "
+            f"the teacher has d_in = {teacher.d_in}{both}, the activations have width "
             f"{sample.train.d_in}; choose the hook that it was trained on"
         )
     return with_estimated_scale(teacher, sample.calibration.batches(_BATCH))
@@ -287,7 +303,7 @@ class _Run:
         """The initial rational, and the RSAE that training starts from."""
         self.fit = self._timed("fit_rational", lambda: kept_rational(self.folder, self.config))
         self.x = spread(self.sample.calibration, self.config.calibration_tokens)
-        _check_spread(self.x)
+        _check_spread(self.x[:, -self.teacher.d_out :])
         self.start = self._timed("calibrate", lambda: self._start(self.folder, self.fit, self.x))
 
     def end(self) -> UpgradeResult:
@@ -309,7 +325,7 @@ class _Run:
             metrics=metrics,
             plan=self.plan,
             notes=tuple(self.notes),
-            worse=worse_than_teacher(metrics),
+            worse=worse_than_teacher(metrics, self.plan),
             certificate=self.fit,
             seconds=dict(self.seconds),
             stream=self.stream,
@@ -397,9 +413,11 @@ class _Run:
         self, folder: Path | None, bases: Mapping[str, RSAE], x: Tensor
     ) -> dict[str, RSAE]:
         """All variants; the result is read back where it is there, and kept where it is not."""
-        tokens = pursuit_tokens(
-            self.sample.calibration, self.sample.train, self.config.calibration_tokens
-        )
+        tokens = None
+        if not self.plan.transcodes:
+            tokens = pursuit_tokens(
+                self.sample.calibration, self.sample.train, self.config.calibration_tokens
+            )
         if tokens is None and self.plan.step == "pursued":
             self.plan = replace(self.plan, step="refined")
             self.notes.append(

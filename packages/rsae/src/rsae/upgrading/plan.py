@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rsae.errors import ConfigError
 from rsae.pretrained import Teacher
+from rsae.sae.config import NO_TARGET
 from rsae.upgrading.config import Kept, UpgradeConfig
 
 __all__ = ["Plan", "Step", "TrainedName", "is_nested", "plan"]
@@ -15,6 +17,8 @@ Step = Literal["none", "refined", "pursued"]
 
 # Measured on synthetic worlds with known features and on language models: docs/rsae/results.md.
 _BY_FAMILY: dict[str, Kept] = {"relu": "nothing", "jumprelu": "features", "topk": "features"}
+# A transcoder cannot be refined, so that something has to be trained: as little as there is.
+_OF_TRANSCODERS: dict[str, Kept] = {**_BY_FAMILY, "jumprelu": "directions"}
 
 _CHANGES = {
     "features": "no weight is trained",
@@ -40,6 +44,7 @@ class Plan:
         trained: The variants to train, in the order of the table.
         family: The family of the teacher.
         chosen: Whether `keep` was chosen for the family, and not by the user.
+        transcodes: Whether the teacher is a transcoder: nothing is refined or pursued.
     """
 
     keep: Kept
@@ -48,15 +53,18 @@ class Plan:
     trained: tuple[TrainedName, ...]
     family: str
     chosen: bool
+    transcodes: bool = False
 
     @property
     def sentence(self) -> str:
         """What will be done, in one sentence."""
-        why = f" (the default for {self.family} SAEs)" if self.chosen else ""
+        kind = "transcoders" if self.transcodes else "SAEs"
+        why = f" (the default for {self.family} {kind})" if self.chosen else ""
         what = _CHANGES[self.keep]
         if self.base == "threshold_only":
             what += ", the activation stays as it is"
-        return f"Keep {self.keep}{why}: {what}, {_STEPS[self.step]}."
+        step = "a transcoder is not refined" if self.transcodes else _STEPS[self.step]
+        return f"Keep {self.keep}{why}: {what}, {step}."
 
     @property
     def copy_step(self) -> Step:
@@ -102,6 +110,12 @@ def plan(teacher: Teacher, config: UpgradeConfig) -> Plan:
     and nothing for L1-trained ReLU SAEs, which find more known features when they are trained. A
     rational that is to be trained, and the paper's objective, mean "nothing". The L1 families are
     refined without pursuit, which costs them known features; so is whatever was trained in full.
+
+    A transcoder is not refined, since it does not know the output of the MLP when it encodes:
+    "auto" keeps the directions of JumpReLU and nothing of ReLU transcoders.
+
+    Raises:
+        ConfigError: The features of a transcoder are to be kept, so that nothing could be done.
     """
     chosen = config.keep == "auto"
     trains_rational = config.rational.trained or config.rational.form != "magnitude"
@@ -111,9 +125,13 @@ def plan(teacher: Teacher, config: UpgradeConfig) -> Plan:
     elif config.objective == "l1" or trains_rational:
         keep, chosen = "nothing", False
     else:
-        keep = _BY_FAMILY[teacher.family]
+        keep = (_OF_TRANSCODERS if teacher.transcodes else _BY_FAMILY)[teacher.family]
     step: Step = "refined" if keep == "nothing" or teacher.family == "relu" else "pursued"
-    if config.objective == "l1" and keep != "features":
+    if teacher.transcodes and keep == "features":
+        raise ConfigError(
+            f"keep directions or nothing of a transcoder, not the features alone: {NO_TARGET}"
+        )
+    if teacher.transcodes or (config.objective == "l1" and keep != "features"):
         step = "none"
     variants: tuple[TrainedName, ...] = ("control", "threshold_only", "rational")
     if teacher.family == "jumprelu" and config.objective == "family":
@@ -126,7 +144,7 @@ def plan(teacher: Teacher, config: UpgradeConfig) -> Plan:
         variants = tuple(name for name in variants if name != "rational")
     if config.only == "rsae":
         variants = (base,)
-    return Plan(keep, base, step, variants, teacher.family, chosen)
+    return Plan(keep, base, step, variants, teacher.family, chosen, teacher.transcodes)
 
 
 def is_nested(teacher: Teacher) -> bool:

@@ -138,7 +138,8 @@ def _folder_of(folder: Path, name: str, variants: Mapping[str, RSAE]) -> Path:
 def identity_of(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
     """What makes two runs the same run."""
     parts = {name: getattr(sample, name).sha256 for name in PARTS}
-    tensors = (teacher.W_enc, teacher.b_enc, teacher.W_dec, teacher.b_dec, teacher.threshold)
+    names = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "W_skip")
+    tensors = [getattr(teacher, name) for name in names]
     weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
     return {
         "teacher": " ".join(

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from rsae.data import Activations, ActivationStore, ActivationStream
-from rsae.data.sample import floats
+from rsae.data.sample import Pairs, floats
 from rsae.errors import ConfigError
 
-__all__ = ["PARTS", "Array", "Sample", "sample_of"]
+__all__ = ["PARTS", "Array", "Sample", "rows_at", "sample_of"]
 
 PARTS = ("train", "calibration", "heldout")
 Array = Tensor | np.ndarray
@@ -36,18 +36,19 @@ class Sample:
 def sample_of(
     activations: Activations | ActivationStore | Array | Iterable[Array],
     hook_name: str | None = None,
+    target_hook: str | None = None,
 ) -> Sample:
     """Three parts of whatever holds activations.
 
-    A store has them already, at `hook_name` where it holds several hooks. Of a tensor or array
-    (…, d_in), or the batches of an iterator, the last tenth is held out, the tenth before it
-    calibrates.
+    A store has them already, at `hook_name` where it holds several hooks, and for transcoders at
+    `target_hook` beside it. Of a tensor or array (…, d_in), or the batches of an iterator, the last
+    tenth is held out, the tenth before it calibrates; a transcoder's rows are (…, d_in + d_out).
 
     Raises:
         ConfigError: there are fewer than 100 activations, or they are no numbers.
     """
     if isinstance(activations, ActivationStore):
-        return Sample(*(activations.split(name, hook_name) for name in PARTS))
+        return Sample(*(rows_at(activations, name, hook_name, target_hook) for name in PARTS))
     if not isinstance(activations, Activations):
         activations = Activations.from_tensor(_rows(activations))
     n = activations.n_tokens
@@ -55,6 +56,14 @@ def sample_of(
         raise ConfigError(f"{n} activations are too few to split; give 100 at the very least")
     ends = (0, n - 2 * (n // 10), n - n // 10, n)
     return Sample(*(activations.part(*between) for between in pairwise(ends)))
+
+
+def rows_at(
+    store: ActivationStore, name: str, hook_name: str | None, target_hook: str | None
+) -> Activations:
+    """A split of a store, for transcoders the pairs of two hooks."""
+    x = store.split(name, hook_name)
+    return x if target_hook is None else Pairs.of(x, store.split(name, target_hook))
 
 
 def _rows(activations: Array | Iterable[Array]) -> Tensor:

@@ -59,7 +59,9 @@ def all_variants(
         if name == "rsae_init":
             continue
         steps: list[Step] = [plan.copy_step]
-        if name == "teacher":
+        if plan.transcodes:
+            steps = []
+        elif name == "teacher":
             steps = ["refined", "pursued"] if tokens is not None else ["refined"]
         for step in steps:
             refined = _refined(sae, step, tokens)
@@ -75,7 +77,7 @@ def _refined(sae: RSAE, step: Step, tokens: Tensor | None) -> RSAE:
     return refine(sae, tokens, pursuit=True) if step == "pursued" else refine(sae)
 
 
-def worse_than_teacher(metrics: Mapping[str, Measured]) -> str:
+def worse_than_teacher(metrics: Mapping[str, Measured], plan: Plan) -> str:
     """A sentence where the result has a higher held-out error than its teacher; else nothing.
 
     L0 is matched on the calibration tokens, so that a higher error is not the price of sparsity.
@@ -83,8 +85,9 @@ def worse_than_teacher(metrics: Mapping[str, Measured]) -> str:
     before, after = metrics["teacher"], metrics["rsae"]
     if math.isfinite(after.mse) and after.mse <= before.mse * (1 + _NOISE):
         return ""
+    features = "" if plan.transcodes else ", or its features (--keep features)"
     return (
         f"worse than its teacher: held-out MSE {after.mse:.5g} against {before.mse:.5g}, strict L0 "
-        f"{after.l0:.2f} against {before.l0:.2f}; keep the teacher, or its features (--keep "
-        "features), or train longer at lower rates"
+        f"{after.l0:.2f} against {before.l0:.2f}; keep the teacher{features}, or train longer at "
+        "lower rates"
     )
