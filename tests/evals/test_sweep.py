@@ -23,7 +23,8 @@ from rsae_evals.errors import EvaluationError
 from rsae_evals.sweep.members import _names, members_of
 
 WORDS = [f"w{i}" for i in range(20)]
-# Seconds until a sweep with Ray counts as stuck: alone it takes 40, on a loaded machine it has taken over 300.
+# Seconds until a sweep with Ray counts as stuck: alone it takes 40, on a loaded machine it has
+# taken over 300.
 PATIENCE = 1800
 
 

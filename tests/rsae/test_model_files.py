@@ -11,6 +11,7 @@ from tests.rsae.tiny_model import save_tiny_model
 from rsae.errors import HostError
 from rsae.language_model import weights as module
 from rsae.language_model.host import load_host
+from rsae.language_model.shape import model_shape
 from rsae_cli import main
 
 
@@ -55,6 +56,67 @@ def test_a_damaged_model_is_one_line(tmp_path, damage):
         load_host(folder)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+ENDLESS = {
+    "llama": ("num_hidden_layers",),
+    "gpt2": ("n_layer",),
+    "gemma3_text": ("num_hidden_layers",),
+    "mixtral": ("num_hidden_layers", "num_local_experts"),
+    "qwen3_moe": ("num_experts",),
+}
+
+
+@pytest.mark.parametrize("read", [load_host, model_shape])
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, names in ENDLESS.items() for name in names]
+)
+def test_endless_layers_are_not_built(tmp_path, read, kind, name):
+    """Of some models a setting is a list of as many entries before any layer is made."""
+    for value in (10**9, 10**30):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, name: value}))
+        with pytest.raises(HostError, match=f"{name} is .*more than 1,000"):
+            read(tmp_path)
+
+
+def test_endless_layers_of_an_inner_model_are_not_built(tmp_path):
+    inner = {"model_type": "gemma3_text", "num_hidden_layers": 10**9}
+    settings = {"model_type": "gemma3", "text_config": inner}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(HostError, match="more than 1,000"):
+        model_shape(tmp_path)
+
+
+HOSTILE = (0, -1, 10**9, 10**30, "x", None, 2.5, [1], {}, True)
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_shape_of_hostile_settings_is_numbers_or_one_line(tmp_path, value):
+    folder = save_tiny_model(tmp_path)
+    sound = json.loads((folder / "config.json").read_text())
+    for name in sound:
+        (folder / "config.json").write_text(json.dumps({**sound, name: value}))
+        said = outcome(folder)
+        if isinstance(said, str):
+            assert "\n" not in said
+            continue
+        assert min(said.n_layers, said.n_heads, said.d_head, said.d_model, said.d_vocab) > 0
+        assert 0 < said.flops(128) < float("inf")
+
+
+def outcome(folder):
+    """The shape of a model, or the line that refuses it."""
+    try:
+        return model_shape(folder)
+    except HostError as error:
+        return str(error)
+
+
+def test_the_home_of_nobody_is_no_model(capsys):
+    assert main(["upgrade", "demo:relu", "--model", "~nobody-here/model"]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+    with pytest.raises(HostError, match="no such file or folder"):
+        load_host("~nobody-here/model")
 
 
 def test_a_fingerprint_is_of_weights_and_settings_not_of_names(tiny, tmp_path):

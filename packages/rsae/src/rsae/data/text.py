@@ -1,6 +1,7 @@
 """Text: documents, their split by document, and token sequences for a language model."""
 
 import json
+import os
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,7 +63,7 @@ def each_document(path: Path | str | None = None) -> Iterator[Document]:
         with resources.as_file(resources.files("rsae") / "demo" / "text") as packaged:
             yield from each_document(packaged)
         return
-    source = Path(path).expanduser()
+    source = Path(os.path.expanduser(path))
     if not exists(source):
         raise TextError(f"no text at {source}; give a .txt or .jsonl file, or a folder of them")
     files = sorted(_texts(source)) if source.is_dir() else [source]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from rsae.errors import HostError
+from rsae.files import exists
 from rsae.language_model.weights import load_config
 
 __all__ = ["ModelShape", "model_shape"]
@@ -76,21 +78,29 @@ def model_shape(name: str | Path | None) -> ModelShape:
     config = load_config(known_as)
     model = _on_meta(config, known_as)
     text = config.get_text_config()
-    n_layers = int(text.num_hidden_layers)
+    try:
+        n_layers, heads = int(text.num_hidden_layers), int(text.num_attention_heads)
+        width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
+        d_model, d_vocab = int(text.hidden_size), int(text.vocab_size)
+        if min(n_layers, heads, width, d_model, d_vocab) < 1:
+            raise ValueError
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise HostError(
+            f"the settings of {known_as} give no number of layers, heads, words or no width; "
+            "use another model"
+        ) from error
     parameters = _count(model)
     lists = (m for m in model.modules() if isinstance(m, torch.nn.ModuleList))
     blocks = max((_count(m) for m in lists if len(m) == n_layers), default=parameters)
-    heads = int(text.num_attention_heads)
-    width = getattr(text, "head_dim", None) or text.hidden_size // heads
     return ModelShape(
         name=known_as,
         n_layers=n_layers,
         parameters=parameters,
         block_parameters=blocks // n_layers,
-        d_model=int(text.hidden_size),
-        d_vocab=int(text.vocab_size),
+        d_model=d_model,
+        d_vocab=d_vocab,
         n_heads=heads,
-        d_head=int(width),
+        d_head=width,
         download_bytes=0 if _is_here(known_as, config) else _stored_bytes(config, parameters),
     )
 
@@ -117,7 +127,7 @@ def _is_here(name: str, config: Any) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     place = str(config._name_or_path or name)  # the hub's full name, or a folder
-    if Path(name).expanduser().exists() or Path(place).exists():
+    if exists(os.path.expanduser(name)) or exists(place):
         return True
     return any(isinstance(try_to_load_from_cache(place, file), str) for file in _WEIGHTS)
 

@@ -2,9 +2,10 @@
 
 import errno
 import importlib.util
+import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import platformdirs
 import torch
 from filelock import FileLock
 
-from rsae.errors import HostError
+from rsae.errors import HostError, quoted
 from rsae.files import sha256
 from rsae.hub import unreachable_hub
 from rsae.language_model.names import PACKAGED
@@ -23,6 +24,9 @@ from rsae.progress import quiet_hugging_face
 __all__ = ["Weights", "load_config", "load_weights"]
 
 T = TypeVar("T")
+
+_REPEATED = re.compile(r"(.*_)?(layers?|experts?|blocks)")  # settings that count modules
+_MOST_REPEATED = 1_000  # the deepest models have some hundred layers or experts
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def load_config(name: str) -> Any:
 
 def _found(name: str, load: Callable[..., T], load_gguf: Callable[[Path], T]) -> T:
     """What one of two functions reads: of a folder or hub name, or of a GGUF file."""
-    path = _packaged(name) or Path(name).expanduser()
+    path = _packaged(name) or Path(os.path.expanduser(name))
     if path.is_file():
         return load_gguf(path)
     if path.is_dir():
@@ -180,6 +184,7 @@ def _load(source: str, **options: Any) -> Weights:
 
     options = {"trust_remote_code": False, **options}  # unset, transformers asks and waits
     try:
+        _check_counts(source, options)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         answer: Any = AutoModelForCausalLM.from_pretrained(
             source,
@@ -206,12 +211,39 @@ def _config(source: str, **options: Any) -> Any:
 
     options = {"trust_remote_code": False, **options}
     try:
+        _check_counts(source, options)
         return AutoConfig.from_pretrained(source, **options)
     except Exception as error:  # another program's code on files of any kind
         raise HostError(
             f"cannot read the settings of the model {source}: {_reason(error, options)}; "
             "use a complete one"
         ) from error
+
+
+def _check_counts(source: str, options: Mapping[str, Any]) -> None:
+    """Refuse settings that name more layers than a model has: to build them would not end.
+
+    They are read as they are written, since for some models a setting becomes a list of as many
+    entries as soon as transformers makes a configuration of it.
+
+    Raises:
+        ValueError: a number of layers, experts or blocks is beyond all models.
+    """
+    from transformers import PretrainedConfig
+
+    settings, _ = PretrainedConfig.get_config_dict(source, **options)
+    waiting: list[Any] = [settings]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting += one
+        if not isinstance(one, dict):
+            continue
+        waiting += one.values()
+        for name, value in one.items():
+            many = isinstance(value, int) and value > _MOST_REPEATED
+            if many and _REPEATED.fullmatch(str(name)):
+                raise ValueError(f"{name} is {quoted(value)}, more than {_MOST_REPEATED:,}")
 
 
 def _reason(error: Exception, options: dict[str, Any]) -> str:

@@ -163,7 +163,7 @@ class _Costs:
         self, teacher: Teacher, config: UpgradeConfig, planned: Plan, rates: Rates
     ) -> None:
         self.row_width, self.d_out, self.d_sae = teacher.row_width, teacher.d_out, teacher.d_sae
-        self.l0 = float(teacher.k or teacher.metadata.get("l0") or _L0)
+        self.l0 = float(teacher.k or _stated_l0(teacher))
         self.config, self.plan, self.rates = config, planned, rates
         self.parameters = (teacher.d_in + teacher.d_out) * teacher.d_sae
         self.parameters += 0 if teacher.W_skip is None else teacher.W_skip.numel()
@@ -247,6 +247,14 @@ class _Costs:
         """Bytes of the dense blocks of tokens."""
         largest = max(_CHUNK, self.config.train.batch_size if self.plan.trained else 0)
         return _BLOCKS * _FLOAT * self.d_sae * rows_at_once(self.d_sae, largest)
+
+
+def _stated_l0(teacher: Teacher) -> float:
+    """L0 by the metadata of an SAE, which may hold anything."""
+    stated = teacher.metadata.get("l0")
+    if isinstance(stated, int | float) and not isinstance(stated, bool):
+        return float(stated) if 0 < stated <= teacher.d_sae else _L0
+    return _L0
 
 
 class _Passes:
