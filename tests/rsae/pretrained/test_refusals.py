@@ -248,7 +248,7 @@ def test_a_k_that_is_none(tmp_path, k, format):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"transcode": True}, "transcoder"),
+        ({"transcode": "yes"}, "not true or false"),
         ({"signed": True}, "negative values"),
         ({"activation": "groupmax"}, "groupmax"),
         ({"embed_skip": True}, "embeddings"),

@@ -203,9 +203,28 @@ def test_sparsify_module_with_configs_of_three_ages(tmp_path, config):
 
 
 @pytest.mark.parametrize(
+    ("folder", "hooks"),
+    [
+        ("layers.3.mlp", ("blocks.3.mlp.hook_in", "blocks.3.hook_mlp_out")),
+        ("layers.3", ("blocks.3.hook_resid_pre", "blocks.3.hook_resid_post")),
+    ],
+)
+@pytest.mark.parametrize("skips", [True, False])
+def test_sparsify_transcoder_subtracts_no_bias_and_keeps_its_skip(tmp_path, folder, hooks, skips):
+    module = SparseCoder(skip=skips)
+    teacher = load_teacher(module.save(tmp_path / folder, transcode=True))
+    assert teacher.transcodes
+    assert (teacher.metadata["hook_name"], teacher.metadata["hook_name_out"]) == hooks
+    module, x = module.double(), X.double()
+    z = largest(module.encoder(x).relu(), K)
+    y = z @ module.W_dec + module.b_dec + (x @ module.W_skip.mT if skips else 0.0)
+    torch.testing.assert_close(teacher.to(dtype=torch.float64).encode(x), z)
+    torch.testing.assert_close(teacher.to(dtype=torch.float64).reconstruct(x), y)
+
+
+@pytest.mark.parametrize(
     ("config", "run", "reason"),
     [
-        ({"transcode": True}, {}, "transcoder"),
         ({}, {"transcode": True}, "transcoder"),  # a setting of the run in their first transcoders
         ({"matching_pursuit": True}, {}, "iteration"),
     ],

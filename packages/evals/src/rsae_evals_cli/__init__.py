@@ -34,9 +34,9 @@ def register(subparsers: Any) -> None:
 def _add_eval(subparsers: Any) -> None:
     command = subparsers.add_parser(
         "eval",
-        help="measure one SAE or RSAE",
-        description="Measure one SAE on held-out tokens: reconstruction, sparsity, increase "
-        "of the language model's loss.",
+        help="measure one SAE, RSAE or transcoder",
+        description="Measure one SAE or transcoder on held-out tokens: reconstruction, sparsity, "
+        "increase of the language model's loss.",
         example="rsae eval demo:relu --tokens 4096",
     )
     command.add_argument("path", help="a folder or file in any format rsae reads, or demo:relu")
@@ -50,8 +50,8 @@ def _add_compare(subparsers: Any) -> None:
     command = subparsers.add_parser(
         "compare",
         help="say which of several SAEs is better",
-        description="Measure SAEs on the same held-out tokens. Every earlier one is the "
-        "baseline of every later one, so give the teacher first and the RSAE last.",
+        description="Measure SAEs, or transcoders, on the same held-out tokens. Every earlier one "
+        "is the baseline of every later one, so give the teacher first and the RSAE last.",
         example="rsae compare teacher=demo:relu rsae=runs/relu/rsae --out runs/report",
     )
     _add_variants(command, "*")
@@ -116,7 +116,7 @@ def _add_report(subparsers: Any) -> None:
 def _add_setting(command: argparse.ArgumentParser) -> None:
     add = command.add_argument_group("evaluation set").add_argument
     add("--model", help="language model (default: the SAE's own, or the packaged one)")
-    add("--hook", help="hook of the activations (default: the SAE's own)")
+    add("--hook", help="hook that is read (default: the SAE's own)")
     add("--text", type=Path, help="txt, jsonl or a folder (default: the packaged text)")
     add(
         "--tokens",
@@ -166,10 +166,10 @@ def _add_sweep(subparsers: Any) -> None:
     command = subparsers.add_parser(
         "sweep",
         help="upgrade, evaluate and report many SAEs, with one page that compares them",
-        description="Upgrade every SAE of a release, a folder or a list. Those of one width, "
-        "language model and context size share one pass of the model. One that fails is a row "
-        "with its cause, and the same command does only what is missing. The exit code is 4 where "
-        "one failed.",
+        description="Upgrade every SAE or transcoder of a release, a folder or a list. Those of "
+        "one width, language model and context size share one pass of the model. One that fails is "
+        "a row with its cause, and the same command does only what is missing. The exit code is 4 "
+        "where one failed.",
         example="rsae sweep demo:relu demo:topk --out runs/sweep",
     )
     command.add_argument(

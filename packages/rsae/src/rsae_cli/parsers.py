@@ -21,9 +21,9 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
     parser = subparsers.add_parser(
         "upgrade",
         help="lower a trained SAE's error, changing as little of it as wanted, and report",
-        description="Upgrade a trained SAE, changing as much of it as --keep allows. Without "
-        "TEACHER the three packaged ones are upgraded one after another. The exit code is 3 where "
-        "a result has a higher error than its teacher.",
+        description="Upgrade a trained SAE or transcoder, changing as much as --keep allows. "
+        "Without TEACHER the three packaged ones are upgraded one after another. The exit code is "
+        "3 where a result has a higher error than its teacher.",
         example="rsae upgrade demo:relu --out runs/relu",
     )
     add = parser.add_argument
@@ -32,7 +32,7 @@ def add_upgrade(subparsers: _SubParsersAction[Any]) -> None:
         "--out", type=Path, default=Path("runs/upgrade"), help="folder for everything (%(default)s)"
     )
     add_upgrade_settings(parser)
-    add("--hook", help="hook of the activations; by default the one the teacher names")
+    add("--hook", help="hook that is read; by default the one the teacher names")
     add("--activations", type=Path, help="a store of activations that rsae harvest wrote")
     add_source_settings(parser)
     add("--resume", action="store_true", help="continue the run in OUT")
@@ -76,8 +76,8 @@ def add_upgrade_settings(parser: argparse.ArgumentParser) -> None:
     add(
         "--keep",
         choices=["auto", "features", "directions", "nothing"],
-        help="what is not trained: all weights (features), the decoder (directions), or nothing; "
-        "auto, the default, is the best for the family",
+        help="what is not trained: all weights (features; not of a transcoder), the decoder "
+        "(directions), or nothing; auto, the default, is the best for the family",
     )
     add(
         "--baselines",
@@ -205,7 +205,7 @@ def add_info(subparsers: _SubParsersAction[Any]) -> None:
     """Add `rsae info`."""
     parser = subparsers.add_parser(
         "info",
-        help="describe an RSAE, an SAE or a folder of activations",
+        help="describe an RSAE, an SAE, a transcoder or a folder of activations",
         example="rsae info runs/relu",
     )
     parser.add_argument("path", metavar="PATH", help=_SAE)

@@ -10,10 +10,11 @@ Definition (EleutherAI/sparsify `sparse_coder.py`, `fused_encoder.py`):
     x_hat = z @ W_dec + b_dec  (+ x @ W_skip.T)
 
 `multi_topk`, `normalize_decoder` and `expansion_factor` speak of training and change nothing here.
-A transcoder has the same tensors, but b_dec is not subtracted and the target is another site's
-activation, so it is refused (`transcode`, for the first ones in the run's `config.json` above); so
-are matching pursuit, the lookups and skips that add to x_hat what no dictionary holds, `groupmax`,
-and the `signed` selection by |h| of old versions.
+A transcoder (`transcode`) has the same tensors, W_skip included, but b_dec is not subtracted, and
+x_hat predicts the output of the module whose input is x. Refused are the first transcoders, whose
+`transcode` is in the run's `config.json` above, SAEs with W_skip, matching pursuit, the lookups and
+skips that add to x_hat what no dictionary holds, `groupmax`, and the `signed` selection by |h| of
+old versions.
 """
 
 import re
@@ -24,7 +25,7 @@ from typing import Any
 from rsae.errors import TeacherError, quoted
 from rsae.files import exists
 from rsae.pretrained.base import Teacher
-from rsae.pretrained.checks import agree, assemble, need, need_linear, only, whole
+from rsae.pretrained.checks import agree, assemble, flag, need, need_linear, only, whole
 from rsae.pretrained.files import Weights, read_object
 
 FORMAT = "sparsify"
@@ -32,7 +33,6 @@ FORMAT = "sparsify"
 _NAMES = {"encoder.weight", "encoder.bias", "W_dec", "b_dec", "W_skip"}
 
 _REFUSED = {
-    "transcode": "it is a transcoder, which predicts another site than it reads",
     "signed": "it keeps negative values, which no gate on one side does",
     "embed_skip": "it adds a map of the embeddings to its output",
     "gram_lookup": "it adds a table of n-grams to its output",
@@ -59,6 +59,7 @@ def read(weights: Weights) -> Teacher:
         raise TeacherError(f"{path}: there is no cfg.json beside it, which has k; put theirs there")
     config = weights.beside["cfg.json"]
     _refuse(config, content, path)
+    transcodes = flag(config, "transcode", False, path)
     teacher = assemble(
         "topk",
         need_linear(content, "encoder.weight", path),
@@ -68,7 +69,10 @@ def read(weights: Weights) -> Teacher:
         path=path,
         format=FORMAT,
         k=whole(config.get("k"), "k", path),
-        metadata=_metadata(path),
+        apply_b_dec_to_input=not transcodes,
+        metadata=_metadata(path, transcodes),
+        transcodes=transcodes,
+        W_skip=need(content, "W_skip", path) if transcodes and "W_skip" in content else None,
     )
     agree(config, "d_in", teacher.d_in, path)
     if config.get("num_latents") != 0:  # 0: it is expansion_factor * d_in
@@ -78,11 +82,13 @@ def read(weights: Weights) -> Teacher:
 
 
 def _refuse(config: Mapping[str, Any], content: Mapping[str, Any], path: Path) -> None:
-    said = {"transcode": _run(path).get("transcode"), **config}
-    reasons = [reason for key, reason in _REFUSED.items() if said.get(key)]
+    reasons = [reason for key, reason in _REFUSED.items() if config.get(key)]
+    if _run(path).get("transcode") and "transcode" not in config:
+        reasons.append("it is a transcoder of a version that does not say so in its cfg.json")
     if config.get("activation", "topk") != "topk":
         reasons.append(f"its activation is {quoted(config['activation'])}")
-    if "W_skip" in content and need(content, "W_skip", path).count_nonzero():
+    skips = "W_skip" in content and not config.get("transcode")
+    if skips and need(content, "W_skip", path).count_nonzero():
         reasons.append("it adds a linear map of its input to its output")
     if reasons:
         raise TeacherError(
@@ -96,13 +102,17 @@ def _run(path: Path) -> dict[str, Any]:
     return read_object(file) if exists(file) else {}
 
 
-def _metadata(path: Path) -> dict[str, Any]:
+def _metadata(path: Path, transcodes: bool) -> dict[str, Any]:
     """The hook by the folder's name, and the model by the run's `config.json` above it."""
     metadata: dict[str, Any] = {}
     if isinstance(model := _run(path).get("model"), str):
         metadata["model_name"] = model
     layer = re.fullmatch(r"(?:.*\.)?(?:layers|h)\.(\d+)(\.mlp)?", path.parent.name)
     if layer is not None:
-        site = "hook_mlp_out" if layer[2] else "hook_resid_post"
-        metadata["hook_name"] = f"blocks.{layer[1]}.{site}"
+        inside, out = (
+            ("mlp.hook_in", "hook_mlp_out") if layer[2] else ("hook_resid_pre", "hook_resid_post")
+        )
+        metadata["hook_name"] = f"blocks.{layer[1]}.{inside if transcodes else out}"
+        if transcodes:
+            metadata["hook_name_out"] = f"blocks.{layer[1]}.{out}"
     return metadata

@@ -18,7 +18,9 @@ Step = Literal["none", "refined", "pursued"]
 # Measured on synthetic worlds with known features and on language models: docs/rsae/results.md.
 _BY_FAMILY: dict[str, Kept] = {"relu": "nothing", "jumprelu": "features", "topk": "features"}
 # A transcoder cannot be refined, so that something has to be trained: as little as there is.
-_OF_TRANSCODERS: dict[str, Kept] = {**_BY_FAMILY, "jumprelu": "directions"}
+_OF_TRANSCODERS: dict[str, Kept] = {
+    family: "directions" if kept == "features" else kept for family, kept in _BY_FAMILY.items()
+}
 
 _CHANGES = {
     "features": "no weight is trained",
@@ -112,7 +114,7 @@ def plan(teacher: Teacher, config: UpgradeConfig) -> Plan:
     refined without pursuit, which costs them known features; so is whatever was trained in full.
 
     A transcoder is not refined, since it does not know the output of the MLP when it encodes:
-    "auto" keeps the directions of JumpReLU and nothing of ReLU transcoders.
+    "auto" keeps directions where it keeps the features of an SAE.
 
     Raises:
         ConfigError: The features of a transcoder are to be kept, so that nothing could be done.
