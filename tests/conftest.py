@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 
 # Two workers share two cores: one BLAS thread each. Set before numpy or torch is imported.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -24,6 +25,23 @@ settings.register_profile(
 )
 settings.register_profile("fresh", parent=settings.get_profile("default"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder():
+    """A folder for the temporary files of all processes, which goes with them.
+
+    wandb, which sae_lens imports, makes two when it is imported; workers of torchrun and of Ray,
+    which end by a signal, leave theirs behind. The path is short, since sockets are made in it.
+    """
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = folder
+        yield
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
 
 
 @pytest.fixture(scope="session")

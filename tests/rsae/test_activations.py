@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 
+from rsae.commands.inputs import open_store
 from rsae.data import Activations, ActivationStore, harvest, harvesting
 from rsae.data import store as store_module
 from rsae.errors import HookError, LockedError, StoreError
@@ -77,6 +78,36 @@ def test_a_damaged_shard_is_refused_and_made_anew(tmp_path, damage):
         ActivationStore.open(tmp_path).split("train")
     harvest(host, splits(host), HOOKS[0], tmp_path)
     assert files(tmp_path) == before
+
+
+def test_tokens_are_kept_when_a_harvest_goes_on_and_damaged_ones_made_anew(tmp_path):
+    host = FakeHost()
+    harvest(host, splits(host), HOOKS[0], tmp_path)
+    files = sorted((tmp_path / "tokens").iterdir())
+    before = [(path.stat().st_ino, path.read_bytes()) for path in files]
+    harvest(host, splits(host), HOOKS[0], tmp_path)
+    assert [(path.stat().st_ino, path.read_bytes()) for path in files] == before
+    files[0].write_bytes(b"half")
+    files[1].unlink()
+    harvest(host, splits(host), HOOKS[0], tmp_path)
+    assert [path.read_bytes() for path in files] == [content for _, content in before]
+
+
+def test_tokens_that_the_model_does_not_know_are_refused(tmp_path):
+    host = FakeHost()
+    harvest(host, splits(host), HOOKS[0], tmp_path)
+    most = max(int(part.ids.max()) for part in splits(host).values())
+    host.d_vocab = most + 1
+    assert open_store(tmp_path, host).splits
+    host.d_vocab = most
+    with pytest.raises(StoreError, match="beyond"):
+        open_store(tmp_path, host)
+    part = splits(host)["train"]
+    part.ids[0, 5] = -1
+    negative = {**splits(host), "train": part}
+    harvest(host, negative, HOOKS[0], tmp_path / "negative")
+    with pytest.raises(StoreError, match="damaged"):
+        ActivationStore.open(tmp_path / "negative").tokens("train")
 
 
 def test_damaged_tokens_and_manifests_are_refused(tmp_path):

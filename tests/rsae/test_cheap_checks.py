@@ -97,6 +97,20 @@ def test_a_layer_that_a_model_s_folder_has_not(tmp_path, config, refused):
     return None
 
 
+@pytest.mark.parametrize("option", ["--text", "--dataset"])
+def test_a_folder_that_is_none_of_texts(tmp_path, monkeypatch, capsys, option):
+    (tmp_path / "x.pdf").write_text("x")
+    assert main(["upgrade", "demo:relu", option, str(tmp_path)]) == 2
+    assert "holds no file of text (.txt" in capsys.readouterr().err
+    monkeypatch.setattr("rsae.files._MOST_OTHERS", 50)
+    for number in range(60):
+        (tmp_path / "a" / str(number)).mkdir(parents=True)
+    (tmp_path / "x.txt").write_text("x")
+    for dry in ([], ["--dry-run"]):
+        assert main(["upgrade", "demo:relu", option, str(tmp_path), *dry]) == 2
+        assert "more than 50 files and folders that are no text" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_one_and_a_run_that_is_there(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["upgrade", "demo:relu", "--out", str(tmp_path / "file" / "x")]) == 2

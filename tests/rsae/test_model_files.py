@@ -119,6 +119,10 @@ def test_the_home_of_nobody_is_no_model(capsys):
         load_host("~nobody-here/model")
 
 
+def test_a_model_says_how_many_tokens_it_knows(tiny):
+    assert load_host(tiny).d_vocab == 23
+
+
 def test_a_fingerprint_is_of_weights_and_settings_not_of_names(tiny, tmp_path):
     known = load_host(tiny).fingerprint
     assert load_host(save_tiny_model(tmp_path / "moved")).fingerprint == known

@@ -134,6 +134,29 @@ def test_held_out_tokens_are_as_many_as_wanted_and_all_are_spliced(refine, monke
     assert (some, everything) == (24, None)
 
 
+def test_a_folder_of_another_run_is_refused_before_the_model_is_loaded(refine, monkeypatch, capsys):
+    """The run was stopped after its folder was claimed: there is a record and no SAE."""
+    stopped = pytest.MonkeyPatch()
+    stopped.setattr(command, "_variants", lambda *_: exec("raise KeyboardInterrupt"))
+    assert refine() == 130
+    stopped.undo()
+    capsys.readouterr()
+
+    def load(*_, **__):
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(inputs, "load_host", load)
+    assert refine("--steps", "2") == 2
+    assert "another settings" in error(capsys)
+    for record in ("refine.json", "upgrade.json"):
+        (refine.folder / "out" / record).rename(refine.folder / "out" / "upgrade.json")
+        assert refine() == 2
+        assert "another command" in error(capsys)
+    monkeypatch.setattr(inputs, "load_host", lambda name, **_: FakeHost())
+    (refine.folder / "out" / "upgrade.json").rename(refine.folder / "out" / "refine.json")
+    assert refine() == 0
+
+
 def test_a_folder_with_an_sae_is_not_overwritten(refine, capsys):
     assert refine() == 0
     assert refine() == 2

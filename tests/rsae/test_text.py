@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rsae.fake_host import FakeHost, long_words, tokens
 
+from rsae.data.corpus import streamed_documents
 from rsae.data.document import Document
 from rsae.data.splits import token_splits
 from rsae.data.text import documents, sampled_tokens, split, tokenize
@@ -67,6 +68,18 @@ def test_texts_that_cannot_be_read(tmp_path, name, content, match):
         documents(tmp_path / name)
     with pytest.raises(TextError, match="no text at"):
         documents(tmp_path / "nowhere")
+
+
+def test_a_whole_disk_is_not_walked_for_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr("rsae.files._MOST_OTHERS", 50)
+    for number in range(60):
+        (tmp_path / f"{number}.txt").write_text("text")
+    assert len(documents(tmp_path)) == 60
+    for number in range(60):
+        (tmp_path / "a" / str(number)).mkdir(parents=True)
+    for read in (documents, streamed_documents):
+        with pytest.raises(TextError, match="no text; give a folder of texts"):
+            read(tmp_path)
 
 
 def test_sequences_open_with_bos_and_hold_each_document_once():

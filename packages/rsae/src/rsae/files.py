@@ -26,15 +26,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from filelock import FileLock, Timeout
 
-from rsae.errors import CorruptFileError, LockedError, OutputError
+from rsae.errors import CorruptFileError, LockedError, OutputError, TextError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "TABLES",
+    "TEXTS",
     "RunLock",
     "existing_file",
     "exists",
+    "files_below",
     "load_safetensors",
     "load_safetensors_and_metadata",
     "make_folder",
@@ -48,12 +51,19 @@ __all__ = [
     "writing",
 ]
 
+TABLES = (".jsonl.gz", ".parquet", ".arrow")
+"""How the names of tables with a column of texts end."""
+TEXTS = (".txt", ".md", ".jsonl", *TABLES)
+"""How the names of all files end that are read as text in a folder."""
+
 _PARTIAL = ".partial"
 _PARTIAL_NAME = re.compile(r"\..+\.(\d+)\.partial")
 _CHECKSUM = "rsae_sha256"
 _LARGEST_JSON = 32 * 2**20  # bytes: a hundred times the largest that is written here
 _DEEPEST_JSON = 100  # levels: what this project writes has less than ten
 _LARGEST_HEADER = 16 * 2**20  # bytes of a safetensors header: names of a hundred thousand tensors
+
+_MOST_OTHERS = 100_000  # entries that are not looked for: no folder of data, but a whole disk
 
 _CAUSES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder, then run again",
@@ -255,6 +265,27 @@ def exists(path: Path | str) -> bool:
         return Path(path).exists()
     except OSError:
         return False
+
+
+def files_below(folder: Path, endings: tuple[str, ...] = TEXTS) -> list[Path]:
+    """The files in a folder and below it whose names end so, in order.
+
+    Links to folders are not followed.
+
+    Raises:
+        TextError: There are more than 100,000 other files and folders, as on a whole disk.
+    """
+    found, others = [], 0
+    for place, folders, names in os.walk(folder):
+        matching = [name for name in names if name.endswith(endings)]
+        found += [path for name in matching if (path := Path(place, name)).is_file()]
+        others += len(folders) + len(names) - len(matching)
+        if others > _MOST_OTHERS:
+            raise TextError(
+                f"{folder} holds more than {_MOST_OTHERS:,} files and folders that are no text; "
+                "give a folder of texts"
+            )
+    return sorted(found)
 
 
 def public_name(source: str) -> str:

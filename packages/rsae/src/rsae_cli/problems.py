@@ -98,6 +98,23 @@ def _check_file(path: Path, option: str) -> None:
         raise CommandLineError(
             f"{path} is a pipe or device, which is not read; give a file after --{option}"
         )
+    if option == "text" and path.is_dir():
+        _check_texts(path)
+
+
+def _check_texts(path: Path) -> None:
+    """Refuse a folder without texts, or one of so much else that it is none of texts."""
+    from rsae.errors import TextError
+    from rsae.files import TEXTS, files_below
+
+    try:
+        found = files_below(path)
+    except TextError as error:
+        raise CommandLineError(str(error)) from error
+    if not found:
+        raise CommandLineError(
+            f"{path} holds no file of text ({', '.join(TEXTS)}); give a folder of them"
+        )
 
 
 def _check_refine(args: argparse.Namespace) -> None:
@@ -144,6 +161,8 @@ def _check_source(given: dict[str, Any]) -> None:
     if given.get("text") is not None:
         raise CommandLineError("--text and --dataset are both text to train on; leave one out")
     if dataset and _exists(dataset):
+        if Path(dataset).is_dir():
+            _check_texts(Path(dataset))
         return
     if dataset.startswith(("/", ".", "~")) or dataset.endswith(_DATA_FILES):
         raise CommandLineError(f"no data set at {dataset}; check the path after --dataset")

@@ -13,6 +13,7 @@ from rsae.commands.inputs import CONTEXT
 from rsae.data import ActivationStore
 from rsae.devices import resolve_device, resolve_dtype
 from rsae.errors import HostError
+from rsae.files import files_below
 from rsae.language_model.names import model_of
 from rsae.language_model.shape import ModelShape, model_shape
 from rsae.pretrained import Teacher
@@ -103,5 +104,5 @@ def _text_bytes(args: argparse.Namespace, n_tokens: int) -> int:
     if args.text is None:
         return _PACKAGED_BYTES
     text: Path = args.text
-    files = text.rglob("*") if text.is_dir() else [text]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    files = files_below(text) if text.is_dir() else [text]
+    return sum(file.stat().st_size for file in files)

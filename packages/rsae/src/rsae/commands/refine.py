@@ -35,17 +35,16 @@ from rsae.sae.load import is_rsae, load_rsae
 from rsae.sae.model import RSAE
 from rsae.terminal import Console
 from rsae.upgrading.refining import as_rsae, refine
-from rsae.upgrading.run_folder import claim, digest
+from rsae.upgrading.run_folder import REFINE_FILE, check_unclaimed, claim, digest, digest_of_teacher
 
 __all__ = ["run"]
 
-_RECORD = "refine.json"  # of which run the folder is
 _LAST = "report.html"  # what a finished run has written last
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; its options are those of `rsae_cli.parsers`."""
-    finished = exists(args.out / _LAST) or not exists(args.out / _RECORD)
+    finished = exists(args.out / _LAST) or not exists(args.out / REFINE_FILE)
     if is_rsae(args.out) and finished:
         raise ConfigError(f"{args.out} holds an SAE already; choose another folder")
     console = Console(stderr=args.json)
@@ -58,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         show(plan, args.json)
         return 0
+    identity = _identity(plan, source)
+    check_unclaimed(args.out, identity, REFINE_FILE)
     metadata = _metadata(source)
     hook = find_hook(args.hook, metadata, args.path)
     site = Site(hook, hook)
@@ -65,12 +66,13 @@ def run(args: argparse.Namespace) -> int:
     say_device(console, device, args.dtype)
     make_folder(args.out)
     store = _store(args, plan, host, metadata, hook, console)
+    read = {"model": store.manifest.model_sha256, **store.manifest.tokens_sha256}
+    claim(args.out, {**identity, "activations": read}, resume=True, record=REFINE_FILE)
     begin = time.perf_counter()
     place = with_place(metadata, hook, host, args.model)
     variants = _variants(args, plan, source, store, place, console)
     seconds = time.perf_counter() - begin
     last = list(variants.values())[-1]
-    claim(args.out, _identity(plan, variants, store), resume=True, record=_RECORD)
     last.save_model(args.out)
     summary = {
         **plan,
@@ -98,15 +100,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _identity(
-    plan: Mapping[str, Any], variants: Mapping[str, RSAE], store: ActivationStore
-) -> dict[str, Any]:
-    """What makes two runs the same, so that one that was stopped can go on in its folder."""
+def _identity(plan: Mapping[str, Any], source: RSAE | Teacher) -> dict[str, Any]:
+    """What makes two runs on the same activations the same, so that one can go on in its folder."""
     names = ("method", "steps", "pursuit", "exact_k", "calibration_tokens")
     return {
-        "sae": digest(variants["teacher"]),
+        "sae": digest(source) if isinstance(source, RSAE) else digest_of_teacher(source),
         "settings": {name: plan[name] for name in names},
-        "activations": {"model": store.manifest.model_sha256, **store.manifest.tokens_sha256},
     }
 
 

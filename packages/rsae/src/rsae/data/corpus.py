@@ -9,7 +9,7 @@ from typing import Any
 
 from rsae.data.document import Document, pieces
 from rsae.errors import TextError, quoted
-from rsae.files import exists
+from rsae.files import exists, files_below
 
 __all__ = ["identity_of", "is_data_file", "streamed_documents"]
 
@@ -68,8 +68,7 @@ def _plain_files(source: str | Path) -> list[Path] | None:
     if not exists(source):
         return None
     path = Path(source)
-    found = sorted(p for p in path.rglob("*") if p.suffix) if path.is_dir() else [path]
-    found = [p for p in found if p.suffix in _PLAIN or is_data_file(p)]
+    found = files_below(path) if path.is_dir() else [path]
     return found if found and all(p.suffix in _PLAIN for p in found) else None
 
 
@@ -113,7 +112,7 @@ def _opened(source: str | Path) -> Any:
 
 
 def _files(path: Path) -> tuple[str, list[str]]:
-    files = sorted(p for p in path.rglob("*") if is_data_file(p)) if path.is_dir() else [path]
+    files = files_below(path, tuple(_BUILDERS)) if path.is_dir() else [path]
     kinds = {_BUILDERS.get(_suffix(file), "") for file in files}
     if len(kinds) != 1 or "" in kinds:
         raise TextError(

@@ -71,7 +71,8 @@ def harvest(
         for folder in ("tokens", *hooks):
             make_folder(store.folder / folder)
         for split, tokens in tokens_by_split.items():
-            store.save_tokens(split, tokens)
+            if not store.holds(split, tokens):
+                store.save_tokens(split, tokens)
         store.save_manifest()
         total = sum(manifest.n_tokens.values())
         task = bars.add_task("harvest", total=total) if bars else None

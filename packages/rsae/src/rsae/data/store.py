@@ -192,6 +192,20 @@ class ActivationStore:
         status = path.stat()
         return _sha256(path, status.st_size, status.st_mtime_ns) == shard.sha256
 
+    def holds(self, name: str, tokens: Tokens) -> bool:
+        """Whether these tokens of a split are on disk, whole.
+
+        Args:
+            name: The split.
+            tokens: Its sequences, special tokens included.
+        """
+        try:
+            kept = self.tokens(name)
+        except (CorruptFileError, StoreError):
+            return False
+        pairs = ((kept.ids, tokens.ids), (kept.special, tokens.special))
+        return all(torch.equal(*pair) for pair in (*pairs, (kept.document, tokens.document)))
+
     def save_tokens(self, name: str, tokens: Tokens) -> None:
         """Write the tokens of a split.
 
@@ -243,6 +257,7 @@ class ActivationStore:
             [ids.dtype, special.dtype, document.dtype] == [torch.int64, torch.bool, torch.int64]
             and ids.shape == special.shape == (manifest.n_sequences[name], manifest.context_size)
             and document.shape == ids.shape[:1]
+            and bool((ids >= 0).all())
             and int((~special).sum()) == manifest.n_tokens[name]
             and sha256(ids) == manifest.tokens_sha256[name]
         )

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rsae.data.document import Document, pieces
 from rsae.errors import CorruptFileError, TextError
-from rsae.files import existing_file, exists, sha256
+from rsae.files import TABLES, existing_file, exists, files_below, sha256
 from rsae.language_model.host import Host
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "sampled_tokens", "shared_text", "split", "tokenize",
 ]  # fmt: skip
 
-_TABLES = (".jsonl.gz", ".parquet", ".arrow")
 _RUN = 12  # tokens that are hashed together: what two texts hardly share by chance
 _DIGITS = 12  # hexadecimal digits kept of a hash
 _SKETCH = 1024  # hashes kept of a text
@@ -66,7 +65,7 @@ def each_document(path: Path | str | None = None) -> Iterator[Document]:
     source = Path(os.path.expanduser(path))
     if not exists(source):
         raise TextError(f"no text at {source}; give a .txt or .jsonl file, or a folder of them")
-    files = sorted(_texts(source)) if source.is_dir() else [source]
+    files = files_below(source) if source.is_dir() else [source]
     read = chain.from_iterable(map(_read, files))
     if (first := next(read, None)) is None:
         raise TextError(f"{source} holds no text; give a .txt or .jsonl file, or a folder of them")
@@ -78,13 +77,8 @@ def each_document(path: Path | str | None = None) -> Iterator[Document]:
     yield from chain(begin, read)
 
 
-def _texts(folder: Path) -> Iterator[Path]:
-    suffixes = (".txt", ".md", ".jsonl", *_TABLES)
-    return (file for file in folder.rglob("*") if file.name.endswith(suffixes) and file.is_file())
-
-
 def _read(file: Path) -> Iterator[Document]:
-    if file.name.endswith(_TABLES) and file.is_file():
+    if file.name.endswith(TABLES) and file.is_file():
         from rsae.data.corpus import streamed_documents  # its library is slow to import
 
         yield from streamed_documents(file)(0)

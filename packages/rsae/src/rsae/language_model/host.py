@@ -74,6 +74,11 @@ class Host:
         return int(self.bridge.cfg.n_layers)
 
     @property
+    def d_vocab(self) -> int:
+        """Number of token ids that the model embeds."""
+        return int(self.bridge.original_model.get_input_embeddings().num_embeddings)
+
+    @property
     def max_context_size(self) -> int | None:
         """Longest sequence that the model takes; None where its configuration does not say."""
         config = self.bridge.original_model.config.get_text_config()

@@ -24,9 +24,16 @@ from rsae.upgrading.config import UpgradeConfig
 from rsae.upgrading.initial_rational import RationalFit, fit_rational
 from rsae.upgrading.sample import PARTS, Sample
 
-__all__ = ["claim", "digest", "identity_of", "kept_rational", "measured_in"]
+__all__ = [
+    "REFINE_FILE", "RUN_FILE", "check_unclaimed", "claim", "digest", "digest_of_teacher",
+    "identity_of", "kept_rational", "measured_in",
+]  # fmt: skip
 
-_RUN_FILE = "upgrade.json"
+RUN_FILE = "upgrade.json"
+"""Of which upgrade a folder is."""
+REFINE_FILE = "refine.json"
+"""Of which refinement a folder is."""
+
 _METRICS_FILE = "metrics.json"
 
 
@@ -137,29 +144,28 @@ def _folder_of(folder: Path, name: str, variants: Mapping[str, RSAE]) -> Path:
 
 def identity_of(teacher: Teacher, sample: Sample, config: UpgradeConfig) -> dict[str, Any]:
     """What makes two runs the same run."""
-    parts = {name: getattr(sample, name).sha256 for name in PARTS}
-    names = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "W_skip")
-    tensors = [getattr(teacher, name) for name in names]
-    weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
     return {
-        "teacher": " ".join(
-            map(
-                str,
-                (
-                    teacher.family,
-                    teacher.k,
-                    teacher.apply_b_dec_to_input,
-                    teacher.normalize_activations,
-                    weights,
-                ),
-            )
-        ),
-        "activations": parts,
+        "teacher": digest_of_teacher(teacher),
+        "activations": {name: getattr(sample, name).sha256 for name in PARTS},
         # Baselines can be added to a run that had none.
         "config": {
             k: v for k, v in _plain(asdict(config)).items() if k not in ("baselines", "only")
         },
     }
+
+
+def digest_of_teacher(teacher: Teacher) -> str:
+    """What a teacher computes with: its settings in words, and SHA-256 of its tensors."""
+    names = ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "W_skip")
+    tensors = [getattr(teacher, name) for name in names]
+    weights = sha256(torch.cat([t.flatten() for t in tensors if t is not None]))
+    settings = (
+        teacher.family,
+        teacher.k,
+        teacher.apply_b_dec_to_input,
+        teacher.normalize_activations,
+    )
+    return " ".join(map(str, (*settings, weights)))
 
 
 def _plain(value: Any) -> Any:
@@ -169,7 +175,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def claim(folder: Path, identity: dict[str, Any], resume: bool, record: str = _RUN_FILE) -> None:
+def claim(folder: Path, identity: dict[str, Any], resume: bool, record: str = RUN_FILE) -> None:
     """Write down which run this folder is for, or check that it is for this one.
 
     Args:
@@ -186,10 +192,27 @@ def claim(folder: Path, identity: dict[str, Any], resume: bool, record: str = _R
     if not file.exists():
         if (folder / SAE_CFG_FILENAME).exists():
             raise ConfigError(f"{folder} holds an SAE of no run; choose another folder")
+        check_unclaimed(folder, identity, record)
         write_json(file, identity)
         return
     if not resume:
         raise ConfigError(f"{folder} holds a run already; add --resume or choose another folder")
+    check_unclaimed(folder, identity, record)
+
+
+def check_unclaimed(folder: Path, identity: Mapping[str, Any], record: str = RUN_FILE) -> None:
+    """Refuse a folder of another run, by what is known of this one so far.
+
+    Raises:
+        ConfigError: It is of another run, or of another command.
+        CorruptFileError: The file is none that was written here.
+    """
+    others = [name for name in (RUN_FILE, REFINE_FILE) if name != record]
+    if any((folder / name).exists() for name in others):
+        raise ConfigError(f"{folder} holds a run of another command; choose another folder")
+    file = folder / record
+    if not file.exists():
+        return
     before = read_json(file)
     if not isinstance(before, dict):
         raise CorruptFileError(f"{file} is no record of a run; choose another folder")
