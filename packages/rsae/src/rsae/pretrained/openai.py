@@ -13,7 +13,10 @@ Definition (openai/sparse_autoencoder `model.py`; Gao et al. 2024, arXiv 2406.04
         relu(h)                                 ReLU
     x_hat = (z @ decoder.weight.T + pre_bias) * std x + mean x
 
-The two non-tensors are read by torch's restricted unpickler (`weights_only`), which admits plain
+Their `state_dict` writes what is in `activation_state_dict` a second time, as `activation.k` and
+`activation.postact_fn`.
+
+The non-tensors are read by torch's restricted unpickler (`weights_only`), which admits plain
 strings and numbers.
 """
 
@@ -26,7 +29,7 @@ from torch import Tensor
 
 from rsae.errors import TeacherError, quoted
 from rsae.pretrained.base import Teacher
-from rsae.pretrained.checks import assemble, need, need_linear, only, whole
+from rsae.pretrained.checks import agree, assemble, need, need_linear, only, whole
 from rsae.pretrained.files import Weights
 
 FORMAT = "openai"
@@ -44,6 +47,8 @@ _NAMES = {
     "latents_mean_square",
     "activation",
     "activation_state_dict",
+    "activation.k",
+    "activation.postact_fn",
 }
 
 _SITES = {
@@ -108,7 +113,9 @@ def _k(content: Any, path: Path) -> int:
             f"{path}: TopK with {quoted(postact)} after it keeps negative values, which no "
             "gate on one side does; use a TopK with ReLU"
         )
-    return whole(state["k"], "k", path)
+    k = whole(state["k"], "k", path)
+    agree(content, "activation.k", k, path)
+    return k
 
 
 def _metadata(path: Path) -> dict[str, Any]:
