@@ -12,7 +12,9 @@ from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 from rsae.commands.inputs import open_store
 from rsae.data import Activations, ActivationStore, harvest, harvesting
 from rsae.data import store as store_module
-from rsae.errors import HookError, LockedError, StoreError
+from rsae.data.document import Document
+from rsae.data.text import tokenize
+from rsae.errors import HookError, LockedError, StoreError, TextError
 from rsae.files import RunLock, sha256
 
 
@@ -78,6 +80,24 @@ def test_a_damaged_shard_is_refused_and_made_anew(tmp_path, damage):
         ActivationStore.open(tmp_path).split("train")
     harvest(host, splits(host), HOOKS[0], tmp_path)
     assert files(tmp_path) == before
+
+
+def test_a_shard_of_special_tokens_alone_is_empty(tmp_path, monkeypatch):
+    monkeypatch.setattr(harvesting, "sequences_per_shard", lambda context: 2)
+    host = FakeHost()
+    part = tokens(host, 6)
+    part.special[2:4] = True
+    store = harvest(host, {"train": part}, HOOKS[0], tmp_path)
+    assert len(store.split("train").tensor()) == part.n_tokens
+
+
+def test_a_text_of_special_tokens_alone_is_told(tmp_path):
+    """The first positions of a sequence do not count: documents of two words have no token."""
+    host = FakeHost()
+    few = tokenize(host, [Document("a", "one two"), Document("b", "three")], 16)
+    with pytest.raises(TextError, match="longer documents"):
+        harvest(host, {"train": tokens(host, 4, ctx=16), "heldout": few}, HOOKS[0], tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 def test_tokens_are_kept_when_a_harvest_goes_on_and_damaged_ones_made_anew(tmp_path):

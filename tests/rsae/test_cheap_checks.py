@@ -111,6 +111,14 @@ def test_a_folder_that_is_none_of_texts(tmp_path, monkeypatch, capsys, option):
         assert "more than 50 files and folders that are no text" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--out", "--text", "--config", "--model", "--activations"])
+@pytest.mark.parametrize("value", ["a\0b", "\ud800"])
+def test_a_path_of_characters_that_no_path_has(capsys, option, value):
+    assert main(["upgrade", "demo:relu", option, value]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "can have; leave it out" in line
+
+
 def test_a_folder_that_cannot_be_one_and_a_run_that_is_there(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["upgrade", "demo:relu", "--out", str(tmp_path / "file" / "x")]) == 2

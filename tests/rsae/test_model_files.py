@@ -115,8 +115,9 @@ def outcome(folder):
 def test_the_home_of_nobody_is_no_model(capsys):
     assert main(["upgrade", "demo:relu", "--model", "~nobody-here/model"]) == 2
     assert "no such file or folder" in capsys.readouterr().err
-    with pytest.raises(HostError, match="no such file or folder"):
-        load_host("~nobody-here/model")
+    for name in ("~nobody-here/model", "x" * 5000):
+        with pytest.raises(HostError, match="no such file or folder"):
+            load_host(name)
 
 
 def test_a_model_says_how_many_tokens_it_knows(tiny):

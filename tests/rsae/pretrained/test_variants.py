@@ -158,7 +158,7 @@ def test_openai_module(tmp_path, tied, k):
         if tied:  # as the state_dict of their module has it, whose activation is a module too
             state |= {"activation.k": k + 1, "activation.postact_fn": "ReLU"}
             torch.save(state, tmp_path / "7.pt")
-            with pytest.raises(TeacherError, match="activation.k"):
+            with pytest.raises(TeacherError, match=r"activation\.k"):
                 load_teacher(tmp_path / "7.pt")
             state["activation.k"] = k
     torch.save(state, tmp_path / "7.pt")

@@ -53,6 +53,7 @@ def check(args: argparse.Namespace) -> None:
         CommandLineError: a path leads nowhere, a number is outside its range, a hook is none.
     """
     given = vars(args)
+    _check_characters(given)
     for name in _sae_names(given):
         _check_sae(name)
     for option in ("text", "config", "labels"):
@@ -88,6 +89,22 @@ def check(args: argparse.Namespace) -> None:
                 )
     if (packaged := _packaged_model(given)) is not None:  # last: what is mistyped is told first
         _check_model(packaged)
+
+
+def _check_characters(given: dict[str, Any]) -> None:
+    """Refuse what can be no path or name on this system."""
+    for name, value in given.items():
+        if not isinstance(value, str | Path):
+            continue
+        try:
+            sound = b"\0" not in os.fsencode(value)
+        except UnicodeEncodeError:
+            sound = False
+        if not sound:
+            raise CommandLineError(
+                f"{name} is {str(value)[:100]!r}, with a character that no path or name can have; "
+                "leave it out"
+            )
 
 
 def _check_file(path: Path, option: str) -> None:

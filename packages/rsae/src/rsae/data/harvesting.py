@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rsae.data.store import ActivationStore, Manifest, Shard
 from rsae.data.text import Tokens
-from rsae.errors import StoreError
+from rsae.errors import StoreError, TextError
 from rsae.files import RunLock, make_folder, save_safetensors, sha256
 from rsae.language_model.host import SINK_POSITIONS, Host, check_loaded, hook_width
 from rsae.progress import to_show
@@ -55,6 +55,7 @@ def harvest(
     Raises:
         ConfigError: the model or the tokens are something else.
         HookError: The language model has no such hook.
+        TextError: no token of a split counts.
         StoreError: the folder holds other activations, the hooks are of several widths, or the
             language model gives NaN.
         LockedError: another run is working in the folder, and `wait` was not asked for.
@@ -91,6 +92,11 @@ def _plan(host: Host, tokens_by_split: Mapping[str, Tokens], hooks: tuple[str, .
     if len(sizes) != 1:
         raise StoreError(f"the splits have contexts of {sorted(sizes)}; tokenize all by one")
     context_size = sizes.pop()
+    if empty := [name for name, tokens in tokens_by_split.items() if not tokens.n_tokens]:
+        raise TextError(
+            f"the text of split {empty[0]!r} has none but special tokens and the first ones of "
+            "short documents, which do not count; give longer documents"
+        )
     widths = {hook: hook_width(host, hook) for hook in hooks}
     if len(set(widths.values())) != 1:
         said = ", ".join(f"{hook} {width}" for hook, width in widths.items())
@@ -180,7 +186,7 @@ def storable(rows: Tensor, hook: str) -> Tensor:
     """
     if not torch.isfinite(rows).all():
         raise StoreError(f"the language model gives NaN or infinity at {hook}; check its weights")
-    dtype = torch.float16 if rows.abs().max() <= _FLOAT16_MAX else torch.float32
+    dtype = torch.float16 if (rows.abs() <= _FLOAT16_MAX).all() else torch.float32
     return rows.to(dtype)
 
 

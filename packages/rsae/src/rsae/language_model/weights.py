@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock
 
 from rsae.errors import HostError, quoted
-from rsae.files import sha256
+from rsae.files import exists, sha256
 from rsae.hub import unreachable_hub
 from rsae.language_model.names import PACKAGED
 from rsae.progress import quiet_hugging_face
@@ -73,13 +73,14 @@ def load_config(name: str) -> Any:
 def _found(name: str, load: Callable[..., T], load_gguf: Callable[[Path], T]) -> T:
     """What one of two functions reads: of a folder or hub name, or of a GGUF file."""
     path = _packaged(name) or Path(os.path.expanduser(name))
-    if path.is_file():
+    here = exists(path)
+    if here and path.is_file():
         return load_gguf(path)
-    if path.is_dir():
+    if here and path.is_dir():
         if not (path / "config.json").is_file():
             raise HostError(f"{path} has no config.json, so it holds no model; check the path")
         return load(str(path))
-    if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name) or path.suffix == ".gguf":
+    if not re.fullmatch(r"[\w-][\w.-]{0,95}(/[\w.-]{1,96})?", name) or path.suffix == ".gguf":
         raise HostError(f"{name}: no such file or folder, and no hub name either; check the path")
     online = unreachable_hub() is None
     try:
