@@ -68,6 +68,7 @@ def run_module(code, x):
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 
 
+@pytest.mark.no_cover
 @needs_gcc
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -83,6 +84,7 @@ def test_compiled_c_keeps_within_the_stated_bound(fits, name, dtype, scheme, tmp
     assert np.array_equal(y, code.program(x, NUMPY[dtype]))
 
 
+@pytest.mark.no_cover
 @needs_gcc
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_no_input_exceeds_the_bound(fits, dtype, tmp_path):
@@ -102,6 +104,7 @@ def test_fused_multiply_add_keeps_the_bound(fits, tmp_path):
     assert np.abs(targets.gelu(x) - y).max() <= code.bound
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("language", ["python", "numba", "torch"])
 def test_the_other_languages_compute_the_same_numbers(fits, language, dtype):

@@ -229,6 +229,7 @@ def test_numerator_and_denominator(fit):
 FORMS = ("chebyshev", "monomial", "continued_fraction", "product", "safe_pade")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", FORMS)
 def test_bases(fit, kind, name):
     convert = functools.partial(getattr(bases, name), fit)
@@ -254,11 +255,13 @@ HALF_LINES = (
 )
 
 
+@pytest.mark.no_cover
 def test_safe_pade_is_a_method(fit, kind):
     if refuses(kind, fit.safe_pade, *UNBOUNDED_BOTH, *HALF_LINES, "pole in a gap"):
         return
-    again = bases.SafePade.from_dict(json.loads(json.dumps(fit.safe_pade().to_dict())))
-    assert again.loss == fit.safe_pade().loss
+    form = fit.safe_pade()
+    again = bases.SafePade.from_dict(json.loads(json.dumps(form.to_dict())))
+    assert again.loss == form.loss
 
 
 LANGUAGES = ("c", "python", "numba", "torch")
@@ -282,10 +285,12 @@ SOME = (
 )
 
 
+@pytest.mark.no_cover
 def test_code(fit, kind):
     check_code(fit, kind, "float64")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("fit", SOME, indirect=True)
 def test_code_of_fewer_bits(fit, kind, dtype):
@@ -340,6 +345,7 @@ def test_plot(fit, kind):
 LOST_WEIGHT = "file of weighted", "pickled"
 
 
+@pytest.mark.no_cover
 def test_certificate(fit):
     certificate = remez.certify(fit)
     assert certificate.lower <= certificate.upper * (1 + 1e-12)
@@ -349,6 +355,7 @@ def test_certificate(fit):
     assert "\n" not in certificate.method
 
 
+@pytest.mark.no_cover
 def test_refined(fit, kind):
     if kind in LOST or kind in LOST_WEIGHT or "samples" in kind or kind == "pickled precise":
         refusal(lambda: fit.refined(20))
@@ -379,6 +386,7 @@ def test_representation(fit):
     assert "\n" not in repr(fit)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("precision", [None, 20])
 def test_a_start(fit, precision):
     warm = remez.fit(targets.exp, (2, 2), start=fit, precision=precision)
@@ -445,6 +453,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     "options",

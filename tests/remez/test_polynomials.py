@@ -179,6 +179,7 @@ def test_a_slow_exchange_goes_on_while_its_lower_bound_rises():
     assert fit.lower_bound >= 0.999 * fit.error
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("fn", "bound"),
     [

@@ -34,6 +34,7 @@ WEIGHTS = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("degree", [(2, 2), (3, 0), (1, 2), (4, 3)])
 def test_a_function_that_cannot_be_approximated_is_told_in_one_line(name, degree):

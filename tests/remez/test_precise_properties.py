@@ -16,6 +16,7 @@ from remez.functions.expression import parse
 from remez.verification.certificate import Certificate, verify
 
 pytest.importorskip("flint")
+pytestmark = pytest.mark.no_cover
 
 INF = math.inf
 SMOOTH = st.sampled_from(

@@ -184,6 +184,7 @@ NOISY = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", NOISY)
 @pytest.mark.parametrize("degree", [(1, 1), (2, 2), (3, 2), (2, 4), (4, 4), (0, 3)])
 @pytest.mark.parametrize("seed", [0, 1])
@@ -201,6 +202,7 @@ def test_noisy_samples_agree_with_a_linear_program(kind, degree, seed):
     assert abs(sign.sum()) == dense.size  # no pole between the samples
 
 
+@pytest.mark.no_cover
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(0, 2**32 - 1),
@@ -241,6 +243,7 @@ def test_a_lower_bound_holds_where_points_cluster():
     assert fit.error == pytest.approx(2.18216, rel=1e-3)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("degree", [(3, 3), (4, 4), (5, 5), (6, 6), (5, 2), (2, 5)])
 @pytest.mark.parametrize("fn", [np.exp, lambda x: np.sin(5 * x), np.abs], ids=["exp", "sin", "abs"])
 def test_values_in_float32(fn, degree):
