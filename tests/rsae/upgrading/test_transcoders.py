@@ -10,6 +10,7 @@ import torch
 from sae_lens import SAE
 from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 from tests.rsae.saes import FAMILIES, sparse_world, teacher, world_teacher
+from tests.rsae.test_devices import DeviceIsSaid
 from tests.rsae.test_transcoder import IN, OUT, plain
 from tests.rsae.tiny_model import save_tiny_model
 
@@ -19,13 +20,15 @@ from rsae.data import Activations, ActivationStream, harvest
 from rsae.data.sample import Pairs
 from rsae.errors import ConfigError, StoreError, TeacherError
 from rsae.metrics import measure
-from rsae.train import TrainConfig
+from rsae.train import TrainConfig, train_together
 from rsae.train.forward import forward
 from rsae.train.losses import mse
+from rsae.upgrading.finetune import candidates
 from rsae.upgrading.plan import plan
 from rsae.upgrading.refining import as_rsae
 from rsae.upgrading.sample import sample_of
 from rsae_cli import main
+from rsae_evals import Reconstruction, as_coder, evaluation_set, feature_identity
 
 D_OUT = 10
 QUICK = UpgradeConfig(train=TrainConfig(steps=60, batch_size=256), calibration_tokens=1000)
@@ -255,3 +258,17 @@ def test_a_saved_refinement_is_not_copied(place, tmp_path):
     one = rsae.load_transcoder(place / "skip").refine(rsae.Refinement())
     one.save(tmp_path)
     assert "rsae_refinement" not in as_rsae(load_teacher(tmp_path)).cfg.metadata.to_dict()
+
+
+def test_training_and_evaluation_say_the_device_of_every_tensor():
+    rows, one = transcoder_world("jumprelu")
+    config = replace(QUICK, train=TrainConfig(steps=3, batch_size=64), calibration_tokens=200)
+    sample = sample_of(rows)
+    heldout = evaluation_set(rows[:300, : one.d_in], targets=rows[:300, one.d_in :])
+    with DeviceIsSaid():
+        start = as_rsae(one)
+        made = candidates("threshold_only", one, start, sample.calibration, config)
+        best = made.best([train_together([made.trainings[0]], lambda _: iter(rows.split(64)))[0]])
+        (found,) = Reconstruction().measure([as_coder(best.sae)], heldout)
+        assert feature_identity(best.sae, one, heldout) is not None
+    assert found.totals()["n"] == 300
