@@ -6,6 +6,7 @@ one so that the libraries load once. Prints for each case what was seen, as JSON
 
 import contextlib
 import ctypes
+import errno
 import importlib
 import json
 import os
@@ -22,6 +23,7 @@ import torch
 from tests.integration.killed import D_IN, Slow, Tokenizer, difference, prepare
 from tests.rsae.fake_host import HOOKS
 
+from rsae import files
 from rsae.data import ActivationStore
 from rsae_cli import main
 
@@ -32,6 +34,12 @@ LOADERS = (
     "rsae_evals.data.materials",
 )  # fmt: skip
 REPORTS = {"compare": "report", "eval": "report", "report": ".", "sweep": "teacher"}
+# Of an upgrade, in the order in which they are written: a disk may fill up at any of them.
+WRITTEN = (
+    "control-slow.checkpoint", "threshold_only.checkpoint", "rational.checkpoint",
+    "rational/sae_weights.safetensors", "sae_weights.safetensors", "cfg.json", "metrics.json",
+    "summary.json", "report.json",
+)  # fmt: skip
 LEAST = 1_000  # bytes: the line on stderr goes to a file, too
 
 
@@ -203,6 +211,41 @@ def full_disk(folder: Path) -> dict[str, dict]:
     return found
 
 
+def full_from(target: Path) -> Callable[[], None]:
+    """What makes the disk full in this process once a file is to be written, and for good."""
+
+    def before() -> None:
+        flush, full = files._flush_to_disk, []
+
+        def fill(path: Path) -> None:
+            if full or (path.parent == target.parent and path.name.startswith(f".{target.name}.")):
+                full.append(path)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            flush(path)
+
+        files._flush_to_disk = fill
+
+    return before
+
+
+def filling_disk(folder: Path) -> dict[str, dict]:
+    """A disk that fills up in the middle of an upgrade, which then goes on to the same bytes."""
+    found = {}
+    whole, log = folder / "upgrade-whole", folder / "log"
+    for number, name in enumerate(WRITTEN):
+        out = folder / f"upgrade-filled-{number}"
+        words = writers(folder, out)["upgrade"]
+        code = run(words, before=full_from(out / name), log=log)
+        said, left = lines(log), partials(out)
+        again = run(words)
+        weights = [(path / "sae_weights.safetensors").read_bytes() for path in (out, whole)]
+        found[f"upgrade filled at {name}"] = {
+            "code": code, "said": said, "partials": left, "again": again,
+            "apart": max(same("upgrade", out, whole), float(weights[0] != weights[1])),
+        }  # fmt: skip
+    return found
+
+
 def as_a_user() -> None:
     """What the superuser may do beyond the permissions of files, this process may no longer."""
     if os.geteuid() == 0:
@@ -338,8 +381,8 @@ def report(folder: Path) -> dict[str, dict]:
         assert run(commands(folder, folder / f"{name}-timed")[name]) == 0, name
         seconds[name] = time.monotonic() - begin
     cases = (
-        lambda: disturbed(folder, seconds), lambda: full_disk(folder), lambda: read_only(folder),
-        lambda: unreadable(folder),
+        lambda: disturbed(folder, seconds), lambda: full_disk(folder),
+        lambda: filling_disk(folder), lambda: read_only(folder), lambda: unreadable(folder),
     )  # fmt: skip
     found: dict[str, dict] = {"seconds": seconds}
     for case in (*cases, lambda: in_the_way(folder), lambda: changed(folder)):

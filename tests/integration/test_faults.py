@@ -36,6 +36,9 @@ def test_no_fault_loses_or_mixes_anything(tmp_path):
     for case in (case for case in found if " full at " in case):
         assert found[case]["code"] in (2, 4), (case, found[case])  # 4: a sweep's SAE failed
         assert found[case]["code"] == 4 or "size limit" in found[case]["said"][0], found[case]
+    for case in (case for case in found if " filled at " in case):
+        assert found[case]["code"] == 2, (case, found[case])
+        assert "disk is full" in found[case]["said"][0], (case, found[case])
     for case in (case for case in found if " read-only" in case or " without " in case):
         assert found[case]["code"] == 2, (case, found[case])
         assert len(found[case]["said"]) == 1, (case, found[case])
