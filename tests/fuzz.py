@@ -33,12 +33,14 @@ from tests.rsae import saes
 from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 from tests.rsae.pretrained.test_hostile import HOSTILE
 from tests.rsae.pretrained.test_refusals import WRITERS
+from tests.rsae.tiny_model import save_tiny_model
 
 import remez
 from rsae import RSAE, RationalActivation, RationalConfig, UpgradeConfig
 from rsae.data import ActivationStore, harvest
 from rsae.data.text import documents
 from rsae.errors import RsaeError
+from rsae.language_model.shape import model_shape
 from rsae.sae.load import describe, load_rsae
 from rsae.train.checkpoint import load_checkpoint
 from rsae.upgrading import fit_rational, run_folder
@@ -181,6 +183,14 @@ def read_documents(folder: Path) -> None:
     documents(folder)
 
 
+def model_of(folder: Path) -> None:
+    """Of a language model's folder, its settings."""
+    save_tiny_model(folder)
+    for path in folder.iterdir():
+        if path.name != "config.json":
+            path.unlink()
+
+
 SETTINGS = """\
 seed = 3
 [rational]
@@ -199,6 +209,7 @@ READERS: dict[str, Reader] = {
     "store": Reader(store_of, read_store),
     "run": Reader(run_of, read_run),
     "report": Reader(report_of, read_report_again),
+    "model": Reader(model_of, model_shape),
     "settings": Reader(
         text_file("x.toml", SETTINGS), lambda f: config_from_toml(f / "x.toml", UpgradeConfig())
     ),

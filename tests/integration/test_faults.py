@@ -53,6 +53,6 @@ def test_no_fault_loses_or_mixes_anything(tmp_path):
 
 def test_no_reader_is_brought_down_by_damaged_files(tmp_path):
     """Seven inputs for each reader, the same every time, of `python -m tests.fuzz`."""
-    done = run("tests.fuzz", "--inputs", "112", "--minutes", "5", TMPDIR=str(tmp_path))
+    done = run("tests.fuzz", "--inputs", "140", "--minutes", "5", TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "untyped 0, hangs over 10 s 0, memory over 1 GB 0, files outside 0" in done.stdout
