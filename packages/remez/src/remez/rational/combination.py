@@ -16,13 +16,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 
-from remez.errors import TargetError
+from remez.errors import DegreeError, TargetError, shown
 from remez.functions.working_precision import working_digits
 from remez.number_types import Real, horner
 
 __all__ = ["Combinable", "Combination", "PolynomialTerm"]
 
 FLOAT64 = 16  # decimal digits
+LARGEST_POWER = 1_000  # a product of more factors is slower than powers of the values
 DIGITS = 60  # additional digits for coefficients and zeros of a sum
 
 
@@ -62,6 +63,11 @@ class Combinable:
     def __pow__(self, power: Any) -> Combination:
         if not isinstance(power, int | np.integer):
             return NotImplemented
+        if abs(int(power)) > LARGEST_POWER:
+            raise DegreeError(
+                f"the power {shown(power)} is more than {LARGEST_POWER:,} in size: take r(x) ** power"
+                " of the values instead"
+            )
         base = self if power >= 0 else _combined("/", 1.0, self)
         out = _combined("*", 1.0, 1.0) if power == 0 else _combined("*", 1.0, base)
         for _ in range(abs(int(power)) - 1):
@@ -278,7 +284,10 @@ def _operand(value: Any) -> Any:
     if isinstance(value, Combinable):
         return value
     if isinstance(value, numbers.Real):
-        return PolynomialTerm(Polynomial([float(value)]))
+        try:
+            return PolynomialTerm(Polynomial([float(value)]))
+        except OverflowError:
+            raise TargetError("a constant above 1.8e308 is not a float: scale it first") from None
     if hasattr(value, "coef") and hasattr(value, "convert"):
         return PolynomialTerm(value.convert(kind=Polynomial, domain=[-1, 1], window=[-1, 1]))
     return None

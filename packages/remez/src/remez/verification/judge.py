@@ -42,7 +42,7 @@ MEANINGFUL = 1e-3  # an error above this share of the typical |w f| is not due t
 TYPICAL = 0.9  # quantile of |w f| that counts as its typical size
 SEEN = 1000  # additional points at which the rounding error is sampled
 ACCEPTED = (Status.CONVERGED, Status.NOISE_FLOOR)
-UNSEEN = 0.5  # safety margin for unsampled points, as a share of the sampled rounding error
+UNSEEN = 1.0  # safety margin for unsampled points, as a share of the sampled rounding error
 ULPS = 2  # further safety margin, in ulps of |w f|
 
 
@@ -108,11 +108,20 @@ def judge(
         curve, resolved = refined(problem, rational, target, missed)
         verdict = _verdict(problem, rational, curve, resolved, order, hints)
     if verdict.status is Status.NOISE_FLOOR:
-        error = max(verdict.error, largest)
-        noise = float(_noise(curve, error)[np.searchsorted(curve.x, verdict.worst)])
-        error += UNSEEN * (error - verdict.lower) + ULPS * noise
-        verdict = replace(verdict, error=error)
+        verdict = replace(verdict, error=_with_unseen(problem, curve, verdict, largest))
     return verdict
+
+
+def _with_unseen(problem: Problem, curve: Curve, verdict: Verdict, largest: float) -> float:
+    """The largest error at the noise floor, with a margin for rounding at unsampled points.
+
+    Where |w f| is large an ulp is too, so that the largest error may lie far from the sampled one.
+    """
+    error = max(verdict.error, largest)
+    noise = _noise(curve, error)
+    noise = np.maximum(noise, min(EPS * _typical(problem, curve), float(noise.max())))
+    near = float((np.abs(curve.e) + ULPS * noise).max())
+    return max(near, error) + UNSEEN * (error - verdict.lower)
 
 
 def _verdict(

@@ -180,7 +180,10 @@ def _like(old: Any, value: Any, where: str) -> Any:
     if isinstance(old, tuple) and isinstance(value, list):
         return tuple(value)
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{where} is {quoted(value)}, more than a number can be") from None
     if type(value) is not type(old):
         raise ConfigError(f"{where} is a {type(old).__name__}, not {quoted(value)}")
     return value
