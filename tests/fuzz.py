@@ -339,7 +339,10 @@ def limits() -> Iterator[None]:
 
 
 class Outside:
-    """Files that are written or made outside a folder, seen by an audit hook."""
+    """Files that are written or made outside a folder, seen by an audit hook.
+
+    The caches of compiled code beside the modules, ``__pycache__``, are not counted.
+    """
 
     def __init__(self) -> None:
         self.allowed: Path | None = None
@@ -353,7 +356,9 @@ class Outside:
         if not writes and event not in ("os.mkdir", "os.rename", "os.remove", "os.symlink"):
             return
         path = args[0]
-        if isinstance(path, str | Path) and not Path(path).resolve().is_relative_to(self.allowed):
+        if not isinstance(path, str | Path) or "__pycache__" in Path(path).parts:
+            return
+        if not Path(path).resolve().is_relative_to(self.allowed):
             self.seen.append(f"{event} {path}")
 
 

@@ -95,3 +95,11 @@ def test_division_by_zero_is_refused(pair, zero):
         pair[0].rational / zero
     with pytest.raises(remez.TargetError, match="divided by zero"):
         pair[0] / zero
+
+
+def test_numbers_that_no_float_holds_are_told():
+    r = remez.fit("exp(x)", (2, 2), domain=(0, 1))
+    with pytest.raises(remez.TargetError, match="scale it first"):
+        r + 10**400
+    with pytest.raises(remez.DegreeError, match="more than 1,000"):
+        r**10**6

@@ -76,3 +76,10 @@ def test_rates_rise_and_fall_within_the_steps():
     assert min(rates) > 0
     assert rates[:10] == sorted(rates[:10])
     assert rates[80:] == sorted(rates[80:], reverse=True)
+
+
+def test_a_whole_number_that_no_float_holds_is_told(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(f"[train]\nlr = 1{'0' * 400}\n")
+    with pytest.raises(ConfigError, match="more than a number can be"):
+        config_from_toml(path, UpgradeConfig())

@@ -427,7 +427,7 @@ def _check_options(
         DegreeError, TargetError: An option is invalid.
     """
     if tol is not None:
-        check_number("tol", tol, float(np.finfo(float).tiny))
+        check_number("tol", tol, float(np.finfo(float).tiny), float(np.finfo(float).max))
     if precision is not None:
         check_number("precision", precision, 1, MAX_DIGITS, integer=True)
     check_number("max_iterations", max_iterations, 1, integer=True)

@@ -65,7 +65,7 @@ class Combinable:
             return NotImplemented
         if abs(int(power)) > LARGEST_POWER:
             raise DegreeError(
-                f"the power {shown(power)} is more than {LARGEST_POWER:,} in size: take r(x) ** power"
+                f"the power {shown(power)} is more than {LARGEST_POWER:,} in size: take r(x) ** n"
                 " of the values instead"
             )
         base = self if power >= 0 else _combined("/", 1.0, self)
