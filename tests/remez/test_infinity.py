@@ -1,5 +1,7 @@
 """Half-lines and the line: what has a best approximation there, and what has none."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,6 +76,13 @@ HALF = (0, np.inf)
 
 def bump(x):
     return np.exp(-((x - 1) ** 2))
+
+
+@pytest.mark.parametrize("frequency", [0.2112, 0.1, 1.7, 30.0])
+def test_waves_have_no_limit_on_the_line(frequency):
+    """Each point that the judge adds uncovers new maxima of such an error, without end."""
+    with pytest.raises(remez.RemezError, match="no limit"):
+        remez.fit(lambda x: np.cos(frequency * x), (4, 5), LINE)
 
 
 IMPOSSIBLE = {
@@ -153,13 +162,22 @@ def test_a_weight_that_grows_on_the_line(fn, degree):
     assert ((1 + x * x) * np.abs(fn(x) - fit(x))).max() <= 1.001 * fit.error
 
 
-@pytest.mark.parametrize("degree", [(1, 2), (2, 2), (3, 4)])
-@pytest.mark.parametrize("weight", [lambda x: 1 + np.abs(x), lambda x: np.sqrt(1 + x * x)])
-def test_a_weight_that_grows_on_the_line_without_symmetry(weight, degree):
+@pytest.mark.parametrize("centre", [0.5, 1, 2])
+@pytest.mark.parametrize(
+    ("weight", "degree"),
+    [
+        *product(
+            [lambda x: 1 + np.abs(x), lambda x: np.sqrt(1 + x * x)],
+            [(1, 2), (2, 2), (3, 4), (2, 4), (5, 6)],
+        ),
+        *product([lambda x: 1 + x * x], [(3, 4), (2, 4), (5, 6)]),
+    ],
+)
+def test_a_weight_that_grows_on_the_line_without_symmetry(weight, degree, centre):
     """Chebyshev's theorem, on a grid that reaches so far that the rest of the line adds nothing."""
 
     def fn(x):
-        return np.exp(-((x - 1) ** 2))
+        return np.exp(-((x - centre) ** 2))
 
     fit = remez.fit(fn, degree, (-np.inf, np.inf), weight=weight)
     far = np.geomspace(1e-6, 1e12, 40001)

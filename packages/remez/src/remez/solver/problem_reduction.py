@@ -23,7 +23,7 @@ FAR = 1e75  # finite stand-in for infinity
 LARGEST = 1e280  # values of fn that leave room for sums of quotients by small distances
 STEEP = 20
 SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
-LINE = 2.0**50  # finite stand-in for infinity in u on the whole line without symmetry
+LINE = 2.0**50  # stands for infinity in u on the whole line without symmetry or weight
 
 __all__ = ["Reduced", "Samples", "reduce"]
 
@@ -57,7 +57,7 @@ class Reduced:
     ``y = |x - origin|/scale`` to the power 2 when f is even or odd about the origin, else
     ``y = (x - origin)/scale``. Then ``u = y``, or ``u = 2y/(1 + y)`` on an unbounded domain,
     but for the line without symmetry, a closed curve that no such map makes an interval: there
-    u = y, cut off at ``± LINE``, which stand for infinity.
+    u = y, cut off at ``± infinite``, which stand for infinity.
     g is ``sqrt(y)`` for odd f, and the power ``n - m`` of ``2 - u`` on an unbounded domain, so
     that the answer is a rational in x of the requested type. Scales are powers of
     two, which is exact.
@@ -124,12 +124,23 @@ class Reduced:
         """The number of alternation points: m + n + 2 minus the number of conditions."""
         return sum(self.degree) + 2 - len(self.fixed)
 
+    @cached_property
+    def infinite(self) -> float:
+        """The finite stand-in for infinity in u on the whole line.
+
+        A weight that grows as ``|u|^k``, for which r falls as ``|u|^-k``, multiplies the rounding
+        errors of r by ``|u|^k``, while cutting off at u costs terms of relative size 1/u: both are
+        equally small at the power 1/(1 + k) of what is right without a weight.
+        """
+        m, n = self.problem.degree
+        return LINE ** (1 / (1 + n - m)) if callable(self.problem.weight) else LINE
+
     def u(self, x: np.ndarray) -> np.ndarray:
         """The variable that belongs to x."""
         y = (x - self.origin) * (self.direction / self.scale)
         y = y if self.parity is None else y * y
         if not self.unbounded:
-            return np.clip(y, -LINE, LINE) if self.line else y
+            return np.clip(y, -self.infinite, self.infinite) if self.line else y
         with np.errstate(invalid="ignore"):
             return np.where(np.isinf(y), 2.0, 2 * y / (1 + y))
 
@@ -137,7 +148,7 @@ class Reduced:
         """The points themselves, kept inside the domain."""
         # with a weight, f and w at the cut are those at which r is evaluated
         cut = self.line and not callable(self.problem.weight)
-        y = np.where(np.abs(u) < LINE, u, FAR * np.sign(u)) if cut else u
+        y = np.where(np.abs(u) < self.infinite, u, FAR * np.sign(u)) if cut else u
         if self.unbounded:
             with np.errstate(divide="ignore"):
                 y = np.minimum(u / (2 - u), FAR if self.parity is None else FAR**2)
@@ -176,7 +187,7 @@ class Reduced:
         if self.parity is not None:
             y = y * y
         if not self.unbounded:
-            return Samples(np.clip(y, -LINE, LINE) if self.line else y, f, w)
+            return Samples(np.clip(y, -self.infinite, self.infinite) if self.line else y, f, w)
         excess = self.degree[1] - self.degree[0]
         g = (2 / (1 + y)) ** excess
         return Samples(2 * y / (1 + y), f / g, w * g)

@@ -26,6 +26,7 @@ UNDERFLOW = 1e-290  # smaller numbers lose relative accuracy
 PROMISE = 1e-6  # smallest relative increase of the maximum for which points are added
 UNDERFLOWS = 1e-150  # x * x underflows for smaller x, so that a NaN of fn there is ignored
 BENT = 0.04  # deviation from linear interpolation, relative to the maximum, that is resolved
+MULTIPLE = 2  # factor by which the number of maxima of a resolved curve does not grow
 STEADY = 6  # halvings that suffice at a kink
 TRACKED = 3  # sharpest places that are refined further, down to rounding
 SLOWER = 8.0  # factor by which the rest of a slower sequence exceeds that of a geometric one
@@ -61,7 +62,8 @@ def refined(
     """The curve with points added until it is resolved, and the status if it cannot be."""
     curve = _straightened(problem, rational, target, curve)
     curve, resolved = _resolve(problem, rational, target, curve)
-    return _climb(problem, rational, target, curve), resolved
+    curve, multiply = _climb(problem, rational, target, curve)
+    return curve, Status.NOISY if multiply and resolved is None else resolved
 
 
 def sampled(problem: Problem, rational: RationalFunction, target: Target, x: np.ndarray) -> Curve:
@@ -208,25 +210,33 @@ def _same_component(problem: Problem, low: np.ndarray, high: np.ndarray) -> np.n
     return together
 
 
-def _climb(problem: Problem, rational: RationalFunction, target: Target, curve: Curve) -> Curve:
-    """Refine the local maxima that could be the largest.
+def _climb(
+    problem: Problem, rational: RationalFunction, target: Target, curve: Curve
+) -> tuple[Curve, bool]:
+    """Refine the local maxima that could be the largest; also whether these multiply.
 
     The vertex of the parabola through three points and the middle of the longer side are added
     until the parabola predicts a relative increase below `PROMISE`; a kink takes about ten rounds.
+    Where the points miss most waves of the error, each further point uncovers new maxima, without
+    end.
     """
     rounding = 8 * EPS * curve.size
+    most = np.inf
     for _ in range(24):
         size = np.abs(curve.e)
         top = size.max()
         at = alternation(problem, curve, 0)
         at = at[size[at] > 0.9 * top]
+        most = min(most, MULTIPLE * max(at.size, sum(problem.degree) + 2))
+        if at.size > most:
+            return curve, True
         trial = curve_kernels.climb(curve.x, size, at, max(PROMISE * top, rounding))
         trial = trial[problem.domain.contains(trial)]
         if not trial.size:
             break
         trial.sort()
         curve = curve.merge(sampled(problem, rational, target, trial))
-    return curve
+    return curve, False
 
 
 def alternation(problem: Problem, curve: Curve, count: int) -> np.ndarray:
