@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from rsae.devices import resolve_device, resolve_dtype
 from rsae.errors import ConfigError, HookError, HostError, quoted
 from rsae.files import sha256
 from rsae.language_model.matmul import fast_products
+from rsae.language_model.site import HOOK
 from rsae.language_model.weights import load_weights
 from rsae.settings import check_kind
 
@@ -28,10 +28,6 @@ SINK_POSITIONS = 4
 3.2), whatever the token. In SmolLM2 from layer 12 on, about one ordinary token in fifty at
 positions 1 to 3 has a residual norm 150 times the median and would be most of a squared error."""
 
-_HOOK = re.compile(
-    r"blocks\.(\d{1,4})\.(hook_resid_pre|hook_resid_mid|hook_resid_post|hook_attn_out|hook_mlp_out"
-    r"|attn\.hook_z|mlp\.hook_in|ln2\.hook_normalized)"
-)
 _Z = ".attn.hook_z"
 
 
@@ -139,10 +135,10 @@ class Host:
         Raises:
             HookError: there is no such hook, with the nearest names there are.
         """
-        match = _HOOK.fullmatch(hook_name)
+        match = HOOK.fullmatch(hook_name)
         if match and hook_name in self.bridge.hook_dict:
             return int(match[1])
-        names = [name for name in self.bridge.hook_dict if _HOOK.fullmatch(name)]
+        names = [name for name in self.bridge.hook_dict if HOOK.fullmatch(name)]
         near = get_close_matches(hook_name, names, n=3, cutoff=0.0)
         raise HookError(
             f"{self.name} has no hook {quoted(hook_name)} that an SAE could read; "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ import torch
 
 from rsae.errors import HostError
 from rsae.files import exists
+from rsae.language_model.site import HOOK
 from rsae.language_model.weights import load_config
 
 __all__ = ["ModelShape", "model_shape"]
 
-_HOOK = re.compile(r"blocks\.(\d{1,6})\.(.+)")
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
 
@@ -51,7 +50,7 @@ class ModelShape:
         Two for each weight that multiplies it, and for attention two products with as many keys
         and values as the context has tokens.
         """
-        found = _HOOK.fullmatch(hook_name)
+        found = HOOK.fullmatch(hook_name)
         layers = self.n_layers
         if found:
             layers = min(layers, int(found[1]) + (found[2] != "hook_resid_pre"))

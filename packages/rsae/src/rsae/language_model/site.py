@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["Site"]
+__all__ = ["HOOK", "Site"]
+
+HOOK = re.compile(
+    r"blocks\.(\d{1,4})\.(hook_resid_pre|hook_resid_mid|hook_resid_post|hook_attn_out|hook_mlp_out"
+    r"|attn\.hook_z|mlp\.hook_in|ln2\.hook_normalized)"
+)
+"""The names of hooks that an SAE can read: the layer, and the place in it."""
 
 
 @dataclass(frozen=True)
