@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import random
 import subprocess
 import sys
@@ -11,10 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-
-# On processors with AVX-512, oneDNN inside torch keeps compiled kernels of every shape: .5 to .9 MB
-# a step here. That is not what is tested, and with kernels for AVX2 it keeps next to nothing.
-ENVIRONMENT = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 CODE = """
 import json, sys
@@ -64,9 +59,7 @@ print(json.dumps({
 def test_memory_does_not_grow_with_the_tokens_that_are_trained_on():
     """All that the upgrade takes is less than a fifth of its activations in 16 bits."""
     command = [sys.executable, "-c", CODE, "480"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["bytes"] >= 5 * found["grown"]
@@ -112,8 +105,11 @@ assert run("second", "long.txt", int(sys.argv[3])) in (0, 3)
 @pytest.mark.skipif(importlib.util.find_spec("resource") is None, reason="no limits here")
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not keep this limit")
 def test_an_upgrade_streams_five_times_what_its_memory_would_hold(tmp_path):
-    """The system gives no more memory; activations of 64 numbers take 128 bytes in 16 bits."""
-    allowed = 64 * 2**20
+    """The system gives no more memory; activations of 64 numbers take 128 bytes in 16 bits.
+
+    The first run has given back what it took, and one run takes about 70 MiB of what is allowed.
+    """
+    allowed = 96 * 2**20
     steps = -(-5 * allowed // (128 * 4096))
     words = random.Random(0)
     for name, tokens in (("short.txt", 50_000), ("long.txt", 4096 * steps)):
@@ -121,7 +117,5 @@ def test_an_upgrade_streams_five_times_what_its_memory_would_hold(tmp_path):
             for _ in range(tokens // 2000):
                 file.write(" ".join("x" * words.randint(1, 15) for _ in range(2100)) + "\n\n")
     command = [sys.executable, "-c", LIMITED, str(tmp_path), str(allowed), str(steps)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -28,6 +28,7 @@ __all__ = [
 _RUN = 12  # tokens that are hashed together: what two texts hardly share by chance
 _DIGITS = 12  # hexadecimal digits kept of a hash
 _SKETCH = 1024  # hashes kept of a text
+_HASHED = 2**16  # runs that are hashed at once
 _MISSED = 0.02  # share of used sequences that may go unnoticed
 
 
@@ -190,8 +191,10 @@ class Tokens:
 
         Source: Bar-Yossef et al. 2002, doi:10.1007/3-540-45726-7_1 (bottom-k sampling by hash).
         """
-        hashes, _ = self._hashes()
-        return " ".join(f"{value:0{_DIGITS}x}" for value in hashes.unique()[:_SKETCH].tolist())
+        smallest = torch.zeros(0, dtype=torch.int64)
+        for hashes, _ in self._hashes():
+            smallest = torch.cat([smallest, hashes]).unique()[:_SKETCH]
+        return " ".join(f"{value:0{_DIGITS}x}" for value in smallest.tolist())
 
     def sequences_in(self, sketch: str) -> Tensor:
         """Which sequences share a run of tokens with the text of a sketch, (n_seq,) bool.
@@ -201,28 +204,37 @@ class Tokens:
         """
         used = torch.zeros(len(self.ids), dtype=torch.bool)
         known = set(re.findall(rf"\b[0-9a-f]{{{_DIGITS}}}\b", sketch))
-        hashes, owners = self._hashes()
-        if not known or not len(hashes):
+        if not known:
             return used
+        wanted = torch.tensor([int(word, 16) for word in known])
+        runs = sequences = 0
+        for hashes, owners in self._hashes():
+            used[owners[torch.isin(hashes, wanted)]] = True
+            runs += len(hashes)
+            sequences += len(owners.unique())
         share = 1.0 if len(known) < _SKETCH else int(max(known), 16) / 16**_DIGITS
-        runs = len(hashes) / len(owners.unique())
-        if (1 - share) ** runs > _MISSED:
-            return used
-        used[owners[torch.isin(hashes, torch.tensor([int(word, 16) for word in known]))]] = True
+        if not sequences or (1 - share) ** (runs / sequences) > _MISSED:
+            return torch.zeros_like(used)
         return used
 
-    def _hashes(self) -> tuple[Tensor, Tensor]:
-        """The hash of every run of ordinary tokens, and the sequence it is in, (n_runs,) each."""
+    def _hashes(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The hash of every run of ordinary tokens, and the sequence it is in, (n_runs,) each.
+
+        Of some sequences after others, since a hash takes several times the memory of its token.
+        """
         runs = max(0, self.context_size - _RUN + 1)
-        hashes = torch.zeros(len(self.ids), runs, dtype=torch.int64)
-        special = torch.zeros(len(self.ids), runs, dtype=torch.bool)
         factors = torch.from_numpy(np.random.default_rng(0).integers(1, 2**62, _RUN)) * 2 + 1
-        for place, factor in enumerate(factors if runs else ()):  # a token of all runs at a time
-            hashes += self.ids[:, place : place + runs] * factor
-            special |= self.special[:, place : place + runs]
-        mixed = (hashes ^ (hashes >> 29)) * 0x2545F4914F6CDD1D
-        leading = (mixed >> (64 - 4 * _DIGITS)) & (16**_DIGITS - 1)
-        return leading[~special], torch.nonzero(~special)[:, 0]
+        size = max(1, _HASHED // max(runs, 1))
+        for first in range(0, len(self.ids) if runs else 0, size):
+            ids, not_ordinary = self.ids[first : first + size], self.special[first : first + size]
+            hashes = torch.zeros(len(ids), runs, dtype=torch.int64)
+            special = torch.zeros(len(ids), runs, dtype=torch.bool)
+            for place, factor in enumerate(factors):  # a token of all runs at a time
+                hashes += ids[:, place : place + runs] * factor
+                special |= not_ordinary[:, place : place + runs]
+            mixed = (hashes ^ (hashes >> 29)) * 0x2545F4914F6CDD1D
+            leading = (mixed >> (64 - 4 * _DIGITS)) & (16**_DIGITS - 1)
+            yield leading[~special], first + torch.nonzero(~special)[:, 0]
 
     def sample(self, n_tokens: int, *, seed: int = 0) -> "Tokens":
         """Sequences chosen at random, in their order, until they hold ``n_tokens``.

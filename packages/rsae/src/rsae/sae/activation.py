@@ -196,8 +196,9 @@ def _horner(coefficients: Tensor, t: Tensor) -> Tensor:
 class _SafePade(torch.autograd.Function):
     """P(t) / (1 + |Q(t)|) with its analytic derivatives.
 
-    The gradients of the coefficients are sums over all elements, taken as one product with the
-    matrix of powers: reducing before accumulating is faster on a GPU and rounds less.
+    The gradients of the coefficients are sums over all elements: reducing before accumulating is
+    faster on a GPU and rounds less. They are no matrix products, of which oneDNN keeps a compiled
+    kernel for every number of elements that it has met.
     """
 
     @staticmethod
@@ -216,8 +217,8 @@ class _SafePade(torch.autograd.Function):
         signed = -over_q * r * inner.sign()
         grad_t = over_q * _horner(_derivative(p), t) + signed * _horner(_derivative(b), t)
         powers = _powers(t, max(len(p), len(b)))
-        grad_p = powers[: len(p)] @ over_q.flatten()
-        grad_b = powers[: len(b)] @ signed.flatten()
+        grad_p = (powers[: len(p)] * over_q.flatten()).sum(dim=1)
+        grad_b = (powers[: len(b)] * signed.flatten()).sum(dim=1)
         return grad_t, grad_p, grad_b
 
 
