@@ -4,10 +4,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import remez
+from remez.problem import Problem
+from remez.verification.judge import judge
 
 
 def test_unbounded_domains():
@@ -78,11 +80,21 @@ def bump(x):
     return np.exp(-((x - 1) ** 2))
 
 
-@pytest.mark.parametrize("frequency", [0.2112, 0.1, 1.7, 30.0])
-def test_waves_have_no_limit_on_the_line(frequency):
-    """Each point that the judge adds uncovers new maxima of such an error, without end."""
-    with pytest.raises(remez.RemezError, match="no limit"):
-        remez.fit(lambda x: np.cos(frequency * x), (4, 5), LINE)
+@given(st.floats(1e-3, 1e3), st.floats(0, 2 * np.pi))
+@example(0.2112, 0.0)
+@settings(max_examples=50)
+def test_waves_have_no_limit_on_the_line(frequency, phase):
+    with pytest.raises(remez.TargetError, match="no limit"):
+        remez.fit(lambda x: np.cos(frequency * x + phase), (4, 4), LINE)
+
+
+@pytest.mark.parametrize("frequency", [0.2112, 1.0])
+def test_the_judge_ends_on_waves(frequency):
+    """Each point that it adds uncovers new maxima of the error, without end."""
+    other = remez.fit(lambda x: 1 / (1 + x * x) ** 2, (2, 2), LINE)
+    problem = Problem.of(lambda x: np.cos(frequency * x), (4, 5), LINE)
+    verdict = judge(problem, other.rational, other.reference)
+    assert verdict.status is remez.Status.NOISY
 
 
 IMPOSSIBLE = {

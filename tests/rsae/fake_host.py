@@ -21,6 +21,7 @@ class Tokenizer:
 @dataclass
 class FakeHost:
     d_model: int = 6
+    d_vocab: int = 90
     scale: float = 1.0
     stop_after: int | None = None
     name: str = "fake"

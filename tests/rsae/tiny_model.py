@@ -1,8 +1,20 @@
 """A language model of a few thousand numbers in a folder, as Hugging Face's library writes it."""
 
+import json
+import random
 from pathlib import Path
 
 import torch
+
+WORDS = [f"w{i}" for i in range(20)]
+
+
+def save_texts(file: Path, count: int) -> Path:
+    """A jsonl file of documents of 400 words that the tiny model knows."""
+    rng = random.Random(0)
+    lines = [{"text": " ".join(rng.choices(WORDS, k=400))} for _ in range(count)]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    return file
 
 
 def save_tiny_model(folder: Path, seed: int = 0) -> Path:
@@ -10,7 +22,7 @@ def save_tiny_model(folder: Path, seed: int = 0) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    words = ["<s>", "</s>", "<unk>", *(f"w{i}" for i in range(20))]
+    words = ["<s>", "</s>", "<unk>", *WORDS]
     tokenizer = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
     )

@@ -1,24 +1,20 @@
 """`torchrun … rsae upgrade`: two processes take the steps of one, to rounding."""
 
 import json
-import random
 import subprocess
 import sys
 
 import pytest
 from safetensors.torch import load_file
 from tests.evals.test_sweep import save_sae
-from tests.rsae.tiny_model import save_tiny_model
+from tests.rsae.tiny_model import save_texts, save_tiny_model
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parallel")
     save_tiny_model(folder / "model")
-    rng = random.Random(0)
-    words = [f"w{i}" for i in range(20)]
-    lines = [{"text": " ".join(rng.choices(words, k=400))} for _ in range(40)]
-    (folder / "text.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    save_texts(folder / "text.jsonl", 40)
     save_sae(folder / "sae", seed=3)
     return folder
 

@@ -1,7 +1,6 @@
 """Transcoders are trained by the loop that trains SAEs: y is x for an SAE."""
 
 import json
-import random
 from dataclasses import replace
 from itertools import islice
 
@@ -12,7 +11,7 @@ from tests.rsae.fake_host import HOOKS, FakeHost, tokens
 from tests.rsae.saes import FAMILIES, sparse_world, teacher, world_teacher
 from tests.rsae.test_devices import DeviceIsSaid
 from tests.rsae.test_transcoder import IN, OUT, plain
-from tests.rsae.tiny_model import save_tiny_model
+from tests.rsae.tiny_model import save_texts, save_tiny_model
 
 import rsae
 from rsae import Teacher, Transcoder, UpgradeConfig, load_rsae, load_teacher
@@ -193,10 +192,7 @@ def place(tmp_path_factory):
     """A small language model, a text, and a transcoder of it."""
     folder = tmp_path_factory.mktemp("transcoders")
     save_tiny_model(folder / "model")
-    rng = random.Random(0)
-    words = [f"w{i}" for i in range(20)]
-    lines = [{"text": " ".join(rng.choices(words, k=400))} for _ in range(30)]
-    (folder / "text.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    save_texts(folder / "text.jsonl", 30)
     for name, architecture in (("skip", "skip_transcoder"), ("jump", "jumprelu_transcoder")):
         sae = plain(architecture)
         sae.cfg.metadata.context_size = 16

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rsae.data import Activations
 from rsae.data.sample import floats
+from rsae.language_model.site import Site
 from rsae_evals.coder import Coder
 from rsae_evals.data.blocks import blocks
 from rsae_evals.errors import ComparisonRefused, EvaluationError
@@ -53,9 +54,9 @@ class EvaluationSet:
     @property
     def place(self) -> str | None:
         """The hook, of transcoders both; None where it is not known."""
-        if self.input_hook is None:
+        if self.input_hook is None or self.hook_name is None:
             return self.hook_name
-        return f"{self.input_hook} → {self.hook_name}"
+        return str(Site(self.input_hook, self.hook_name))
 
     def check(self, name: str, sae: Coder) -> None:
         """Refuse an SAE that reads or reconstructs something else than these activations.

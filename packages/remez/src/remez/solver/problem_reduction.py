@@ -23,7 +23,7 @@ FAR = 1e75  # finite stand-in for infinity
 LARGEST = 1e280  # values of fn that leave room for sums of quotients by small distances
 STEEP = 20
 SHORT = 2.0**-20  # of the domain, over which slopes at its ends are seen
-LINE = 2.0**50  # stands for infinity in u on the whole line without symmetry or weight
+LINE = 2.0**50  # stands for infinity in u on the line without symmetry or a weight that grows
 
 __all__ = ["Reduced", "Samples", "reduce"]
 
@@ -128,9 +128,9 @@ class Reduced:
     def infinite(self) -> float:
         """The finite stand-in for infinity in u on the whole line.
 
-        A weight that grows as ``|u|^k``, for which r falls as ``|u|^-k``, multiplies the rounding
-        errors of r by ``|u|^k``, while cutting off at u costs terms of relative size 1/u: both are
-        equally small at the power 1/(1 + k) of what is right without a weight.
+        Cutting off at u neglects terms of relative size 1/u. Where the weight grows as ``|u|^k``,
+        with k = n - m, the rounding of r counts ``|u|^k`` times: with both the best cut is near
+        ``eps^(-1/(1 + k))``.
         """
         m, n = self.problem.degree
         return LINE ** (1 / (1 + n - m)) if callable(self.problem.weight) else LINE

@@ -118,9 +118,7 @@ def _with_unseen(problem: Problem, curve: Curve, verdict: Verdict, largest: floa
     Where |w f| is large an ulp is too, so that the largest error may lie far from the sampled one.
     """
     error = max(verdict.error, largest)
-    noise = _noise(curve, error)
-    noise = np.maximum(noise, min(EPS * _typical(problem, curve), float(noise.max())))
-    near = float((np.abs(curve.e) + ULPS * noise).max())
+    near = float((np.abs(curve.e) + ULPS * _noise(problem, curve, error)).max())
     return max(near, error) + UNSEEN * (error - verdict.lower)
 
 
@@ -154,8 +152,7 @@ def _verdict(
     poles = rational.degree[1] > 0 and not keeps_sign(problem, curve.x, curve.q)
     if problem.samples is not None and not poles and np.isfinite(error):
         lower = max(lower, _excluded(problem, rational, curve, error, lower))
-    noise = _noise(curve, error)
-    status = _status(problem, curve, error, lower, resolved, poles, noise)
+    status = _status(problem, curve, error, lower, resolved, poles)
     complete = points.size >= count or problem.samples is not None
     reference = curve.x[points] if complete else hints
     return Verdict(status, error, min(lower, error), reference, defect, worst)
@@ -238,7 +235,6 @@ def _status(
     lower: float,
     resolved: Status | None,
     poles: bool,
-    noise: np.ndarray,
 ) -> Status:
     """The status that follows from the curve.
 
@@ -249,19 +245,14 @@ def _status(
         lower: The lower bound on the best error.
         resolved: The reason why the curve is not resolved, if any.
         poles: Whether q changes sign in the domain.
-        noise: One rounding error at each point.
     """
     if poles or not np.isfinite(error):
         return Status.POLE
-    size, forgiven, rounding = np.abs(curve.e), np.zeros(1), False
-    most = float(noise.max())
-    if most > 0:
-        typical = np.inf if problem.samples is not None else _typical(problem, curve)
-        noise = np.maximum(noise, min(EPS * typical, most))  # r combines values from distant points
-        forgiven = ROUNDING * noise
-        rounding = bool(error <= RESOLVED * noise[size.argmax()])
-        if rounding and error > MEANINGFUL * typical:
-            return Status.UNBOUNDED
+    size, noise = np.abs(curve.e), _noise(problem, curve, error)
+    forgiven = ROUNDING * noise
+    rounding = bool(error <= RESOLVED * noise[size.argmax()])
+    if rounding and error > MEANINGFUL * _typical(problem, curve):
+        return Status.UNBOUNDED
     if (size <= forgiven).all():
         return Status.NOISE_FLOOR
     if resolved is not None:
@@ -274,16 +265,22 @@ def _status(
 
 
 def _typical(problem: Problem, curve: Curve) -> float:
-    """The 0.9 quantile of |w f| over the domain, which a pole or a singularity hardly affects."""
+    """The 0.9 quantile of |w f| over the domain, which a pole or a singularity hardly affects.
+
+    Samples have none: it is infinite.
+    """
+    if problem.samples is not None:
+        return np.inf
     even = np.interp(problem.domain.spread(EVEN.size), curve.x, np.abs(curve.f))
     even.sort()
     return float(even[int(TYPICAL * even.size)])
 
 
-def _noise(curve: Curve, error: float) -> np.ndarray:
-    """One rounding error at each point: eps times the largest |w f| nearby.
+def _noise(problem: Problem, curve: Curve, error: float) -> np.ndarray:
+    """One rounding error at each point: eps times the largest |w f| nearby, or its typical size.
 
-    It is 0 everywhere if the largest error is too large to be caused by rounding.
+    The latter since r combines values from distant points; the largest anywhere bounds it. It is 0
+    everywhere if the largest error is too large to be caused by rounding.
     """
     if error > RESOLVED * EPS * curve.size:
         return np.zeros_like(curve.x)
@@ -294,7 +291,8 @@ def _noise(curve: Curve, error: float) -> np.ndarray:
         step = min(width, length - width)
         largest = np.maximum(largest[:-step], largest[step:])
         width += step
-    noise: np.ndarray = EPS * largest
+    near = EPS * largest
+    noise: np.ndarray = np.maximum(near, min(EPS * _typical(problem, curve), near.max()))
     return noise
 
 

@@ -151,16 +151,15 @@ def open_store(path: Path, host: Host) -> ActivationStore:
             does not know.
     """
     store = ActivationStore.open(path)
-    words = getattr(host, "d_vocab", None)  # stand-ins of a model need not say
     if store.manifest.model_sha256 != host.fingerprint:
         raise StoreError(
             f"the activations in {path} are those of another model than "
             f"{host.name}, or of other weights; harvest them again or name theirs with --model"
         )
     for name in store.splits:
-        if words is not None and (store.tokens(name).ids >= words).any():
+        if (store.tokens(name).ids >= host.d_vocab).any():
             raise StoreError(
-                f"the tokens of split {name!r} in {path} are beyond the {words:,} that "
+                f"the tokens of split {name!r} in {path} are beyond the {host.d_vocab:,} that "
                 f"{host.name} knows; harvest them again"
             )
     return store
